@@ -1,7 +1,5 @@
 """``evalkit signoff``: sign a decision about a run."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click
@@ -15,8 +13,8 @@ from evalkit.results import Run
 from evalkit.results.run_directory import find_project_root
 from evalkit.signoff import git
 from evalkit.signoff.digest_manifest import SignedPaths, is_valid_run_manifest, relative_name
+from evalkit.signoff.dsse import open_key
 from evalkit.signoff.in_toto import DECISIONS, MEANINGS
-from evalkit.signoff.signatures import open_key
 from evalkit.signoff.signing import SignoffRequest, parse_deviation, sign
 
 _EPILOG = """\b

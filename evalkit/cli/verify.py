@@ -4,8 +4,6 @@ The verdict is printed first, then the problems, then the records. Text from fil
 invisible characters made visible.
 """
 
-from __future__ import annotations
-
 import json
 import textwrap
 from collections.abc import Iterator
@@ -24,10 +22,11 @@ from evalkit.config import NAME, Config, find_config, load_config, parse_config
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import find_project_root
-from evalkit.signoff import allowed_signers, git, verification
+from evalkit.signoff import git, verification
 from evalkit.signoff.in_toto import Signoff
 from evalkit.signoff.problems import sorted_problems
 from evalkit.signoff.records import FOLDER
+from evalkit.signoff.ssh import AllowedSigners, parse_allowed_signers
 from evalkit.signoff.verification import TrustSettings, VerificationResult
 
 _EPILOG = """\b
@@ -117,7 +116,7 @@ def _trust_files(path: Path | None, signers_file: Path | None) -> TrustSettings:
     except (OSError, UnicodeDecodeError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{name}: the allowed signers cannot be read ({reason})") from error
-    return _settings(config, allowed_signers.parse(text, name))
+    return _settings(config, parse_allowed_signers(text, name))
 
 
 def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
@@ -136,12 +135,12 @@ def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
     signers = git.file_at(folder, ref, config.signoff.allowed_signers)
     if signers is None:
         raise UsageError(f"{place}: the file of allowed signers is missing")
-    settings = _settings(config, allowed_signers.parse(signers.decode("utf-8", "replace"), place))
+    settings = _settings(config, parse_allowed_signers(signers.decode("utf-8", "replace"), place))
     records = git.files_at(run, ref, FOLDER) if git.is_repository(run) else {}
     return replace(settings, ref_records=records)
 
 
-def _settings(config: Config, signers: allowed_signers.AllowedSigners) -> TrustSettings:
+def _settings(config: Config, signers: AllowedSigners) -> TrustSettings:
     gates = {"default": DEFAULT, **config.gates}
     return TrustSettings(signers=signers, policy=config.signoff, gates=gates)
 
@@ -219,7 +218,7 @@ def _to_json(result: VerificationResult, trust: TrustSettings) -> dict[str, JSON
     }
     return {
         "ok": not result.problems,
-        "problems": [problem.to_json() for problem in result.problems],
+        "problems": [problem._asdict() for problem in result.problems],
         "records": [_record_json(record) for record in result.records],
         "policy": policy,
     }

@@ -11,8 +11,6 @@ with, and the baseline's results if a gate was evaluated. Pages built from these
 ``junit.xml`` and the like) are not part of it: they can be built again.
 """
 
-from __future__ import annotations
-
 import glob
 import hashlib
 import os
@@ -28,7 +26,8 @@ from evalkit.cassette.media import PREFIX
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
 from evalkit.errors import IntegrityError, SuiteErrors, UsageError
 from evalkit.results import Run
-from evalkit.results.records import FileRecord
+from evalkit.results.records import FileRecord, schema_error
+from evalkit.signoff.problems import InvalidEvidence
 from evalkit.suite.loading.cases import read_text
 
 NAME = "manifest.sha256"
@@ -48,10 +47,6 @@ BASELINE_FILES = ("manifest.json", "results.jsonl")
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\0\r\n]+)")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
 _MEDIA_REFERENCE = re.compile(rf"{PREFIX}sha256:([0-9a-f]{{64}}\.[a-z0-9]{{1,8}})\"".encode())
-
-
-class DigestManifestError(ValueError):
-    """The bytes are not a manifest as evalkit writes it."""
 
 
 class SignedPaths(NamedTuple):
@@ -103,24 +98,7 @@ def relative_name(root: Path, path: Path) -> str:
 
 def is_valid_run_manifest(manifest: JSON) -> bool:
     """Return whether a ``manifest.json`` has the shape that evalkit writes."""
-    if not isinstance(manifest, dict):
-        return False
-    suites, cassettes = manifest.get("suites", []), manifest.get("cassettes", [])
-    totals, options = manifest.get("totals", {}), manifest.get("options", {})
-    try:
-        files = [
-            *suites,
-            *cassettes,
-            *(file for suite in suites for file in suite.get("files", [])),
-        ]
-        return (
-            isinstance(options, dict)
-            and all(type(count) is int for count in totals.values())
-            and all(isinstance(file["path"], str) and "digest" in file for file in files)
-            and all("suite" in suite for suite in suites)
-        )
-    except (AttributeError, KeyError, TypeError):
-        return False
+    return not schema_error("evalkit.results", "manifest", manifest)
 
 
 def covered_digests(run: Run, paths: SignedPaths, baseline: Run | None = None) -> dict[str, str]:
@@ -153,7 +131,9 @@ def _source_digests(run: Run, paths: SignedPaths) -> Iterator[tuple[str, str]]:
         snapshots = (root / name).parent / SNAPSHOTS
         for snapshot, digest in _matching_files(snapshots, [f"{glob.escape(suite['suite'])}/**/*"]):
             yield relative_name(root, snapshots / snapshot), digest
-    folder = _cassette_folder(run, root)
+    cassettes = str(run.manifest.get("options", {}).get("cassettes") or "cassettes")
+    folders = [root / cassettes, Path.cwd() / cassettes]
+    folder = next((folder for folder in folders if folder.is_dir()), folders[0])
     media: set[str] = set()
     for cassette in run.manifest.get("cassettes", []):
         if cassette["digest"] is not None:
@@ -168,13 +148,6 @@ def _source_digests(run: Run, paths: SignedPaths) -> Iterator[tuple[str, str]]:
             relative_name(root, file_path),
             _unchanged_digest(file_path, display_path(file_path), digest),
         )
-
-
-def _cassette_folder(run: Run, root: Path) -> Path:
-    """Return the cassette folder of a run, under the root or the working directory."""
-    name = str(run.manifest.get("options", {}).get("cassettes") or "cassettes")
-    folders = [root / name, Path.cwd() / name]
-    return next((folder for folder in folders if folder.is_dir()), folders[0])
 
 
 def _unchanged_digest(path: Path, name: str, expected: str | None) -> str:
@@ -226,18 +199,19 @@ def render(digests: Mapping[str, str]) -> bytes:
 def parse(data: bytes) -> dict[str, str]:
     """Read a manifest.
 
-    Raises DigestManifestError unless :func:`render` writes it like this.
+    Raises InvalidEvidence unless :func:`render` writes it like this.
     """
     digests: dict[str, str] = {}
     for number, line in enumerate(data.split(b"\n")[:-1], 1):
         match = _LINE.fullmatch(line)
         if match is None:
-            raise DigestManifestError(f"line {number} is not 'digest  name'")
+            raise InvalidEvidence("manifest_differs", f"line {number} is not 'digest  name'")
         name = match[3].decode("utf-8", "surrogateescape")
         digests[_unescape(name) if match[1] else name] = match[2].decode()
     if render(digests) != data:
-        raise DigestManifestError(
-            "not spelled as evalkit writes it: sorted, each name once, each line complete"
+        raise InvalidEvidence(
+            "manifest_differs",
+            "not spelled as evalkit writes it: sorted, each name once, each line complete",
         )
     return digests
 

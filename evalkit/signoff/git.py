@@ -4,8 +4,6 @@ Trust must not come from the change that is verified. The allowed signers, the p
 existing records are therefore read from a ref such as ``origin/main``. Nothing is fetched.
 """
 
-from __future__ import annotations
-
 import subprocess
 from collections.abc import Iterable
 from pathlib import Path

@@ -7,8 +7,6 @@ Both name every file they are about with its digest. The first also lists each r
 that verification can name the results that changed.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -20,6 +18,7 @@ from evalkit._lib.text import shorten
 from evalkit.compare.gates import Gate
 from evalkit.compare.prices import Prices
 from evalkit.results.records import schema_error
+from evalkit.signoff.problems import InvalidEvidence
 from evalkit.signoff.result_evidence import ResultEvidence
 
 STATEMENT = "https://in-toto.io/Statement/v1"
@@ -31,10 +30,6 @@ APPROVALS = ("approved", "approved-with-deviations")
 DECISIONS = ("approved", "rejected", "approved-with-deviations")
 MEANINGS = ("review", "approval", "responsibility")
 TIME_FORMAT = "%Y-%m-%dT%H:%M:%SZ"
-
-
-class StatementError(ValueError):
-    """A payload is not a statement of the expected kind."""
 
 
 class Deviation(NamedTuple):
@@ -66,8 +61,22 @@ class RecordLink(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Signoff:
-    """A person's decision as it was signed.
+class SignerDecision:
+    """What a person decided, and as whom."""
+
+    name: str
+    email: str
+    role: str
+    meaning: str
+    decision: str
+    comment: str = ""
+    override: str = ""
+    deviations: tuple[Deviation, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Signoff(SignerDecision):
+    """A decision as it was signed.
 
     ``path`` is the record's file in the run directory, ``keyid`` the key's fingerprint, ``run`` the
     run directory's path from the project root. ``previous`` is the file of the previous record
@@ -80,18 +89,10 @@ class Signoff:
     number: int
     previous: RecordLink | None
     result: RecordLink
-    name: str
-    email: str
-    role: str
     time: str
-    meaning: str
-    decision: str
-    comment: str
     run: str
     counts: Mapping[str, int]
     gate: GateRecord | None
-    override: str
-    deviations: tuple[Deviation, ...]
     authors: tuple[str, ...]
     tool: Mapping[str, str]
     subjects: Mapping[str, str]
@@ -140,8 +141,8 @@ def signoff_predicate(record: Signoff) -> dict[str, JSON]:
     """Return the predicate of a decision."""
     return {
         "number": record.number,
-        "previous": _link(record.previous) if record.previous else None,
-        "testResult": _link(record.result),
+        "previous": _descriptor(*record.previous) if record.previous else None,
+        "testResult": _descriptor(*record.result),
         "signer": {"name": record.name, "email": record.email, "role": record.role},
         "time": record.time,
         "meaning": record.meaning,
@@ -173,27 +174,31 @@ def _gate_json(gate: GateRecord) -> dict[str, JSON]:
 
 
 def read_statement(payload: bytes, kind: str) -> tuple[dict[str, JSON], dict[str, str]]:
-    """Return predicate and subjects of a statement. Raises StatementError."""
+    """Return predicate and subjects of a statement. Raises InvalidEvidence."""
     try:
         value = json.loads(payload)
     except (ValueError, RecursionError) as error:
-        raise StatementError(f"the payload is not JSON: {error}") from error
+        raise InvalidEvidence("payload_invalid", f"the payload is not JSON: {error}") from error
     if (
         not isinstance(value, dict)
         or value.get("_type") != STATEMENT
         or value.get("predicateType") != kind
     ):
-        raise StatementError(f"the payload is not an in-toto Statement of {kind}")
+        raise InvalidEvidence(
+            "payload_invalid", f"the payload is not an in-toto Statement of {kind}"
+        )
     schema = "signoff" if kind == SIGNOFF else "test-result"
     violation = schema_error("evalkit.signoff", schema, value)
     if violation:
-        raise StatementError(f"the payload does not fit its schema at {shorten(violation, 300)}")
+        raise InvalidEvidence(
+            "payload_invalid", f"the payload does not fit its schema at {shorten(violation, 300)}"
+        )
     subjects = {subject["name"]: subject["digest"]["sha256"] for subject in value["subject"]}
     return value["predicate"], subjects
 
 
 def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
-    """Return the decision in a payload. Raises StatementError."""
+    """Return the decision in a payload. Raises InvalidEvidence."""
     value, subjects = read_statement(payload, SIGNOFF)
     try:
         record = Signoff(
@@ -218,7 +223,7 @@ def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
         # The schema checks the format of times and days, not that they exist.
         _ = record.signed_at, [date.fromisoformat(one.until) for one in record.deviations]
     except ValueError as error:
-        raise StatementError(f"the payload contains {error}") from error
+        raise InvalidEvidence("payload_invalid", f"the payload contains {error}") from error
     return record
 
 
@@ -232,9 +237,9 @@ def _read_link(value: Mapping[str, JSON]) -> RecordLink:
     return RecordLink(value["name"], value["digest"]["sha256"])
 
 
-def _link(link: RecordLink) -> dict[str, JSON]:
-    return {"name": link.name, "digest": {"sha256": link.digest}}
-
-
 def _descriptors(digests: Mapping[str, str]) -> list[dict[str, JSON]]:
-    return [{"name": name, "digest": {"sha256": digests[name]}} for name in sorted(digests)]
+    return [_descriptor(name, digest) for name, digest in sorted(digests.items())]
+
+
+def _descriptor(name: str, digest: str) -> dict[str, JSON]:
+    return {"name": name, "digest": {"sha256": digest}}

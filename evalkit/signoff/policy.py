@@ -13,8 +13,6 @@ The newest decision of each person counts. So approving later withdraws a reject
 counts twice. Without a policy one approval is enough.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
 from typing import Annotated, NamedTuple

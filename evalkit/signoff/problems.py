@@ -5,8 +5,6 @@ something is not what was signed, or not signed by the person it names. A policy
 everything is authentic, but not sufficient.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Literal, NamedTuple
 
@@ -67,9 +65,13 @@ class VerificationProblem(NamedTuple):
         """Whether something is not what was signed."""
         return self.code in CODES["integrity"]
 
-    def to_json(self) -> dict[str, str]:
-        """Return it as ``evalkit verify --json`` prints it."""
-        return self._asdict()
+
+class InvalidEvidence(ValueError):
+    """Signed data is not as evalkit writes it, or not validly signed; ``code`` is of CODES."""
+
+    def __init__(self, code: str, message: str) -> None:
+        super().__init__(message)
+        self.code = code
 
 
 def sorted_problems(problems: Iterable[VerificationProblem]) -> list[VerificationProblem]:

@@ -1,23 +1,29 @@
-"""Write, list and read the records of a run: ``signoffs/0001.intoto.jsonl``, …
+"""Write, read and verify the records of a run: ``signoffs/0001.intoto.jsonl``, …
 
 A record is an in-toto bundle: JSON lines, each a DSSE envelope. The first is a person's decision;
 the second, if there is one, is the run's test-result, signed by the same key. A run has one
 test-result for each state in which it was signed; later records refer to it.
+
+Each record is verified by itself: signature, key, payload and person, in this order. Then the chain
+is: records are numbered without gaps, and each names the whole file of the previous one. So a
+record removed from the middle is missed by its number and by the next record. The newest record is
+protected only by what others have: a git ref with the records it knows.
 """
 
-from __future__ import annotations
-
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import write_new
+from evalkit._lib.files import sha256, write_new
+from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.signoff.digest_manifest import RUN_FILES, file_digest
-from evalkit.signoff.dsse import Envelope, EnvelopeError, parse, render
-from evalkit.signoff.in_toto import Signoff, StatementError, read_signoff
+from evalkit.signoff.dsse import Envelope, is_allowed, parse, render, verify_envelope
+from evalkit.signoff.in_toto import TEST_RESULT, Signoff, read_signoff, read_statement
+from evalkit.signoff.problems import InvalidEvidence, VerificationProblem, describe_difference
+from evalkit.signoff.ssh import AllowedSigners
 
 FOLDER = "signoffs"
 _NAME = re.compile(r"([0-9]{4,})\.intoto\.jsonl")
@@ -37,10 +43,12 @@ class RecordFile(NamedTuple):
 
     @property
     def lines(self) -> list[bytes]:
-        """The envelopes. Raises EnvelopeError unless there are one or two complete lines."""
+        """The envelopes. Raises InvalidEvidence unless there are one or two complete lines."""
         lines = self.data.splitlines(keepends=True)
         if not 1 <= len(lines) <= 2 or not self.data.endswith(b"\n"):
-            raise EnvelopeError(f"expected one or two complete lines, found {len(lines)}")
+            raise InvalidEvidence(
+                "record_unreadable", f"expected one or two complete lines, found {len(lines)}"
+            )
         return lines
 
 
@@ -88,7 +96,7 @@ def append_record(run: Path, number: int, envelopes: Sequence[Envelope]) -> Path
 def read_record(record: RecordFile) -> Signoff:
     """Return the decision of a record without verifying it.
 
-    Raises EnvelopeError, StatementError.
+    Raises InvalidEvidence.
     """
     envelope = parse(record.lines[0])
     return read_signoff(envelope.payload, record.path, envelope.keyid)
@@ -105,7 +113,7 @@ def printable_signoffs(run: Run) -> list[dict[str, str]]:
     for file in list_records(run.directory)[0]:
         try:
             record = read_record(file)
-        except (EnvelopeError, StatementError) as error:
+        except InvalidEvidence as error:
             entries.append({"name": file.path, "void": f"not a record: {error}"})
             continue
         changed = [
@@ -127,3 +135,143 @@ def printable_signoffs(run: Run) -> list[dict[str, str]]:
             }
         )
     return entries
+
+
+class VerifiedRecord(NamedTuple):
+    """A record signed by the person it names.
+
+    ``result`` is the predicate of its test-result and ``result_digest`` the SHA-256 of that
+    statement; None and empty if the record has no test-result.
+    """
+
+    file: RecordFile
+    decision: Signoff
+    result: dict[str, JSON] | None = None
+    result_digest: str = ""
+
+
+def verify_record(
+    file: RecordFile, allowed: AllowedSigners
+) -> tuple[VerifiedRecord | None, list[VerificationProblem]]:
+    """Return a record (None if it is not valid) and its problems.
+
+    Raises UsageError if the program that checks signatures is missing.
+    """
+    record, place = None, file.path
+    try:
+        first, *others = file.lines
+        record = VerifiedRecord(file, _verify_decision(first, file.path, allowed))
+        for line in others:
+            place = f"{file.path}, line 2"
+            record = _verify_test_result(record, line, allowed)
+    except InvalidEvidence as error:
+        return record, [VerificationProblem(error.code, file.path, f"{place}: {error}")]
+    return record, []
+
+
+def _verify_decision(line: bytes, path: str, allowed: AllowedSigners) -> Signoff:
+    envelope = verify_envelope(line, allowed)
+    decision = read_signoff(envelope.payload, path, envelope.keyid)
+    if not is_allowed(envelope, allowed, decision.email, decision.signed_at):
+        raise InvalidEvidence(
+            "signer_mismatch",
+            f"expected a key that {decision.email} may sign with at {decision.time} "
+            f"({allowed.name}), found {envelope.keyid}",
+        )
+    return decision
+
+
+def _verify_test_result(
+    record: VerifiedRecord, line: bytes, allowed: AllowedSigners
+) -> VerifiedRecord:
+    envelope, keyid = verify_envelope(line, allowed), record.decision.keyid
+    if envelope.keyid != keyid:
+        raise InvalidEvidence(
+            "signer_mismatch", f"expected the key of line 1, {keyid}, found {envelope.keyid}"
+        )
+    predicate, subjects = read_statement(envelope.payload, TEST_RESULT)
+    if subjects != record.decision.subjects:
+        raise InvalidEvidence("payload_invalid", "expected the files of line 1, found others")
+    return record._replace(result=predicate, result_digest=sha256(envelope.payload))
+
+
+def chain_problems(
+    files: Sequence[RecordFile], records: Sequence[VerifiedRecord], ref_records: Mapping[str, bytes]
+) -> Iterator[VerificationProblem]:
+    """Yield the breaks of the chain.
+
+    ``ref_records`` are the records of a git ref, by file name.
+    """
+    by_name = {file.name: file for file in files}
+    numbers = {file.number for file in files}
+    for number in range(1, max(numbers, default=0)):
+        if number not in numbers:
+            yield _missing(record_name(number), "found later records and not this one")
+    for name, data in sorted(ref_records.items()):
+        if name not in by_name:
+            yield _missing(name, "which the git ref has, found none")
+        elif by_name[name].data != data:
+            yield _changed(by_name[name], "against the git ref", sha256(data))
+    previous: VerifiedRecord | None = None
+    for record in records:
+        yield from _order_problems(record, previous)
+        yield from _link_problems(record, by_name, records)
+        previous = record
+
+
+def _missing(name: str, reason: str) -> VerificationProblem:
+    path = f"{FOLDER}/{name}"
+    return VerificationProblem("record_missing", path, f"expected {path}, {reason}")
+
+
+def _order_problems(
+    record: VerifiedRecord, previous: VerifiedRecord | None
+) -> Iterator[VerificationProblem]:
+    file, number, time = record.file, record.decision.number, record.decision.time
+    if number != file.number:
+        yield VerificationProblem(
+            "record_order",
+            file.path,
+            f"{file.path}: expected record {file.number}, found record {number}",
+        )
+    elif previous is not None and time < previous.decision.time:
+        yield VerificationProblem(
+            "record_order",
+            file.path,
+            f"{file.path}: expected a time not before {previous.decision.time}, that of "
+            f"{previous.file.name}, found {time}",
+        )
+
+
+def _link_problems(
+    record: VerifiedRecord, by_name: Mapping[str, RecordFile], records: Sequence[VerifiedRecord]
+) -> Iterator[VerificationProblem]:
+    """Yield the problems of the records that a record names: the previous one, the test-result."""
+    file, decision = record.file, record.decision
+    previous, result = decision.previous, decision.result
+    expected = record_name(decision.number - 1) if decision.number > 1 else None
+    name = previous.name if previous else None
+    if name != expected:
+        yield VerificationProblem(
+            "record_order",
+            file.path,
+            f"{file.path}: expected the previous record to be {expected}, found {name}",
+        )
+    elif previous and previous.name not in by_name:
+        yield _missing(previous.name, f"which {file.name} names, found none")
+    elif previous and sha256(by_name[previous.name].data) != previous.digest:
+        yield _changed(by_name[previous.name], f"as {file.name} names it", previous.digest)
+    if result.name not in by_name:
+        yield _missing(result.name, f"which has the test-result of {file.name}, found none")
+    for other in records:
+        if other.file.name == result.name and other.result_digest != result.digest:
+            path = other.file.path
+            difference = describe_difference(
+                f"{path}, its test-result", result.digest, other.result_digest or None
+            )
+            yield VerificationProblem("record_changed", path, difference)
+
+
+def _changed(file: RecordFile, source: str, digest: str) -> VerificationProblem:
+    difference = describe_difference(f"{file.path}, {source}", digest, sha256(file.data))
+    return VerificationProblem("record_changed", file.path, difference)

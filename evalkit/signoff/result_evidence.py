@@ -5,8 +5,6 @@ recognized even without a signature. The signed list of results shows which line
 moved, or rewritten with a matching digest.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -6,8 +6,6 @@ this order, the versions of the tools (once), ``manifest.sha256`` and the record
 killed in between, there is no record, and the files that exist are true.
 """
 
-from __future__ import annotations
-
 import json
 import platform
 from collections.abc import Mapping, Sequence
@@ -26,7 +24,7 @@ from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.digest_manifest import TOOL_VERSIONS, SignedPaths, relative_name
-from evalkit.signoff.dsse import EnvelopeError, encode_payload
+from evalkit.signoff.dsse import PayloadSigner, encode_payload
 from evalkit.signoff.in_toto import (
     SIGNOFF,
     TEST_RESULT,
@@ -34,13 +32,14 @@ from evalkit.signoff.in_toto import (
     Deviation,
     GateRecord,
     RecordLink,
+    SignerDecision,
     Signoff,
-    StatementError,
     result_predicate,
     signoff_predicate,
     statement,
 )
 from evalkit.signoff.policy import SignoffPolicy, needs_reason
+from evalkit.signoff.problems import InvalidEvidence
 from evalkit.signoff.records import (
     FOLDER,
     RecordFile,
@@ -56,7 +55,6 @@ from evalkit.signoff.result_evidence import (
     damage_problems,
     read_results,
 )
-from evalkit.signoff.signatures import PayloadSigner
 
 _PACKAGES = (
     "pytest",
@@ -74,20 +72,12 @@ _PACKAGES = (
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class SignoffRequest:
+class SignoffRequest(SignerDecision):
     """A decision to sign.
 
     ``gate`` is a name and its rules; it needs ``baseline`` and ``prices``.
     """
 
-    name: str
-    email: str
-    role: str
-    meaning: str
-    decision: str
-    comment: str = ""
-    override: str = ""
-    deviations: tuple[Deviation, ...] = ()
     gate: tuple[str, Gate] | None = None
     baseline: Path | None = None
     prices: Mapping[str, Prices] = field(default_factory=dict)
@@ -146,17 +136,13 @@ def sign(
     suites = {suite["path"]: subjects[suite["path"]] for suite in run.manifest.get("suites", [])}
     result = encode_payload(statement(TEST_RESULT, result_predicate(results, suites), subjects))
     link = RecordLink(record_name(number), sha256(result))
-    is_new_result = True
-    for other in earlier:
-        if other.result.digest == link.digest:
-            link, is_new_result = other.result, False
-            break
+    existing = next((one.result for one in earlier if one.result.digest == link.digest), None)
     record = Signoff(
         path="",
         keyid="",
         number=number,
         previous=RecordLink(files[-1].name, sha256(files[-1].data)) if files else None,
-        result=link,
+        result=existing or link,
         name=request.name.strip(),
         email=request.email.strip(),
         role=request.role.strip(),
@@ -174,9 +160,7 @@ def sign(
         subjects=subjects,
     )
     decision = encode_payload(statement(SIGNOFF, signoff_predicate(record), subjects))
-    envelopes = [
-        signer(payload) for payload in ([decision, result] if is_new_result else [decision])
-    ]
+    envelopes = [signer(payload) for payload in ([decision] if existing else [decision, result])]
     _write(run.directory / TOOL_VERSIONS, tool_versions)
     _write(run.directory / digest_manifest.NAME, digest_manifest.render(subjects))
     path = append_record(run.directory, number, envelopes).relative_to(run.directory)
@@ -254,7 +238,7 @@ def _read_complete_run(run: Run) -> list[ResultEvidence]:
 def _read_earlier(file: RecordFile) -> Signoff:
     try:
         return read_record(file)
-    except (EnvelopeError, StatementError) as error:
+    except InvalidEvidence as error:
         raise IntegrityError(
             f"{file.path}: damaged ({error}), so nothing can be signed after it; see 'evalkit "
             "verify'"

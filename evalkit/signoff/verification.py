@@ -10,8 +10,6 @@
 All problems are reported; nothing is written.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -27,19 +25,27 @@ from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import find_project_root
 from evalkit.signoff import digest_manifest
-from evalkit.signoff.allowed_signers import AllowedSigners
 from evalkit.signoff.digest_manifest import (
     BASELINE_FILES,
     TOOL_VERSIONS,
-    DigestManifestError,
     SignedPaths,
     is_valid_run_manifest,
 )
 from evalkit.signoff.in_toto import RESULTS, Signoff, result_predicate
 from evalkit.signoff.policy import PolicyFacts, SignoffPolicy, check_policy
-from evalkit.signoff.problems import VerificationProblem, describe_difference, sorted_problems
-from evalkit.signoff.record_verification import VerifiedRecord, chain_problems, verify_record
-from evalkit.signoff.records import FOLDER, list_records
+from evalkit.signoff.problems import (
+    InvalidEvidence,
+    VerificationProblem,
+    describe_difference,
+    sorted_problems,
+)
+from evalkit.signoff.records import (
+    FOLDER,
+    VerifiedRecord,
+    chain_problems,
+    list_records,
+    verify_record,
+)
 from evalkit.signoff.result_evidence import (
     ResultEvidence,
     change_problems,
@@ -48,6 +54,7 @@ from evalkit.signoff.result_evidence import (
     damage_problems,
     read_results,
 )
+from evalkit.signoff.ssh import AllowedSigners
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -194,8 +201,8 @@ def _manifest_problems(
         return
     try:
         stated = digest_manifest.parse(path.read_bytes())
-    except DigestManifestError as error:
-        yield VerificationProblem("manifest_differs", name, f"{name}: {error}")
+    except InvalidEvidence as error:
+        yield VerificationProblem(error.code, name, f"{name}: {error}")
         return
     for file in sorted(stated.keys() | subjects.keys()):
         # A process killed before it wrote its record leaves more lines than were signed. They must

@@ -102,12 +102,19 @@ class Project:
         return {
             "schema_version": 1,
             "evalkit": "0",
+            "python": "3.12.1",
+            "pytest": "9.0.0",
+            "platform": "Linux x86_64",
+            "started": "2026-01-01T10:00:00Z",
+            "ended": "2026-01-01T10:00:09Z",
             "complete": True,
+            "environment": {},
             "options": {"cassettes": "cassettes"},
             "suites": [
                 {
                     "suite": "s",
                     "path": "suites/s.yaml",
+                    "collected": len(lines),
                     "digest": "sha256:" + sha256(f"{own}\nsuites/data.csv {data}".encode()),
                     "files": [{"path": "suites/data.csv", "digest": f"sha256:{data}"}],
                 }
@@ -123,6 +130,7 @@ class Project:
                 "deselected": 0,
                 "scored": counts["passed"] + counts["failed"],
                 **counts,
+                **dict.fromkeys(("warnings", "checks", "unplayed", "orphans", "tokens"), 0),
             },
         }
 

@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.signoff import dsse, ssh_keygen
-from evalkit.signoff.signatures import open_key
+from evalkit.signoff import dsse, ssh
+from evalkit.signoff.dsse import open_key
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import (
     NAMESPACE,
@@ -195,7 +195,7 @@ def test_the_payload_is_not_parsed_before_the_key_is_known(
 ) -> None:
     sign(keys["other"])
     monkeypatch.setattr(
-        "evalkit.signoff.record_verification.read_signoff", lambda *_: pytest.fail("parsed")
+        "evalkit.signoff.records.read_signoff", lambda *_: pytest.fail("parsed")
     )
     assert codes(verify()[1])[0] == "unknown_signer"
 
@@ -352,7 +352,7 @@ def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) ->
 
     sign(keys["pem"], email="pem@example.com")
     sign(keys["ecdsa"], email="bob@example.com")
-    raw = ssh_keygen.ed25519_raw(base64.b64decode(keys.public["pem"].split()[1]))
+    raw = ssh.ed25519_raw(base64.b64decode(keys.public["pem"].split()[1]))
     assert raw is not None
     lines = [
         json.loads(line) for path in project.records() for line in path.read_bytes().splitlines()

@@ -18,9 +18,9 @@ import pytest
 
 from evalkit.compare.gates import DEFAULT
 from evalkit.results import Run
-from evalkit.signoff import allowed_signers
 from evalkit.signoff.policy import SignoffPolicy
 from evalkit.signoff.records import printable_signoffs
+from evalkit.signoff.ssh import parse_allowed_signers
 from evalkit.signoff.verification import TrustSettings
 from evalkit.signoff.verification import verify as verify_run
 from tests.signoff.conftest import Keys
@@ -182,7 +182,7 @@ def test_any_bit_of_any_file(project: Project, keys: Keys) -> None:
     sign(keys["ecdsa"], **BOB)
     assert sign(keys["pem"], name="Pem", email="pem@example.com").exit_code == 0
     trust = TrustSettings(
-        signers=allowed_signers.parse((project.root / "allowed_signers").read_text(), "file"),
+        signers=parse_allowed_signers((project.root / "allowed_signers").read_text(), "file"),
         policy=SignoffPolicy(),
         gates={"default": DEFAULT},
     )

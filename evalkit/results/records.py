@@ -4,6 +4,8 @@ The shapes are those of the JSON Schemas in ``schemas/``, which users validate a
 the two equal. They are typed as deep as evalkit itself relies on; the schemas define the rest.
 """
 
+from __future__ import annotations
+
 import json
 from collections.abc import Sequence
 from importlib.resources import files
@@ -127,7 +129,7 @@ class SessionRecord(TypedDict):
     complete: bool
     options: dict[str, JSON]
     environment: dict[str, str]
-    merged: NotRequired[list["MergedRun"]]
+    merged: NotRequired[list[MergedRun]]
 
 
 class MergedRun(SessionRecord):

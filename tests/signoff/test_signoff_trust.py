@@ -194,9 +194,7 @@ def test_the_payload_is_not_parsed_before_the_key_is_known(
     project: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sign(keys["other"])
-    monkeypatch.setattr(
-        "evalkit.signoff.records.read_signoff", lambda *_: pytest.fail("parsed")
-    )
+    monkeypatch.setattr("evalkit.signoff.records.read_signoff", lambda *_: pytest.fail("parsed"))
     assert codes(verify()[1])[0] == "unknown_signer"
 
 

@@ -18,7 +18,7 @@ from evalkit._lib.fast_json import dumps, loads
 from evalkit._lib.json import JSON
 from evalkit._lib.registry import Registry
 from evalkit._lib.yaml import ValuePath
-from evalkit.checks.core.arguments import BadOptions, argument_schema, build_check
+from evalkit.checks.core.arguments import argument_schema, build_check
 from evalkit.checks.core.base import Check
 from evalkit.checks.functions import check_from
 from evalkit.suite import BadArguments
@@ -120,10 +120,7 @@ class Catalog:
         return self._class(name).named_files(argument)
 
     def _build(self, name: str, argument: str, bare: bool) -> Check:
-        try:
-            return build_check(self._class(name), loads(argument), bare=bare)
-        except BadOptions as error:
-            raise BadArguments(error.problems) from None
+        return build_check(self._class(name), loads(argument), bare=bare)
 
     def _class(self, name: str) -> type[Check]:
         try:

@@ -108,13 +108,8 @@ class Finding:
             "message": self.message,
             "where": self.where.to_json(),
         }
-        if self.expected is not MISSING:
-            out["expected"] = self.expected
-        if self.got is not MISSING:
-            out["got"] = self.got
-        if self.detail:
-            out["detail"] = self.detail
-        return out
+        optional = {"expected": self.expected, "got": self.got, "detail": self.detail or MISSING}
+        return out | {key: value for key, value in optional.items() if value is not MISSING}
 
 
 @dataclass(frozen=True, slots=True)

@@ -121,11 +121,13 @@ class JsonQuery(Check):
             return
         where = Where(turn=turn.number if turn is not None else None, part="output", pointer="")
         for text, rules in self.expressions.items():
-            result, failure = _search(text, value)
-            if failure:
+            try:
+                result = _compile(text).search(value)
+            # An error of JMESPath, which is imported only where a suite has an expression.
+            except ValueError as error:
                 yield Finding(
                     "query_failed",
-                    f"{text}: {failure}",
+                    f"{text}: {str(error).splitlines()[0]}",
                     where,
                     detail=f"output  {show(excerpt(value), 300)}",
                 )
@@ -178,13 +180,3 @@ def _functions(node: Mapping[str, Any]) -> Iterator[str]:
     for child in node.get("children", ()):
         if isinstance(child, dict):
             yield from _functions(child)
-
-
-def _search(text: str, value: JSON) -> tuple[JSON, str]:
-    # jmespath is needed only where a suite has an expression.
-    from jmespath.exceptions import JMESPathError
-
-    try:
-        return _compile(text).search(value), ""
-    except JMESPathError as error:
-        return MISSING, str(error).splitlines()[0]

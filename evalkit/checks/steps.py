@@ -21,6 +21,7 @@ from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import BeforeValidator, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import did_you_mean, plural, shorten, show
@@ -40,18 +41,21 @@ _MAX_WORDS = 400
 _MAX_DEPTH = 50
 
 
-class PatternError(ValueError):
-    """A pattern that cannot be used; ``column`` counts from 1 in the pattern."""
-
-    def __init__(self, message: str, column: int) -> None:
-        super().__init__(f"{message} (column {column} of the pattern)")
-        self.column = column
+def _pattern_error(message: str, column: int) -> PydanticCustomError:
+    return option_error(f"{message} (column {column} of the pattern)")
 
 
 @lru_cache(maxsize=4096)
 def compile_pattern(pattern: str) -> Automaton:
-    """Return the automaton of a pattern. Raises PatternError."""
-    return _Parser(pattern).parse()
+    """Return the automaton of a pattern. Raises ``option_error``."""
+    parser = _Parser(pattern)
+    if len(parser.tokens) == 1:
+        raise _pattern_error("the pattern is empty; to expect no step write []", 1)
+    whole = parser.alternatives()
+    text, column, _ = parser.tokens[parser.at]
+    if text:
+        raise _pattern_error(f"{text!r} does not close a parenthesis", column)
+    return parser.automaton.finish(whole)
 
 
 def positions_of(automaton: Automaton, step_type: str) -> set[int]:
@@ -71,15 +75,6 @@ class _Parser:
         self.at = 0
         self.depth = 0
 
-    def parse(self) -> Automaton:
-        if len(self.tokens) == 1:
-            raise PatternError("the pattern is empty; to expect no step write []", 1)
-        whole = self.alternatives()
-        text, column, _ = self.tokens[self.at]
-        if text:
-            raise PatternError(f"{text!r} does not close a parenthesis", column)
-        return self.automaton.finish(whole)
-
     def alternatives(self) -> Part:
         part = self.sequence()
         while self.tokens[self.at][0] == "|":
@@ -97,14 +92,19 @@ class _Parser:
 
     def item(self) -> Part:
         text, column, kind = self.tokens[self.at]
+        self.at += 1
         if kind == "word":
-            part = self.word(text, column)
+            if text != ANY and (problem := type_problem(text)):
+                raise _pattern_error(problem, column)
+            if len(self.automaton.labels) > _MAX_WORDS:
+                raise _pattern_error(f"more than {_MAX_WORDS} words in one pattern", column)
+            part = self.automaton.add(text)
         elif text == "(":
             part = self.group(column)
         else:
             got = "the pattern ends" if kind == "end" else f"got {text!r}"
             hint = "; write a space between step types" if text in (",", ";") else ""
-            raise PatternError(f"expected a step type or '(', {got}{hint}", column)
+            raise _pattern_error(f"expected a step type or '(', {got}{hint}", column)
         repeat = self.tokens[self.at][0]
         if repeat in _REPEATS:
             self.at += 1
@@ -112,42 +112,31 @@ class _Parser:
                 self.automaton.labels[-1] += repeat
             part = self.automaton.repeat(part, *_REPEATS[repeat])
             if self.tokens[self.at][2] == "repeat":
-                raise PatternError("two repeat signs in a row", self.tokens[self.at][1])
+                raise _pattern_error("two repeat signs in a row", self.tokens[self.at][1])
         return part
-
-    def word(self, text: str, column: int) -> Part:
-        if text != ANY:
-            check_type(text, column)
-        if len(self.automaton.labels) > _MAX_WORDS:
-            raise PatternError(f"more than {_MAX_WORDS} words in one pattern", column)
-        self.at += 1
-        return self.automaton.add(text)
 
     def group(self, column: int) -> Part:
         self.depth += 1
         if self.depth > _MAX_DEPTH:
-            raise PatternError(f"nested more than {_MAX_DEPTH} deep", column)
-        self.at += 1
+            raise _pattern_error(f"nested more than {_MAX_DEPTH} deep", column)
         part = self.alternatives()
         if self.tokens[self.at][0] != ")":
-            raise PatternError("this parenthesis is not closed", column)
+            raise _pattern_error("this parenthesis is not closed", column)
         self.at += 1
         self.depth -= 1
         return part
 
 
-def check_type(word: str, column: int) -> None:
-    """Refuse a word that is not the type of a step in a turn. Raises PatternError."""
+def type_problem(word: str) -> str:
+    """Return why a word is not the type of a step in a turn, ``""`` if it is one."""
     if word == "user_input":
-        raise PatternError(
-            "user_input is not a step of a turn: its steps begin after the user's message", column
-        )
-    if word not in STEP_TYPES:
-        raise PatternError(
-            f"{word!r} is not a step type{did_you_mean(word, STEP_TYPES)}; write a type that is"
-            f" not among the {len(STEP_TYPES)} known ones in a list, as {{type: {word}}}",
-            column,
-        )
+        return "user_input is not a step of a turn: its steps begin after the user's message"
+    if word in STEP_TYPES:
+        return ""
+    return (
+        f"{word!r} is not a step type{did_you_mean(word, STEP_TYPES)}; write a type that is"
+        f" not among the {len(STEP_TYPES)} known ones in a list, as {{type: {word}}}"
+    )
 
 
 Match = Literal["exact", "in_order", "any_order", "subset", "superset"]
@@ -173,10 +162,7 @@ def _steps_option(value: Any) -> Any:
         return [_entry(item, index) for index, item in enumerate(value)]
     if not isinstance(value, str):
         raise option_error(f"must be a pattern or a list of steps, got {show(value)}")
-    try:
-        compile_pattern(value)
-    except PatternError as error:
-        raise option_error(str(error)) from None
+    compile_pattern(value)
     return value
 
 
@@ -192,12 +178,8 @@ def _entry(item: Any, index: int) -> dict[str, JSON]:
         return entry
     if isinstance(entry, dict) and len(entry) == 1:
         ((kind, fields),) = entry.items()
-        try:
-            check_type(kind, 1)
-        except PatternError as error:
-            raise option_error(
-                str(error).removesuffix(" (column 1 of the pattern)"), index
-            ) from None
+        if problem := type_problem(kind):
+            raise option_error(problem, index)
         if isinstance(fields, dict):
             return {**fields, "type": kind}
     raise option_error(

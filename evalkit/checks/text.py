@@ -2,12 +2,12 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import replace
 from difflib import SequenceMatcher
-from typing import Any, ClassVar, NamedTuple
+from typing import ClassVar
 
 from pydantic import Field
 
-from evalkit._lib.json import MISSING
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import excerpt, first_difference
@@ -15,15 +15,6 @@ from evalkit.checks.core.options import Regex, Words
 from evalkit.verdict import Finding, Where
 
 _NOT_RULES = {"min_ratio", "ignore_case"}
-
-
-class Mismatch(NamedTuple):
-    """One rule that is broken."""
-
-    code: str
-    message: str
-    expected: Any
-    detail: str = ""
 
 
 class Text(Check):
@@ -67,95 +58,90 @@ class Text(Check):
         turn = view.last
         text = turn.text if turn is not None else ""
         where = Where(turn=turn.number if turn is not None else None, part="output")
-        for code, message, expected, detail in self._mismatches(text):
-            yield Finding(
-                code,
-                message,
-                where,
-                expected=expected,
-                got=excerpt(text),
-                detail=detail or f"text  {show(text, 300)}",
-            )
+        for finding in self._mismatches(text):
+            detail = finding.detail or f"text  {show(text, 300)}"
+            yield replace(finding, where=where, got=excerpt(text), detail=detail)
 
-    def _mismatches(self, original: str) -> Iterator[Mismatch]:
+    def _mismatches(self, original: str) -> Iterator[Finding]:
         fold = str.casefold if self.ignore_case else str
         text = fold(original)
         for word in (*(self.contains or ()), *(self.all_of or ())):
             if fold(word) not in text:
-                yield Mismatch("text_missing", f"the text does not contain {show(word)}", word)
+                yield Finding(
+                    "text_missing", f"the text does not contain {show(word)}", expected=word
+                )
         for word in self.not_contains or ():
             at = text.find(fold(word))
             if at >= 0:
-                yield Mismatch(
+                yield Finding(
                     "text_forbidden",
                     f"the text contains {show(word)}, which it must not",
-                    word,
-                    f"text  {_around(text, at, len(word))} at character {at + 1}",
+                    expected=word,
+                    detail=f"text  {_around(text, at, len(word))} at character {at + 1}",
                 )
         if self.any_of is not None and not any(fold(word) in text for word in self.any_of):
-            yield Mismatch(
-                "text_missing", f"the text contains none of {show(self.any_of)}", self.any_of
+            yield Finding(
+                "text_missing",
+                f"the text contains none of {show(self.any_of)}",
+                expected=self.any_of,
             )
         if self.equals is not None and text != fold(self.equals):
-            yield Mismatch(
+            yield Finding(
                 "text_differs",
                 "the text is not the expected one",
-                self.equals,
-                first_difference(fold(self.equals), text),
+                expected=self.equals,
+                detail=first_difference(fold(self.equals), text),
             )
         flags = re.IGNORECASE if self.ignore_case else 0
         if self.matches is not None and not re.search(self.matches, original, flags):
-            yield Mismatch(
-                "text_no_match", f"the text does not match {show(self.matches)}", self.matches
+            yield Finding(
+                "text_no_match",
+                f"the text does not match {show(self.matches)}",
+                expected=self.matches,
             )
-        yield from self._wrong_ends(text, fold(self.starts_with or ""), fold(self.ends_with or ""))
+        start = fold(self.starts_with or "")
+        if not text.startswith(start):
+            yield Finding(
+                "text_start",
+                f"the text does not start with {show(self.starts_with)}",
+                expected=self.starts_with,
+                detail=first_difference(start, text[: len(start)]),
+            )
+        end = fold(self.ends_with or "")
+        if not text.endswith(end):
+            got = show(text[-max(len(end), 40) :])
+            yield Finding(
+                "text_end",
+                f"the text does not end with {show(self.ends_with)}",
+                expected=self.ends_with,
+                detail=f"expected  …{show(self.ends_with)}\ngot       …{got}",
+            )
         count = len(original)
         if self.max_chars is not None and count > self.max_chars:
-            yield Mismatch(
+            yield Finding(
                 "text_too_long",
                 f"the text has {count:,} characters, expected at most {self.max_chars:,}",
-                self.max_chars,
+                expected=self.max_chars,
             )
         if self.min_chars is not None and count < self.min_chars:
-            yield Mismatch(
+            yield Finding(
                 "text_too_short",
                 f"the text has {count:,} characters, expected at least {self.min_chars:,}",
-                self.min_chars,
+                expected=self.min_chars,
             )
         if self.similar_to is not None:
             expected = fold(self.similar_to)
             ratio = _ratio(expected, text, self.min_ratio)
             if ratio < self.min_ratio:
-                yield Mismatch(
+                yield Finding(
                     "text_unlike",
                     f"the similarity is {ratio:.2f}, expected at least {self.min_ratio:.2f}",
-                    self.similar_to,
-                    first_difference(expected, text),
+                    expected=self.similar_to,
+                    detail=first_difference(expected, text),
                 )
-        if not original.strip() and self._has_no_rule():
-            yield Mismatch("text_absent", "there is no output text", MISSING)
-
-    def _has_no_rule(self) -> bool:
         rules = type(self).model_fields.keys() - _NOT_RULES
-        return all(getattr(self, rule) is None for rule in rules)
-
-    def _wrong_ends(self, text: str, start: str, end: str) -> Iterator[Mismatch]:
-        if not text.startswith(start):
-            yield Mismatch(
-                "text_start",
-                f"the text does not start with {show(self.starts_with)}",
-                self.starts_with,
-                first_difference(start, text[: len(start)]),
-            )
-        if not text.endswith(end):
-            message = f"the text does not end with {show(self.ends_with)}"
-            got = show(text[-max(len(end), 40) :])
-            yield Mismatch(
-                "text_end",
-                message,
-                self.ends_with,
-                f"expected  …{show(self.ends_with)}\ngot       …{got}",
-            )
+        if not original.strip() and all(getattr(self, rule) is None for rule in rules):
+            yield Finding("text_absent", "there is no output text")
 
 
 def _around(text: str, at: int, length: int) -> str:
@@ -166,12 +152,7 @@ def _around(text: str, at: int, length: int) -> str:
 
 def _ratio(expected: str, text: str, enough: float) -> float:
     matcher = SequenceMatcher(None, expected, text, autojunk=False)
-    # The quick ratios are upper bounds: they settle texts of quite another length or alphabet
-    # before the quadratic comparison.
-    ratios = (matcher.real_quick_ratio, matcher.quick_ratio, matcher.ratio)
-    ratio = 1.0
-    for compute in ratios:
-        ratio = compute()
-        if ratio < enough:
-            break
-    return ratio
+    # An upper bound, which settles texts of quite another length or alphabet before the quadratic
+    # comparison.
+    bound = matcher.quick_ratio()
+    return bound if bound < enough else matcher.ratio()

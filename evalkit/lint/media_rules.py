@@ -74,24 +74,24 @@ def _check_block(
             got=show(data, 40),
         )
         return
-    facts = examine(raw, declared if isinstance(declared, str) else None)
-    if facts.mismatch:
+    real, mismatch, structure = examine(raw, declared if isinstance(declared, str) else None)
+    if mismatch:
         yield RuleFinding(
             "media_type_differs",
-            f"the {type_} is declared {show(declared, 40)}, but {facts.mismatch}",
+            f"the {type_} is declared {show(declared, 40)}, but {mismatch}",
             exchange=exchange,
             part=part,
             pointer=at,
             expected=declared,
-            got=facts.mime_type,
+            got=real,
         )
-    if facts.damage:
+    if structure.damage:
         yield RuleFinding(
             "media_damaged",
-            f"the {type_} does not decode: {facts.damage}",
+            f"the {type_} does not decode: {structure.damage}",
             exchange=exchange,
             part=part,
             pointer=at,
-            expected=facts.mime_type,
+            expected=real,
             got=f"{len(raw):,} bytes",
         )

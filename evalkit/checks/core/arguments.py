@@ -13,51 +13,40 @@ from pydantic import ValidationError
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticCustomError
 
-from evalkit._lib.json import JSON, dumps
+from evalkit._lib.json import JSON, MISSING, dumps, pointer, resolve_pointer
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.base import Check, ParsedArgument
+from evalkit.suite import BadArguments
 
 Path = tuple[str | int, ...]
 ArgumentProblem = tuple[Path, str]
 
 
-class BadOptions(ValueError):
-    """An argument that a check refuses: ``(path inside the argument, message)`` of each problem."""
-
-    def __init__(self, problems: list[ArgumentProblem]) -> None:
-        super().__init__("; ".join(message for _, message in problems))
-        self.problems = problems
-
-
 def build_check(kind: type[Check], argument: JSON, *, bare: bool) -> Check:
-    """Build the check of ``name: argument``, or of ``name`` alone. Raises BadOptions."""
+    """Build the check of ``name: argument``, or of ``name`` alone. Raises BadArguments."""
+    _complete(kind)
     parsed = ParsedArgument({}, None)
     try:
         if not bare:
             parsed = kind.parse_argument(argument)
-        text = dumps(parsed.options)
+        return kind.model_validate_json(dumps(parsed.options), strict=True)
     except PydanticCustomError as error:
-        context = error.context or {}
-        raise BadOptions([(tuple(context.get("path", ())), error.message())]) from None
-    except (TypeError, ValueError, RecursionError) as error:
-        raise BadOptions([((), f"not a JSON value: {error}")]) from None
-    _complete(kind)
-    try:
-        return kind.model_validate_json(text, strict=True)
+        path = (error.context or {}).get("path", ())
+        raise BadArguments([(path, error.message())]) from None
     except ValidationError as error:
         problems = [_problem(dict(item), bare) for item in error.errors(include_url=False)]
         located = [(_located(path, argument, parsed.into), text) for path, text in problems]
-        raise BadOptions(list(dict.fromkeys(located))) from None
+        raise BadArguments(list(dict.fromkeys(located))) from None
 
 
 def _complete(kind: type[Check]) -> None:
-    """Resolve the annotations of a check class. Raises BadOptions where that fails."""
+    """Resolve the annotations of a check class. Raises BadArguments where that fails."""
     try:
         kind.model_rebuild()
     except (PydanticUserError, NameError) as error:
         name = f"{kind.__module__}.{kind.__qualname__}"
         reason = str(error).partition("\n")[0]
-        raise BadOptions([((), f"the check's class {name} cannot be read: {reason}")]) from None
+        raise BadArguments([((), f"the check's class {name} cannot be read: {reason}")]) from None
 
 
 def _located(path: Path, argument: JSON, into: str | None) -> Path:
@@ -66,12 +55,8 @@ def _located(path: Path, argument: JSON, into: str | None) -> Path:
         path = path[1:]
     value = argument
     for depth, part in enumerate(path):
-        # A string has items too, but no path leads into it.
-        if isinstance(value, str):
-            return path[:depth]
-        try:
-            value = value[part]
-        except (LookupError, TypeError):
+        value = resolve_pointer(value, pointer(part))
+        if value is MISSING:
             return path[:depth]
     return path
 

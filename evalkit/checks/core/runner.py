@@ -85,15 +85,12 @@ def run_check(
     if severity is Severity.WARN:
         findings, has_failed = [finding.as_warning() for finding in findings], False
     if turn is not None:
-        findings = [_in_turn(finding, turn) for finding in findings]
+        findings = [
+            replace(finding, where=replace(finding.where, turn=finding.where.turn or turn))
+            for finding in findings
+        ]
     verdict = Verdict.FAILED if has_failed else Verdict.PASSED
     return CheckResult(name, verdict, tuple(findings), turn=turn, declared=declared)
-
-
-def _in_turn(finding: Finding, turn: int) -> Finding:
-    if finding.where.turn is not None:
-        return finding
-    return replace(finding, where=replace(finding.where, turn=turn))
 
 
 def _crash(name: str, error: Exception, turn: int | None) -> Finding:

@@ -1,29 +1,22 @@
 """``media``: images, audio and video in the output exist, have the declared type, and are whole."""
 
 from collections.abc import Iterator
-from typing import Any, ClassVar, Literal, NamedTuple
+from dataclasses import replace
+from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from evalkit._lib.json import JSON, MISSING
+from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import Amount, Words, format_number
+from evalkit.checks.core.options import Amount, Bounds, Words, format_number
 from evalkit.checks.media.files import decode, examine, same_type
 from evalkit.protocol.step_reader import content_blocks
 from evalkit.verdict import Finding, Where
 
 _TYPES = ("image", "audio", "video")
-
-
-class MediaProblem(NamedTuple):
-    """What is wrong with one medium."""
-
-    code: str
-    message: str
-    expected: Any = MISSING
-    got: Any = MISSING
+_AT_LEAST_ONE = Bounds(min=1)
 
 
 class Media(Check):
@@ -59,40 +52,38 @@ class Media(Check):
         """Yield what is wrong with the number of media and with each of them."""
         media = list(_media(view, (self.type,) if self.type is not None else _TYPES))
         count = len(media)
-        expected, text = {"min": 1.0}, "at least 1"
-        if self.count is not None:
-            expected, text = self.count.to_json(), str(self.count)
-        if not (self.count.contains(count) if self.count is not None else count):
+        limits = self.count or _AT_LEAST_ONE
+        if not limits.contains(count):
             yield Finding(
-                "media_missing" if count < expected.get("min", 0) else "media_unexpected",
-                f"expected {text} {self.type or 'media'}, got {count}",
-                expected=expected,
+                "media_missing" if count < (limits.min or 0) else "media_unexpected",
+                f"expected {limits} {self.type or 'media'}, got {count}",
+                expected=limits.to_json(),
                 got=count,
                 detail=table(
                     [[str(where), show(block.get("mime_type"))] for block, where in media]
                 ),
             )
         for block, where in media:
-            for code, message, wanted, got in self._problems(block):
-                yield Finding(code, message, where, expected=wanted, got=got)
+            for finding in self._problems(block):
+                yield replace(finding, where=where)
 
-    def _problems(self, block: dict[str, JSON]) -> Iterator[MediaProblem]:
+    def _problems(self, block: dict[str, JSON]) -> Iterator[Finding]:
         kind, mime_type, data = block["type"], block.get("mime_type"), block.get("data")
-        declared = None
-        if isinstance(mime_type, str):
-            declared = mime_type.lower().partition(";")[0].strip()
+        declared = mime_type.lower() if isinstance(mime_type, str) else None
+        if declared is not None:
+            declared = declared.partition(";")[0].strip()
         family = (declared or "").partition("/")[0]
         message = f"the {kind} is declared {show(declared)}"
         types = self.mime_type
         if types is not None and not any(same_type(each, declared or "") for each in types):
             message = f"{message}, not {' or '.join(types)}"
-            yield MediaProblem("mime_type_differs", message, types, declared)
+            yield Finding("mime_type_differs", message, expected=types, got=declared)
         elif family in _TYPES and family != kind:
-            yield MediaProblem("mime_type_differs", message, kind, declared)
+            yield Finding("mime_type_differs", message, expected=kind, got=declared)
         if data is not None:
             raw, problem = decode(data)
             if raw is None:
-                yield MediaProblem(
+                yield Finding(
                     "media_undecodable",
                     f"the {kind}'s data is not base64: {problem}",
                     got=show(data, 40),
@@ -100,56 +91,56 @@ class Media(Check):
             else:
                 yield from self._byte_problems(kind, declared, raw)
         elif (self.min_bytes, self.width, self.height) != (None, None, None):
-            yield MediaProblem(
+            yield Finding(
                 "media_not_inline",
                 f"the {kind} is given by uri, so its bytes cannot be checked",
                 got=show(block.get("uri")),
             )
         elif not block.get("uri"):
-            yield MediaProblem("media_empty", f"the {kind} has neither data nor uri")
+            yield Finding("media_empty", f"the {kind} has neither data nor uri")
 
-    def _byte_problems(self, kind: str, declared: str | None, raw: bytes) -> Iterator[MediaProblem]:
+    def _byte_problems(self, kind: str, declared: str | None, raw: bytes) -> Iterator[Finding]:
         if not raw:
-            yield MediaProblem("media_empty", f"the {kind} has no bytes", 1, 0)
+            yield Finding("media_empty", f"the {kind} has no bytes", expected=1, got=0)
             return
-        facts = examine(raw, declared)
-        if facts.mismatch:
-            yield MediaProblem(
+        real, mismatch, structure = examine(raw, declared)
+        if mismatch:
+            yield Finding(
                 "media_type_wrong",
-                f"the {kind} is declared {show(declared)}, but {facts.mismatch}",
-                declared,
-                facts.mime_type,
+                f"the {kind} is declared {show(declared)}, but {mismatch}",
+                expected=declared,
+                got=real,
             )
-        if facts.damage:
-            yield MediaProblem(
+        if structure.damage:
+            yield Finding(
                 "media_damaged",
-                f"the {kind} cannot be decoded: {facts.damage}",
-                got=facts.mime_type,
+                f"the {kind} cannot be decoded: {structure.damage}",
+                got=real,
             )
         if self.min_bytes is not None and len(raw) < self.min_bytes:
             least = format_number(self.min_bytes)
-            yield MediaProblem(
+            yield Finding(
                 "media_too_small",
                 f"the {kind} has {format_number(len(raw))} bytes, expected at least {least}",
-                self.min_bytes,
-                len(raw),
+                expected=self.min_bytes,
+                got=len(raw),
             )
         for name, expected, got in (
-            ("width", self.width, facts.width),
-            ("height", self.height, facts.height),
+            ("width", self.width, structure.width),
+            ("height", self.height, structure.height),
         ):
             if expected is not None and got is None:
-                yield MediaProblem(
+                yield Finding(
                     "media_size_unknown",
                     f"the {name} of this {kind} cannot be read from its header",
-                    expected.to_json(),
+                    expected=expected.to_json(),
                 )
             elif expected is not None and got is not None and not expected.contains(got):
-                yield MediaProblem(
+                yield Finding(
                     "media_size_differs",
                     f"the {kind} has {name} {got}, expected {expected}",
-                    expected.to_json(),
-                    got,
+                    expected=expected.to_json(),
+                    got=got,
                 )
 
 

@@ -9,7 +9,6 @@ import base64
 import binascii
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -65,20 +64,6 @@ class Structure(NamedTuple):
     damage: str = ""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MediaFacts:
-    """What the bytes of a file say.
-
-    ``mime_type`` is None where it is unknown. ``mismatch`` and ``damage`` are phrases, or ``""``.
-    """
-
-    mime_type: str | None
-    width: int | None
-    height: int | None
-    mismatch: str
-    damage: str
-
-
 def decode(data: Any) -> tuple[bytes | None, str]:
     """Decode base64 (RFC 4648 section 4, padded), or return None and the reason."""
     if not isinstance(data, str):
@@ -112,28 +97,21 @@ def sniff(raw: bytes) -> str | None:
     )
 
 
-def examine(raw: bytes, declared: str | None) -> MediaFacts:
-    """Compare a file with its declared type, and read its structure where that is known here."""
+def examine(raw: bytes, declared: str | None) -> tuple[str | None, str, Structure]:
+    """Compare a file with its declared type, and read its structure where that is known here.
+
+    Returns the type by its first bytes, how that differs from the declared one (a phrase, or
+    ``""``), and the structure.
+    """
     real = sniff(raw)
     structure = _READERS[real](raw) if real in _READERS else Structure()
-    mismatch = ""
     expected = plain_type(declared) if declared is not None else None
-    if expected in _KNOWN:
-        is_other = expected != real
-    else:
+    is_other = expected != real
+    if expected not in _KNOWN:
         families = [(each or "").partition("/")[0] for each in (expected, real)]
         is_other = None not in (expected, real) and families[0] != families[1]
-    if is_other:
-        mismatch = f"its bytes are {real}"
-        if real is None:
-            mismatch = f"its bytes begin with {raw[:8].hex(' ')}"
-    return MediaFacts(
-        mime_type=real,
-        width=structure.width,
-        height=structure.height,
-        mismatch=mismatch,
-        damage=structure.damage,
-    )
+    bytes_are = f"are {real}" if real is not None else f"begin with {raw[:8].hex(' ')}"
+    return real, f"its bytes {bytes_are}" if is_other else "", structure
 
 
 def _uint(raw: bytes) -> int:

@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from evalkit._lib.json import JSON, MISSING, json_type
+from evalkit._lib.json import JSON, MISSING, json_type, pointer, resolve_pointer
 from evalkit._lib.problems import KeyOrValue, PathProblem
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
@@ -191,22 +191,13 @@ def _argument_problems(
             text = f"{path[-1]!r} belongs beside the check's name, not among its options"
             yield PathProblem(full_path, text, on)
             continue
-        value = _value_at(argument, path)
+        value = resolve_pointer(argument, pointer(*path))
         named = path[:-1] if on == "key" or (path and value is MISSING) else path
         option = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in named)
         text = "empty value" if path and value is None else message
         text, _, valid = text.partition("; valid: ")
         hints = (f"valid: {valid}",) if valid else ()
         yield PathProblem(full_path, f"{entry.name}{option}: {text}", on, hints)
-
-
-def _value_at(argument: JSON, path: ValuePath) -> JSON:
-    for step in path:
-        try:
-            argument = argument[step]
-        except (LookupError, TypeError):
-            return MISSING
-    return argument
 
 
 def _with_article(value: JSON) -> str:

@@ -2,18 +2,38 @@
 
 A reply describes how it is to be sent (delays, gaps, how the connection ends). The HTTP application
 does the sending, so fault injection can change a reply without a clock. There are three back ends:
-a script, cassettes, and an upstream.
+a script, cassettes, and an upstream. The functions at the end choose which headers of a message are
+forwarded, and find the secrets of a call.
 """
 
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, Protocol
+from urllib.parse import parse_qsl
 
 from evalkit._lib.json import dumps
+from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS
 from evalkit.server.requests.error_response import ErrorResponse
 
 ConnectionEnd = Literal["whole", "cut", "reset"]
 """How a response ends: as HTTP requires, with an early close, or with a TCP reset."""
+
+# RFC 9110, section 7.6.1.
+_CONNECTION_HEADERS = frozenset(
+    {
+        "connection",
+        "keep-alive",
+        "proxy-authenticate",
+        "proxy-authorization",
+        "proxy-connection",
+        "te",
+        "trailer",
+        "transfer-encoding",
+        "upgrade",
+    }
+)
+_SENT_BY_SERVER = {"content-length", "date"}
+_SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +78,19 @@ class Reply:
     by: str = ""
     faults: tuple[str, ...] = ()
 
+    @property
+    def body_bytes(self) -> bytes:
+        """The whole body as it is sent."""
+        return self.body.encode() if isinstance(self.body, str) else self.body
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is a stream of server-sent events."""
+        if self.live is None:
+            return self.frames is not None
+        types = [value for name, value in self.headers.items() if name.lower() == "content-type"]
+        return any(value.startswith("text/event-stream") for value in types)
+
 
 class StreamCut(Exception):
     """Raised by a ``live`` body where it broke off; the connection then ends with ``cut``."""
@@ -69,18 +102,41 @@ class Backend(Protocol):
     @property
     def title(self) -> str:
         """What is served, for people: ``the script 'guide'``."""
-        ...
 
     async def handle(self, call: Call) -> Reply:
         """Handle one call. Raises ErrorResponse for invalid requests, and nothing else."""
-        ...
 
     async def close(self) -> None:
         """Release files and connections; may be called twice."""
-        ...
 
 
 def error_reply(error: ErrorResponse, delay: float = 0.0) -> Reply:
     """Return the reply for an error."""
     body = dumps(error.body())
     return Reply(error.status, body, headers=error.headers, delay=delay, by=str(error.code))
+
+
+def end_to_end(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that do not belong to one connection; names are in lower case."""
+    listed = {name.strip().lower() for name in headers.get("connection", "").split(",")}
+    excluded = _CONNECTION_HEADERS | listed
+    return {name: value for name, value in headers.items() if name not in excluded}
+
+
+def forwarded_response_headers(headers: Mapping[str, str]) -> dict[str, str]:
+    """Return a response's headers as this server forwards them."""
+    forwarded = end_to_end(headers)
+    return {name: value for name, value in forwarded.items() if name not in _SENT_BY_SERVER}
+
+
+def secrets_of(call: Call) -> Iterator[str]:
+    """Yield what must never be written of a call: keys in its headers and in its query."""
+    for name in CREDENTIAL_HEADERS & call.headers.keys():
+        value = call.headers[name]
+        # The value of an authorization header is "Bearer <token>"; the token alone is secret too.
+        for secret in {value, value.rpartition(" ")[2]}:
+            if len(secret) >= _SHORTEST_SECRET:
+                yield secret
+    for name, value in parse_qsl(call.target.partition("?")[2]):
+        if name.lower() in KEY_PARAMETERS:
+            yield value

@@ -11,23 +11,25 @@ upstream cannot be reached, the client gets 502 or 504, and nothing is recorded.
 import asyncio
 import os
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
+import httpx
+
 from evalkit._lib.files import display_path
 from evalkit.errors import TransportError, UsageError
-from evalkit.server.calls import Call, Reply, error_reply
-from evalkit.server.headers import forwarded_response_headers
+from evalkit.server.calls import Call, Reply, StreamCut, error_reply, forwarded_response_headers
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.conversation_recorder import ConversationRecorder, ProxiedExchange
-from evalkit.server.proxy.stream_tee import StreamTee
-from evalkit.server.proxy.upstream import Upstream, UpstreamResponse, error_response
+from evalkit.server.proxy.upstream import Upstream, error_response, received_chunks
 
 IDLE_SECONDS = 60.0
 """A conversation without traffic for so long is written to its cassette; it may continue later."""
 
 _DRAIN_SECONDS = 5.0
+_MAX_LAG = 64  # chunks that a client may lag behind
+_STALLED_SECONDS = 120.0  # a client that reads nothing for so long counts as gone
 
 
 class ProxyBackend:
@@ -62,26 +64,33 @@ class ProxyBackend:
     async def handle(self, call: Call) -> Reply:
         """Forward a call; the response is forwarded as it arrives."""
         exchange = None
+        by = "forwarded"
         if self._recorder is not None:
             if self._idle_task is None:
                 self._idle_task = asyncio.create_task(self._recorder.write_idle(self._idle))
             exchange = self._recorder.open(call)
+            by = f"conversation {exchange.pending.thread + 1}, request {exchange.number + 1}"
         try:
             response = await self._upstream.send(call)
-            headers = forwarded_response_headers(response.headers)
-            if exchange is None or exchange.start_capture(response).is_stream:
-                return self._stream(response, exchange, headers)
+            received = dict(response.headers)
+            headers = forwarded_response_headers(received)
+            if exchange is None or exchange.capture.start(response.status_code, received):
+                tee = StreamTee(response, exchange)
+                tee.task = self._start_task(tee.read())
+                if length := received.get("content-length"):
+                    headers["content-length"] = length
+                return Reply(response.status_code, live=tee, headers=headers, by=by)
             body = await _read_body(response, exchange)
         except BaseException as error:
             if exchange is not None:
-                exchange.recorder.note_failure(exchange)
+                exchange.fail()
             if not isinstance(error, TransportError):
                 raise
             self._log(f"upstream {error}")
             return error_reply(error_response(error))
         # Shielded: a client that leaves now must not prevent the recording.
         await asyncio.shield(self._start_task(exchange.finish()))
-        return Reply(response.status, body, headers=headers, by=_describe(exchange))
+        return Reply(response.status_code, body, headers=headers, by=by)
 
     async def close(self) -> None:
         """Finish open requests, write all cassettes, and close the upstream's connections."""
@@ -99,20 +108,78 @@ class ProxyBackend:
         if self._recorder is not None:
             await self._recorder.close()
 
-    def _stream(
-        self, response: UpstreamResponse, exchange: ProxiedExchange | None, headers: dict[str, str]
-    ) -> Reply:
-        tee = StreamTee(response, exchange)
-        tee.task = self._start_task(tee.read())
-        if length := response.headers.get("content-length"):
-            headers["content-length"] = length
-        return Reply(response.status, live=tee, headers=headers, by=_describe(exchange))
-
     def _start_task(self, work: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         task = asyncio.create_task(work)
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+
+class StreamTee:
+    """Reads an upstream's stream in its own task, for the recording and for the client.
+
+    The task records the stream whether or not the client stays; the client lags at most a bounded
+    number of chunks behind. :meth:`read` must run as ``task``. Iterating gives the client's chunks,
+    and raises StreamCut where the upstream broke off. This is not a generator, because a generator
+    is not notified of a client that leaves before the first chunk.
+    """
+
+    def __init__(self, response: httpx.Response, exchange: ProxiedExchange | None) -> None:
+        self.task: asyncio.Task[None] | None = None
+        self._response = response
+        self._exchange = exchange
+        self._chunks: asyncio.Queue[bytes | str | None] = asyncio.Queue(_MAX_LAG)
+        self._client_left = False
+        # A task that is cancelled before it has begun never runs, so it would close nothing.
+        self._has_begun = False
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = None if self._client_left else await self._chunks.get()
+        if isinstance(chunk, bytes):
+            return chunk
+        await self.aclose()
+        raise StopAsyncIteration if chunk is None else StreamCut(chunk)
+
+    async def aclose(self) -> None:
+        """Note that the client wants no more."""
+        self._client_left = True
+        while not self._chunks.empty():
+            self._chunks.get_nowait()
+        # After the last event the rest is still read, so that the recording is complete.
+        has_ended = self._exchange is not None and self._exchange.capture.has_ended
+        if self._has_begun and self.task is not None and not has_ended:
+            self.task.cancel()
+
+    async def read(self) -> None:
+        """Read the stream to its end, forward it, and record it."""
+        self._has_begun = True
+        broken: str | None = None
+        try:
+            if self._client_left:
+                raise asyncio.CancelledError
+            async for chunk in received_chunks(self._response):
+                if self._exchange is not None:
+                    self._exchange.feed(chunk)
+                await self._forward(chunk)
+        except TransportError as error:
+            broken = str(error)
+        except asyncio.CancelledError:
+            broken = "the client left"
+        await self._response.aclose()
+        if self._exchange is not None:
+            await self._exchange.finish(broken)
+        await self._forward(broken)
+
+    async def _forward(self, chunk: bytes | str | None) -> None:
+        if self._client_left:
+            return
+        try:
+            await asyncio.wait_for(self._chunks.put(chunk), _STALLED_SECONDS)
+        except TimeoutError:
+            await self.aclose()
 
 
 def open_proxy(
@@ -127,39 +194,30 @@ def open_proxy(
     ``key_env`` is the environment variable of the key to send. Raises UsageError (URL, key, folder)
     or CassetteError (damaged journal).
     """
-    key = None
-    if key_env is not None:
-        key = os.environ.get(key_env, "").strip()
-        if not key:
-            raise UsageError(
-                f"--upstream-key-env {key_env}: the environment variable is not set or empty"
-            )
+    key = os.environ.get(key_env, "").strip() if key_env else None
+    if key == "":
+        raise UsageError(
+            f"--upstream-key-env {key_env}: the environment variable is not set or empty"
+        )
     upstream = Upstream(base_url, key)
     archive = None
     if folder is not None:
         try:
             folder.mkdir(parents=True, exist_ok=True)
         except OSError as error:
-            reason = error.strerror or error
             raise UsageError(
-                f"--record {display_path(folder)}: cannot record here: {reason}"
+                f"--record {display_path(folder)}: cannot record here: {error.strerror or error}"
             ) from error
         archive = ConversationArchive(folder, {})
     return ProxyBackend(upstream, archive, log=log)
 
 
-async def _read_body(response: UpstreamResponse, exchange: ProxiedExchange) -> bytes:
+async def _read_body(response: httpx.Response, exchange: ProxiedExchange) -> bytes:
     chunks = []
     try:
-        async for chunk in response.chunks():
+        async for chunk in received_chunks(response):
             exchange.feed(chunk)
             chunks.append(chunk)
     finally:
-        await response.close()
+        await response.aclose()
     return b"".join(chunks)
-
-
-def _describe(exchange: ProxiedExchange | None) -> str:
-    if exchange is None:
-        return "forwarded"
-    return f"conversation {exchange.pending.thread + 1}, request {exchange.number + 1}"

@@ -1,28 +1,121 @@
-"""Assigns the proxy's exchanges to conversations and records them, off the event loop.
+"""Captures the proxy's exchanges, assigns them to conversations, and records them.
 
-``conversation.demultiplex`` decides which conversation an exchange belongs to; ``archive`` writes
-the cassettes. Between them is one writer thread, so that exchanges are written one after the other
-and no stream waits for a disk.
+A client may act on the last event of a stream before the connection ends. So a response counts as
+ended when that event has been seen, not when the connection is done. ``conversation.demultiplex``
+decides which conversation an exchange belongs to; ``archive`` writes the cassettes. Between them is
+one writer thread, so that exchanges are written one after the other and no stream waits for a disk.
 """
 
 import asyncio
 import time
+import zlib
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import suppress
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import TypeVar
+from urllib.parse import parse_qsl
 
+from evalkit.cassette.bodies import decompress_body, to_text
+from evalkit.cassette.matching import body_value
+from evalkit.cassette.recording import Recording
 from evalkit.conversation.demultiplex import Demultiplexer, PendingRequest
+from evalkit.conversation.reconstruct import split_uri
 from evalkit.errors import EvalkitError
-from evalkit.server.calls import Call
-from evalkit.server.headers import secrets_of
+from evalkit.protocol.sse import DONE, Frame, SseParser, events_of_frames
+from evalkit.server.calls import Call, secrets_of
 from evalkit.server.proxy.archive import ConversationArchive
-from evalkit.server.proxy.capture import ResponseCapture, recording_of_call, request_of
-from evalkit.server.proxy.upstream import Upstream, UpstreamResponse
+from evalkit.server.proxy.upstream import Upstream
+from evalkit.transcript import Request, Response
+from evalkit.transports.conversion import recording_of
 
 T = TypeVar("T")
+
+_LAST_EVENTS = ("interaction.completed", "error")
+
+
+class ResponseCapture:
+    """Captures one response; ``started`` is when its request was sent, in seconds.
+
+    ``has_ended`` is whether its last event has arrived, ``interaction_id`` the id that its events
+    mention: None before the first event, empty if there is none.
+    """
+
+    def __init__(self, started: float) -> None:
+        self.headers: dict[str, str] = {}
+        self.has_ended = False
+        self.interaction_id: str | None = None
+        self._started = started
+        self._status = 0
+        self._chunks: list[bytes] = []
+        self._event_ms: list[float] = []
+        self._parser: SseParser | None = None
+        self._decompress: Callable[[bytes], bytes] = bytes
+
+    def start(self, status: int, headers: dict[str, str]) -> bool:
+        """Take the head of the response; return whether a stream of events follows."""
+        self._status = status
+        self.headers = headers
+        if headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
+            self._decompress = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
+        is_stream = headers.get("content-type", "").startswith("text/event-stream")
+        if is_stream and 200 <= status < 300:
+            self._parser = SseParser()
+        return self._parser is not None
+
+    def feed(self, chunk: bytes, now: float) -> None:
+        """Take the next bytes of the body."""
+        self._chunks.append(chunk)
+        if self._parser is not None:
+            with suppress(zlib.error):
+                self._read_frames(self._parser.feed(self._decompress(chunk)), now)
+
+    def close(self, now: float) -> None:
+        """Take the end of the body."""
+        if self._parser is not None:
+            self._read_frames(self._parser.close(), now)
+        self.has_ended = True
+
+    def response(self, now: float, broken: str | None = None) -> Response:
+        """Return the response as far as it arrived."""
+        body: str | bytes = b"".join(self._chunks)
+        # A body in an unknown coding is stored as it is.
+        with suppress(ValueError):
+            coding = self.headers.get("content-encoding", "")
+            body = decompress_body(body, {"content-encoding": [coding]})
+        return Response(
+            self._status,
+            self.headers,
+            to_text(body),
+            elapsed_ms=self._milliseconds(now),
+            event_ms=tuple(self._event_ms),
+            broken=broken,
+        )
+
+    def _read_frames(self, frames: list[Frame], now: float) -> None:
+        for frame in frames:
+            if frame.data == DONE:
+                self.has_ended = True
+            elif frame.data:
+                self._event_ms.append(self._milliseconds(now))
+                # Most events are deltas, which need no parsing.
+                if self.interaction_id is None or any(kind in frame.data for kind in _LAST_EVENTS):
+                    self._read_event(frame)
+
+    def _read_event(self, frame: Frame) -> None:
+        events = events_of_frames([frame]).events
+        event = events[0] if events and isinstance(events[0], dict) else {}
+        if self.interaction_id is None:
+            interaction = event.get("interaction")
+            name = interaction.get("id") if isinstance(interaction, dict) else None
+            self.interaction_id = name if isinstance(name, str) else ""
+        if event.get("event_type") in _LAST_EVENTS:
+            self.has_ended = True
+
+    def _milliseconds(self, now: float) -> float:
+        return round((now - self._started) * 1000, 1)
 
 
 class ConversationRecorder:
@@ -36,54 +129,51 @@ class ConversationRecorder:
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.clock = clock
+        self.demultiplexer = Demultiplexer()
         self._archive = archive
         self._upstream = upstream
         self._log = log
-        self._demultiplexer = Demultiplexer()
         self._request_counts: Counter[int] = Counter()
         self._writer = ThreadPoolExecutor(1, thread_name_prefix="evalkit record")
 
     def open(self, call: Call) -> "ProxiedExchange":
         """Start the exchange of a call that is about to be forwarded."""
-        uri = self._upstream.uri(call)
-        request = request_of(call, uri)
-        known = len(self._demultiplexer)
-        pending = self._demultiplexer.open(request)
-        conversation = pending.thread
-        if conversation == known and (fork := self._demultiplexer.fork_of(conversation)):
-            self._request_counts[conversation] = fork[1]
-        number = self._request_counts[conversation]
-        self._request_counts[conversation] += 1
+        pending = self.demultiplexer.open(_request_of(call, self._upstream.uri(call)))
+        thread = pending.thread
+        if thread not in self._request_counts and (fork := self.demultiplexer.fork_of(thread)):
+            self._request_counts[thread] = fork[1]
+        number = self._request_counts[thread]
+        self._request_counts[thread] += 1
         return ProxiedExchange(
             recorder=self,
             call=call,
-            uri=uri,
             pending=pending,
             number=number,
-            started=self.clock(),
+            capture=ResponseCapture(self.clock()),
         )
 
-    def note_failure(self, exchange: "ProxiedExchange") -> None:
-        """Note that an exchange has no response."""
-        if not exchange.is_answered:
-            exchange.is_answered = True
-            self._demultiplexer.fail(exchange.pending)
-
-    def note_progress(self, exchange: "ProxiedExchange", broken: str | None = None) -> None:
-        """Note what has arrived of an exchange's response."""
-        capture = exchange.capture
-        assert capture is not None
-        if capture.interaction_id:
-            self._demultiplexer.learn_id(exchange.pending, capture.interaction_id)
-        if not exchange.is_answered and (capture.has_ended or broken is not None):
-            exchange.is_answered = True
-            response = capture.response(self.clock(), broken)
-            self._demultiplexer.complete(exchange.pending, response)
-
-    async def record(self, exchange: "ProxiedExchange", broken: str | None) -> None:
+    async def record(self, exchange: "ProxiedExchange", response: Response) -> None:
         """Write an exchange to the disk; a failure is logged only."""
+        call, pending = exchange.call, exchange.pending
+        body = pending.request.body if isinstance(pending.request.body, dict) else {}
+        metadata = {
+            "endpoint": self._upstream.base,
+            "model": body.get("model") or body.get("agent"),
+            "api_revision": call.headers.get("api-revision"),
+            "source": "evalkit serve --upstream",
+            "server": response.headers.get("server"),
+        }
+        append = partial(
+            self._archive.append,
+            pending.thread,
+            exchange.number,
+            _recording_of(call, self._upstream.uri(call), response),
+            secrets={*secrets_of(call), *self._upstream.secrets},
+            metadata=metadata,
+            fork=self.demultiplexer.fork_of(pending.thread),
+        )
         try:
-            await self._append(exchange, broken)
+            await self._in_writer(append)
         except EvalkitError as error:
             self._log(f"not recorded: {error}")
 
@@ -100,31 +190,6 @@ class ConversationRecorder:
             self._log(f"not recorded: {line}")
         self._writer.shutdown()
 
-    async def _append(self, exchange: "ProxiedExchange", broken: str | None) -> None:
-        capture, conversation = exchange.capture, exchange.pending.thread
-        assert capture is not None
-        response = capture.response(self.clock(), broken)
-        recording = recording_of_call(exchange.call, exchange.uri, response)
-        body = exchange.pending.request.body
-        body = body if isinstance(body, dict) else {}
-        metadata = {
-            "endpoint": self._upstream.base,
-            "model": body.get("model") or body.get("agent"),
-            "api_revision": exchange.call.headers.get("api-revision"),
-            "source": "evalkit serve --upstream",
-            "server": capture.headers.get("server"),
-        }
-        append = partial(
-            self._archive.append,
-            conversation,
-            exchange.number,
-            recording,
-            secrets={*secrets_of(exchange.call), *self._upstream.secrets},
-            metadata=metadata,
-            fork=self._demultiplexer.fork_of(conversation),
-        )
-        await self._in_writer(append)
-
     async def _in_writer(self, work: Callable[[], T]) -> T:
         return await asyncio.get_running_loop().run_in_executor(self._writer, work)
 
@@ -135,32 +200,59 @@ class ProxiedExchange:
 
     recorder: ConversationRecorder
     call: Call
-    uri: str
     pending: PendingRequest
     number: int
-    started: float
+    capture: ResponseCapture
     is_answered: bool = False
-    capture: ResponseCapture | None = None
-
-    def start_capture(self, response: UpstreamResponse) -> ResponseCapture:
-        """Return the capture of the response that now arrives."""
-        self.capture = ResponseCapture(response.status, response.headers, self.started)
-        return self.capture
-
-    @property
-    def has_ended(self) -> bool:
-        """Whether the response's last event has arrived."""
-        return self.capture is not None and self.capture.has_ended
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the response, before the client gets them."""
-        assert self.capture is not None
         self.capture.feed(chunk, self.recorder.clock())
-        self.recorder.note_progress(self)
+        if self.capture.interaction_id:
+            self.recorder.demultiplexer.learn_id(self.pending, self.capture.interaction_id)
+        if self.capture.has_ended:
+            self._complete(self.capture.response(self.recorder.clock()))
 
     async def finish(self, broken: str | None = None) -> None:
         """Take the end of the response and record it; ``broken`` is why it is incomplete."""
-        assert self.capture is not None
-        self.capture.close(self.recorder.clock())
-        self.recorder.note_progress(self, broken)
-        await self.recorder.record(self, broken)
+        now = self.recorder.clock()
+        self.capture.close(now)
+        response = self.capture.response(now, broken)
+        self._complete(response)
+        await self.recorder.record(self, response)
+
+    def fail(self) -> None:
+        """Note that there is no response."""
+        if not self.is_answered:
+            self.is_answered = True
+            self.recorder.demultiplexer.fail(self.pending)
+
+    def _complete(self, response: Response) -> None:
+        if not self.is_answered:
+            self.is_answered = True
+            self.recorder.demultiplexer.complete(self.pending, response)
+
+
+def _request_of(call: Call, uri: str) -> Request:
+    """Return a call as a conversation's request; a body that is not JSON becomes a string."""
+    parts = split_uri(uri)
+    body = body_value(call.body)
+    return Request(
+        call.method,
+        parts.path,
+        to_text(body) if isinstance(body, bytes) else body,
+        tuple(parse_qsl(parts.query, keep_blank_values=True)),
+    )
+
+
+def _recording_of(call: Call, uri: str, response: Response) -> Recording:
+    """Return the recording of an exchange, before redaction, with the request as it was sent."""
+    content_type = call.headers.get("content-type")
+    body: str | bytes = call.body
+    with suppress(UnicodeDecodeError):
+        body = call.body.decode()
+    return replace(
+        recording_of(Request(call.method, call.path), uri, response),
+        request_body=body,
+        request_headers={"content-type": [content_type]} if content_type and body else {},
+    )

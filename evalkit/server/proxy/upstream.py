@@ -8,15 +8,13 @@ connection that turns out to be closed when a request is sent says nothing about
 """
 
 from collections.abc import AsyncIterator
-from dataclasses import dataclass
 from urllib.parse import unquote_plus
 
 import httpx
 
 from evalkit.errors import TimedOut, TransportError
 from evalkit.protocol.wire_facts import API_KEY_HEADER, KEY_PARAMETERS
-from evalkit.server.calls import Call
-from evalkit.server.headers import end_to_end
+from evalkit.server.calls import Call, end_to_end
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.transports.address import check_key, parse_base_url
 from evalkit.transports.httpx_errors import mapped_errors
@@ -30,26 +28,6 @@ _MAX_IDLE = 16  # few, because httpcore scans all connections for each request
 _NOT_FORWARDED = ("host", "content-length", "accept-encoding", "expect")
 
 
-@dataclass(slots=True)
-class UpstreamResponse:
-    """A response whose body still arrives; header names are in lower case."""
-
-    status: int
-    headers: dict[str, str]
-    response: httpx.Response
-    host: str
-
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Yield the body's bytes as they arrive. Raises TransportError where they break off."""
-        with mapped_errors(self.host):
-            async for chunk in self.response.aiter_raw():
-                yield chunk
-
-    async def close(self) -> None:
-        """Close the response."""
-        await self.response.aclose()
-
-
 class Upstream:
     """Forwards calls to ``base_url``, with ``key`` in place of the client's, if given.
 
@@ -61,8 +39,16 @@ class Upstream:
     ) -> None:
         self._address = parse_base_url(base_url)
         self._key = check_key(key)
-        self._silence = silence
-        self._client: httpx.AsyncClient | None = None
+        self._client = httpx.AsyncClient(
+            timeout=httpx.Timeout(silence, connect=CONNECT_SECONDS, pool=None),
+            limits=httpx.Limits(
+                max_connections=None,
+                max_keepalive_connections=_MAX_IDLE,
+                keepalive_expiry=_KEEP_ALIVE_SECONDS,
+            ),
+            follow_redirects=False,
+        )
+        self._client.headers.clear()
 
     @property
     def base(self) -> str:
@@ -78,13 +64,15 @@ class Upstream:
         """Return the URI a call is forwarded to."""
         path, _, query = call.target.partition("?")
         if self._key:
-            query = "&".join(pair for pair in query.split("&") if not _is_key_parameter(pair))
+            query = "&".join(
+                pair
+                for pair in query.split("&")
+                if unquote_plus(pair.partition("=")[0]).lower() not in KEY_PARAMETERS
+            )
         return self._address.base + path + (f"?{query}" if query else "")
 
-    async def send(self, call: Call) -> UpstreamResponse:
-        """Forward a call. Raises TransportError without a response."""
-        if self._client is None:
-            self._client = self._new_client()
+    async def send(self, call: Call) -> httpx.Response:
+        """Forward a call; the body still arrives. Raises TransportError without a response."""
         headers = {
             name: value
             for name, value in end_to_end(call.headers).items()
@@ -94,59 +82,43 @@ class Upstream:
         if self._key:
             headers.pop("authorization", None)
             headers[API_KEY_HEADER] = self._key
-        host = self._address.host
-        with mapped_errors(host):
-            response = await self._send(self._client, call, headers)
-        return UpstreamResponse(response.status_code, dict(response.headers), response, host)
+        with mapped_errors(self._address.host):
+            while True:
+                events: list[str] = []
+                try:
+                    return await self._send_once(call, headers, events)
+                except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
+                    if any(event.startswith("connection.connect") for event in events):
+                        raise  # not a pooled connection
 
     async def close(self) -> None:
         """Close the connections; may be called twice."""
-        if self._client is not None:
-            await self._client.aclose()
-            self._client = None
+        await self._client.aclose()
 
-    def _new_client(self) -> httpx.AsyncClient:
-        limits = httpx.Limits(
-            max_connections=None,
-            max_keepalive_connections=_MAX_IDLE,
-            keepalive_expiry=_KEEP_ALIVE_SECONDS,
-        )
-        client = httpx.AsyncClient(
-            timeout=httpx.Timeout(self._silence, connect=CONNECT_SECONDS, pool=None),
-            limits=limits,
-            follow_redirects=False,
-        )
-        client.headers.clear()
-        return client
-
-    async def _send(
-        self, client: httpx.AsyncClient, call: Call, headers: dict[str, str]
+    async def _send_once(
+        self, call: Call, headers: dict[str, str], events: list[str]
     ) -> httpx.Response:
-        while True:
-            events: list[str] = []
+        async def trace(event: str, _: object) -> None:
+            events.append(event)
 
-            async def trace(event: str, _: object, events: list[str] = events) -> None:
-                events.append(event)
+        request = self._client.build_request(
+            call.method,
+            self.uri(call),
+            content=call.body or None,
+            headers=headers,
+            extensions={"trace": trace},
+        )
+        return await self._client.send(request, stream=True)
 
-            request = client.build_request(
-                call.method,
-                self.uri(call),
-                content=call.body or None,
-                headers=headers,
-                extensions={"trace": trace},
-            )
-            try:
-                return await client.send(request, stream=True)
-            except (httpx.RemoteProtocolError, httpx.ReadError, httpx.WriteError):
-                if any(event.startswith("connection.connect") for event in events):
-                    raise  # not a pooled connection
+
+async def received_chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+    """Yield a body's bytes as they arrive. Raises TransportError where they break off."""
+    with mapped_errors(response.url.netloc.decode()):
+        async for chunk in response.aiter_raw():
+            yield chunk
 
 
 def error_response(error: TransportError) -> ErrorResponse:
     """Return the client's error: 504 if time ran out, else 502. The official SDKs retry both."""
     status = 504 if isinstance(error, TimedOut) else 502
     return ErrorResponse(status, f"upstream {error}", code="upstream_failed")
-
-
-def _is_key_parameter(pair: str) -> bool:
-    return unquote_plus(pair.partition("=")[0]).lower() in KEY_PARAMETERS

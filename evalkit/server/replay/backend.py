@@ -20,8 +20,14 @@ from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
 from evalkit.protocol.sse import DONE, frames, split_frames
-from evalkit.server.calls import Call, ConnectionEnd, Reply, error_reply
-from evalkit.server.headers import forwarded_response_headers, secrets_of
+from evalkit.server.calls import (
+    Call,
+    ConnectionEnd,
+    Reply,
+    error_reply,
+    forwarded_response_headers,
+    secrets_of,
+)
 from evalkit.server.replay.library import CassetteLibrary, PlayedCassette
 from evalkit.server.replay.normalization import normalize_request
 from evalkit.server.requests.error_response import ErrorResponse

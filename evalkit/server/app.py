@@ -54,7 +54,6 @@ class ClientConnection(Protocol):
 
     async def break_off(self, end: ConnectionEnd) -> None:
         """End the connection after what was sent so far."""
-        ...
 
 
 def create_app(
@@ -120,10 +119,12 @@ class _Application:
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         method, path = scope["method"], scope["path"]
-        if path == "/healthz":
-            return self._health(method)
         try:
-            reply = await self._backend.handle(await self._call(scope, receive))
+            call = await self._call(scope, receive)
+            if path == "/healthz":
+                reply = self._health(call)
+            else:
+                reply = await self._backend.handle(call)
         except ErrorResponse as error:
             reply = error_reply(error)
         except _ClientGone:
@@ -134,15 +135,18 @@ class _Application:
         if method == "OPTIONS" and reply.status == 405 and "allow" in reply.headers:
             allow = f"{reply.headers['allow']}, OPTIONS"
             reply = Reply(204, headers={"allow": allow}, by="allowed methods")
-        faults = f"fault {', '.join(reply.faults)}" if reply.faults else ""
-        notes = "".join(f"  {note}" for note in (reply.by, faults) if note)
-        self._log(f"{method} {path} {reply.status or 'none'}{notes}")
+        if path != "/healthz":
+            faults = f"fault {', '.join(reply.faults)}" if reply.faults else ""
+            notes = "".join(f"  {note}" for note in (reply.by, faults) if note)
+            self._log(f"{method} {path} {reply.status or 'none'}{notes}")
         return reply
 
     async def _call(self, scope: Scope, receive: Receive) -> Call:
-        headers: dict[str, str] = {}
-        for name, value in scope["headers"]:
-            headers.setdefault(name.decode("latin-1"), value.decode("latin-1"))
+        # The first value of a repeated header counts.
+        headers = {
+            name.decode("latin-1"): value.decode("latin-1")
+            for name, value in reversed(scope["headers"])
+        }
         query = scope.get("query_string", b"").decode("latin-1")
         raw_path = scope.get("raw_path") or quote(scope["path"]).encode()
         path = raw_path.partition(b"?")[0].decode("latin-1")
@@ -155,12 +159,10 @@ class _Application:
             target=f"{path}?{query}" if query else path,
         )
 
-    def _health(self, method: str) -> Reply:
-        if method == "OPTIONS":
-            return Reply(204, headers={"allow": "GET, HEAD, OPTIONS"})
-        if method not in ("GET", "HEAD"):
-            message = f"{method} is not allowed here; allowed: GET, HEAD."
-            return error_reply(ErrorResponse(405, message, headers={"allow": "GET, HEAD"}))
+    def _health(self, call: Call) -> Reply:
+        if call.method != "GET":
+            message = f"{call.method} is not allowed here; allowed: GET, HEAD."
+            raise ErrorResponse(405, message, headers={"allow": "GET, HEAD"})
         health = {
             "status": "ok",
             "serves": self._backend.title,
@@ -208,26 +210,21 @@ async def send_reply(reply: Reply, send: Send, connection: ClientConnection | No
 
 
 async def _send_body(reply: Reply, send: Send) -> None:
-    is_whole = reply.end == "whole"
-    last = {"type": "http.response.body", "body": b"", "more_body": not is_whole}
-    if reply.frames is not None:
-        chunks = _frame_chunks(reply, reply.frames)
-    elif reply.live is not None:
-        chunks = reply.live
-    else:
-        await send({**last, "body": _body_bytes(reply)})
+    last = {"type": "http.response.body", "body": b"", "more_body": reply.end != "whole"}
+    if reply.frames is None and reply.live is None:
+        await send({**last, "body": reply.body_bytes})
         return
-    async for chunk in chunks:
+    async for chunk in reply.live or _frame_chunks(reply):
         if chunk:
             await send({**last, "body": chunk, "more_body": True})
-    if is_whole:
+    if reply.end == "whole":
         await send(last)
 
 
-async def _frame_chunks(reply: Reply, frames: Sequence[str]) -> AsyncIterator[bytes]:
+async def _frame_chunks(reply: Reply) -> AsyncIterator[bytes]:
     pending: list[str] = []
     size = 0
-    for frame, gap in zip(frames, chain(reply.gaps, repeat(0.0)), strict=False):
+    for frame, gap in zip(reply.frames or (), chain(reply.gaps, repeat(0.0)), strict=False):
         wait = reply.event_delay + gap
         if wait or size > _MAX_CHUNK:
             yield "".join(pending).encode()
@@ -244,11 +241,7 @@ def _headers(reply: Reply) -> list[tuple[bytes, bytes]]:
         headers["cache-control"] = "no-cache"
         headers["content-type"] = "text/event-stream; charset=utf-8"
     elif reply.live is None and reply.status not in _NO_BODY:
-        headers["content-length"] = str(len(_body_bytes(reply)))
+        headers["content-length"] = str(len(reply.body_bytes))
         headers["content-type"] = "application/json; charset=utf-8"
     headers.update((name.lower(), value) for name, value in reply.headers.items())
     return [(name.encode("latin-1"), value.encode("latin-1")) for name, value in headers.items()]
-
-
-def _body_bytes(reply: Reply) -> bytes:
-    return reply.body.encode() if isinstance(reply.body, str) else reply.body

@@ -6,7 +6,7 @@ a script, cassettes, and an upstream. The functions at the end choose which head
 forwarded, and find the secrets of a call.
 """
 
-from collections.abc import AsyncIterator, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, Protocol
 from urllib.parse import parse_qsl
@@ -69,7 +69,7 @@ class Reply:
     body: str | bytes = ""
     _: KW_ONLY
     frames: Sequence[str] | None = None
-    live: AsyncIterator[bytes] | None = None
+    live: AsyncIterable[bytes] | None = None
     headers: Mapping[str, str] = field(default_factory=dict)
     delay: float = 0.0
     event_delay: float = 0.0

@@ -12,6 +12,7 @@ all others are applied to the reply one after the other.
 
 from collections import Counter, OrderedDict
 from collections.abc import Sequence
+from dataclasses import dataclass
 from hashlib import blake2b
 from random import Random
 
@@ -61,31 +62,31 @@ class FaultSelector:
         return plan.draw_values(random)
 
 
+@dataclass(frozen=True, slots=True)
 class RequestFaults:
     """The faults of one request: call ``replacement`` first, then ``apply`` on the reply."""
 
-    def __init__(self, selector: FaultSelector, plans: Sequence[FaultPlan], request: bytes) -> None:
-        self._selector = selector
-        self._plans = plans
-        self._request = request
+    selector: FaultSelector
+    plans: Sequence[FaultPlan]
+    request: bytes
 
     def replacement(self) -> Reply | None:
         """Return the reply of a fault that makes the back end's reply unnecessary, if any."""
-        for plan in self._plans:
-            if plan.replaces_reply:
-                values = self._selector.draw(plan, self._request)
-                if values is not None:
-                    return apply_fault(plan.kind, values, Reply(200))
+        for plan in self.plans:
+            if plan.replaces_reply and (reply := self._apply_one(plan, Reply(200))) is not None:
+                return reply
         return None
 
     def apply(self, reply: Reply) -> Reply:
         """Return the reply with the other faults applied."""
-        for plan in self._plans:
+        for plan in self.plans:
             if not plan.replaces_reply and is_applicable(KINDS[plan.kind], reply):
-                values = self._selector.draw(plan, self._request)
-                if values is not None:
-                    reply = apply_fault(plan.kind, values, reply)
+                reply = self._apply_one(plan, reply) or reply
         return reply
+
+    def _apply_one(self, plan: FaultPlan, reply: Reply) -> Reply | None:
+        values = self.selector.draw(plan, self.request)
+        return None if values is None else apply_fault(plan.kind, values, reply)
 
 
 class FaultInjector:

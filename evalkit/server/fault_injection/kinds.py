@@ -14,10 +14,11 @@ from evalkit._lib.json import dumps, loads
 from evalkit.server.calls import Reply, error_reply
 from evalkit.server.fault_injection.stream_changes import (
     Change,
+    ChangedBody,
     ChangedFrame,
     change_frames,
-    change_live_body,
-    change_live_frames,
+    changed_body,
+    changed_frames,
 )
 from evalkit.server.requests.error_response import ErrorResponse
 
@@ -83,7 +84,7 @@ class FaultKind:
 
 def apply_fault(kind: str, values: Values, reply: Reply) -> Reply:
     """Return the reply with a fault; the same object if the fault changes nothing."""
-    effect = KINDS[kind].stream if _is_stream(reply) else KINDS[kind].plain
+    effect = KINDS[kind].stream if reply.is_stream else KINDS[kind].plain
     changed = effect(values, reply) if effect else reply
     return replace(changed, faults=(*reply.faults, kind)) if changed is not reply else reply
 
@@ -92,14 +93,7 @@ def is_applicable(kind: FaultKind, reply: Reply) -> bool:
     """Return whether a kind has an effect on a reply; most have none on errors."""
     if not 200 <= reply.status < 400 and not kind.applies_to_errors:
         return False
-    return (kind.stream if _is_stream(reply) else kind.plain) is not None
-
-
-def _is_stream(reply: Reply) -> bool:
-    if reply.frames is not None:
-        return True
-    types = [value for name, value in reply.headers.items() if name.lower() == "content-type"]
-    return reply.live is not None and any(value.startswith("text/event-stream") for value in types)
+    return (kind.stream if reply.is_stream else kind.plain) is not None
 
 
 def _on_events(change: Callable[[Values], Change]) -> Effect:
@@ -108,14 +102,14 @@ def _on_events(change: Callable[[Values], Change]) -> Effect:
 
 def _change_events(change: Change, reply: Reply) -> Reply:
     if reply.live is not None:
-        live = change_live_frames(reply.live, change)
+        live = ChangedBody(reply.live, changed_frames(reply.live, change))
         return replace(reply, live=live, headers=_without_length(reply))
     frames = list(reply.frames or ())
     gaps = [*reply.gaps, *[0.0] * (len(frames) - len(reply.gaps))]
-    changed_frames, changed_gaps = change_frames(frames, gaps, change)
-    if (changed_frames, changed_gaps) == (frames, gaps):
+    new_frames, new_gaps = change_frames(frames, gaps, change)
+    if (new_frames, new_gaps) == (frames, gaps):
         return reply
-    return replace(reply, frames=changed_frames, gaps=changed_gaps)
+    return replace(reply, frames=new_frames, gaps=new_gaps)
 
 
 def _without_length(reply: Reply) -> dict[str, str]:
@@ -129,7 +123,7 @@ def _without_length(reply: Reply) -> dict[str, str]:
 
 def _error(values: Values, reply: Reply) -> Reply:
     error = _error_response(values)
-    if values["after"] is not None and _is_stream(reply) and reply.status < 400:
+    if values["after"] is not None and reply.is_stream and reply.status < 400:
         event = {"event_type": "error", **error.body()}
         frame = f"event: error\ndata: {dumps(event)}\n\n"
         return _change_events(_end_with(values["after"], frame), reply)
@@ -168,13 +162,13 @@ def _break_off(end: Literal["cut", "reset"]) -> Effect:
         after = values["after"]
         if not after:
             return Reply(0, end=end, delay=reply.delay, by=end, faults=reply.faults)
-        if _is_stream(reply):
+        if reply.is_stream:
             return replace(_change_events(_end_after(after), reply), end=end)
-        if reply.live is not None:
-            return replace(reply, live=change_live_body(reply.live, _first_half), end=end)
-        body = _body_bytes(reply)
-        headers = {**_without_length(reply), "content-length": str(len(body))}
-        return replace(reply, body=_first_half(body), headers=headers, end=end)
+        # A plain body is announced with its whole length, so that clients notice the cut.
+        headers = reply.headers
+        if reply.live is None:
+            headers = {**_without_length(reply), "content-length": str(len(reply.body_bytes))}
+        return replace(_halve_body(values, reply), headers=headers, end=end)
 
     return effect
 
@@ -198,13 +192,9 @@ def _delay_by_tokens(values: Values, reply: Reply) -> Reply:
 def _halve_body(values: Values, reply: Reply) -> Reply:
     headers = _without_length(reply)
     if reply.live is not None:
-        return replace(reply, live=change_live_body(reply.live, _first_half), headers=headers)
-    return replace(reply, body=_first_half(_body_bytes(reply)), headers=headers)
-
-
-def _body_bytes(reply: Reply) -> bytes:
-    body = reply.body
-    return body.encode("utf-8", "surrogatepass") if isinstance(body, str) else body
+        live = ChangedBody(reply.live, changed_body(reply.live, _first_half))
+        return replace(reply, live=live, headers=headers)
+    return replace(reply, body=_first_half(reply.body_bytes), headers=headers)
 
 
 def _first_half(body: bytes) -> bytes:
@@ -230,8 +220,7 @@ def _end_with(after: int, text: str) -> Change:
 
 
 def _end_with_bare_error(values: Values) -> Change:
-    error = _error_response({**values, "retry_after": None})
-    return _end_with(values["after"], dumps(error.body()) + "\n")
+    return _end_with(values["after"], dumps(_error_response(values).body()) + "\n")
 
 
 def _halve_event(values: Values) -> Change:

@@ -84,25 +84,13 @@ class FaultPlanError(Exception):
 def parse_plan(text: str, origin: str) -> FaultPlan:
     """Parse ``KIND[=VALUE][,FIELD=VALUE…][@PROBABILITY or @every=N…]``. Raises FaultPlanError."""
     fault, at, when = text.partition("@")
-    head, *rest = (part.strip() for part in fault.split(","))
+    head, comma, rest = fault.partition(",")
     kind, equals, value = head.partition("=")
     kind = kind.strip()
-    fields: dict[str, JSON] = {}
+    fields = _read_pairs(rest) if comma else {}
     if kind in KINDS and equals:
-        fields[_first_field(kind)] = value
-    for part in rest:
-        name, equals, value = part.partition("=")
-        if not equals:
-            raise FaultPlanError(f"{part!r} is not FIELD=VALUE")
-        fields[name.strip()] = value
-    conditions: dict[str, JSON] = {}
-    for part in when.split(",") if at else ():
-        name, equals, value = part.partition("=")
-        if equals:
-            conditions[name.strip()] = value
-        else:
-            conditions["probability"] = part
-    return _build_plan(kind, fields, conditions, origin)
+        fields = {_first_field(kind): value, **fields}
+    return _build_plan(kind, fields, _read_pairs(when, "probability") if at else {}, origin)
 
 
 def plan_from_yaml(data: JSON, origin: str) -> FaultPlan:
@@ -162,6 +150,20 @@ def _build_plan(
         if isinstance(settings[name], NumberRange):
             raise FaultPlanError(f"{name} must be one number, got {value}", name)
     return FaultPlan(kind=kind, values=values, origin=origin, **settings)
+
+
+def _read_pairs(text: str, unnamed: str = "") -> dict[str, JSON]:
+    """Read ``NAME=VALUE,…``; a value alone belongs to ``unnamed``."""
+    pairs: dict[str, JSON] = {}
+    for part in map(str.strip, text.split(",")):
+        name, equals, value = part.partition("=")
+        if equals:
+            pairs[name.strip()] = value
+        elif unnamed:
+            pairs[unnamed] = part
+        else:
+            raise FaultPlanError(f"{part!r} is not FIELD=VALUE")
+    return pairs
 
 
 def _first_field(kind: str) -> str:

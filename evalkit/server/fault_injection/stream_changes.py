@@ -7,7 +7,7 @@ waits, and whether the stream ends there. One change serves one stream. Frames w
 
 import asyncio
 import re
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
 from itertools import chain, count, repeat
 from typing import NamedTuple
 
@@ -30,15 +30,12 @@ Change = Callable[[int, str], Sequence[ChangedFrame]]
 class ChangedBody:
     """A live body with a change applied. Closing it closes its source, even if it was not read."""
 
-    def __init__(self, source: AsyncIterator[bytes], chunks: AsyncGenerator[bytes, None]) -> None:
+    def __init__(self, source: AsyncIterable[bytes], chunks: AsyncGenerator[bytes, None]) -> None:
         self._source = source
         self._chunks = chunks
 
     def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        return await anext(self._chunks)
+        return self._chunks
 
     async def aclose(self) -> None:
         """Close the source; may be called twice."""
@@ -63,17 +60,7 @@ def change_frames(
     return texts, waits
 
 
-def change_live_frames(source: AsyncIterator[bytes], change: Change) -> ChangedBody:
-    """Return a live stream with a change applied to each frame as soon as it is complete."""
-    return ChangedBody(source, _changed_frames(source, change))
-
-
-def change_live_body(source: AsyncIterator[bytes], change: Callable[[bytes], bytes]) -> ChangedBody:
-    """Return a live body that is not a stream of events, changed as a whole."""
-    return ChangedBody(source, _changed_body(source, change))
-
-
-async def close(live: AsyncIterator[bytes] | None) -> None:
+async def close(live: AsyncIterable[bytes] | None) -> None:
     """Close a live body that is not read to its end."""
     if aclose := getattr(live, "aclose", None):
         await aclose()
@@ -88,9 +75,10 @@ def _count_events(change: Change) -> Callable[[str], Sequence[ChangedFrame]]:
     return change_next
 
 
-async def _changed_frames(
-    source: AsyncIterator[bytes], change: Change
+async def changed_frames(
+    source: AsyncIterable[bytes], change: Change
 ) -> AsyncGenerator[bytes, None]:
+    """Yield a live stream with a change applied to each frame as soon as it is complete."""
     change_next = _count_events(change)
     async for frame in split_live_frames(source):
         for text, wait, is_last in change_next(frame.decode("utf-8", "surrogateescape")):
@@ -101,7 +89,7 @@ async def _changed_frames(
                 return
 
 
-async def split_live_frames(source: AsyncIterator[bytes]) -> AsyncIterator[bytes]:
+async def split_live_frames(source: AsyncIterable[bytes]) -> AsyncIterator[bytes]:
     """Split a live stream after each blank line, as it arrives."""
     pending = b""
     async for data in source:
@@ -117,7 +105,8 @@ async def split_live_frames(source: AsyncIterator[bytes]) -> AsyncIterator[bytes
         yield pending
 
 
-async def _changed_body(
-    source: AsyncIterator[bytes], change: Callable[[bytes], bytes]
+async def changed_body(
+    source: AsyncIterable[bytes], change: Callable[[bytes], bytes]
 ) -> AsyncGenerator[bytes, None]:
+    """Yield a live body that is not a stream of events, changed as a whole."""
     yield change(b"".join([chunk async for chunk in source]))

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping
-from functools import lru_cache
 from typing import Any, TypeVar, overload
 
 from evalkit._lib.fast_json import dumps, loads
@@ -29,7 +28,6 @@ CHECKS: Registry[type[Check]] = Registry("check", "evalkit.checks")
 REPORTS: Registry[Callable[..., Any]] = Registry("report", "evalkit.reports")
 
 _CI_REPORTS = ("badge", "ctrf")
-_CACHED_CHECKS = 1000
 _NAME = re.compile(r"[a-z][a-z0-9_]*")
 
 
@@ -85,16 +83,10 @@ def _register(definition: Any, name: str | None) -> Any:
 
 
 class Catalog:
-    """The registered checks, for the suite language (``suite.CheckCatalog``).
-
-    Equal arguments give the same check object: checks are immutable, and suites repeat entries such
-    as ``status: completed`` in every scenario.
-    """
+    """The registered checks, for the suite language (``suite.CheckCatalog``)."""
 
     def __init__(self, registry: Registry[type[Check]] = CHECKS) -> None:
         self._registry = registry
-        # Limited, because arguments rendered from earlier turns never occur again.
-        self._cached = lru_cache(maxsize=_CACHED_CHECKS)(self._build)
 
     def names(self) -> list[str]:
         """Return every check's name, sorted."""
@@ -106,10 +98,10 @@ class Catalog:
         Raises suite.BadArguments.
         """
         try:
-            text = dumps(argument)
+            value = loads(dumps(argument))
         except (TypeError, ValueError, RecursionError) as error:
             raise BadArguments([((), f"not a JSON value: {error}")]) from None
-        return self._cached(name, text, bare)
+        return build_check(self._class(name), value, bare=bare)
 
     def schema(self, name: str) -> dict[str, JSON]:
         """Return the JSON Schema (2020-12) of the argument of a check."""
@@ -118,9 +110,6 @@ class Catalog:
     def files(self, name: str, argument: JSON) -> list[tuple[ValuePath, str]]:
         """Return the file names in an argument, each with its path inside the argument."""
         return self._class(name).named_files(argument)
-
-    def _build(self, name: str, argument: str, bare: bool) -> Check:
-        return build_check(self._class(name), loads(argument), bare=bare)
 
     def _class(self, name: str) -> type[Check]:
         try:

@@ -55,6 +55,14 @@ def indented(value: JSON) -> str | None:
     return text
 
 
+def is_plain(value: JSON) -> bool:
+    """Return whether a value is JSON without any null. False also for what orjson cannot write."""
+    try:
+        return b"null" not in orjson.dumps(value)
+    except TypeError:
+        return False
+
+
 def _encode(value: JSON, option: int) -> bytes | None:
     try:
         data = orjson.dumps(value, option=option)

@@ -224,8 +224,13 @@ class _DocumentReader:
             value.append(self._node(event, item_path, depth))
 
     def _fill_mapping(self, value: dict[Any, Any], path: ValuePath, depth: int) -> None:
-        while type(event := self._next_event()) is not MappingEndEvent:
-            key = self._key(event)
+        while (kind := type(event := self._next_event())) is not MappingEndEvent:
+            if kind is not ScalarEvent:
+                raise _error_at(event, "a key that is not a plain word")
+            if event.tag is not None:
+                _tagged_scalar(event)  # refuses tags that are not allowed
+            # A key is text, whatever it looks like. The same few keys occur in every scenario.
+            key = intern(event.value)
             if key in value:
                 raise _error_at(event, f"duplicate key {key!r}")
             item_path = path
@@ -236,14 +241,6 @@ class _DocumentReader:
             # The key takes its place before the value is read, so that messages keep the order.
             value[key] = None
             value[key] = self._node(self._next_event(), item_path, depth)
-
-    def _key(self, event: Any) -> str:
-        if not isinstance(event, ScalarEvent):
-            raise _error_at(event, "a key that is not a plain word")
-        if event.tag is not None:
-            _tagged_scalar(event)  # refuses tags that are not allowed
-        # A key is text, whatever it looks like. The same few keys occur in every scenario.
-        return intern(event.value)
 
     def _alias(self, event: Any) -> Any:
         if event.anchor not in self._anchors:

@@ -25,7 +25,7 @@ def media_folder(cassette: Path) -> Path:
 
 
 def load_cassette(
-    path: Path | str,
+    path: Path,
     media: Path | None = None,
     *,
     on_lost_media: Callable[[int, CassetteError], None] | None = None,
@@ -36,7 +36,6 @@ def load_cassette(
     With ``on_lost_media``, missing and changed media are reported to it instead, with the number of
     the recording (from 0), which stays unchanged.
     """
-    path = Path(path)
     try:
         data = path.read_bytes()
     except FileNotFoundError:

@@ -60,8 +60,8 @@ def compile_pattern(pattern: str) -> Automaton:
 
 def positions_of(automaton: Automaton, step_type: str) -> set[int]:
     """Return the positions of a pattern that a step of this type fits."""
-    words = [label.rstrip("?*+") for label in automaton.labels]
-    return {position for position, word in enumerate(words) if word in (step_type, ANY)}
+    words = enumerate(automaton.words)
+    return {position for position, word in words if word in (step_type, ANY)}
 
 
 class _Parser:
@@ -219,8 +219,9 @@ class Steps(Check):
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield one finding if the steps differ."""
-        ignored = self.ignore or ()
-        found = [each for each in view.numbered_steps if each.step.type not in ignored]
+        found = view.numbered_steps
+        if self.ignore is not None:
+            found = [each for each in found if each.step.type not in self.ignore]
         if self.match in ("exact", "in_order"):
             yield from self._ordered(found)
         else:

@@ -207,12 +207,7 @@ class ToolCalls(Check):
         ]
         result = assign(accepts, [call.limits for call in calls], len(received))
         remaining = result.unassigned
-        rows = [
-            [str(calls[entry]), str(got)]
-            for got, entry in zip(received, result.entry_of, strict=True)
-            if entry is not None
-        ]
-        findings = []
+        findings, rows = [], []
         for call, count in zip(calls, result.missing, strict=True):
             for _ in range(min(count, MAX_COUNT)):
                 # A remaining call of the same name is most likely meant, with other arguments.
@@ -230,7 +225,13 @@ class ToolCalls(Check):
             rows.append(["-", str(received[index]), "unexpected"])
         if findings:
             # One table shows all of them.
-            findings[0] = replace(findings[0], detail=table([["expected", "got"], *rows]))
+            pairs = [
+                [str(calls[entry]), str(got)]
+                for got, entry in zip(received, result.entry_of, strict=True)
+                if entry is not None
+            ]
+            detail = table([["expected", "got"], *pairs, *rows])
+            findings[0] = replace(findings[0], detail=detail)
         return findings
 
     def _out_of_order(

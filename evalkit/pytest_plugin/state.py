@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -112,11 +113,11 @@ class SessionState:
         """Set ``unused_cassettes``: those beside the collected suites' that no variant uses."""
         top = self.settings.cassettes
         folders = {name.partition("/")[0] for name in self._used_cassettes}
-        names = {
-            path.relative_to(top).as_posix()
-            for folder in folders
-            for path in (top / folder).rglob("*.yaml")
-        }
+        names: set[str] = set()
+        for folder in folders:
+            for directory, _, files in os.walk(top / folder):
+                below = Path(directory).relative_to(top).as_posix()
+                names.update(f"{below}/{name}" for name in files if name.endswith(".yaml"))
         self.unused_cassettes = sorted(names - self._used_cassettes)
         # One string per variant, not needed again.
         self._used_cassettes.clear()

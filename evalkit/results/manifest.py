@@ -13,6 +13,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evalkit._lib.clock import timestamp
+from evalkit._lib.fast_json import indented
 from evalkit._lib.files import sha256, write_atomic
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
@@ -124,12 +125,13 @@ class Manifest:
 
 def write_manifest(path: Path, manifest: ManifestRecord) -> None:
     """Write a manifest as indented JSON, atomically. Raises OSError."""
-    write_atomic(path, json.dumps(manifest, indent=2, ensure_ascii=False) + "\n")
+    text = indented(manifest) or json.dumps(manifest, indent=2)
+    write_atomic(path, f"{text}\n")
 
 
-def file_digest(path: str | Path) -> str | None:
+def file_digest(path: Path) -> str | None:
     """Return ``sha256:…`` of a file, or None if it does not exist."""
     try:
-        return f"sha256:{sha256(Path(path).read_bytes())}"
+        return f"sha256:{sha256(path.read_bytes())}"
     except FileNotFoundError:
         return None

@@ -161,6 +161,6 @@ def _tokens(exchanges: Sequence[Exchange]) -> dict[str, int]:
     for exchange in exchanges:
         usage = (exchange.interaction or {}).get("usage")
         for key, count in usage.items() if isinstance(usage, dict) else ():
-            if isinstance(count, int) and key.startswith("total_"):
+            if type(count) is int and key.startswith("total_"):
                 tokens[key] = tokens.get(key, 0) + count
     return tokens

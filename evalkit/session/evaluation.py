@@ -125,16 +125,17 @@ class Evaluator:
         turn (the quota is used up, say) must not replace a good one.
         """
         assert self._requests is not None
-        views = [
-            (self._view(transcript, turn), self._variant.turn_expect(turn.number))
+        parts: list[tuple[Turn | None, Sequence[Expectation]]] = [
+            (turn, self._variant.turn_expect(turn.number))
             for turn in transcript.turns
             if turn.number not in self._turn_results and self._is_expected(turn)
         ]
         if all(map(self._is_expected, transcript.turns)):
-            views.append((self._view(transcript, None), self._variant.expect))
-        for view, expect in views:
+            parts.append((None, self._variant.expect))
+        for turn, expect in parts:
             for index, item in enumerate(expect):
-                if _sends_requests(item, view):
+                if _sends_requests(item, transcript, turn):
+                    view = self._view(transcript, turn)
                     self._request_results[_number(view), index] = self._run(item, view)
         transcript.judge_exchanges = self._requests.exchanges
         return self._requests.complete and all(
@@ -196,7 +197,7 @@ class Evaluator:
     def _run(self, item: Expectation, view: View) -> CheckResult:
         number, declared = _number(view), f"{self._variant.suite.label}:{item.line}"
         try:
-            check = _check_of(item, view)
+            check = _check_of(item, view.transcript, view.turn)
         except SuiteErrors as error:
             message = "the check's arguments cannot be rendered"
             finding = Finding("misconfigured", message, Where(turn=number), detail=str(error))
@@ -208,7 +209,7 @@ class Evaluator:
             view,
             name=item.name,
             negate=item.negate,
-            severity=Severity(item.severity),
+            severity=item.severity,
             turn=number,
             declared=declared,
         )
@@ -256,15 +257,18 @@ def _number(view: View) -> int | None:
     return view.turn.number if view.turn is not None else None
 
 
-def _check_of(item: Expectation, view: View) -> Check:
-    turns = view.transcript.turns
-    earlier = turns if view.turn is None else turns[: view.turn.number - 1]
-    return cast("Check", item.check(context(earlier)))
+def _check_of(item: Expectation, transcript: Transcript, turn: Turn | None) -> Check:
+    """Return the check of an entry. Raises SuiteErrors if it reads earlier turns and cannot."""
+    check: Check = item.built
+    if item.deferred is not None:
+        turns = transcript.turns
+        check = item.check(context(turns if turn is None else turns[: turn.number - 1]))
+    return check
 
 
-def _sends_requests(item: Expectation, view: View) -> bool:
+def _sends_requests(item: Expectation, transcript: Transcript, turn: Turn | None) -> bool:
     try:
-        return _check_of(item, view).sends_requests
+        return _check_of(item, transcript, turn).sends_requests
     except SuiteErrors:
         # Reported when the check is run.
         return False

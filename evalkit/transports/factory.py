@@ -45,7 +45,7 @@ class Transport(Protocol):
 def open_transport(
     *,
     mode: RecordMode,
-    path: Path | str,
+    path: Path,
     live: Callable[[], Endpoint] | None,
     metadata: Mapping[str, JSON],
     hint: Callable[[], str],
@@ -65,7 +65,6 @@ def open_transport(
     Raises UsageError (unknown mode, cannot record, another process records) or CassetteError (an
     invalid cassette, in every mode). A missing cassette is a CassetteMiss of the first request.
     """
-    path = Path(path)
     redactor = Redactor(secrets, patterns)
     reporter = MissReporter(path, label, hint, redactor)
     if mode != "none":

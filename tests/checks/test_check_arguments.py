@@ -392,12 +392,6 @@ def test_a_check_without_required_options_may_be_bare(name: str) -> None:
             CATALOG.build(name, None, bare=True)
 
 
-def test_equal_arguments_give_the_same_check() -> None:
-    one = CATALOG.build("text", {"contains": ["a"]}, bare=False)
-    assert CATALOG.build("text", {"contains": ["a"]}, bare=False) is one
-    assert CATALOG.build("text", {"contains": ["b"]}, bare=False) is not one
-
-
 def test_a_value_that_is_not_json_is_refused() -> None:
     for value in (b"bytes", {"contains": {1, 2}}):
         with pytest.raises(BadArguments, match="not a JSON value"):
@@ -456,10 +450,3 @@ print([name for name in {heavy!r} if name in sys.modules])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
-
-
-def test_the_cache_of_a_catalog_is_bounded() -> None:
-    catalog = Catalog()
-    for number in range(2500):
-        catalog.build("text", {"max_chars": number}, bare=False)
-    assert catalog._cached.cache_info().currsize == 1000

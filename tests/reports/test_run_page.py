@@ -13,6 +13,7 @@ import pytest
 from evalkit.errors import UsageError
 from evalkit.reports.page import run_page
 from evalkit.reports.page.templating import resource
+from evalkit.signoff import records
 from evalkit.verdict import Verdict
 from tests.reports.page_reading import Page, source_hash
 from tests.reports.sample import line, make_run, passing, turn, weather, write_page
@@ -234,7 +235,7 @@ def test_signoffs_are_above_the_list_and_are_text(
     }
     run = make_run(tmp_path, [passing(1)])
     (tmp_path / "signoffs").mkdir()
-    monkeypatch.setattr(run_page, "printable_signoffs", lambda _: [approved, rejected])
+    monkeypatch.setattr(records, "printable_signoffs", lambda _: [approved, rejected])
     [section] = Page(write_page(run)).all("section", "signoffs")
     assert section.text == (
         "Sign-off approved with deviations review Ada <b>, QA ada@example.org "

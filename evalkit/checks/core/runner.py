@@ -63,7 +63,7 @@ def run_check(
     *,
     name: str,
     negate: bool,
-    severity: Severity,
+    severity: str,
     turn: int | None,
     declared: str,
 ) -> CheckResult:
@@ -82,7 +82,7 @@ def run_check(
     if negate:
         findings = [] if has_failed else [Finding("holds", f"not {name}: the check passes")]
         has_failed = not has_failed
-    if severity is Severity.WARN:
+    if severity == Severity.WARN:
         findings, has_failed = [finding.as_warning() for finding in findings], False
     if turn is not None:
         findings = [

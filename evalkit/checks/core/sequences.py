@@ -134,12 +134,14 @@ NOTHING = Part(True, frozenset(), frozenset())
 
 
 class Automaton:
-    """Positions from 1 with their labels; 0 is the start.
+    """Positions from 1 with their words; 0 is the start.
 
-    ``following[p]`` are the positions that may come after ``p``.
+    ``labels`` are the words with their repeat signs. ``following[p]`` are the positions that may
+    come after ``p``.
     """
 
     def __init__(self) -> None:
+        self.words = [""]
         self.labels = [""]
         self.following: list[set[int]] = [set()]
         self.accepting: frozenset[int] = frozenset()
@@ -155,6 +157,7 @@ class Automaton:
 
     def add(self, label: str) -> Part:
         """Add a position."""
+        self.words.append(label)
         self.labels.append(label)
         self.following.append(set())
         position = frozenset({len(self.labels) - 1})

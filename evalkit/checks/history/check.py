@@ -15,7 +15,6 @@ The check reads exchanges only, so it can evaluate any application's traffic:
 
 from collections.abc import Iterator, Sequence
 from functools import partial
-from itertools import pairwise
 from typing import ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
 
@@ -150,24 +149,28 @@ def _is_exact(sent: JSON, received: Sequence[RawStep], value: JSON, is_hop: bool
     if not isinstance(value, list) or not isinstance(sent, list):
         return False
     added = value[len(sent) :]
-    rest = [item for item in added if not _is_step(item, "function_result")]
-    if not (equal(sent, value[: len(sent)]) and equal(received, rest[: len(received)])):
+    if not all(isinstance(item, dict) for item in added):
         return False
-    if not all(_is_step(item, "user_input") for item in rest[len(received) :]):
-        return False
-    # A result must be right after a call or another result, or after the whole response.
-    remaining = len(received)
-    for previous, item in pairwise([None, *added]):
-        if not _is_step(item, "function_result"):
-            remaining -= 1
-        elif remaining > 0 and not _is_step(previous, "function_call", "function_result"):
+    remaining = iter(received)
+    expected = next(remaining, None)
+    call_ids = []
+    previous = None
+    for step in added:
+        kind = step.get("type")
+        if kind == "function_result":
+            # Right after a call or another result, or after the whole response.
+            if expected is not None and previous not in ("function_call", "function_result"):
+                return False
+            call_ids.append(step.get("call_id"))
+        elif expected is not None:
+            if not equal(expected, step):
+                return False
+            expected = next(remaining, None)
+        elif kind != "user_input":
             return False
+        previous = kind
     ids = [step.get("id") for step in received if step.get("type") == "function_call"]
-    call_ids = [item.get("call_id") for item in added if _is_step(item, "function_result")]
-    if not all(isinstance(key, str) and key for key in (*ids, *call_ids)):
+    if expected is not None or not all(isinstance(key, str) and key for key in (*ids, *call_ids)):
         return False
-    return len(ids) == len(call_ids) == len(set(ids)) and set(ids) == set(call_ids)
-
-
-def _is_step(item: JSON, *types: str) -> bool:
-    return isinstance(item, dict) and item.get("type") in types
+    has_pairs = len(ids) == len(call_ids) == len(set(ids)) and set(ids) == set(call_ids)
+    return has_pairs and equal(sent, value[: len(sent)])

@@ -9,7 +9,6 @@ files.
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -33,7 +32,8 @@ COUNTED = {"failures": "failed", "errors": "errored", "skipped": "skipped"}
 _AT_ONCE = 8 << 10
 """Characters of the cases of a suite that are stored together."""
 
-_ENTITIES = {"&": "&amp;", "<": "&lt;", ">": "&gt;", '"': "&quot;", "\n": "&#10;", "\t": "&#9;"}
+_TEXT_ENTITIES = str.maketrans({"&": "&amp;", "<": "&lt;", ">": "&gt;"})
+_ENTITIES = _TEXT_ENTITIES | str.maketrans({'"': "&quot;", "\n": "&#10;", "\t": "&#9;"})
 
 
 class _SuiteCases:
@@ -126,7 +126,7 @@ def _case(head: ResultHead, name: str, cassette_digest: str | None, conversation
     if verdict in ELEMENTS:
         case += _outcome(ELEMENTS[verdict], head)
     if conversation:
-        case += f"<system-out>{_escaped(conversation, '[&<>]')}</system-out>\n"
+        case += f"<system-out>{visible(conversation).translate(_TEXT_ENTITIES)}</system-out>\n"
     return f"{case}</testcase>\n"
 
 
@@ -150,10 +150,10 @@ def _outcome(element: str, head: ResultHead) -> str:
         return f'<skipped message="{message}"/>\n'
     errors = [(check, finding) for check, finding in findings if finding["severity"] == "error"]
     code = errors[0][1]["code"] if errors else "incomplete"
-    text = _escaped(findings_text(errors) or head["message"], "[&<>]")
+    text = visible(findings_text(errors) or head["message"]).translate(_TEXT_ENTITIES)
     return f'<{element} type="{_escaped(code)}" message="{message}">{text}</{element}>\n'
 
 
-def _escaped(text: str, special: str = '[&<>"\n\t]') -> str:
-    """Return text for an attribute, or for an element with ``special="[&<>]"``."""
-    return re.sub(special, lambda match: _ENTITIES[match.group()], visible(text))
+def _escaped(text: str) -> str:
+    """Return text for an attribute."""
+    return visible(text).translate(_ENTITIES)

@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from hashlib import file_digest
@@ -38,7 +38,7 @@ from evalkit.reports.page.templating import content_policy, resource, write_page
 from evalkit.reports.plain_text import conversation_text, findings_text
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
-from evalkit.signoff.records import printable_signoffs
+from evalkit.results.run_directory import SIGNOFFS
 
 LARGE = 20 << 20
 """Characters of packs and media above which they are files beside the page."""
@@ -157,7 +157,7 @@ class RunPage(LineReport):
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],
             sections=self._sections(suites),
-            signoffs=printable_signoffs(self.run) if (directory / "signoffs").is_dir() else (),
+            signoffs=_signoffs(self.run),
             directory=directory.name,
             digest=digest,
             is_small=self._is_small,
@@ -198,6 +198,15 @@ class RunPage(LineReport):
             yield SuiteSection(
                 name=name, anchor=anchor, counts=suites[name], variants=variants, rest=rest
             )
+
+
+def _signoffs(run: Run) -> Sequence[dict[str, str]]:
+    if not (run.directory / SIGNOFFS).is_dir():
+        return ()
+    # Start-up cost: a run that was just written has no sign-offs, and does not need the gates.
+    from evalkit.signoff.records import printable_signoffs
+
+    return printable_signoffs(run)
 
 
 def _row(

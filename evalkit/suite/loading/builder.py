@@ -11,9 +11,11 @@ names are looked up as soon as the argument is known.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
+from evalkit._lib.fast_json import dumps
 from evalkit._lib.json import JSON
-from evalkit._lib.problems import ProblemList
+from evalkit._lib.problems import PathProblem, ProblemList
 from evalkit._lib.yaml import ListLines, ValuePath
 from evalkit.suite.loading.cases import CaseReader, CaseRows
 from evalkit.suite.loading.template_check import (
@@ -43,7 +45,8 @@ from evalkit.suite.model.variants import AXES, cassette_file, combinations, vari
 class LoadContext:
     """One suite file being loaded.
 
-    ``verified_tools`` are the tools whose templates have been verified.
+    ``verified_tools`` are the tools whose templates have been verified. ``entries`` are parsed
+    expectations and their checks (None with templates) by the JSON text of the entry.
     """
 
     lines: ListLines
@@ -54,6 +57,7 @@ class LoadContext:
     vars: Mapping[str, JSON]
     tools: Mapping[str, Tool]
     verified_tools: set[str] = field(default_factory=set)
+    entries: dict[str, tuple[ExpectationEntry, Any]] = field(default_factory=dict)
 
 
 def build_expectations(
@@ -92,21 +96,26 @@ def _build_entry(
 ) -> list[Expectation]:
     """Return one expectation for all rows or one for each; none for a refused entry."""
     try:
-        entry = parse_expectation(item, context.check_names)
-        if not entry.has_templates:
-            return [_build(context, entry, entry.argument, path, line)]
+        # Suites repeat entries such as ``status: completed`` in every scenario: parsing each of
+        # them took a fifth of the time of loading.
+        text = dumps(item)
+        if text not in context.entries:
+            entry = parse_expectation(item, context.check_names)
+            check = None if entry.has_templates else _build(context, entry, entry.argument)
+            context.entries[text] = entry, check
+        entry, check = context.entries[text]
     except BadExpectation as error:
         _report(context, error, path)
         return []
+    if not entry.has_templates:
+        return [_expectation(entry, line, entry.argument, built=check)]
     argument_path = (*path, *entry.argument_path)
     if not verify_templates(context.problems, entry.argument, argument_path, rows, moment):
         return [
-            Expectation(
-                name=entry.name,
-                negate=entry.negate,
-                severity=entry.severity,
-                line=line,
-                argument=entry.argument,
+            _expectation(
+                entry,
+                line,
+                entry.argument,
                 deferred=DeferredCheck(
                     entry=entry, path=path, resources=context.resources, variables=variables
                 ),
@@ -117,7 +126,8 @@ def _build_entry(
     for row, variables in zip(rows.rows, rows.variables, strict=True):
         try:
             argument = render(entry.argument, variables)
-            expectations.append(_build(context, entry, argument, path, line))
+            check = _build(context, entry, argument)
+            expectations.append(_expectation(entry, line, argument, built=check))
         except TemplateError as error:
             message = f"template: {error.message}{in_case(row)}"
             context.problems.add(argument_path, message)
@@ -128,9 +138,7 @@ def _build_entry(
     return expectations
 
 
-def _build(
-    context: LoadContext, entry: ExpectationEntry, argument: JSON, path: ValuePath, line: int
-) -> Expectation:
+def _build(context: LoadContext, entry: ExpectationEntry, argument: JSON) -> Any:
     """Build a check, and look up the files its argument names. Raises BadExpectation."""
     resources = context.resources
     built = build_check(entry, argument, resources.checks)
@@ -138,7 +146,18 @@ def _build(
         try:
             resources.files.find(name)
         except ProjectFileError as error:
-            context.problems.add((*path, *entry.argument_path, *inside), str(error))
+            problem = PathProblem((*entry.argument_path, *inside), str(error))
+            raise BadExpectation(problem) from error
+    return built
+
+
+def _expectation(
+    entry: ExpectationEntry,
+    line: int,
+    argument: JSON,
+    built: Any = None,
+    deferred: DeferredCheck | None = None,
+) -> Expectation:
     return Expectation(
         name=entry.name,
         negate=entry.negate,
@@ -146,6 +165,7 @@ def _build(
         line=line,
         argument=argument,
         built=built,
+        deferred=deferred,
     )
 
 
@@ -352,6 +372,8 @@ def _report_collisions(
 
     Some file systems do not distinguish ``A`` from ``a``.
     """
+    if not rows.has_cases and not any(axis.is_list for axis in axes):
+        return
     owners: dict[str, tuple[str, ...]] = {}
     for _, parts in combinations(axes):
         for row in rows.rows:

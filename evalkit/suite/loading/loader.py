@@ -13,6 +13,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
+from evalkit._lib.fast_json import is_plain
 from evalkit._lib.json import JSON
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import plural, quoted
@@ -45,7 +46,8 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
     except YamlError as error:
         raise SuiteErrors([yaml_problem(error, source)]) from error
     problems = ProblemList(source, partial(describe_path, document))
-    unusual_values = list(_unusual_values(document, ()))
+    # Nearly every document is plain, and walking through it takes as long as parsing it.
+    unusual_values = [] if is_plain(document) else list(_unusual_values(document, ()))
     suite_file = _validate(document, unusual_values, problems)
     files = ProjectFiles(path, root)
     suite_vars = suite_file.get("vars", {})

@@ -98,10 +98,10 @@ class Expectation:
     severity: Literal["error", "warn"]
     line: int
     argument: JSON
-    built: object = None
+    built: Any = None
     deferred: DeferredCheck | None = None
 
-    def check(self, context: Mapping[str, Any]) -> object:
+    def check(self, context: Mapping[str, Any]) -> Any:
         """Return the check object; ``context`` holds ``previous`` and ``turns``.
 
         Raises SuiteErrors: the argument cannot be rendered, or the check refuses what it renders

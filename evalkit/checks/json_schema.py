@@ -46,8 +46,9 @@ _KEYWORDS = (
 def _valid_schema(schema: JSON) -> JSON:
     found = problems(schema) if schema is not None else []
     if found:
+        path, message = found[0]
         more = f" (and {len(found) - 1} more)" if len(found) > 1 else ""
-        raise option_error(found[0].message + more, *found[0].path)
+        raise option_error(message + more, *path)
     return schema
 
 

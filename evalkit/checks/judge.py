@@ -18,7 +18,7 @@ import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
-from typing import Annotated, Any, ClassVar, NamedTuple, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
@@ -52,16 +52,6 @@ _MAX_DATA = 200
 _BREAKS = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
-def answer_schema(
-    criteria: Sequence[str], scale: Sequence[float], levels: Sequence[str]
-) -> dict[str, JSON]:
-    """Return the schema of an answer: a reason and a score or a level, overall or by criterion."""
-    score: dict[str, JSON] = {"type": "number", "minimum": scale[0], "maximum": scale[1]}
-    verdict = {"level": {"type": "string", "enum": list(levels)}} if levels else {"score": score}
-    opinion = _object({"reason": {"type": "string"}, **verdict})
-    return _object(dict.fromkeys(criteria, opinion)) if criteria else opinion
-
-
 def _object(properties: Mapping[str, JSON]) -> dict[str, JSON]:
     return {
         "type": "object",
@@ -69,52 +59,6 @@ def _object(properties: Mapping[str, JSON]) -> dict[str, JSON]:
         "required": list(properties),
         "additionalProperties": False,
     }
-
-
-def judge_request(
-    model: str, task: str, turns: Sequence[Turn], schema: JSON, generation_config: JSON
-) -> Request:
-    """Return the request that asks a judge about turns."""
-    body: dict[str, JSON] = {
-        "model": model,
-        "input": [{"type": "text", "text": task}, {"type": "text", "text": fenced(turns)}],
-        "system_instruction": INSTRUCTION,
-        "response_format": {"type": "text", "mime_type": "application/json", "schema": schema},
-        "labels": dict(JUDGE_LABELS),
-        "store": False,
-    }
-    if generation_config:
-        body["generation_config"] = dict(generation_config)
-    return Request("POST", interactions_path(DEFAULT_API_VERSION), body)
-
-
-def task_text(
-    rubric: str,
-    criteria: Mapping[str, str],
-    scale: Sequence[float],
-    levels: Sequence[str],
-    turn: int | None,
-) -> str:
-    """Return the judge's task: the rubric, what to answer, and what of the conversation to judge.
-
-    Levels are in order, the best first.
-    """
-    parts = [f"Rubric:\n{rubric}"]
-    if criteria:
-        lines = [f"- {name}: {text}" for name, text in criteria.items()]
-        parts.append("\n".join(["Judge each of these by itself:", *lines]))
-    if levels:
-        parts.append("Give one of these levels, the best first: " + ", ".join(levels) + ".")
-    else:
-        parts.append(f"Give a score from {scale[0]:g}, the worst, to {scale[1]:g}, the best.")
-    if turn is None:
-        parts.append("Judge the conversation as a whole.")
-    else:
-        parts.append(
-            f"Judge what the model did in turn {turn}, the last one."
-            " The turns before it only tell what led there."
-        )
-    return "\n\n".join(parts)
 
 
 def fenced(turns: Sequence[Turn]) -> str:
@@ -182,25 +126,19 @@ _MAX_REASON = 300
 NonEmpty = Annotated[str, Field(min_length=1)]
 
 
-class Opinion(NamedTuple):
-    """One answer of a judge: ``(score, reason)`` by criterion, ``""`` without criteria."""
+Opinion = dict[str, tuple[float, str]]
+"""One answer of a judge: ``(score, reason)`` by criterion, ``""`` without criteria."""
 
-    parts: dict[str, tuple[float, str]]
 
-    @property
-    def score(self) -> float:
-        """The mean over the criteria."""
-        return sum(score for score, _ in self.parts.values()) / len(self.parts)
+def _mean_score(opinion: Opinion) -> float:
+    return sum(score for score, _ in opinion.values()) / len(opinion)
 
-    def to_json(self) -> dict[str, Any]:
-        """Return the answer as findings contain it."""
-        if "" in self.parts:
-            return {"score": plain(self.score), "reason": self.parts[""][1]}
-        criteria = {
-            name: {"score": plain(score), "reason": reason}
-            for name, (score, reason) in self.parts.items()
-        }
-        return {"score": plain(self.score), "criteria": criteria}
+
+def _to_json(opinion: Opinion) -> JSON:
+    parts = {
+        name: {"score": plain(score), "reason": reason} for name, (score, reason) in opinion.items()
+    }
+    return parts.get("") or {"score": plain(_mean_score(opinion)), "criteria": parts}
 
 
 class Judge(Check):
@@ -282,7 +220,7 @@ class Judge(Check):
         """
         request = self.request(view)
         opinions = [self._opinion(request, view) for _ in range(self.samples)]
-        scores = [opinion.score for opinion in opinions]
+        scores = list(map(_mean_score, opinions))
         mean = sum(scores) / len(scores)
         passing = sum(score >= self._least - _TOLERANCE for score in scores)
         has_passed = mean >= self._least - _TOLERANCE
@@ -309,7 +247,7 @@ class Judge(Check):
                 "score": _rounded(mean),
                 "spread": _rounded(max(scores) - min(scores)),
                 "agreement": _rounded(agreeing / len(scores)),
-                "samples": [opinion.to_json() for opinion in opinions],
+                "samples": list(map(_to_json, opinions)),
             },
             severity=severity,
             detail=table(
@@ -325,16 +263,57 @@ class Judge(Check):
                 "the scenario names no model that could judge: give the check one, 'model: …'"
             )
         number = view.turn.number if view.turn is not None else None
-        task = task_text(
-            self.rubric, self.criteria or {}, self._range, self._sorted_levels, turn=number
-        )
-        turns = view.transcript.turns[:number]
-        return judge_request(model, task, turns, self._schema(), self.generation_config)
+        conversation = fenced(view.transcript.turns[:number])
+        body: dict[str, JSON] = {
+            "model": model,
+            "input": [
+                {"type": "text", "text": self._task(number)},
+                {"type": "text", "text": conversation},
+            ],
+            "system_instruction": INSTRUCTION,
+            "response_format": {
+                "type": "text",
+                "mime_type": "application/json",
+                "schema": self._schema(),
+            },
+            "labels": dict(JUDGE_LABELS),
+            "store": False,
+        }
+        if self.generation_config:
+            body["generation_config"] = dict(self.generation_config)
+        return Request("POST", interactions_path(DEFAULT_API_VERSION), body)
+
+    def _task(self, turn: int | None) -> str:
+        """Return the judge's task: the rubric, what to answer, what to judge."""
+        parts = [f"Rubric:\n{self.rubric}"]
+        if self.criteria:
+            lines = [f"- {name}: {text}" for name, text in self.criteria.items()]
+            parts.append("\n".join(["Judge each of these by itself:", *lines]))
+        if self.levels:
+            levels = ", ".join(self._sorted_levels)
+            parts.append(f"Give one of these levels, the best first: {levels}.")
+        else:
+            low, high = self._range
+            parts.append(f"Give a score from {low:g}, the worst, to {high:g}, the best.")
+        if turn is None:
+            parts.append("Judge the conversation as a whole.")
+        else:
+            parts.append(
+                f"Judge what the model did in turn {turn}, the last one."
+                " The turns before it only tell what led there."
+            )
+        return "\n\n".join(parts)
 
     def _schema(self) -> dict[str, JSON]:
+        """Return the schema of an answer: a reason and a score or a level, for each criterion."""
         low, high = self._range
-        scale = [plain(low), plain(high)]
-        return answer_schema(list(self.criteria or ()), scale, self._sorted_levels)
+        verdict: dict[str, JSON] = {
+            "score": {"type": "number", "minimum": plain(low), "maximum": plain(high)}
+        }
+        if self.levels:
+            verdict = {"level": {"type": "string", "enum": self._sorted_levels}}
+        opinion = _object({"reason": {"type": "string"}, **verdict})
+        return _object(dict.fromkeys(self.criteria, opinion)) if self.criteria else opinion
 
     def _opinion(self, request: Request, view: View) -> Opinion:
         """Ask once. Raises CheckCrashed for an unusable answer."""
@@ -351,26 +330,21 @@ class Judge(Check):
             raise CheckCrashed(f"the judge's answer did not end: its status is {show(status)}")
         text = output_text(interaction.get("steps") or [])
         value, problem, _ = parse(text)
-        problems = (
-            [problem]
-            if problem
-            else [
-                f"{violation.pointer or '(whole)'}: {violation.message}"
-                for violation in violations(self._schema(), value)
-            ]
-        )
+        problems = [problem] if problem else []
+        for violation in () if problem else violations(self._schema(), value):
+            problems.append(f"{violation.pointer or '(whole)'}: {violation.message}")
         if problems:
             lines = [*problems, f"answer  {show(text, 300)}"]
             raise CheckCrashed("the judge's answer does not meet its schema: " + "\n".join(lines))
         parts = value if self.criteria else {"": value}
-        return Opinion({name: (self._score(part), part["reason"]) for name, part in parts.items()})
+        return {name: (self._score(part), part["reason"]) for name, part in parts.items()}
 
     def _score(self, part: dict[str, Any]) -> float:
         return self.levels[part["level"]] if self.levels else float(part["score"])
 
     def _rows(self, number: int, opinion: Opinion) -> Iterator[list[str]]:
         sample = [f"sample {number}"] if self.samples > 1 else []
-        for name, (score, reason) in opinion.parts.items():
+        for name, (score, reason) in opinion.items():
             criterion = [name] if name else []
             yield [*sample, *criterion, format_number(score), shorten(reason, _MAX_REASON)]
 

@@ -82,8 +82,8 @@ class ExpectedCall(Options):
             raise option_error(f"min {self.min} is above max {self.max}", "min")
         if self.optional and self.min:
             raise option_error("an optional call cannot have a 'min'", "optional")
-        for problem in problems(self.arguments) if self.match == "schema" else ():
-            raise option_error(problem.message, "arguments", *problem.path)
+        for path, message in problems(self.arguments) if self.match == "schema" else ():
+            raise option_error(message, "arguments", *path)
         return self
 
     @property

@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     from jsonschema.protocols import Validator
 
 Path = tuple[str | int, ...]
+SchemaProblem = tuple[Path, str]
+"""Where in a schema something is wrong, and what."""
+
 _MAX_VIOLATIONS = 100
 _MAX_NOTES = 8
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
@@ -36,13 +39,6 @@ class Violation(NamedTuple):
     message: str
     expected: JSON = MISSING
     got: JSON = MISSING
-
-
-class SchemaProblem(NamedTuple):
-    """What is wrong with a schema itself, and where in it."""
-
-    path: Path
-    message: str
 
 
 def problems(schema: JSON) -> list[SchemaProblem]:
@@ -71,11 +67,11 @@ def _compile(text: str) -> tuple[Validator | None, list[SchemaProblem]]:
     schema = json.loads(text)
     if not isinstance(schema, bool | Mapping):
         message = f"a JSON Schema must be a mapping, got {show(schema)}"
-        return None, [SchemaProblem((), message)]
+        return None, [((), message)]
     kind = validator_for(schema, default=Draft202012Validator)
     draft = schema.get("$schema") if isinstance(schema, Mapping) else None
     if draft is not None and str(kind.META_SCHEMA["$schema"]).rstrip("#") != str(draft).rstrip("#"):
-        return None, [SchemaProblem(("$schema",), f"{show(draft)} is not a known draft")]
+        return None, [(("$schema",), f"{show(draft)} is not a known draft")]
     checker = kind(kind.META_SCHEMA, format_checker=kind.FORMAT_CHECKER)
     found = [_problem(best_match([error]) or error) for error in checker.iter_errors(schema)]
     references = list(_references(schema, ()))
@@ -89,7 +85,7 @@ def _compile(text: str) -> tuple[Validator | None, list[SchemaProblem]]:
                 where = "leads out of this schema, and nothing is ever fetched"
                 if target.startswith("#"):
                     where = "leads nowhere in this schema"
-                found.append(SchemaProblem(path, f"the reference {show(target)} {where}"))
+                found.append((path, f"the reference {show(target)} {where}"))
     if found:
         return None, found
     return kind(schema, registry=EMPTY_REGISTRY, format_checker=kind.FORMAT_CHECKER), []
@@ -99,10 +95,8 @@ def _problem(error: ValidationError) -> SchemaProblem:
     path, value = tuple(error.absolute_path), error.instance
     if path and path[-1] == "type" and isinstance(value, str):
         hint = did_you_mean(value, _TYPES)
-        return SchemaProblem(
-            path, f"{show(value)} is not a JSON type{hint}; valid: {', '.join(_TYPES)}"
-        )
-    return SchemaProblem(path, f"not a JSON Schema: {_message(error)}")
+        return path, f"{show(value)} is not a JSON type{hint}; valid: {', '.join(_TYPES)}"
+    return path, f"not a JSON Schema: {_message(error)}"
 
 
 def violations(schema: JSON, value: JSON) -> Iterator[Violation]:

@@ -44,12 +44,13 @@ def assign(
     greatest number of them (None: any number).
     """
     entry_of: list[int | None] = [None] * count
-    for entry, (least, _) in enumerate(limits):
-        while entry_of.count(entry) < least and _fill(entry, accepts, entry_of):
-            pass
-    for item in range(count):
-        if entry_of[item] is None:
-            _place(item, accepts, limits, entry_of)
+    # First what is required, then what is allowed.
+    for bounds in ([least for least, _ in limits], [most for _, most in limits]):
+        for entry, bound in enumerate(bounds):
+            while (bound is None or entry_of.count(entry) < bound) and _fill(
+                entry, accepts, entry_of
+            ):
+                pass
     missing = [max(0, least - entry_of.count(entry)) for entry, (least, _) in enumerate(limits)]
     return Assignment(entry_of, missing)
 
@@ -71,33 +72,6 @@ def _fill(start: int, accepts: Sequence[Sequence[int]], entry_of: list[int | Non
                 origins[owner] = (entry, item)
                 queue.append(owner)
     return False
-
-
-def _place(
-    start: int,
-    accepts: Sequence[Sequence[int]],
-    limits: Sequence[tuple[int, int | None]],
-    entry_of: list[int | None],
-) -> None:
-    """Find an entry for an item: one with room, or the place of an item that finds another."""
-    origins: dict[int, tuple[int, int]] = {}
-    queue = [start]
-    full: set[int] = set()
-    for item in queue:
-        for entry in range(len(accepts)):
-            if item not in accepts[entry] or entry in full:
-                continue
-            most = limits[entry][1]
-            if most is None or entry_of.count(entry) < most:
-                entry_of[item] = entry
-                while item != start:
-                    item, entry = origins[item]
-                    entry_of[item] = entry
-                return
-            full.add(entry)
-            for other in [index for index, owner in enumerate(entry_of) if owner == entry]:
-                origins[other] = (item, entry)
-                queue.append(other)
 
 
 _MAX_CELLS = 250_000

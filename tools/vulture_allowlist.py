@@ -34,6 +34,8 @@ _.format_commands
 _.ignore_aliases
 _.send_400_response
 _.capture_signals
+_.row_factory
+_.dispatch
 _.play_response
 _.filter_request
 _.find_requests_with_most_matches

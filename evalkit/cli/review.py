@@ -162,20 +162,16 @@ def _decide(
     for key, count in Counter(keys).items():
         if count > 1:
             raise UsageError(f"{key} is named twice; nothing was written")
-    by_key = {status.item.key: status for status in state.statuses}
-    decisions = []
-    if requests:
-        seen = view_digest(by_key[key] for key in keys)
-        decisions += session.decide(requests, reviewer, comment, seen=seen)
     offered = [
-        status
+        status.item.key
         for status in state.statuses
         if keep and status.offer is not None and status.item.key not in keys
     ]
     if offered:
-        offered_keys = [status.item.key for status in offered]
-        decisions += session.keep_earlier(offered_keys, reviewer, seen=view_digest(offered))
-    return decisions
+        requests.append(DecisionRequest("keep", offered))
+    by_key = {status.item.key: status for status in state.statuses}
+    seen = view_digest(by_key[key] for key in [*keys, *offered])
+    return session.decide(requests, reviewer, comment, seen=seen)
 
 
 def _print_decisions(decisions: Sequence[Decision]) -> None:
@@ -226,8 +222,8 @@ def _item_keys(state: ReviewState, id_: str) -> list[str]:
 
 def _serve(session: ReviewSession, reviewer: Reviewer) -> None:
     # Starlette and uvicorn are slow to import, and only --web needs them.
+    from evalkit.cli.review_web import SessionSecrets, create_app
     from evalkit.reports.page.review_pages import ReviewPages
-    from evalkit.review.web import SessionSecrets, create_app
     from evalkit.server.run import LOOPBACK, serve
 
     session_secrets = SessionSecrets()

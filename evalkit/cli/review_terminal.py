@@ -14,9 +14,8 @@ shown:
 | q, end of input | quit; the next call continues here |
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
+from typing import Literal
 
 import click
 from rich.console import Console
@@ -42,7 +41,12 @@ MAX_LINES, MAX_CHARACTERS = 30, 1_200
 VIEW_LINES, VIEW_CHARACTERS = 2_000, 20_000
 """The same for the key ``v``."""
 
-_CHOICES: dict[str, Choice] = {"a": "accept", "r": "reject", "s": "skip"}
+_CHOICES: dict[str, Choice | Literal["keep"]] = {
+    "a": "accept",
+    "r": "reject",
+    "s": "skip",
+    "k": "keep",
+}
 _LINE_COLORS = {"-": "red", "+": "green", "…": "dim"}
 _STATE_STYLES: Mapping[ItemState, str] = {
     ItemState.OPEN: "bold",
@@ -99,11 +103,8 @@ class ReviewDialog:
             elif key == "v":
                 _print_difference(status.item, self._console, VIEW_LINES, VIEW_CHARACTERS)
                 _print_conversation(self._session.result(status.item), self._console)
-            elif key == "k" and status.offer is not None:
-                if self._decide(key, [status], comment):
-                    return True
-            elif key in _CHOICES:
-                selected = group if whole_group else [status]
+            elif key in _CHOICES and (key != "k" or status.offer is not None):
+                selected = group if whole_group and key != "k" else [status]
                 regressed = any(member.item.regressed for member in selected)
                 if key == "a" and not comment and regressed:
                     comment = _read_line("  comment (why this regression is accepted):") or ""
@@ -116,12 +117,9 @@ class ReviewDialog:
         keys = [status.item.key for status in selected]
         seen = view_digest(selected)
         try:
-            if key == "k":
-                decisions = self._session.keep_earlier(keys, self._reviewer, seen=seen)
-            else:
-                group = selected[0].item.group if len(selected) > 1 else ""
-                request = DecisionRequest(_CHOICES[key], keys, group)
-                decisions = self._session.decide([request], self._reviewer, comment, seen=seen)
+            group = selected[0].item.group if len(selected) > 1 else ""
+            request = DecisionRequest(_CHOICES[key], keys, group)
+            decisions = self._session.decide([request], self._reviewer, comment, seen=seen)
         except (StaleView, IntegrityError):
             raise
         except UsageError as error:

@@ -28,7 +28,13 @@ from evalkit._lib.text import plural, shorten, visible
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results.manifest import Totals, write_manifest
 from evalkit.results.records import FileRecord, ManifestRecord, SessionRecord, schema_error
-from evalkit.results.result_line import SCHEMA_VERSION, Tally, line_digests, parse_result, tally_of
+from evalkit.results.result_line import (
+    SCHEMA_VERSION,
+    Tally,
+    checked_digest,
+    parse_result,
+    tally_of,
+)
 from evalkit.results.run_directory import DERIVED, MANIFEST, RESULTS, Run, check_output
 
 _REWRITTEN = (MANIFEST, RESULTS, *DERIVED, "data")
@@ -276,7 +282,7 @@ def _new_lines(run: Run, shard: Shard, results: MergedResults) -> Iterator[bytes
             raise UsageError(
                 f"{where} is not JSON: {error}; fetch the run again, or run its suites again"
             ) from error
-        digest = _checked_digest(line, f"{where} {visible(str(result.get('id', 'the result')))}")
+        digest = checked_digest(line, f"{where} {visible(str(result.get('id', 'the result')))}")
         try:
             if (version := result["schema_version"]) != SCHEMA_VERSION:
                 raise ValueError(f"schema_version is {version!r} (expected {SCHEMA_VERSION})")
@@ -291,19 +297,6 @@ def _new_lines(run: Run, shard: Shard, results: MergedResults) -> Iterator[bytes
         if is_new:
             yield line + b"\n"
     shard.digest = f"sha256:{digest_of_all.hexdigest()}"
-
-
-def _checked_digest(line: bytes, where: str) -> str:
-    digests = line_digests(line)
-    if digests is not None and digests[0] == digests[1]:
-        return digests[1]
-    reason = "it does not end with its digest"
-    if digests is not None:
-        reason = f"expected digest {digests[0][:16]}…, got {digests[1][:16]}…"
-    raise IntegrityError(
-        f"{where} was changed since it was written: {reason}; "
-        "fetch the run again, or run its suites again"
-    )
 
 
 def _gaps(shards: Sequence[Shard], totals: Totals, allow_deselected: bool) -> Iterator[str]:

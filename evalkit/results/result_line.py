@@ -12,6 +12,7 @@ from typing import TypedDict, cast
 from evalkit._lib.fast_json import dumps, loads
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
+from evalkit.errors import IntegrityError
 from evalkit.results.records import (
     Identity,
     MetricsRecord,
@@ -105,6 +106,20 @@ def line_digests(line: bytes) -> tuple[str, str] | None:
     if not found or len(tail) != 66 or not tail.endswith(b'"}') or tail[:64].strip(_HEX):
         return None
     return tail[:64].decode(), sha256(rest + b"}")
+
+
+def checked_digest(line: bytes, place: str) -> str:
+    """Return a line's digest. Raises IntegrityError if the line was changed."""
+    digests = line_digests(line)
+    if digests is not None and digests[0] == digests[1]:
+        return digests[1]
+    reason = "it does not end with its digest"
+    if digests is not None:
+        reason = f"expected digest {digests[0][:16]}…, got {digests[1][:16]}…"
+    raise IntegrityError(
+        f"{place}: changed since it was written ({reason}); fetch the run again, or run its suites "
+        "again"
+    )
 
 
 def tally_of(result: ResultHead) -> Tally:

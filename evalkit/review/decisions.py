@@ -13,8 +13,6 @@ YAML parser reads, with invisible characters made visible. A file of any other s
 error with its line, and is never written to.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from collections.abc import Iterator, Sequence
@@ -30,10 +28,9 @@ from evalkit._lib.text import shorten, visible
 from evalkit.errors import IntegrityError, UsageError
 
 NAME = "decisions.yaml"
-VERSION = 1
-HEAD = f"""\
+HEAD = """\
 # Decisions about this run. `evalkit review` appends to it; the last decision on an item counts.
-evalkit_decisions: {VERSION}
+evalkit_decisions: 1
 decisions:
 """
 LOCK_SECONDS = 10.0
@@ -76,6 +73,15 @@ class Decision(BaseModel):
     at: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 
 
+class _DecisionList(BaseModel):
+    """The whole file."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    evalkit_decisions: Literal[1]
+    decisions: list[Decision] | None = None
+
+
 def render(decision: Decision) -> str:
     """Return one entry as text."""
     values = decision.model_dump(exclude_defaults=True)
@@ -95,25 +101,15 @@ def parse(text: str, name: str) -> list[Decision]:
         value, lines = yaml.load_lines(text)
     except yaml.YamlError as error:
         raise _invalid_file(name, error.line, error.message) from error
-    if not isinstance(value, dict) or value.get("evalkit_decisions") != VERSION:
-        raise _invalid_file(name, 1, f"'evalkit_decisions' must be {VERSION}")
-    for key in value:
-        if key not in ("evalkit_decisions", "decisions"):
-            raise _invalid_file(name, 1, f"unknown key {shorten(str(key), 40)!r}")
-    entries = value.get("decisions")
-    if entries is None:
-        return []
-    if not isinstance(entries, list):
-        raise _invalid_file(name, 1, "'decisions' is not a list")
-    decisions = []
-    for line, entry in zip(lines.of(entries), entries, strict=True):
-        try:
-            decisions.append(Decision.model_validate(entry))
-        except ValidationError as error:
-            first = error.errors(include_url=False)[0]
-            key = shorten(".".join(map(str, first["loc"])), 60) or "the entry"
-            raise _invalid_file(name, line, f"{key}: {first['msg']}") from error
-    return decisions
+    try:
+        return _DecisionList.model_validate(value).decisions or []
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        line, path = 1, first["loc"]
+        if len(path) > 1:
+            line, path = lines.of(value["decisions"])[int(path[1])], path[2:]
+        key = shorten(".".join(map(str, path)), 60) or "the entry"
+        raise _invalid_file(name, line, f"{key}: {first['msg']}") from error
 
 
 def _invalid_file(name: str, line: int, reason: str) -> IntegrityError:

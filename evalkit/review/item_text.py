@@ -4,8 +4,6 @@ That is the difference line by line, and the conversation. The functions return 
 that prints them escapes them and makes invisible characters visible.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher

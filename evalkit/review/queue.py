@@ -11,8 +11,6 @@ code, the message apart from numbers, and the difference apart from positions: t
 lines of a changed snapshot, the value of a new one, the expected value of another finding.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -25,6 +23,8 @@ from evalkit._lib.json import JSON, MISSING, canonical
 from evalkit._lib.text import shorten, visible
 from evalkit.checks.snapshot import Kind as Form
 from evalkit.checks.snapshot import render
+from evalkit.errors import UsageError
+from evalkit.results.result_line import checked_digest
 from evalkit.verdict import Where
 
 ItemKind = Literal["failure", "new snapshot", "changed snapshot"]
@@ -36,21 +36,8 @@ _SNAPSHOT_KINDS: Mapping[str, ItemKind] = {
     "snapshot_new": "new snapshot",
     "snapshot_differs": "changed snapshot",
 }
-_DIGEST = re.compile(r',"digest":"([0-9a-f]{64})"\}$')
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _KEY_LENGTH = 12
-
-
-class InvalidResultLine(ValueError):
-    """A line, numbered from 1, is JSON but not a result."""
-
-    def __init__(self, number: int, error: Exception) -> None:
-        super().__init__(repr(error))
-        self.number = number
-
-
-class AlteredResultLine(ValueError):
-    """The digest in a result line is not that of its text."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -110,30 +97,29 @@ class ReviewQueue(NamedTuple):
     results: frozenset[str]
 
 
-def read_result(line: str) -> tuple[dict[str, JSON], str]:
+def read_result(line: str, place: str) -> tuple[dict[str, JSON], str]:
     """Return a result line parsed, and its digest.
 
-    Raises AlteredResultLine if the digest does not match, ValueError if the line is not JSON.
+    Raises IntegrityError if the digest does not match, UsageError if the line is not JSON.
     """
-    match = _DIGEST.search(line)
-    if match is None:
-        raise AlteredResultLine("it does not end with a digest")
-    digest = sha256(line[: match.start()] + "}")
-    if digest != match[1]:
-        raise AlteredResultLine(f"its digest is {match[1][:16]}…, its text has {digest[:16]}…")
-    return loads(line), digest
+    digest = checked_digest(line.encode(), place)
+    try:
+        return loads(line), digest
+    except (ValueError, RecursionError) as error:
+        raise UsageError(f"{place}: not JSON ({error})") from error
 
 
 def build_queue(
-    lines: Iterable[tuple[int, Mapping[str, JSON], str]], regressed: Collection[str] = ()
+    lines: Iterable[str], regressed: Collection[str] = (), name: str = "results.jsonl"
 ) -> ReviewQueue:
-    """Return the queue of numbered and parsed result lines with their digests.
+    """Return the queue of the result lines in a file called ``name``.
 
     ``regressed`` are the ids of results that passed in the baseline. If a result appears twice, the
-    last one counts. Raises InvalidResultLine.
+    last one counts. Raises IntegrityError or UsageError naming an invalid line.
     """
     results: dict[str, list[ReviewItem] | ErroredResult] = {}
-    for number, line, digest in lines:
+    for number, text in enumerate(lines, 1):
+        line, digest = read_result(text, f"{name}:{number}")
         try:
             id_ = line["id"]
             # Removed first, so that the last occurrence sets the order.
@@ -144,7 +130,7 @@ def build_queue(
             else:
                 results[id_] = list(_items(number, line, digest, id_ in regressed))
         except (KeyError, TypeError, ValueError, AttributeError) as error:
-            raise InvalidResultLine(number, error) from error
+            raise UsageError(f"{name}:{number}: not a result ({error!r})") from error
     items = [item for entry in results.values() if isinstance(entry, list) for item in entry]
     order: dict[str, int] = {}
     for item in items:

@@ -7,12 +7,11 @@ Approved snapshots are written first. So a decision that names a file never exis
 file whose decision was not written is recognized the next time and accepted as it is.
 """
 
-from __future__ import annotations
-
 import threading
 from collections.abc import Callable, Sequence
+from itertools import islice
 from pathlib import Path
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path
@@ -24,8 +23,6 @@ from evalkit.results import Run
 from evalkit.results.run_directory import RESULTS
 from evalkit.review.decisions import Choice, Decision, DecisionFile
 from evalkit.review.queue import (
-    AlteredResultLine,
-    InvalidResultLine,
     ReviewItem,
     ReviewQueue,
     build_queue,
@@ -62,9 +59,12 @@ class StaleView(DecisionRefused):
 
 
 class DecisionRequest(NamedTuple):
-    """One choice for some items; ``group`` is set if it is for a whole group."""
+    """One choice for some items; ``group`` is set if it is for a whole group.
 
-    choice: Choice
+    To keep is to repeat the earlier decision that is offered, with its comment.
+    """
+
+    choice: Choice | Literal["keep"]
     keys: Sequence[str]
     group: str = ""
 
@@ -143,55 +143,27 @@ class ReviewSession:
         """
         with self._lock, self._file.locked():
             keys = [key for request in requests for key in request.keys]
-            choices = [request for request in requests for _ in request.keys]
+            by_item = [request for request in requests for _ in request.keys]
             decided = [
-                (
-                    status.item,
-                    _decision(status.item, request.choice, reviewer, comment, group=request.group),
-                )
-                for status, request in zip(self._select(keys, seen), choices, strict=True)
+                (status.item, _decision(status, request, reviewer, comment))
+                for status, request in zip(self._select(keys, seen), by_item, strict=True)
             ]
-            if not comment.strip() and any(
-                decision.regression and decision.decision == "accept" for _, decision in decided
+            if any(
+                decision.regression and decision.decision == "accept" and not decision.comment
+                for _, decision in decided
             ):
                 raise DecisionRefused(
                     "accepting a regression needs a comment that says why; nothing was written"
                 )
             return self._write(decided)
 
-    def keep_earlier(
-        self, keys: Sequence[str], reviewer: Reviewer, *, seen: str | None = None
-    ) -> list[Decision]:
-        """Repeat the earlier decisions offered for items, as decisions of ``reviewer``.
-
-        Raises as :meth:`decide`.
-        """
-        with self._lock, self._file.locked():
-            decided = []
-            for status in self._select(keys, seen):
-                offer = status.offer
-                if offer is None:
-                    raise DecisionRefused(
-                        f"{status.item.key}: there is no earlier decision to keep; nothing was "
-                        "written"
-                    )
-                decision = _decision(
-                    status.item,
-                    offer.decision,
-                    reviewer,
-                    offer.comment,
-                    kept_from=f"{offer.by}, {offer.at}",
-                )
-                decided.append((status.item, decision))
-            return self._write(decided)
-
     def result(self, item: ReviewItem) -> dict[str, JSON]:
         """Return the result an item was built from. Raises StaleView if it has changed."""
-        for number, line in enumerate(self.run.lines(), 1):
-            if number == item.line_number:
-                result, digest = self._read_result(number, line)
-                if digest == item.digest:
-                    return result
+        number = item.line_number
+        for line in islice(self.run.lines(), number - 1, number):
+            result, digest = read_result(line, f"{display_path(self._results_path)}:{number}")
+            if digest == item.digest:
+                return result
         raise StaleView("the run's results have changed; reload the item")
 
     def _select(self, keys: Sequence[str], seen: str | None) -> list[ItemStatus]:
@@ -236,16 +208,7 @@ class ReviewSession:
         stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
         if stamp == self._results_stamp:
             return
-        lines = (
-            (number, *self._read_result(number, line))
-            for number, line in enumerate(self.run.lines(), 1)
-        )
-        try:
-            self._queue = build_queue(lines, self._regressed())
-        except InvalidResultLine as error:
-            raise UsageError(
-                f"{display_path(path)}:{error.number}: not a result ({error})"
-            ) from error
+        self._queue = build_queue(self.run.lines(), self._regressed(), display_path(path))
         self._results_stamp = stamp
 
     def _regressed(self) -> set[str]:
@@ -254,27 +217,19 @@ class ReviewSession:
         comparison = compare(RunSelection(self._baseline), RunSelection(self.run))
         return {pair.candidate.id for pair in comparison.changed("regressed")}
 
-    def _read_result(self, number: int, line: str) -> tuple[dict[str, JSON], str]:
-        place = f"{display_path(self._results_path)}:{number}"
-        try:
-            return read_result(line)
-        except AlteredResultLine as error:
-            raise IntegrityError(
-                f"{place}: changed since it was written ({error}); run the suites again"
-            ) from error
-        except (ValueError, RecursionError) as error:
-            raise UsageError(f"{place}: not JSON ({error})") from error
-
 
 def _decision(
-    item: ReviewItem,
-    choice: Choice,
-    reviewer: Reviewer,
-    comment: str,
-    *,
-    group: str = "",
-    kept_from: str = "",
+    status: ItemStatus, request: DecisionRequest, reviewer: Reviewer, comment: str
 ) -> Decision:
+    item, choice, kept_from = status.item, request.choice, ""
+    if choice == "keep":
+        offer = status.offer
+        if offer is None:
+            raise DecisionRefused(
+                f"{item.key}: no earlier decision is offered; nothing was written"
+            )
+        choice, comment = offer.decision, offer.comment
+        kept_from = f"{offer.by}, {offer.at}"
     return Decision(
         item=item.key,
         result=item.result,
@@ -286,7 +241,7 @@ def _decision(
         # A browser's form ends lines with CR LF.
         comment=visible("\n".join(comment.strip().splitlines())),
         regression=item.regressed,
-        group=group,
+        group=request.group,
         kept_from=kept_from,
         by=str(reviewer),
         at=timestamp(),

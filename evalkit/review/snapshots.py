@@ -5,8 +5,6 @@ that the snapshot folder has for the suite and lies under the project root, link
 files are checked before the first is written, so that a group is approved as a whole or not at all.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple

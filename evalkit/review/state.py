@@ -6,8 +6,6 @@ must be decided again. A decision of an earlier run on the identical result may 
 counts when somebody keeps it, as a decision of theirs.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass

@@ -262,10 +262,10 @@ UNSEALED = A.rpartition(',"digest"')[0] + "}"
 @pytest.mark.parametrize(
     ("text", "code", "message"),
     [
-        (A.replace("passed", "failed"), 3, "shards/1/results.jsonl:2 s::a was changed since it was written: expected digest "),
+        (A.replace("passed", "failed"), 3, "shards/1/results.jsonl:2 s::a: changed since it was written (expected digest "),
         (UNSEALED, 3, (
-            "shards/1/results.jsonl:2 s::a was changed since it was written: it does not end "
-            "with its digest; fetch"
+            "shards/1/results.jsonl:2 s::a: changed since it was written (it does not end "
+            "with its digest); fetch"
         )),
         ("[]", 2, "shards/1/results.jsonl:2 is not JSON: a result is a JSON object; fetch"),
         ("", 2, "shards/1/results.jsonl:2 is not JSON"),
@@ -276,7 +276,7 @@ UNSEALED = A.rpartition(',"digest"')[0] + "}"
             "shards/1/results.jsonl:2 is not a valid result: schema_version is 2 (expected "
             "1); run"
         )),
-        (line("a").replace('"tags":[],', ""), 3, "shards/1/results.jsonl:2 s::a was changed"),
+        (line("a").replace('"tags":[],', ""), 3, "shards/1/results.jsonl:2 s::a: changed"),
         (line("a", without="tags"), 2, (
             "shards/1/results.jsonl:2 is not a valid result: 'tags' is missing; run its "
             "suites again"

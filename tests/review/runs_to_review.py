@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from evalkit._lib.json import MISSING
 from evalkit.checks.snapshot import Kind, path_of
@@ -91,7 +91,7 @@ def session(root: Path, lines: Sequence[str], **more: Any) -> ReviewSession:
 def decide(
     session: ReviewSession,
     keys: Sequence[str],
-    choice: Choice,
+    choice: Choice | Literal["keep"],
     reviewer: Reviewer,
     comment: str = "",
     *,

@@ -114,9 +114,9 @@ _GOOD = HEAD + render(decision())
         ("", "decisions.yaml:1: "),
         ("[]", "decisions.yaml:1: "),
         ("\x00", "decisions.yaml:1: "),
-        ("evalkit_decisions: 2\ndecisions:\n", "'evalkit_decisions' must be 1"),
-        ("evalkit_decisions: 1\nmore: 1\n", "unknown key 'more'"),
-        ("evalkit_decisions: 1\ndecisions: x\n", "not a list"),
+        ("evalkit_decisions: 2\ndecisions:\n", "evalkit_decisions: Input should be 1"),
+        ("evalkit_decisions: 1\nmore: 1\n", "more: Extra inputs are not permitted"),
+        ("evalkit_decisions: 1\ndecisions: x\n", "decisions: Input should be a valid list"),
         (_GOOD + render(decision())[:40], "decisions.yaml:1"),
         (_GOOD + "  - item: 1\n", "decisions.yaml:13"),
         (
@@ -127,7 +127,7 @@ _GOOD = HEAD + render(decision())
         (_GOOD + "    sure: yes\n", "sure: "),
         (_GOOD + '    item: "again"\n', "duplicate key"),
         (_GOOD[:-8], "decisions.yaml:"),
-        (_GOOD.replace("decisions:\n", "decisions: &a\n") + "more: *a\n", "unknown key"),
+        (_GOOD.replace("decisions:\n", "decisions: &a\n") + "more: *a\n", "more: Extra inputs"),
     ],
 )
 def test_an_invalid_file_is_an_integrity_error_and_unchanged(
@@ -400,8 +400,8 @@ def test_offered_decisions_count_only_when_they_are_kept(tmp_path: Path) -> None
         (ItemState.OPEN, False),
     ]
     with pytest.raises(DecisionRefused, match="no earlier decision"):
-        built.keep_earlier(keys[1:2], BOB)
-    (entry,) = built.keep_earlier(keys[:1], BOB, seen=view_digest(state.statuses[:1]))
+        decide(built, keys[1:2], "keep", BOB)
+    (entry,) = decide(built, keys[:1], "keep", BOB, seen=view_digest(state.statuses[:1]))
     assert (entry.decision, entry.comment, entry.by) == (
         "accept",
         "known since May",

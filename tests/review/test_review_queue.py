@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit._lib.files import sha256
 from evalkit._lib.json import MISSING
+from evalkit.errors import IntegrityError, UsageError
 from evalkit.review.item_text import DiffLine, conversation_lines, diff_lines
 from evalkit.review.queue import (
     MAX_NAME,
-    AlteredResultLine,
-    InvalidResultLine,
     ReviewItem,
     ReviewQueue,
     build_queue,
@@ -27,9 +27,13 @@ from tests.review.runs_to_review import errs, fails, file_of, passes, snapshot
 
 
 def queue(*lines: str, regressed: tuple[str, ...] = ()) -> ReviewQueue:
-    return build_queue(
-        ((number, *read_result(text)) for number, text in enumerate(lines, 1)), regressed
-    )
+    return build_queue(lines, regressed)
+
+
+def with_digest(value: dict[str, Any]) -> str:
+    value.pop("digest", None)
+    text = json.dumps(value)
+    return f'{text[:-1]},"digest":"{sha256(text)}"}}'
 
 
 def one(text: str, **more: Any) -> ReviewItem:
@@ -201,26 +205,25 @@ def test_every_kind_of_result_builds_a_queue() -> None:
 @pytest.mark.parametrize(
     ("change", "why"),
     [
-        (lambda text: text.replace("'23'", "'22'"), "its text has"),
-        (lambda text: text[:-66] + '"}', "end with a digest"),
+        (lambda text: text.replace("'23'", "'22'"), "got "),
+        (lambda text: text[:-66] + '"}', "end with its digest"),
         (
             lambda text: text.replace('"digest":"', '"digest":"0', 1)[:-3] + '"}',
-            "its digest is 0",
+            "expected digest 0",
         ),
-        (lambda text: text + " ", "end with a digest"),
+        (lambda text: text + " ", "end with its digest"),
     ],
 )
 def test_an_altered_line_is_refused(change: Any, why: str) -> None:
-    with pytest.raises(AlteredResultLine, match=why):
-        read_result(change(fails()))
+    with pytest.raises(IntegrityError, match=why):
+        read_result(change(fails()), "results.jsonl:1")
 
 
 def test_an_invalid_result_is_reported_with_its_number() -> None:
-    with pytest.raises(InvalidResultLine) as caught:
-        build_queue([(1, read_result(fails())[0], "x"), (2, {"id": "x"}, "x")])
-    assert caught.value.number == 2
-    with pytest.raises(InvalidResultLine):
-        build_queue([(1, {**read_result(fails())[0], "checks": "text"}, "x")])
+    with pytest.raises(UsageError, match=r"results.jsonl:2: not a result \(KeyError"):
+        queue(fails(), with_digest({"id": "x"}))
+    with pytest.raises(UsageError, match=r"results.jsonl:1: not a result \(TypeError"):
+        queue(with_digest({**json.loads(fails()), "checks": "text"}))
 
 
 @pytest.mark.parametrize(

@@ -17,10 +17,10 @@ from typing import Any, NamedTuple
 import httpx
 import pytest
 
+from evalkit.cli.review_web import MAX_BODY, SessionSecrets, create_app
 from evalkit.reports.page.review_pages import ReviewPages
 from evalkit.review.decisions import DecisionFile
 from evalkit.review.session import ReviewSession
-from evalkit.review.web import MAX_BODY, SessionSecrets, create_app
 from evalkit.server.run import serving
 from evalkit.verdict import Finding, Where
 from tests.reports.sample_cases import errored_line, hostile_line

@@ -10,33 +10,30 @@ rejected request learns nothing about the run:
 | any other | that cookie: SameSite=Strict, HttpOnly |
 | POST | this server's Origin, the form token, a body of a form's type and size |
 
-Pages run no script and load nothing: the policy allows one style by its digest. ``PageRenderer``
-writes the HTML.
+Pages run no script and load nothing: the policy allows one style by its digest.
 """
-
-from __future__ import annotations
 
 import base64
 import hashlib
 import secrets
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
-from typing import Any, Protocol, cast
+from collections.abc import Mapping
+from typing import cast
 from urllib.parse import parse_qsl
 
 from starlette.applications import Starlette
 from starlette.concurrency import run_in_threadpool
+from starlette.middleware import Middleware
+from starlette.middleware.base import BaseHTTPMiddleware, RequestResponseEndpoint
 from starlette.requests import Request
 from starlette.responses import HTMLResponse, RedirectResponse, Response
 from starlette.routing import Route
+from starlette.types import ASGIApp
 
 from evalkit.errors import Misconfigured
+from evalkit.reports.page.review_pages import ReviewPages
 from evalkit.review.decisions import CHOICES, Choice
-from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession, ReviewState, StaleView
-from evalkit.review.state import ItemState, ItemStatus, group_members, undecided
-
-Scope = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[MutableMapping[str, Any]]]
-Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
+from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession, StaleView
+from evalkit.review.state import ItemState, group_members, undecided
 
 MAX_BODY = 64 * 1024
 """Largest form in bytes: a comment of some ten thousand characters."""
@@ -52,34 +49,6 @@ HEADERS = {
 }
 
 
-class PageRenderer(Protocol):
-    """Renders the pages as HTML. ``form`` is the token every form must carry."""
-
-    @property
-    def style(self) -> str:
-        """Return the one style sheet of the pages."""
-
-    def overview(self, state: ReviewState, form: str) -> str:
-        """Return the list of all items."""
-
-    def item(
-        self,
-        state: ReviewState,
-        status: ItemStatus,
-        form: str,
-        *,
-        problem: str = "",
-        comment: str = "",
-    ) -> str:
-        """Return the page of an item.
-
-        After a refused form, ``problem`` says why and ``comment`` is the text that was entered.
-        """
-
-    def problem(self, message: str) -> str:
-        """Return a page with an error message."""
-
-
 class SessionSecrets:
     """The random secrets of one review session. ``token`` is part of the printed URL."""
 
@@ -92,21 +61,22 @@ class SessionSecrets:
 
 
 def create_app(
-    session: ReviewSession, reviewer: Reviewer, pages: PageRenderer, session_secrets: SessionSecrets
+    session: ReviewSession, reviewer: Reviewer, pages: ReviewPages, session_secrets: SessionSecrets
 ) -> Starlette:
     """Return the application. Serve it on loopback only."""
     handlers = _Handlers(session, reviewer, pages, session_secrets.form)
-    app = Starlette(
+    headers = {**HEADERS, "content-security-policy": content_security_policy(pages.style)}
+    return Starlette(
         routes=[
             Route("/", handlers.overview, methods=["GET"]),
             Route("/item/{key}", handlers.item, methods=["GET"]),
             Route("/decide", handlers.decide, methods=["POST"]),
-        ]
+        ],
+        middleware=[Middleware(_AccessGuard, session_secrets=session_secrets, headers=headers)],
+        exception_handlers={
+            Misconfigured: lambda _, error: HTMLResponse(pages.problem(str(error)), 409)
+        },
     )
-    app.add_middleware(
-        _AccessGuard, session_secrets=session_secrets, policy=content_security_policy(pages.style)
-    )
-    return app
 
 
 def content_security_policy(style: str) -> str:
@@ -118,29 +88,20 @@ def content_security_policy(style: str) -> str:
     )
 
 
-class _AccessGuard:
+class _AccessGuard(BaseHTTPMiddleware):
     """Rejects requests without access, and adds security headers to all responses."""
 
-    def __init__(self, app: Any, *, session_secrets: SessionSecrets, policy: str) -> None:
-        self._app = app
+    def __init__(
+        self, app: ASGIApp, *, session_secrets: SessionSecrets, headers: Mapping[str, str]
+    ) -> None:
+        super().__init__(app)
         self._secrets = session_secrets
-        self._headers = [
-            (name.encode(), value.encode())
-            for name, value in {**HEADERS, "content-security-policy": policy}.items()
-        ]
+        self._headers = headers
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        if scope["type"] != "http":
-            await self._app(scope, receive, send)
-            return
-
-        async def send_with_headers(message: MutableMapping[str, Any]) -> None:
-            if message["type"] == "http.response.start":
-                message["headers"] = [*message["headers"], *self._headers]
-            await send(message)
-
-        handler = self._rejection(Request(scope)) or self._app
-        await handler(scope, receive, send_with_headers)
+    async def dispatch(self, request: Request, call_next: RequestResponseEndpoint) -> Response:
+        response = self._rejection(request) or await call_next(request)
+        response.headers.update(self._headers)
+        return response
 
     def _rejection(self, request: Request) -> Response | None:
         """Return the response for a request without access, or None."""
@@ -169,20 +130,18 @@ class _AccessGuard:
 
 class _Handlers:
     def __init__(
-        self, session: ReviewSession, reviewer: Reviewer, pages: PageRenderer, form_token: str
+        self, session: ReviewSession, reviewer: Reviewer, pages: ReviewPages, form_token: str
     ) -> None:
         self._session = session
         self._reviewer = reviewer
         self._pages = pages
         self._form_token = form_token
 
-    async def overview(self, request: Request) -> Response:
-        return await run_in_threadpool(
-            self._page, lambda state: self._pages.overview(state, self._form_token)
-        )
+    def overview(self, request: Request) -> Response:
+        return HTMLResponse(self._pages.overview(self._session.state(), self._form_token))
 
-    async def item(self, request: Request) -> Response:
-        return await run_in_threadpool(self._item_page, request.path_params["key"])
+    def item(self, request: Request) -> Response:
+        return self._item_page(request.path_params["key"])
 
     async def decide(self, request: Request) -> Response:
         content_type = request.headers.get("content-type", "").partition(";")[0].strip()
@@ -220,12 +179,9 @@ class _Handlers:
             members = group_members(state.statuses, status.item) if is_group else [status]
             keys = [member.item.key for member in members]
             seen = fields.get("group_seen" if is_group else "item_seen", "")
-            if choice == "keep":
-                self._session.keep_earlier(keys, self._reviewer, seen=seen)
-            else:
-                group = status.item.group if len(keys) > 1 else ""
-                request = DecisionRequest(cast("Choice", choice), keys, group)
-                self._session.decide([request], self._reviewer, comment, seen=seen)
+            group = status.item.group if len(keys) > 1 else ""
+            request = DecisionRequest(cast("Choice", choice), keys, group)
+            self._session.decide([request], self._reviewer, comment, seen=seen)
         except Misconfigured as error:
             code = 409 if isinstance(error, StaleView) else 422
             return self._item_page(key, problem=str(error), comment=comment, code=code)
@@ -238,23 +194,12 @@ class _Handlers:
     def _item_page(
         self, key: str, *, problem: str = "", comment: str = "", code: int = 200
     ) -> Response:
-        def render(state: ReviewState) -> str | None:
-            status = state.find(key)
-            if status is None:
-                return self._pages.problem(problem) if problem else None
-            return self._pages.item(
-                state, status, self._form_token, problem=problem, comment=comment
-            )
-
-        return self._page(render, code)
-
-    def _page(self, render: Callable[[ReviewState], str | None], code: int = 200) -> Response:
-        try:
-            text = render(self._session.state())
-        except Misconfigured as error:
-            return HTMLResponse(self._pages.problem(str(error)), 409)
-        if text is None:
-            return HTMLResponse(self._pages.problem("There is no such item."), 404)
+        state = self._session.state()
+        status = state.find(key)
+        if status is None:
+            text = self._pages.problem(problem or "There is no such item.")
+            return HTMLResponse(text, code if problem else 404)
+        text = self._pages.item(state, status, self._form_token, problem=problem, comment=comment)
         return HTMLResponse(text, code)
 
 

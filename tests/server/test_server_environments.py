@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.server.api.uploads import MAX_FILE_SIZE
+from evalkit.server.api.environments import MAX_FILE_SIZE
 from evalkit.server.calls import Call
 
 BASE = "antigravity-preview-05-2026"

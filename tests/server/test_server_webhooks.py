@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from evalkit.server import create_app, load_script, serving
-from evalkit.server.api.deliveries import WebhookDelivery, refusal_of, request_secret
+from evalkit.server.api.webhooks import WebhookDelivery, refusal_of, signing_secret
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.script_backend import ScriptBackend, WebhookSender
@@ -90,7 +90,7 @@ def test_webhooks_are_notified_of_the_end_of_a_run(
         "data": {"id": started["id"], **data},
     }
     assert good(delivery, secret)
-    assert not good(delivery, request_secret(DEFAULT_KEY))
+    assert not good(delivery, signing_secret(DEFAULT_KEY, "webhook_config"))
     assert client.get(started["id"])["status"] not in ("in_progress", "queued")
     assert deliveries_of(client) == []
 
@@ -120,7 +120,9 @@ def test_a_request_with_uris_notifies_only_these(client: Any) -> None:
         json.loads(delivery.body)["user_metadata"] == config["user_metadata"]
         for delivery in deliveries
     )
-    assert all(good(delivery, request_secret(DEFAULT_KEY)) for delivery in deliveries)
+    assert all(
+        good(delivery, signing_secret(DEFAULT_KEY, "webhook_config")) for delivery in deliveries
+    )
     assert client.get(started["id"])["status"] == "completed"
 
 

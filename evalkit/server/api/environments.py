@@ -6,15 +6,28 @@ claims to write do not exist unless the rule says so.
 
 An environment is ``active`` until it was not used for a week (this server's choice), then
 ``expired``; an expired one cannot be used again.
+
+Files are uploaded in the resumable protocol of the official SDKs. The reply to the first request
+contains an address, to which the client sends the file in pieces:
+
+    PUT  /upload/v1beta/environments/{id}/files/{path}
+         x-goog-upload-command: start, x-goog-upload-header-content-length: N
+      →  x-goog-upload-url: http://this.host/upload/sessions/{token}, x-goog-upload-status: active
+    POST that address
+         x-goog-upload-command: upload | upload, finalize;  x-goog-upload-offset: N
+      →  x-goog-upload-status: active | final, and with ``final`` the file's entry
+
+Archives (``extract``) are not supported.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import mimetypes
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from evalkit._lib import clock
@@ -26,6 +39,8 @@ from evalkit.server.requests.create import NETWORK, SOURCES
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 LIFETIME = timedelta(days=7)
+MAX_FILE_SIZE = 64 * 1024 * 1024
+"""In bytes."""
 _CREATE = validator(
     closed_object({"from_environment": STRING, "network": NETWORK, "sources": SOURCES})
 )
@@ -71,12 +86,25 @@ class Environment:
         return {**entry, "created": self.created, "modified": self.updated}
 
 
+@dataclass(slots=True)
+class UploadSession:
+    """One upload; ``size`` is the announced one."""
+
+    environment: str
+    path: str
+    size: int
+    data: bytearray = field(default_factory=bytearray)
+
+
 class Environments(ResourceCollection[Environment]):
     """``/environments``, and the environments that create requests refer to."""
 
-    def __init__(self) -> None:
+    def __init__(self, key: bytes) -> None:
         super().__init__("environment", "environments", Environment.to_json)
+        self._key = key
         self._created = 0
+        self._uploads: dict[str, UploadSession] = {}
+        self._uploads_started = 0
 
     def create(self, call: Call) -> Reply:
         """``POST /environments``; an empty body creates an empty environment."""
@@ -117,6 +145,65 @@ class Environments(ResourceCollection[Environment]):
             below = [prefix + name for name in dict.fromkeys(names)]
         page = page_body("files", enumerate(below, 1), call.query, environment.entry)
         return Reply(200, page)
+
+    def start_upload(self, call: Call, resource_id: str, path: str) -> Reply:
+        """``PUT /upload/{version}/environments/{id}/files/{path}``."""
+        if call.headers.get("x-goog-upload-command", "").strip() != "start":
+            raise bad_request("'x-goog-upload-command' must be start; uploads are resumable.")
+        size = call.headers.get("x-goog-upload-header-content-length", "")
+        if not size.isascii() or not size.isdigit():
+            raise bad_request(
+                "'x-goog-upload-header-content-length' must be the number of bytes to upload."
+            )
+        if int(size[:12]) > MAX_FILE_SIZE:
+            raise ErrorResponse(413, f"The file is larger than {MAX_FILE_SIZE} bytes.")
+        if is_true(call, "extract"):
+            raise ErrorResponse(501, "Archives are not extracted; upload the files.")
+        path = path.strip("/")
+        if not path:
+            raise bad_request("The path of the file is missing.")
+        environment = self.find(resource_id)
+        if path in environment.files and not is_true(call, "overwrite"):
+            raise bad_request(
+                f"'{path}': the file already exists; send overwrite=true to replace it.",
+                code="already_exists",
+            )
+        self._uploads_started += 1
+        token = hmac.digest(self._key, b"upload %d" % self._uploads_started, "sha256")[:12].hex()
+        self._uploads[token] = UploadSession(resource_id, path, int(size))
+        host = call.headers.get("host", "127.0.0.1")
+        headers = {
+            "x-goog-upload-url": f"http://{host}/upload/sessions/{token}",
+            "x-goog-upload-status": "active",
+        }
+        return Reply(200, "{}", headers=headers)
+
+    def receive_upload(self, call: Call, token: str) -> Reply:
+        """``POST /upload/sessions/{token}``: one piece of the file."""
+        session = self._uploads.get(token)
+        if session is None:
+            raise ErrorResponse(404, "The upload does not exist, or is finished.")
+        header = call.headers.get("x-goog-upload-command", "")
+        commands = {command.strip() for command in header.split(",")}
+        if not commands <= {"upload", "finalize"}:
+            raise bad_request("'x-goog-upload-command' must be upload, or upload, finalize.")
+        offset = call.headers.get("x-goog-upload-offset", "0")
+        if offset != str(len(session.data)):
+            raise bad_request(
+                f"'x-goog-upload-offset' must be {len(session.data)}, got '{offset}'."
+            )
+        if len(session.data) + len(call.body) > session.size:
+            raise bad_request(f"The file is larger than the announced {session.size} bytes.")
+        session.data += call.body
+        if "finalize" not in commands:
+            return Reply(200, "{}", headers={"x-goog-upload-status": "active"})
+        if len(session.data) < session.size:
+            raise bad_request(
+                f"Only {len(session.data)} of the announced {session.size} bytes were sent."
+            )
+        del self._uploads[token]
+        file = self.put_file(session.environment, session.path, bytes(session.data))
+        return Reply(200, dumps(file), headers={"x-goog-upload-status": "final"})
 
     def use(self, reference: JSON, seed: str) -> str | None:
         """Return the id of the environment that a create request works in, None without one.

@@ -8,18 +8,21 @@ logs; what cannot be interpreted is refused by every server.
 from __future__ import annotations
 
 import json
-from collections.abc import Callable, Sequence
-from dataclasses import replace
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 
-from evalkit._lib.json import JSON, dumps
+from evalkit._lib import clock
+from evalkit._lib.files import sha256
+from evalkit._lib.json import JSON, canonical, dumps
 from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server.answers.default_answers import default_answer
 from evalkit.server.answers.interaction import InteractionDraft, build_interaction
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.api.agents import Agents
+from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.environments import Environments
-from evalkit.server.api.interaction_store import InteractionStore, StoredInteraction
 from evalkit.server.api.webhooks import Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.continuation_tokens import AnswerPart, issue_token, read_token
@@ -30,8 +33,73 @@ from evalkit.server.requests.error_response import ErrorResponse, OnViolation, b
 from evalkit.server.requests.inputs import last_messages, steps_of_input
 from evalkit.server.scripting.script import Script
 
+_RUNNING_FIELDS = (
+    "id",
+    "object",
+    "model",
+    "agent",
+    "created",
+    "updated",
+    "environment_id",
+    "service_tier",
+)
+"""The fields of an interaction that is in progress, besides its status."""
 
-class Interactions:
+
+@dataclass(slots=True, kw_only=True)
+class StoredInteraction:
+    """One interaction.
+
+    ``final`` is its state when it has ended. ``questions`` are the ``user_input`` steps that a GET
+    lists first, ``sent`` the input of its request as steps, ``conversation`` every step up to the
+    end of the answer. ``remaining_polls`` still find it running. ``must_notify``: webhooks are to
+    be notified when it ends, as they are of background runs. ``webhook_config`` is the request's.
+    """
+
+    final: dict[str, JSON]
+    questions: Sequence[RawStep]
+    sent: Sequence[RawStep]
+    conversation: tuple[RawStep, ...]
+    remaining_polls: int = 0
+    must_notify: bool = False
+    webhook_config: Mapping[str, JSON] | None = None
+
+    @property
+    def is_running(self) -> bool:
+        """Whether it is still in progress."""
+        return self.remaining_polls > 0
+
+    def current(self) -> dict[str, JSON]:
+        """Return the interaction in its current state, without its input."""
+        if not self.is_running:
+            return self.final
+        fields = {name: self.final[name] for name in _RUNNING_FIELDS if name in self.final}
+        return {"id": "", "status": "in_progress", **fields}
+
+    def poll(self) -> None:
+        """Count one poll; the last one ends the run."""
+        if self.is_running:
+            self.remaining_polls -= 1
+            self.final["updated"] = clock.timestamp()
+
+    def finish(self) -> None:
+        """End the run now."""
+        if self.is_running:
+            self.remaining_polls = 1
+            self.poll()
+
+    def cancel(self) -> None:
+        """Cancel the run; one that has ended does not change."""
+        if self.is_running:
+            for name in ("usage", "errors", "error"):
+                self.final.pop(name, None)
+            answer_start = len(self.conversation) - len(self.final["steps"])
+            self.conversation = self.conversation[:answer_start]
+            self.final.update(status="cancelled", steps=[])
+            self.finish()
+
+
+class Interactions(ResourceCollection[StoredInteraction]):
     """``/interactions``, answered by a script, and by default answers where no rule matches."""
 
     def __init__(
@@ -45,6 +113,7 @@ class Interactions:
         on_violation: OnViolation,
         selector: FaultSelector,
     ) -> None:
+        super().__init__("interaction", "interactions", StoredInteraction.current)
         self._script = script
         self._key = key
         self._environments = environments
@@ -52,17 +121,19 @@ class Interactions:
         self._on_violation = on_violation
         self._selector = selector
         self._known = KnownNames(script.known.models, script.known.agents, agents.by_id)
-        self._store = InteractionStore()
+        self._rule_uses: Counter[int] = Counter()
+        self._requests: Counter[str] = Counter()
 
     def create(self, call: Call) -> Reply:
         """``POST /interactions``."""
         body = read_create(call.body, self._known, self._on_violation)
         if call.query.get("alt") == "sse":
             body["stream"] = True
-        base, sent = self._read_conversation(body)
+        base = self._previous_steps(body)
+        sent = steps_of_input(body["input"]) if "input" in body else []
         part = self._read_part(body, base, sent)
         self._check_history(base, sent)
-        seed = self._store.next_seed(body)
+        seed = self._next_seed(body)
         request = InteractionRequest(
             body=body,
             conversation=(*base, *sent),
@@ -80,7 +151,7 @@ class Interactions:
         stored = self._build(request, draft, sent)
         initial = stored.current()
         if body.get("store", True):
-            self._store.add(stored.final["id"], stored)
+            self.add(stored.final["id"], stored)
         status = stored.final["status"]
         if streams or self._webhooks.has_listener(status, stored.webhook_config):
             stored.finish()
@@ -91,7 +162,7 @@ class Interactions:
 
     def get(self, call: Call, resource_id: str) -> Reply:
         """``GET /interactions/{id}``; a stream of a running interaction ends it."""
-        stored = self._store.find(resource_id)
+        stored = self.find(resource_id)
         if _flag(call, "stream") or call.query.get("alt") == "sse":
             stored.finish()
             self._notify(stored)
@@ -108,12 +179,8 @@ class Interactions:
 
     def cancel(self, call: Call, resource_id: str) -> Reply:
         """``POST /interactions/{id}/cancel``."""
-        self._store.find(resource_id).cancel()
-        return self._store.get(call, resource_id)
-
-    def delete(self, call: Call, resource_id: str) -> Reply:
-        """``DELETE /interactions/{id}``; later interactions keep their own conversation."""
-        return self._store.delete(call, resource_id)
+        self.find(resource_id).cancel()
+        return super().get(call, resource_id)
 
     def check_agent_request(self, body: dict[str, JSON], path: str) -> None:
         """Raise ErrorResponse if ``body`` is not a valid create request of an agent.
@@ -136,20 +203,35 @@ class Interactions:
         response = json.loads(reply.body)
         if reply.status != 200:
             raise ErrorResponse(reply.status, response["error"]["message"])
-        stored = self._store.find(response["id"])
+        stored = self.find(response["id"])
         stored.finish()
         self._notify(stored)
         return stored.final
 
-    def _read_conversation(
-        self, body: dict[str, JSON]
-    ) -> tuple[Sequence[RawStep], Sequence[RawStep]]:
-        """Return the steps of the continued conversation, and those of the request's input."""
-        base: Sequence[RawStep] = ()
-        if "previous_interaction_id" in body:
-            previous_id = body["previous_interaction_id"]
-            base = self._store.find_previous(previous_id, self._on_violation).conversation
-        return base, steps_of_input(body["input"]) if "input" in body else []
+    def _next_seed(self, body: Mapping[str, JSON]) -> str:
+        """Return the hex digest from which the ids of an answer are derived.
+
+        It depends on the request and on how often this request was received, so that ids do not
+        change when other conversations are added or removed.
+        """
+        request = sha256(canonical(dict(body)))
+        self._requests[request] += 1
+        return sha256(f"{request} {self._requests[request]}")
+
+    def _previous_steps(self, body: Mapping[str, JSON]) -> Sequence[RawStep]:
+        """Return the steps of the continued conversation. Raises ErrorResponse (404).
+
+        Continuing one that is still running is a violation; if tolerated, its final state is
+        continued.
+        """
+        if "previous_interaction_id" not in body:
+            return ()
+        prefix = "'previous_interaction_id': "
+        stored = self.find(body["previous_interaction_id"], prefix)
+        if stored.is_running:
+            message = f"{prefix}interaction '{stored.final['id']}' is still in_progress."
+            self._on_violation(bad_request(message, code="failed_precondition"))
+        return stored.conversation
 
     def _read_part(
         self, body: dict[str, JSON], base: Sequence[RawStep], sent: Sequence[RawStep]
@@ -185,10 +267,10 @@ class Interactions:
 
     def _answer(self, request: InteractionRequest) -> tuple[InteractionDraft, str]:
         """Return the answer, and for the log what produced it."""
-        matched = self._script.find(request, self._store.rule_uses)
+        matched = self._script.find(request, self._rule_uses)
         if matched is None:
             return default_answer(request), "default answer"
-        self._store.rule_uses[matched.index] += 1
+        self._rule_uses[matched.index] += 1
         return matched.answer(request), matched.rule.location
 
     def _build(

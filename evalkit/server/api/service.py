@@ -14,12 +14,10 @@ from collections.abc import Callable
 
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_KEY_PARAMETER, API_VERSIONS
 from evalkit.server.api.agents import Agents
-from evalkit.server.api.deliveries import WebhookDelivery
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.interactions import Interactions
 from evalkit.server.api.triggers import Triggers
-from evalkit.server.api.uploads import Uploads
-from evalkit.server.api.webhooks import Webhooks
+from evalkit.server.api.webhooks import WebhookDelivery, Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.fault_injection.injector import FaultSelector
 from evalkit.server.history_integrity import DEFAULT_KEY
@@ -49,8 +47,7 @@ class Service:
         self._api_key = api_key
         self._warn = warn
         self.agents = Agents(script.known.agents)
-        self.environments = Environments()
-        self.uploads = Uploads(key, self.environments)
+        self.environments = Environments(key)
         self.webhooks = Webhooks(key)
         self.interactions = Interactions(
             script,
@@ -115,10 +112,10 @@ _ROUTES: dict[str, dict[str, Operation]] = {
     # Uploads have their version in another position. They come first, because their path also ends
     # like that of an environment's file.
     rf"(?:/[^/]+)*?/upload(?:{_VERSION})?/environments/{_ID}/files/(?P<path>.+)": {
-        "PUT": lambda service: service.uploads.start
+        "PUT": lambda service: service.environments.start_upload
     },
     r"(?:/[^/]+)*?/upload/sessions/(?P<token>[0-9a-f]+)": {
-        "POST": lambda service: service.uploads.receive
+        "POST": lambda service: service.environments.receive_upload
     },
     f"{_PREFIX}/interactions/?": {"POST": lambda service: service.interactions.create},
     f"{_PREFIX}/interactions/{_ID}": {

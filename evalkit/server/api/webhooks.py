@@ -1,33 +1,38 @@
-"""Webhooks: registered endpoints, their secrets, their events. Sans-IO.
+"""Webhooks: registered endpoints, their secrets, and the requests that notify them. Sans-IO.
 
 See docs/protocol.md section 1.4. A background run notifies of its end: ``interaction.completed``
 (also if it is incomplete), ``.failed`` (also if a budget ended it) or ``.requires_action``. The
 event goes to the ``uris`` of the run's ``webhook_config``, otherwise to every enabled webhook
-subscribed to it. ``deliveries`` builds the requests; they wait in the outbox until the script back
-end takes them.
+subscribed to it. The requests wait in the outbox until the script back end sends them. Their body
+is short, and the same for every webhook:
+
+    {"type": "interaction.completed", "version": "v1", "timestamp": "…Z",
+     "data": {"id": "v1_…"}, "user_metadata": {…}}
+
+They are signed by the Standard Webhooks scheme (standardwebhooks.com): headers ``webhook-id``,
+``webhook-timestamp`` (seconds since 1970) and ``webhook-signature``. The signature is ``v1,`` and
+the base64 of HMAC-SHA256 over ``id.timestamp.body``, once for each valid secret. The key is the
+secret without its prefix, decoded. For ``uris`` of a request the real service signs with a key
+pair; this server signs with a secret of its own key.
 
 Addresses outside this machine are stored and listed like others, so that an application's set-up
-runs unchanged, but they are not notified.
+runs unchanged, but they are not notified: their deliveries have a ``refusal``, which is logged.
 """
 
 from __future__ import annotations
 
+import base64
+import hmac
+import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from urllib.parse import urlsplit
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
+from evalkit.protocol.wire_facts import SIGNING_SECRET_PREFIX
 from evalkit.server.api.collection import ResourceCollection
-from evalkit.server.api.deliveries import (
-    EVENT_OF_STATUS,
-    WebhookDelivery,
-    build_delivery,
-    event_data,
-    refusal_of,
-    request_secret,
-    signing_secret,
-)
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import (
     STRING,
@@ -39,6 +44,14 @@ from evalkit.server.requests.bodies import (
 )
 from evalkit.server.requests.error_response import bad_request
 
+EVENT_OF_STATUS = {
+    "completed": "interaction.completed",
+    "incomplete": "interaction.completed",
+    "failed": "interaction.failed",
+    "budget_exceeded": "interaction.failed",
+    "requires_action": "interaction.requires_action",
+}
+"""The event at the end of a run, by its status; other ends send no event."""
 EVENTS = (
     "batch.succeeded",
     "batch.expired",
@@ -51,7 +64,7 @@ EVENTS = (
 _FIELDS = {
     "uri": {
         "type": "string",
-        "pattern": r"^https?://(?:[^][\s/?#@]+@)?(?:[^][\s/?#@:]+|\[[0-9a-fA-F:.]+\])(?::\d+)?(?:[/?#]|\Z)",
+        "pattern": r"^https?://([^][\s/?#:][^][\s/?#]*|\[[0-9A-Fa-f:.]+\])",
         "description": "an http or https address",
     },
     "subscribed_events": {
@@ -72,6 +85,17 @@ _UPDATE_MASK = validator({"items": {"enum": list(_UPDATE_FIELDS)}})
 _OLD_SECRET_LIFETIME = timedelta(hours=24)
 _REVOKE_LATER = "revoke_previous_secrets_after_h24"
 _REVOCATION = validator({"enum": [_REVOKE_LATER, "revoke_previous_secrets_immediately"]})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class WebhookDelivery:
+    """One POST request. If ``refusal`` is not empty, it is not sent for this reason."""
+
+    uri: str
+    event: str
+    body: str
+    headers: Mapping[str, str]
+    refusal: str = ""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -193,9 +217,15 @@ class Webhooks(ResourceCollection[Webhook]):
         self, interaction: Mapping[str, JSON], config: Mapping[str, JSON] | None
     ) -> None:
         """Put the deliveries for a run that ended into the outbox."""
-        status, metadata = str(interaction["status"]), (config or {}).get("user_metadata")
+        status = str(interaction["status"])
+        data = {"id": interaction.get("id", "")}
+        if EVENT_OF_STATUS.get(status) == "interaction.failed":
+            error = interaction.get("error") or {}
+            data["error_code"] = error.get("code", status)
+            data["error_message"] = error.get("message", "")
         for uri, secrets in self._listeners(status, config):
-            self._send(uri, EVENT_OF_STATUS[status], event_data(interaction), secrets, metadata)
+            metadata = (config or {}).get("user_metadata")
+            self._send(uri, EVENT_OF_STATUS[status], data, secrets, metadata)
 
     def _listeners(
         self, status: str, config: Mapping[str, JSON] | None
@@ -204,7 +234,7 @@ class Webhooks(ResourceCollection[Webhook]):
         if event is None:
             return []
         if config and config.get("uris"):
-            return [(uri, [request_secret(self._key)]) for uri in config["uris"]]
+            return [(uri, [signing_secret(self._key, "webhook_config")]) for uri in config["uris"]]
         return [
             (webhook.fields["uri"], [secret for secret, _ in webhook.valid_secrets()])
             for webhook in self
@@ -215,6 +245,44 @@ class Webhooks(ResourceCollection[Webhook]):
         self, uri: str, event: str, data: JSON, secrets: Sequence[str], metadata: JSON = None
     ) -> None:
         self._sent += 1
-        self.outbox.append(
-            build_delivery(self._sent, uri, event, data=data, secrets=secrets, metadata=metadata)
+        envelope = {"type": event, "version": "v1", "timestamp": clock.timestamp(), "data": data}
+        if metadata is not None:
+            envelope["user_metadata"] = metadata
+        body = dumps(envelope)
+        message_id, sent_at = f"msg_{self._sent:08x}", str(int(clock.now().timestamp()))
+        signed = f"{message_id}.{sent_at}.{body}"
+        delivery = WebhookDelivery(
+            uri=uri,
+            event=event,
+            body=body,
+            headers={
+                "content-type": "application/json",
+                "webhook-id": message_id,
+                "webhook-timestamp": sent_at,
+                "webhook-signature": " ".join(_signature(secret, signed) for secret in secrets),
+            },
+            refusal=refusal_of(uri),
         )
+        self.outbox.append(delivery)
+
+
+def signing_secret(key: bytes, purpose: str) -> str:
+    """Return a signing secret, derived from the server's key so that it is always the same."""
+    secret = hmac.digest(key, f"webhook secret {purpose}".encode(), "sha256")[:24]
+    return SIGNING_SECRET_PREFIX + base64.b64encode(secret).decode()
+
+
+def refusal_of(uri: str) -> str:
+    """Return why nothing is sent to an address; ``""`` for a loopback address."""
+    try:
+        host = urlsplit(uri).hostname or ""
+        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
+            return ""
+    except ValueError:
+        pass
+    return f"{uri} is not on this machine, and only loopback addresses are notified"
+
+
+def _signature(secret: str, content: str) -> str:
+    key = base64.b64decode(secret.removeprefix(SIGNING_SECRET_PREFIX))
+    return "v1," + base64.b64encode(hmac.digest(key, content.encode(), "sha256")).decode()

@@ -88,8 +88,8 @@ def test_rules_for_conversations_do_not_answer_a_judge() -> None:
     script = Script.load(
         "script: s\nrules:\n  - {reply: any}\n  - {when: {judge: true}, reply: judge}\n", "s.yaml"
     )
-    matches, other = script.find(prompt, {}), script.find(talk, {})
-    assert matches is not None
+    match, other = script.find(prompt, {}), script.find(talk, {})
+    assert match is not None
     assert other is not None
-    assert (matches.index, other.index) == (1, 0)
+    assert (match[0].data["reply"], other[0].data["reply"]) == ("judge", "any")
     assert judge_answer(talk) is None

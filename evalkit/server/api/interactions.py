@@ -50,14 +50,13 @@ _RUNNING_FIELDS = (
 class StoredInteraction:
     """One interaction.
 
-    ``final`` is its state when it has ended. ``questions`` are the ``user_input`` steps that a GET
-    lists first, ``sent`` the input of its request as steps, ``conversation`` every step up to the
-    end of the answer. ``remaining_polls`` still find it running. ``must_notify``: webhooks are to
-    be notified when it ends, as they are of background runs. ``webhook_config`` is the request's.
+    ``final`` is its state when it has ended, ``sent`` the input of its request as steps,
+    ``conversation`` every step up to the end of the answer. ``remaining_polls`` still find it
+    running. ``must_notify``: webhooks are to be notified when it ends, as they are of background
+    runs. ``webhook_config`` is the request's.
     """
 
     final: dict[str, JSON]
-    questions: Sequence[RawStep]
     sent: Sequence[RawStep]
     conversation: tuple[RawStep, ...]
     remaining_polls: int = 0
@@ -121,7 +120,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         self._on_violation = on_violation
         self._selector = selector
         self._known = KnownNames(script.known.models, script.known.agents, agents.by_id)
-        self._rule_uses: Counter[int] = Counter()
+        self._rule_uses: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
 
     def create(self, call: Call) -> Reply:
@@ -172,7 +171,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         stored.poll()
         self._notify(stored)
         if "steps" in current:
-            current["steps"] = [*stored.questions, *current["steps"]]
+            current["steps"] = [*last_messages(stored.sent), *current["steps"]]
         if _flag(call, "include_input"):
             current["input"] = list(stored.sent)
         return Reply(200, dumps(current))
@@ -267,11 +266,12 @@ class Interactions(ResourceCollection[StoredInteraction]):
 
     def _answer(self, request: InteractionRequest) -> tuple[InteractionDraft, str]:
         """Return the answer, and for the log what produced it."""
-        matched = self._script.find(request, self._rule_uses)
-        if matched is None:
+        match = self._script.find(request, self._rule_uses)
+        if match is None:
             return default_answer(request), "default answer"
-        self._rule_uses[matched.index] += 1
-        return matched.answer(request), matched.rule.location
+        rule, variables = match
+        self._rule_uses[rule.location] += 1
+        return rule.answer(request, variables), rule.location
 
     def _build(
         self, request: InteractionRequest, draft: InteractionDraft, sent: Sequence[RawStep]
@@ -290,7 +290,6 @@ class Interactions(ResourceCollection[StoredInteraction]):
         webhook_config = request.body.get("webhook_config")
         return StoredInteraction(
             final=final,
-            questions=last_messages(sent),
             sent=sent,
             conversation=(*request.conversation, *final["steps"]),
             remaining_polls=draft.polls if runs_in_background else 0,

@@ -19,7 +19,12 @@ Context = dict[str, JSON]
 
 def matches(when: JSON, request: InteractionRequest, context: Context) -> bool:
     """Return whether all keys of a ``when`` match; named groups are added to ``context``."""
-    return all(_CONDITIONS[key](value, request, context) for key, value in when.items())
+    return all(
+        _match_property(test, _PROPERTIES[key](request))
+        if key in _PROPERTIES
+        else _CONDITIONS[key](test, request, context)
+        for key, test in when.items()
+    )
 
 
 def _normalize(text: str) -> str:
@@ -64,25 +69,16 @@ def _match_messages(test: JSON, texts: Iterable[str], context: Context, name: st
     return False
 
 
-def _match_name(test: JSON, name: str) -> bool:
+def _match_property(test: JSON, value: JSON) -> bool:
+    """Match a property of the request by its type; a boolean says whether it is set."""
     if isinstance(test, bool):
-        return bool(name) is test
-    return _match_text(test, name) is not None
-
-
-def _contains_all(expected: JSON, names: list[str]) -> bool:
-    if isinstance(expected, bool):
-        return bool(names) is expected
-    return all(name in names for name in _list(expected))
-
-
-def _match_number(test: JSON, number: int) -> bool:
-    """Compare with a number, or with ``min`` and ``max``; a boolean means whether it is not 0."""
-    if isinstance(test, bool):
-        return bool(number) is test
-    if isinstance(test, dict):
-        return bool(test.get("min", number) <= number <= test.get("max", number))
-    return bool(number == test)
+        return bool(value) is test
+    if isinstance(value, str):
+        return _match_text(test, value) is not None
+    if isinstance(value, int):
+        limits = test if isinstance(test, dict) else {"min": test, "max": test}
+        return bool(limits.get("min", value) <= value <= limits.get("max", value))
+    return all(name in value for name in _list(test))
 
 
 def _match_fields(tests: JSON, value: JSON) -> bool:
@@ -133,19 +129,20 @@ _CONDITIONS: dict[str, Callable[[JSON, InteractionRequest, Context], bool]] = {
     "anywhere": lambda test, request, context: _match_messages(
         test, reversed(request.texts), context, "earlier"
     ),
-    "turn": lambda test, request, context: _match_number(test, request.turn),
-    "continued": lambda test, request, context: _match_number(test, request.part.number),
     "results": lambda test, request, context: _match_results(test, request.results),
-    "tools": lambda names, request, context: _contains_all(names, request.tools),
-    "attached": lambda types, request, context: _contains_all(
-        types, [block["type"] for block in request.attached]
-    ),
-    "model": lambda test, request, context: _match_name(test, request.model),
-    "agent": lambda test, request, context: _match_name(test, request.agent),
-    "stream": lambda value, request, context: request.body.get("stream", False) is value,
-    "background": lambda value, request, context: request.body.get("background", False) is value,
-    "store": lambda value, request, context: request.body.get("store", True) is value,
     "request": lambda tests, request, context: _match_fields(tests, request.body),
-    "judge": lambda value, request, context: is_judge_body(request.body) is value,
     "not": lambda when, request, context: not matches(when, request, dict(context)),
+}
+
+_PROPERTIES: dict[str, Callable[[InteractionRequest], JSON]] = {
+    "turn": lambda request: request.turn,
+    "continued": lambda request: request.part.number,
+    "tools": lambda request: request.tools,
+    "attached": lambda request: [block["type"] for block in request.attached],
+    "model": lambda request: request.model,
+    "agent": lambda request: request.agent,
+    "stream": lambda request: request.body.get("stream", False),
+    "background": lambda request: request.body.get("background", False),
+    "store": lambda request: request.body.get("store", True),
+    "judge": lambda request: is_judge_body(request.body),
 }

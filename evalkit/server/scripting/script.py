@@ -22,6 +22,7 @@ with one more function, ``listed``.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
@@ -34,10 +35,10 @@ from evalkit._lib.text import did_you_mean
 from evalkit._lib.yaml import ValuePath
 from evalkit.conversation.judge_requests import is_judge_body
 from evalkit.errors import Problem, ScriptError
-from evalkit.server.answers.interaction import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.fault_injection.plans import WHEN, FaultPlan, FaultPlanError, plan_from_yaml
 from evalkit.server.requests.create import KnownNames
+from evalkit.server.scripting.conditions import matches
 from evalkit.server.scripting.rules import ScriptRule
 from evalkit.server.scripting.script_format import STEP_KINDS, format_problems
 from evalkit.suite.model.templates import TemplateError, find_templates, template
@@ -71,19 +72,6 @@ def split_list(text: object) -> list[str]:
 
 
 TEMPLATE_FUNCTIONS: dict[str, Callable[..., JSON]] = {"listed": split_list}
-
-
-@dataclass(frozen=True, slots=True)
-class MatchedRule:
-    """The rule for a request, its index, and the names of its templates."""
-
-    index: int
-    rule: ScriptRule
-    variables: Mapping[str, JSON]
-
-    def answer(self, request: InteractionRequest) -> InteractionDraft:
-        """Return the rule's answer. Raises ErrorResponse if a template fails."""
-        return self.rule.answer(request, {**TEMPLATE_FUNCTIONS, **self.variables})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,23 +127,32 @@ class Script:
         problems.raise_any(_script_error)
         return script
 
-    def find(self, request: InteractionRequest, uses: Mapping[int, int]) -> MatchedRule | None:
-        """Return the first rule that matches; ``uses`` counts the answers of each rule by index."""
+    def find(
+        self, request: InteractionRequest, uses: Mapping[str, int]
+    ) -> tuple[ScriptRule, dict[str, JSON]] | None:
+        """Return the first rule that matches, and the names of its templates.
+
+        ``uses`` counts the answers of each rule by its location.
+        """
         is_judge_request = is_judge_body(request.body)
-        for index, rule in enumerate(self.rules):
-            if is_judge_request and not rule.answers_judges:
+        for rule in self.rules:
+            when = rule.data.get("when", {})
+            # A judge's request contains a whole conversation, and would match conditions that are
+            # meant for the conversation.
+            if is_judge_request and when.get("judge") is not True:
                 continue
-            if rule.times is not None and uses.get(index, 0) >= rule.times:
+            if uses.get(rule.location, 0) >= rule.data.get("times", math.inf):
                 continue
-            context = self._context(request)
-            if rule.matches(request, context):
-                return MatchedRule(index, rule, context)
+            variables = self._variables(request)
+            if matches(when, request, variables):
+                return rule, variables
         return None
 
-    def _context(self, request: InteractionRequest) -> dict[str, JSON]:
+    def _variables(self, request: InteractionRequest) -> dict[str, JSON]:
         """Return the values for templates; conditions may add to them."""
         results = [asdict(result) for result in request.results]
         return {
+            **TEMPLATE_FUNCTIONS,
             **self.vars,
             "text": request.text,
             "texts": request.texts,
@@ -175,10 +172,8 @@ def load_script(path: Path = DEFAULT_SCRIPT) -> Script:
     """Read a script file. Raises ScriptError if it cannot be read or is not valid."""
     try:
         text = path.read_text(encoding="utf-8")
-    except UnicodeDecodeError as error:
-        raise ScriptError(f"{path}: not UTF-8 at byte {error.start}") from error
-    except OSError as error:
-        raise ScriptError(f"{path}: {error.strerror}") from error
+    except (OSError, UnicodeDecodeError) as error:
+        raise ScriptError(f"{path} cannot be read: {error}") from error
     return Script.load(text, path.name if path == DEFAULT_SCRIPT else str(path))
 
 

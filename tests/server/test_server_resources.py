@@ -73,14 +73,10 @@ def test_a_page_token_is_valid_after_resources_were_added_and_deleted() -> None:
 @pytest.mark.parametrize(
     ("query", "message"),
     [
-        ({"page_size": "-1"}, "'page_size' must be a whole number from 1 to 1000, got '-1'."),
-        ({"page_size": "many"}, "'page_size' must be a whole number from 1 to 1000, got 'many'."),
-        ({"page_token": "x"}, "'page_token': 'x' is not a token of this list."),
-        (
-            {"page_token": "YWZ0ZXIgeA=="},
-            "'page_token': 'YWZ0ZXIgeA==' is not a token of this list.",
-        ),
-        ({"page_token": "é"}, "'page_token': 'é' is not a token of this list."),
+        ({"page_size": "-1"}, "'page_size' must be a whole number, got '-1'."),
+        ({"page_size": "many"}, "'page_size' must be a whole number, got 'many'."),
+        ({"page_token": "x"}, "'page_token' must be a whole number, got 'x'."),
+        ({"page_token": "é"}, "'page_token' must be a whole number, got 'é'."),
     ],
 )
 def test_an_invalid_page_is_refused(query: dict[str, str], message: str) -> None:
@@ -198,7 +194,7 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "environments",
         {"sources": [{"type": "inline", "content": "é", "encoding": "base64"}]},
-        "'sources[0].content' is not base64.",
+        "'sources[0].content' must be base64, got \"é\".",
     ),
     ("POST", "webhooks", {"uri": HOOK}, "'subscribed_events' is required."),
     ("POST", "webhooks", {"subscribed_events": DONE}, "'uri' is required."),

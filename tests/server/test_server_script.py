@@ -399,11 +399,11 @@ def test_error(
     created = answer(rule, ask("a"))
     assert created.error is not None
     assert (
-        created.error.response.status,
-        created.error.response.code,
-        created.error.response.message,
-        created.error.response.headers,
-        created.error.after,
+        created.error.status,
+        created.error.code,
+        created.error.message,
+        created.error.headers,
+        created.error_after,
     ) == (
         status,
         code,

@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from evalkit.server.answers.default_answers import names_in, numbers_in
+from evalkit.server.answers.interaction import count_tokens, usage_of
 from evalkit.server.answers.sample_media import SIZES, skyline, tone
-from evalkit.server.answers.text_analysis import count_tokens, names_in, numbers_in, usage_of
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from collections.abc import Callable, Mapping
 
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, shorten, show
-from evalkit.server.answers.interaction import InteractionDraft
+from evalkit.server.answers.interaction import InteractionDraft, count_tokens
 from evalkit.server.answers.interaction_request import FunctionCallResult, InteractionRequest
 from evalkit.server.answers.judge_answers import judge_answer
 from evalkit.server.answers.sample_media import SIZES, tone
@@ -29,7 +29,6 @@ from evalkit.server.answers.step_builders import (
     text_output,
     url_citation,
 )
-from evalkit.server.answers.text_analysis import count_tokens, names_in, numbers_in
 from evalkit.server.requests.create import response_formats, response_schema
 from evalkit.server.schema_documents import NoDocument, sample_document
 
@@ -37,6 +36,20 @@ _URL = re.compile(r"https?://[^\s<>\"')]+")
 _WORD = re.compile(r"[a-z0-9]+")
 _CAMEL_CASE = re.compile(r"([a-z])([A-Z])")
 _EXAMPLE = re.compile(r"e\.g\.,? ([^,.;)]+)")
+_NUMBER = re.compile(r"(?<![\w.])-?\d+(?:\.\d+)?(?![\w])")
+_NAME = re.compile(
+    r"(?:[A-Z]\w+)(?:[ '-](?:[A-Z]\w+|de|of|the|la|le|am)(?=\W|$))*(?<! de)(?<! of)(?<! the)"
+)
+_SENTENCE_END = re.compile(r"[.!?:]\s+|\n\s*|[\"“(]")
+_FIRST_WORDS = frozenset(
+    {
+        "A", "An", "And", "Are", "At", "Book", "Can", "Compare", "Could", "Describe", "Do", "Does",
+        "Find", "For", "From", "Get", "Give", "How", "I", "In", "Is", "It", "Of", "On", "Please",
+        "Show", "Tell", "The", "To", "What", "When", "Where", "Which", "Who", "Why", "With",
+        "Would",
+    }
+)  # fmt: skip
+"""Words at the beginning of a sentence that are not part of the name after them."""
 
 
 def default_answer(request: InteractionRequest) -> InteractionDraft:
@@ -229,6 +242,29 @@ def _echo(request: InteractionRequest) -> str:
     if request.earlier and request.earlier[-1]:
         before = f" Before that you said: “{shorten(request.earlier[-1], 160)}”."
     return f"You said: “{question}”.{before} This is a default answer from evalkit serve."
+
+
+def names_in(text: str) -> list[str]:
+    """Return the proper names in an English text: sequences of capitalized words.
+
+    A word that is capitalized only because it begins a sentence is not part of a name.
+    """
+    starts = {0, *(match.end() for match in _SENTENCE_END.finditer(text))}
+    names = []
+    for match in _NAME.finditer(text):
+        name = match.group()
+        if match.start() in starts:
+            first, _, rest = name.partition(" ")
+            if first in _FIRST_WORDS or not rest:
+                name = rest
+        if name:
+            names.append(name)
+    return names
+
+
+def numbers_in(text: str) -> list[float]:
+    """Return the numbers written in digits in a text, whole ones as integers."""
+    return [float(digits) if "." in digits else int(digits) for digits in _NUMBER.findall(text)]
 
 
 _ANSWERS: tuple[Callable[[InteractionRequest], InteractionDraft | None], ...] = (

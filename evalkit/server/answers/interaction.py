@@ -9,17 +9,18 @@ usage, times and echoed fields around them. All but the times follow from the re
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterator, Mapping, Sequence
+import itertools
+import re
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
-from typing import NamedTuple
 
 from evalkit._lib import clock
-from evalkit._lib.json import JSON
-from evalkit.protocol.step_reader import RawStep, content_blocks
-from evalkit.protocol.step_types import CALL_OF, REQUIRED_FIELDS, RESULT_OF
+from evalkit._lib.json import JSON, dumps
+from evalkit.protocol.step_reader import RawStep, content_blocks, text_blocks
+from evalkit.protocol.step_types import CALL_OF, MEDIA_TYPES, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.answers.interaction_request import InteractionRequest
-from evalkit.server.answers.text_analysis import count_tokens, first_tokens, usage_of
 from evalkit.server.fault_injection.plans import FaultPlan
 from evalkit.server.history_integrity import sign_answer
 from evalkit.server.requests.error_response import ErrorResponse
@@ -28,13 +29,10 @@ _ID_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _LIST_RESULTS = frozenset({"google_search_result", "url_context_result", "google_maps_result"})
 """Steps whose ``result`` is a list; other results may be text."""
 _ECHOED_FIELDS = ("model", "agent", "previous_interaction_id", "labels")
-
-
-class ScriptedError(NamedTuple):
-    """An error instead of an answer or, in a stream, ``after`` a number of events."""
-
-    response: ErrorResponse
-    after: int | None = None
+_WORD = re.compile(r"[㐀-鿿぀-ヿ가-힯]|[^\s㐀-鿿぀-ヿ가-힯]+")
+_THOUGHT_TOKENS = 16
+_MEDIA_TOKENS = {"image": 258, "audio": 64, "video": 516, "document": 258}
+"""Tokens of one media block; this server does not read the sizes of media."""
 
 
 @dataclass(slots=True)
@@ -42,7 +40,8 @@ class InteractionDraft:
     """An answer before it is an Interaction.
 
     Without ``status``, it follows from the steps. ``polls`` is the number of GET requests that find
-    a background run in progress. ``delay`` and ``event_delay`` are seconds. ``cut_after`` ends the
+    a background run in progress. ``delay`` and ``event_delay`` are seconds. ``error`` is sent
+    instead of the answer or, in a stream, after ``error_after`` events. ``cut_after`` ends the
     stream early, after a number of events. ``files`` are texts by path, to be written into the
     environment.
     """
@@ -56,7 +55,8 @@ class InteractionDraft:
     polls: int = 1
     delay: float = 0.0
     event_delay: float = 0.0
-    error: ScriptedError | None = None
+    error: ErrorResponse | None = None
+    error_after: int | None = None
     cut_after: int | None = None
     faults: tuple[FaultPlan, ...] = ()
 
@@ -123,23 +123,18 @@ def complete_steps(
 
 def _call_ids(seed: str) -> Iterator[str]:
     """Yield ids like those of the service's calls: 8 characters of ``0-9a-z``."""
-    number = 0
-    while True:
+    for number in itertools.count():
         value = int.from_bytes(sha256(f"{seed} call {number}".encode()).digest()[:8])
         yield "".join(_ID_CHARACTERS[value // 36**place % 36] for place in range(8))
-        number += 1
 
 
 def _with_required_fields(step: RawStep) -> RawStep:
     kind = step["type"]
     step = dict(step)
+    empty: dict[str, JSON] = {"arguments": {}, "result": [] if kind in _LIST_RESULTS else ""}
     for name in REQUIRED_FIELDS.get(kind, ()):
         if step.get(name) is None:
-            step[name] = ""
-            if name == "arguments":
-                step[name] = {}
-            elif name == "result" and kind in _LIST_RESULTS:
-                step[name] = []
+            step[name] = empty.get(name, "")
     if kind in ("model_output", "user_input") and isinstance(step.get("content"), str):
         step["content"] = [{"type": "text", "text": step["content"]}]
     return step
@@ -162,20 +157,76 @@ def _interaction_id(seed: str) -> str:
 
 def _limit_tokens(steps: Sequence[RawStep], limit: int) -> tuple[list[RawStep], bool]:
     """Return the steps up to ``limit`` tokens of output text, and whether anything was cut off."""
-    limited: list[RawStep] = []
+    for block in text_blocks(steps):
+        count = count_tokens(block.text)
+        if count > limit:
+            step = steps[block.step]
+            rest = [{"type": "text", "text": first_tokens(block.text, limit)}] if limit else []
+            content = [*content_blocks(step)[: block.content], *rest]
+            return [*steps[: block.step], {**step, "content": content}], True
+        limit -= count
+    return list(steps), False
+
+
+def count_tokens(text: str) -> int:
+    """Count the words of a text; a Chinese, Japanese or Korean character counts as one."""
+    return len(_WORD.findall(text))
+
+
+def first_tokens(text: str, count: int) -> str:
+    """Return the beginning of a text that has at most ``count`` tokens."""
+    for number, match in enumerate(_WORD.finditer(text), 1):
+        if number == count:
+            return text[: match.end()]
+    return text
+
+
+def usage_of(
+    conversation: Sequence[Mapping[str, JSON]], answer: Sequence[Mapping[str, JSON]], system: str
+) -> dict[str, JSON]:
+    """Return the ``usage`` of an Interaction (docs/protocol.md section 3).
+
+    Thoughts count in the total. A thought has no visible text; it counts as many tokens as the
+    answer, plus a constant.
+    """
+    by_modality = _tokens_of(conversation)
+    by_modality["text"] += count_tokens(system)
+    inputs, outputs = by_modality.total(), _tokens_of(answer).total()
+    thoughts = sum(_THOUGHT_TOKENS + outputs for step in answer if step["type"] == "thought")
+    return {
+        "total_tokens": inputs + outputs + thoughts,
+        "total_input_tokens": inputs,
+        "input_tokens_by_modality": [
+            {"modality": kind, "tokens": count}
+            for kind, count in sorted(by_modality.items())
+            if count
+        ],
+        "total_cached_tokens": 0,
+        "total_output_tokens": outputs,
+        "total_tool_use_tokens": 0,
+        "total_thought_tokens": thoughts,
+    }
+
+
+def _tokens_of(steps: Iterable[Mapping[str, JSON]]) -> Counter[str]:
+    """Count the tokens of steps by modality."""
+    counts: Counter[str] = Counter()
     for step in steps:
-        limited.append(step)
-        if step["type"] != "model_output":
-            continue
-        blocks = content_blocks(step)
-        for index, block in enumerate(blocks):
-            if not isinstance(block, dict) or block.get("type") != "text":
-                continue
-            text = str(block.get("text", ""))
-            count = count_tokens(text)
-            if count > limit:
-                rest = [{"type": "text", "text": first_tokens(text, limit)}] if limit else []
-                limited[-1] = {**step, "content": [*blocks[:index], *rest]}
-                return limited, True
-            limit -= count
-    return limited, False
+        for block in content_blocks(dict(step)):
+            kind = block.get("type") if isinstance(block, dict) else None
+            if kind == "text":
+                counts["text"] += count_tokens(str(block.get("text", "")))
+            elif kind in MEDIA_TYPES:
+                counts[kind] += _MEDIA_TOKENS[kind]
+        for name in ("arguments", "result", "summary"):
+            if value := step.get(name):
+                counts["text"] += count_tokens(" ".join(_strings(value)) or dumps(value))
+    return counts
+
+
+def _strings(value: JSON) -> Iterable[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping | list):
+        for item in value.values() if isinstance(value, Mapping) else value:
+            yield from _strings(item)

@@ -52,7 +52,7 @@ class InteractionRequest:
     @cached_property
     def texts(self) -> list[str]:
         """The text of every user message, oldest first; a message without text is ``""``."""
-        return [_text_of(step) for step in self._user_messages]
+        return [_join_texts(content_blocks(step)) for step in self._user_messages]
 
     @cached_property
     def _user_messages(self) -> list[RawStep]:
@@ -128,22 +128,18 @@ class InteractionRequest:
         return [tool["name"] if tool["type"] == "function" else tool["type"] for tool in tools]
 
 
-def _text_of(step: RawStep) -> str:
+def _join_texts(blocks: list[JSON]) -> str:
     return "\n".join(
         block["text"]
-        for block in content_blocks(step)
-        if isinstance(block, dict) and block.get("type") == "text"
+        for block in blocks
+        if isinstance(block, dict) and isinstance(block.get("text"), str)
     )
 
 
 def _read_result(call: RawStep, step: RawStep) -> FunctionCallResult:
     value = step.get("result")
     if isinstance(value, list):
-        value = "\n".join(
-            block["text"]
-            for block in value
-            if isinstance(block, dict) and isinstance(block.get("text"), str)
-        )
+        value = _join_texts(value)
     if isinstance(value, str):
         text = value
         with suppress(ValueError):

@@ -8,9 +8,11 @@ specification, third edition; WAV: RIFF, PCM.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import math
 import struct
 import zlib
+from collections.abc import Iterator
 
 _PALETTES = (
     ((38, 20, 72), (255, 122, 64)),
@@ -41,7 +43,7 @@ def skyline(about: str, width: int = 320, height: int = 180) -> bytes:
     top_color, horizon_color = _PALETTES[digest[0] % len(_PALETTES)]
     sun_x, sun_y = width * (64 + digest[1] // 2) // 255, height * 3 // 5
     radius = max(4, height // 7)
-    houses = _houses(digest, width, height)
+    houses = list(_houses(digest, width, height))
     rows = bytearray()
     for y in range(height):
         share = y / max(1, height - 1)
@@ -50,11 +52,9 @@ def skyline(about: str, width: int = 320, height: int = 180) -> bytes:
             for top, horizon in zip(top_color, horizon_color, strict=True)
         )
         row = bytearray(sky * width)
-        reach = radius * radius - (y - sun_y) ** 2
-        if reach > 0:
-            half = math.isqrt(reach)
-            left, right = max(0, sun_x - half), min(width, sun_x + half)
-            row[3 * left : 3 * right] = bytes((255, 232, 168)) * max(0, right - left)
+        half = math.isqrt(max(0, radius * radius - (y - sun_y) ** 2))
+        left, right = max(0, sun_x - half), min(width, sun_x + half)
+        row[3 * left : 3 * right] = bytes((255, 232, 168)) * (right - left)
         for left, right, roof, shade in houses:
             if y >= roof:
                 row[3 * left : 3 * right] = bytes((shade, shade, shade + 12)) * (right - left)
@@ -72,27 +72,31 @@ def tone(about: str, seconds: float = 0.5, rate: int = 8_000) -> bytes:
     """Return a WAV file (mono, 16 bit) of one soft tone, its pitch chosen by ``about``."""
     pitch = 220 + hashlib.sha256(about.encode("utf-8", "surrogatepass")).digest()[0]
     count = round(seconds * rate)
-    data = bytearray()
-    for index in range(count):
-        wave = math.sin(2 * math.pi * pitch * index / rate)
-        envelope = math.sin(math.pi * index / count)
-        data += struct.pack("<h", round(8_000 * wave * envelope))
+    data = b"".join(
+        struct.pack(
+            "<h",
+            round(
+                8_000
+                * math.sin(2 * math.pi * pitch * index / rate)
+                * math.sin(math.pi * index / count)
+            ),
+        )
+        for index in range(count)
+    )
     form = struct.pack("<HHIIHH", 1, 1, rate, rate * 2, 2, 16)
     chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data))
     return b"RIFF" + struct.pack("<I", 4 + len(chunks) + len(data)) + b"WAVE" + chunks + data
 
 
-def _houses(digest: bytes, width: int, height: int) -> list[tuple[int, int, int, int]]:
-    """Return left, right, roof and shade of each house, from left to right."""
-    houses = []
-    left, index = 0, 2
-    while left < width:
-        value = digest[index % len(digest)]
+def _houses(digest: bytes, width: int, height: int) -> Iterator[tuple[int, int, int, int]]:
+    """Yield left, right, roof and shade of each house, from left to right."""
+    left = 0
+    for value in itertools.cycle(digest[2:] + digest[:2]):
         right = min(width, left + 14 + value % 23)
-        roof = height - height * (20 + value % 60) // 100
-        houses.append((left, right, roof, 18 + value % 24))
-        left, index = right, index + 1
-    return houses
+        yield left, right, height - height * (20 + value % 60) // 100, 18 + value % 24
+        left = right
+        if left >= width:
+            return
 
 
 def _png_chunk(name: bytes, data: bytes) -> bytes:

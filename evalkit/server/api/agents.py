@@ -52,7 +52,7 @@ class Agents(ResourceCollection[dict[str, JSON]]):
             raise bad_request(f"'base_agent': '{base}' is not an agent to extend{hint}.")
         check_function_names(body)
         agent_id = body.get("id") or f"agent-{sha256(canonical({'base_agent': base, **body}))[:12]}"
-        if agent_id in self or agent_id in self._bases:
+        if agent_id in self.by_id or agent_id in self._bases:
             # Not 409, which the SDKs retry.
             raise bad_request(f"'id': agent '{agent_id}' already exists.", code="already_exists")
         agent = self.add(agent_id, {**body, "id": agent_id, "base_agent": base})

@@ -6,9 +6,7 @@ page, so that resources which are created or deleted meanwhile do not move the f
 
 from __future__ import annotations
 
-import base64
-import binascii
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 
 from evalkit._lib.json import JSON, dumps
@@ -35,15 +33,6 @@ class ResourceCollection(Generic[T]):
         self.by_id: dict[str, T] = {}
         self._numbers: dict[str, int] = {}
         self._added = 0
-
-    def __contains__(self, resource_id: object) -> bool:
-        return resource_id in self.by_id
-
-    def __len__(self) -> int:
-        return len(self.by_id)
-
-    def __iter__(self) -> Iterator[T]:
-        return iter(self.by_id.values())
 
     def add(self, resource_id: str, resource: T) -> T:
         """Store a resource under a free id, and return it."""
@@ -87,34 +76,18 @@ def page_body(
 
     Raises ErrorResponse (400) for an invalid ``page_size`` or ``page_token`` of the query.
     """
-    size = _read_size(query.get("page_size", ""))
-    last_number = _read_token(query.get("page_token", ""))
+    size = min(_read_number(query, "page_size") or DEFAULT_PAGE_SIZE, MAX_PAGE_SIZE)
+    last_number = _read_number(query, "page_token")
     following = [(number, item) for number, item in numbered if number > last_number]
     page: dict[str, JSON] = {plural: [to_json(item) for _, item in following[:size]]}
     if len(following) > size:
-        token = f"after {following[size - 1][0]}".encode()
-        page["next_page_token"] = base64.urlsafe_b64encode(token).decode()
+        page["next_page_token"] = str(following[size - 1][0])
     return dumps(page)
 
 
-def _read_size(text: str) -> int:
-    if text in ("", "0"):
-        return DEFAULT_PAGE_SIZE
-    if not text.isascii() or not text.isdigit():
-        raise bad_request(
-            f"'page_size' must be a whole number from 1 to {MAX_PAGE_SIZE}, got '{text}'."
-        )
-    return min(int(text[:9]), MAX_PAGE_SIZE)
-
-
-def _read_token(text: str) -> int:
-    if not text:
-        return 0
-    try:
-        decoded = base64.b64decode(text.encode(), altchars=b"-_", validate=True).decode()
-        word, number = decoded.split(" ")
-        if word == "after":
-            return int(number)
-    except (ValueError, binascii.Error):
-        pass
-    raise bad_request(f"'page_token': '{text}' is not a token of this list.")
+def _read_number(query: Mapping[str, str], name: str) -> int:
+    """Return a number of the query; 0 without it."""
+    digits = query.get(name) or "0"
+    if not (digits.isascii() and digits.isdigit()):
+        raise bad_request(f"'{name}' must be a whole number, got '{digits}'.")
+    return int(digits[:9])

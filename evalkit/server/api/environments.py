@@ -23,7 +23,6 @@ Archives (``extract``) are not supported.
 from __future__ import annotations
 
 import base64
-import binascii
 import hmac
 import mimetypes
 from collections.abc import Mapping
@@ -273,12 +272,10 @@ def _files_of(sources: list[JSON]) -> dict[str, bytes]:
         if source.get("type") != "inline" or not isinstance(content, str):
             continue
         path = str(source.get("target") or f"source-{index + 1}").strip("/")
-        files[path] = content.encode(errors="surrogatepass")
-        if source.get("encoding") == "base64":
-            try:
-                files[path] = base64.b64decode(content, validate=True)
-            except (ValueError, binascii.Error):
-                raise bad_request(f"'sources[{index}].content' is not base64.") from None
+        is_base64 = source.get("encoding") == "base64"
+        files[path] = (
+            base64.b64decode(content) if is_base64 else content.encode(errors="surrogatepass")
+        )
     return files
 
 

@@ -142,8 +142,8 @@ class Interactions(ResourceCollection[StoredInteraction]):
         )
         draft, origin = self._answer(request)
         streams = body.get("stream", False)
-        if draft.error is not None and (draft.error.after is None or not streams):
-            return error_reply(draft.error.response, draft.delay)
+        if draft.error is not None and (draft.error_after is None or not streams):
+            return error_reply(draft.error, draft.delay)
         faults = self._selector.for_call(draft.faults, call)
         if (failure := faults.replacement()) is not None:
             return replace(failure, delay=failure.delay + draft.delay, by=origin)
@@ -316,8 +316,8 @@ def _stream(final: dict[str, JSON], draft: InteractionDraft, after: str | None =
     events = events_of(final)
     done = True
     if draft.error is not None:
-        error = {"event_type": "error", **draft.error.response.body()}
-        events = [*events[: draft.error.after], error]
+        error = {"event_type": "error", **draft.error.body()}
+        events = [*events[: draft.error_after], error]
     elif draft.cut_after is not None:
         events, done = events[: draft.cut_after], False
     if after is not None:

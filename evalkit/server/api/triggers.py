@@ -8,6 +8,7 @@ a client starts it (``POST …/executions``), paused or not; a run is over when 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from evalkit._lib import clock
@@ -101,7 +102,7 @@ class Triggers(ResourceCollection[dict[str, JSON]]):
         trigger = self.find(resource_id)
         executions = self._executions[resource_id]
         execution: dict[str, JSON] = {
-            "id": f"{resource_id}_{len(executions) + 1}",
+            "id": f"{resource_id}_{len(executions.by_id) + 1}",
             "trigger_id": resource_id,
             "start_time": clock.timestamp(),
             "status": "completed",
@@ -122,20 +123,17 @@ class Triggers(ResourceCollection[dict[str, JSON]]):
                 message = (interaction.get("error") or {}).get("message", "")
                 execution |= {"status": "failed", "error": message}
         trigger["last_run_time"] = execution["end_time"] = clock.timestamp()
-        _count_failure(trigger, execution["status"] == "failed")
+        has_failed = execution["status"] == "failed"
+        failures = trigger["consecutive_failure_count"] + 1 if has_failed else 0
+        trigger["consecutive_failure_count"] = failures
+        if has_failed and failures >= trigger.get("max_consecutive_failures", math.inf):
+            trigger["status"] = "error"
         return Reply(200, dumps(executions.add(execution["id"], execution)))
 
     def list_executions(self, call: Call, resource_id: str) -> Reply:
         """``GET /triggers/{id}/executions``."""
         self.find(resource_id)
         return self._executions[resource_id].list_page(call)
-
-
-def _count_failure(trigger: dict[str, JSON], failed: bool) -> None:
-    failures = trigger["consecutive_failure_count"] + 1 if failed else 0
-    trigger["consecutive_failure_count"] = failures
-    if failed and failures >= trigger.get("max_consecutive_failures", float("inf")):
-        trigger["status"] = "error"
 
 
 def _create_request(trigger: Mapping[str, JSON]) -> dict[str, JSON]:

@@ -237,7 +237,7 @@ class Webhooks(ResourceCollection[Webhook]):
             return [(uri, [signing_secret(self._key, "webhook_config")]) for uri in config["uris"]]
         return [
             (webhook.fields["uri"], [secret for secret, _ in webhook.valid_secrets()])
-            for webhook in self
+            for webhook in self.by_id.values()
             if webhook.fields["state"] == "enabled" and event in webhook.fields["subscribed_events"]
         ]
 

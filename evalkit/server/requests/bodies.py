@@ -28,6 +28,11 @@ BOOLEAN = {"type": ["boolean", "null"]}
 NUMBER = {"type": ["number", "null"]}
 ARRAY = {"type": ["array", "null"]}
 OBJECT = {"type": ["object", "null"]}
+BASE64 = {
+    "type": ["string", "null"],
+    "pattern": r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z",
+    "description": "base64",
+}
 
 
 def closed_object(properties: dict[str, JSON], *required: str) -> dict[str, JSON]:

@@ -14,6 +14,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
 from evalkit.server.requests.bodies import (
     ARRAY,
+    BASE64,
     BOOLEAN,
     NUMBER,
     OBJECT,
@@ -120,6 +121,8 @@ SOURCES = {
         "type": "object",
         "required": ["type"],
         "properties": {"type": {"enum": ["gcs", "inline", "repository", "skill_registry"]}},
+        "if": {"required": ["encoding"], "properties": {"encoding": {"const": "base64"}}},
+        "then": {"properties": {"content": BASE64}},
     },
 }
 NETWORK = {

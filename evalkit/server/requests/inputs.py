@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
-from evalkit.server.requests.bodies import ARRAY, BOOLEAN, STRING, check, validator
+from evalkit.server.requests.bodies import ARRAY, BASE64, BOOLEAN, STRING, check, validator
 from evalkit.server.requests.error_response import bad_request
 
 _STEP_OBJECT = {
@@ -36,14 +36,9 @@ _ITEM = validator(
         "properties": {"type": {"type": "string", "minLength": 1, "description": "a type"}},
     }
 )
-_BASE64 = {
-    "type": ["string", "null"],
-    "pattern": r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z",
-    "description": "base64",
-}
 _MEDIA = validator(
     {
-        "properties": {"data": _BASE64},
+        "properties": {"data": BASE64},
         "anyOf": [
             {"required": [name], "properties": {name: {"not": {"type": "null"}}}}
             for name in ("data", "uri")

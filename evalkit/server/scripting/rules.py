@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import RawStep
 from evalkit.server.answers.default_answers import default_answer
-from evalkit.server.answers.interaction import InteractionDraft, ScriptedError
+from evalkit.server.answers.interaction import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.step_builders import (
     code_execution_steps,
@@ -83,25 +83,24 @@ class ScriptRule:
             if key in data:
                 setattr(draft, key, int(data[key]))
         if "error" in data:
-            draft.error = _build_error(data["error"], variables)
+            fields = data["error"] if isinstance(data["error"], dict) else {"status": data["error"]}
+            draft.error = _build_error(fields, variables)
+            draft.error_after = fields.get("after")
         draft.faults = self.faults
         return draft
 
 
-def _build_error(value: JSON, variables: Mapping[str, JSON]) -> ScriptedError:
-    """Return the error of a rule: a status, or a mapping with its fields."""
-    fields = value if isinstance(value, dict) else {"status": value}
+def _build_error(fields: Mapping[str, JSON], variables: Mapping[str, JSON]) -> ErrorResponse:
     headers = {}
     if "retry_after" in fields:
         headers["retry-after"] = str(int(fields["retry_after"]))
-    response = ErrorResponse(
+    return ErrorResponse(
         int(fields["status"]),
         str(render(fields.get("message", ""), variables)),
         code=fields.get("code", ""),
         headers=headers,
         gateway=fields.get("shape") == "gateway",
     )
-    return ScriptedError(response, int(fields["after"]) if "after" in fields else None)
 
 
 def _build_steps(

@@ -34,7 +34,7 @@ from evalkit.verdict import CheckResult, Finding, Verdict, worst
 if TYPE_CHECKING:
     from evalkit.suite import Variant
     from evalkit.transports import LiveTransport, Transport
-    from evalkit.transports.record import Endpoint
+    from evalkit.transports.cassette_transports import Endpoint
 
 EndTurn = Callable[[Turn], bool]
 """Called after each turn; returns whether the conversation continues."""
@@ -196,8 +196,7 @@ class Runner:
 
     def _live_transport(self, variant: Variant) -> LiveTransport:
         # Slow third-party library: replay needs no httpx.
-        from evalkit.transports import LiveTransport
-        from evalkit.transports.retry import RETRIES
+        from evalkit.transports.live import RETRIES, LiveTransport
 
         # After one variant has tried in vain to reach the endpoint, the others do not retry:
         # hundreds of them must not wait for it each.

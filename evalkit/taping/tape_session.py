@@ -31,8 +31,8 @@ from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
 from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
 from evalkit.transcript import Request, Response, Source
+from evalkit.transports.cassette_transports import cassette_miss, unplayed
 from evalkit.transports.conversion import recording_of
-from evalkit.transports.replay import MissReporter, unplayed
 
 _TOKENS = re.compile("|".join(SECRET_FIELDS))
 _TOKENS_IN_JSON = re.compile(rf'"(?:{_TOKENS.pattern})"\s*:\s*"([^"\\]+)"')
@@ -161,11 +161,14 @@ class TapeSession:
         with self._lock:
             plan = self.plan
             path, query = route_of(request.uri)
-            reporter = MissReporter(plan.path, plan.label, lambda: plan.hint, self._redactor)
-            error = reporter.miss(
+            error = cassette_miss(
                 self._player,
                 Request(request.method, path, request.json, query),
                 missing=self._is_missing,
+                path=plan.path,
+                label=plan.label,
+                hint=lambda: plan.hint,
+                redactor=self._redactor,
             )
             self.faults.append(error)
             raise error

@@ -31,8 +31,7 @@ from evalkit.session.settings import (
 from evalkit.taping.tape_session import TapePlan, TapeSession
 from evalkit.taping.vcr_patch import only_tape, patched_http
 from evalkit.transcript import Request, Response, Transcript, Turn
-from evalkit.transports.live import LiveTransport
-from evalkit.transports.retry import RETRIES
+from evalkit.transports.live import RETRIES, LiveTransport
 
 if TYPE_CHECKING:
     from evalkit.suite import Variant

@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING, Any
 
 from evalkit.cassette.record_modes import RECORD_MODES, RecordMode
-from evalkit.transports.factory import Transport, open_transport
+from evalkit.transports.cassette_transports import Transport, open_transport
 
 if TYPE_CHECKING:
     from evalkit.transports.live import LiveTransport

@@ -12,7 +12,8 @@ configured host only.
 import random as _random
 import ssl
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
+from email.utils import parsedate_to_datetime
 from functools import cache
 
 import httpx
@@ -26,10 +27,14 @@ from evalkit.transcript import Request, Response
 from evalkit.transports.address import check_key, parse_base_url
 from evalkit.transports.conversion import body_text
 from evalkit.transports.httpx_errors import mapped_errors
-from evalkit.transports.retry import RETRIES, retry_wait
 
 REQUEST_TIMEOUT = 300.0
 CONNECT_TIMEOUT = 10.0
+
+
+RETRIES = 4
+LONGEST_WAIT = 60.0
+_FIRST_WAIT, _MAX_WAIT, _JITTER = 0.5, 8.0, 0.25
 
 
 class LiveTransport:
@@ -93,23 +98,21 @@ class LiveTransport:
         end = self._request_end()
         attempt = 0
         while True:
-            response: Response | None = None
-            failure: TransportError | None = None
+            outcome: Response | TransportError
             try:
-                response = self._send_once(request, end)
+                outcome = self._send_once(request, end)
             except (ConnectFailed, Disconnected, TimedOut) as error:
-                failure = error
-            wait = self._retry_wait(attempt, response, end)
+                outcome = error
+            wait = self._retry_wait(attempt, outcome, end)
             if wait is None:
                 break
             attempt += 1
             self._sleep(wait)
-        if response is not None:
-            return response
-        assert failure is not None
+        if isinstance(outcome, Response):
+            return outcome
         if attempt:
-            failure = type(failure)(f"{failure}, tried {plural(attempt + 1, 'time')}")
-        raise failure
+            raise type(outcome)(f"{outcome}, tried {plural(attempt + 1, 'time')}")
+        raise outcome
 
     def finish(self, completed: bool) -> None:
         """Do nothing; nothing is recorded."""
@@ -134,10 +137,13 @@ class LiveTransport:
             else min(self._end, start + self._request_timeout)
         )
 
-    def _retry_wait(self, attempt: int, response: Response | None, end: float) -> float | None:
-        if attempt >= self._retries or (response is not None and not is_retryable(response.status)):
+    def _retry_wait(
+        self, attempt: int, outcome: Response | TransportError, end: float
+    ) -> float | None:
+        headers = outcome.headers if isinstance(outcome, Response) else {}
+        is_final = isinstance(outcome, Response) and not is_retryable(outcome.status)
+        if is_final or attempt >= self._retries:
             return None
-        headers = response.headers if response is not None else {}
         wait = retry_wait(attempt, headers, self._random, self._now)
         return wait if wait is not None and self._clock() + wait < end else None
 
@@ -223,3 +229,48 @@ class LiveTransport:
 @cache  # loading the machine's certificates takes longer than a local server's response
 def _tls_context() -> ssl.SSLContext:
     return httpx.create_ssl_context()
+
+
+def retry_wait(
+    attempt: int, headers: Mapping[str, str], random: Callable[[], float], now: Callable[[], float]
+) -> float | None:
+    """Return the seconds to wait before a retry, None if the server asks for too long a wait.
+
+    This is the policy of the SDKs (docs/protocol.md section 7). The wait doubles from half a second
+    to eight, minus a random quarter, so that many clients spread. ``retry-after-ms`` or
+    ``Retry-After`` (seconds with fractions, or a date: RFC 9110, section 10.2.3) of a response take
+    precedence; 0 means the usual wait. If a server asks for more than a minute, its response is
+    final.
+
+    ``attempt`` counts retries from 0. ``headers`` are the response's, names in lower case, empty
+    without a response; ``random`` returns a number in [0, 1), ``now`` the seconds since 1970.
+    """
+    requested = _requested_wait(headers, now)
+    if requested is not None and requested > LONGEST_WAIT:
+        return None
+    if requested:
+        return requested
+    wait = min(_MAX_WAIT, _FIRST_WAIT * 2.0 ** min(attempt, 10))
+    return wait * (1.0 - _JITTER * random())
+
+
+def _requested_wait(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
+    milliseconds = _seconds(headers.get("retry-after-ms", ""))
+    if milliseconds is not None:
+        return milliseconds / 1000
+    retry_after = headers.get("retry-after", "")
+    seconds = _seconds(retry_after)
+    if seconds is not None:
+        return seconds
+    try:
+        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now())
+    except (ValueError, OverflowError):
+        return None
+
+
+def _seconds(text: str) -> float | None:
+    try:
+        seconds = float(text)
+    except ValueError:
+        return None
+    return seconds if 0 <= seconds < float("inf") else None

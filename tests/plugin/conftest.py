@@ -15,8 +15,8 @@ import evalkit.pytest_plugin.reporter
 import evalkit.pytest_plugin.state
 import evalkit.reports.ci.junit
 import evalkit.reports.page.run_page
+import evalkit.transports.cassette_transports
 import evalkit.transports.live
-import evalkit.transports.record
 from evalkit.server import serving
 from tests.plugin.project import Project
 

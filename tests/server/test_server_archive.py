@@ -17,7 +17,7 @@ from evalkit.server.proxy.archive import (
     is_superseded,
     numbered_name,
 )
-from evalkit.server.replay.normalization import normalize_recording
+from evalkit.server.replay.library import normalize_recording
 from tests.cassette.samples import recording
 from tests.server.talking import cassettes
 

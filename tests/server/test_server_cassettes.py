@@ -20,9 +20,10 @@ from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
 from evalkit.server.calls import Call, Reply
 from evalkit.server.replay.backend import CassetteBackend, reply_of
-from evalkit.server.replay.library import CassetteLibrary, PlayedCassette
-from evalkit.server.replay.normalization import (
+from evalkit.server.replay.library import (
+    CassetteLibrary,
     NormalizedRequest,
+    PlayedCassette,
     normalize_body,
     normalize_recording,
     normalize_request,

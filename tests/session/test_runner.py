@@ -13,8 +13,7 @@ from evalkit.plugins import Catalog
 from evalkit.server import create_app, load_script, serving
 from evalkit.session import Runner, Settings
 from evalkit.suite import expand, load
-from evalkit.transports.live import LiveTransport
-from evalkit.transports.retry import RETRIES
+from evalkit.transports.live import RETRIES, LiveTransport
 
 SCRIPT = """\
 script: outcomes

@@ -26,7 +26,7 @@ from evalkit.conversation.history_digest import input_steps
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.protocol.step_reader import content_blocks
 from evalkit.protocol.wire_facts import is_retryable
-from evalkit.server.replay.normalization import NormalizedRequest, normalize_recording
+from evalkit.server.replay.library import NormalizedRequest, normalize_recording
 
 FOLDER = "conversations"
 """Folder of the cassettes, below the proxy's folder; their media are beside it, in ``_media``."""

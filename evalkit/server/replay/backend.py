@@ -28,8 +28,7 @@ from evalkit.server.calls import (
     forwarded_response_headers,
     secrets_of,
 )
-from evalkit.server.replay.library import CassetteLibrary, PlayedCassette
-from evalkit.server.replay.normalization import normalize_request
+from evalkit.server.replay.library import CassetteLibrary, PlayedCassette, normalize_request
 from evalkit.server.requests.error_response import ErrorResponse
 
 Timing = Literal["instant", "recorded"]

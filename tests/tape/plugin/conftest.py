@@ -26,8 +26,8 @@ import evalkit.reports.page.run_page
 import evalkit.taping
 import evalkit.taping.target_runner
 import evalkit.taping.vcr_patch
+import evalkit.transports.cassette_transports
 import evalkit.transports.live
-import evalkit.transports.record
 from tests.tape.plugin.taped_project import TapedProject
 
 # pytester unloads what a run in this process imported; what is imported here stays loaded,

@@ -62,7 +62,7 @@ def read_rendered(data: bytes) -> Cassette | None:
     """Return the cassette, or None if only the YAML reader can decide."""
     if data.translate(None, _ORDINARY):
         return None
-    if any(pattern.search(data) for pattern in _SPECIAL_CHARACTERS):
+    if not data.isascii() and any(pattern.search(data) for pattern in _SPECIAL_CHARACTERS):
         return None
     try:
         text = data.decode()

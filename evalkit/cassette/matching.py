@@ -29,13 +29,14 @@ Route = tuple[str, Query]
 _BEFORE_VERSION = re.compile(rf".*(?=/{API_VERSION_PATTERN}/)")
 
 
+# The same few routes occur in every cassette; normalizing one takes as long as comparing a request.
+@lru_cache(maxsize=256)
 def normalize_route(path: str, query: Query = ()) -> Route:
     """Return the path from the API version on, and the query sorted and without keys."""
     path = _BEFORE_VERSION.sub("", path, count=1)
     return path, tuple(sorted(pair for pair in query if pair[0].lower() not in KEY_PARAMETERS))
 
 
-# The same few URIs occur in every cassette.
 @lru_cache(maxsize=256)
 def route_of(uri: str) -> Route:
     """Return the normalized route of a recorded URI."""

@@ -36,6 +36,7 @@ _.send_400_response
 _.capture_signals
 _.row_factory
 _.dispatch
+_.evalkit_decisions
 _.play_response
 _.filter_request
 _.find_requests_with_most_matches

@@ -13,6 +13,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from evalkit.errors import UsageError
+
 if sys.platform == "win32":
     import msvcrt
 else:
@@ -106,6 +108,16 @@ def try_lock(handle: int) -> bool:
     except OSError:
         return True
     return True
+
+
+@contextmanager
+def file_errors(path: Path, failure: str, advice: str = "") -> Iterator[None]:
+    """Report an OSError of the block as a UsageError, such as ``<path>: cannot be read (…)``."""
+    try:
+        yield
+    except OSError as error:
+        reason = error.strerror or error
+        raise UsageError(f"{display_path(path)}: {failure} ({reason}){advice}") from error
 
 
 def display_path(path: Path) -> str:

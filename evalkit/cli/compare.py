@@ -5,8 +5,6 @@ needs 80 columns. Model output is printed as plain text with invisible character
 never as markup.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -17,7 +15,7 @@ from rich.console import Console
 from rich.padding import Padding
 from rich.text import Text
 
-from evalkit._lib.files import write_atomic
+from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.main import VERDICT_CODES
 from evalkit.cli.tables import grid
@@ -115,16 +113,10 @@ def compare(
     text = json.dumps(comparison.to_json(), indent=2)
     folder = out or candidate_run.directory / "comparison"
     path = folder / "comparison.json"
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
+    with file_errors(path, "cannot be written", "; choose another folder with --out"):
         write_atomic(path, text + "\n")
         page = comparison_page.write(comparison, baseline_run, candidate_run, folder)
         comment.write(comparison, folder)
-    except OSError as error:
-        raise UsageError(
-            f"{path}: cannot be written ({error.strerror or error}); choose another folder with "
-            "--out"
-        ) from error
     if as_json:
         click.echo(text)
     else:
@@ -233,8 +225,8 @@ def _details(pair: Pair) -> Iterator[str]:
     if pair.change == "unscored":
         yield f"{old.verdict} → {new.verdict}"
         return
-    yield from (f"{check}: {code}" for check, code in sorted(new.codes - old.codes))
-    yield from (f"no longer {check}: {code}" for check, code in sorted(old.codes - new.codes))
+    yield from pair.findings_gained
+    yield from (f"no longer {finding}" for finding in pair.findings_lost)
 
 
 def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:

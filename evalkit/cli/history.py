@@ -3,8 +3,6 @@
 The terminal shows one row per run, then the scenarios that flip or fail, with one sign per run.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 
@@ -12,11 +10,11 @@ import click
 from rich.console import Console
 from rich.text import Text
 
+from evalkit._lib.files import file_errors
 from evalkit._lib.text import plural, visible
 from evalkit.cli.tables import grid
 from evalkit.compare.history import RunHistory, ScenarioHistory, build_history
 from evalkit.config import find_config, load_config
-from evalkit.errors import UsageError
 from evalkit.reports.page.history_page import SIGNS, mean_text, rate_text, state_of, write
 from evalkit.results.index import RunIndex
 
@@ -76,12 +74,8 @@ def history(
         click.echo(json.dumps(run_history.to_json(), indent=2))
         return
     page = out or reports / "history.html"
-    try:
+    with file_errors(page, "cannot be written", "; choose another file with --out"):
         write(run_history, page)
-    except OSError as error:
-        raise UsageError(
-            f"{page}: cannot be written ({error.strerror or error}); choose another file with --out"
-        ) from error
     _print_history(run_history, Console(highlight=False), everything)
     click.echo(f"written: {page}")
 

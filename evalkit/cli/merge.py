@@ -1,7 +1,5 @@
 """``evalkit merge``: merge the runs of several jobs into one run."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -1,14 +1,30 @@
-"""``evalkit report``: write the reports of a run directory again from its results."""
+"""``evalkit report``: write the reports of a run directory again from its results.
 
-from __future__ import annotations
+The page of a signed run is written again after signing, and compared when a signature is verified.
+It shows the sign-off records, so no record can contain its digest. The same evalkit and Python
+build the same page from the same data, except that builds of zlib deflate differently. A page
+written by another evalkit or Python is not compared.
+"""
 
+import platform
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
+from evalkit._lib.version import VERSION
+from evalkit.errors import UsageError
 from evalkit.plugins import REPORTS
 from evalkit.reports.line_reports import write_all
+from evalkit.reports.page.embedded_data import inflate_packs
+from evalkit.reports.page.run_page import RunPage
 from evalkit.results import Run
+from evalkit.signoff.in_toto import Signoff
+from evalkit.signoff.problems import VerificationProblem
+
+PAGE, DATA = "index.html", "data"
 
 
 @click.command(epilog="Example:  evalkit report reports/latest")
@@ -21,3 +37,40 @@ def report(run: Path) -> None:
     for path in write_all(Run(run), [REPORTS.get(name) for name in REPORTS]):
         if path is not None:
             click.echo(path)
+
+
+def rewrite_page(run: Run) -> None:
+    """Write the page of a run again, if it has one. Raises UsageError, OSError."""
+    if (run.directory / PAGE).is_file():
+        write_all(run, [RunPage])
+
+
+def page_problems(run: Path, newest: Signoff) -> Iterator[VerificationProblem]:
+    """Yield the files of a page that differ from what is built from the data now."""
+    versions = newest.tool.get("evalkit"), newest.tool.get("python")
+    if versions != (VERSION, platform.python_version()) or not (run / PAGE).is_file():
+        return
+    with TemporaryDirectory(prefix="evalkit-") as folder:
+        copy = Path(folder, run.absolute().name)
+        shutil.copytree(run, copy, ignore=lambda path, _: [PAGE, DATA] if Path(path) == run else [])
+        (copy / PAGE).touch()
+        try:
+            rewrite_page(Run(copy))
+        except (UsageError, OSError, RecursionError):
+            return  # the data is damaged, which is reported elsewhere
+        data = sorted(path for path in (copy / DATA).rglob("*") if path.is_file())
+        for path in (copy / PAGE, *data):
+            name = path.relative_to(copy).as_posix()
+            if not _is_same(run / name, path):
+                message = (
+                    f"{name}: is not what evalkit builds from the data; "
+                    f"'evalkit report {run}' writes it again"
+                )
+                yield VerificationProblem("report_differs", f"{newest.run}/{name}", message)
+
+
+def _is_same(existing: Path, rebuilt: Path) -> bool:
+    if not existing.is_file():
+        return False
+    old, new = existing.read_bytes(), rebuilt.read_bytes()
+    return old == new or inflate_packs(old) == inflate_packs(new)

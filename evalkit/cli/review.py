@@ -3,8 +3,6 @@
 Decisions are made in the terminal, by options, or on a local web page.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess

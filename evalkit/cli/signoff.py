@@ -6,7 +6,7 @@ import click
 
 from evalkit._lib.clock import now
 from evalkit._lib.text import visible
-from evalkit.cli.pages import rewrite_page
+from evalkit.cli.report import rewrite_page
 from evalkit.config import find_config, load_config
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run

@@ -1,7 +1,5 @@
 """Plain tables for the terminal: no lines, first column to the left, numbers to the right."""
 
-from __future__ import annotations
-
 from rich.table import Table
 
 

@@ -13,20 +13,19 @@ from pathlib import Path
 import click
 
 from evalkit._lib.clock import now
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, visible
-from evalkit.cli import pages
+from evalkit.cli.report import page_problems
 from evalkit.compare.gates import DEFAULT
 from evalkit.config import NAME, Config, find_config, load_config, parse_config
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.results.run_directory import find_project_root
+from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.signoff import git, verification
 from evalkit.signoff.in_toto import Signoff
 from evalkit.signoff.problems import sorted_problems
-from evalkit.signoff.records import FOLDER
-from evalkit.signoff.ssh import AllowedSigners, parse_allowed_signers
+from evalkit.signoff.ssh import parse_allowed_signers
 from evalkit.signoff.verification import TrustSettings, VerificationResult
 
 _EPILOG = """\b
@@ -90,7 +89,7 @@ def verify(
         trust = _add_authors(trust, run, root)
     result = verification.verify(run, trust, now=now(), root=root)
     if result.records:
-        problems = [*result.problems, *pages.page_problems(run, result.records[-1])]
+        problems = [*result.problems, *page_problems(run, result.records[-1])]
         result = result._replace(problems=sorted_problems(problems))
     if as_json:
         click.echo(json.dumps(_to_json(result, trust), indent=2))
@@ -110,13 +109,9 @@ def _trust_files(path: Path | None, signers_file: Path | None) -> TrustSettings:
                 "or name the file in evalkit.yaml: signoff: {allowed_signers: FILE}"
             )
         signers_file = path.parent / config.signoff.allowed_signers
-    name = display_path(signers_file)
-    try:
-        text = signers_file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise UsageError(f"{name}: the allowed signers cannot be read ({reason})") from error
-    return _settings(config, parse_allowed_signers(text, name))
+    with file_errors(signers_file, "the allowed signers cannot be read"):
+        text = signers_file.read_bytes().decode("utf-8", "replace")
+    return _settings(config, text, display_path(signers_file))
 
 
 def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
@@ -135,14 +130,15 @@ def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
     signers = git.file_at(folder, ref, config.signoff.allowed_signers)
     if signers is None:
         raise UsageError(f"{place}: the file of allowed signers is missing")
-    settings = _settings(config, parse_allowed_signers(signers.decode("utf-8", "replace"), place))
-    records = git.files_at(run, ref, FOLDER) if git.is_repository(run) else {}
+    settings = _settings(config, signers.decode("utf-8", "replace"), place)
+    records = git.files_at(run, ref, SIGNOFFS) if git.is_repository(run) else {}
     return replace(settings, ref_records=records)
 
 
-def _settings(config: Config, signers: AllowedSigners) -> TrustSettings:
+def _settings(config: Config, signers: str, name: str) -> TrustSettings:
+    allowed = parse_allowed_signers(signers, name)
     gates = {"default": DEFAULT, **config.gates}
-    return TrustSettings(signers=signers, policy=config.signoff, gates=gates)
+    return TrustSettings(signers=allowed, policy=config.signoff, gates=gates)
 
 
 def _add_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSettings:
@@ -190,8 +186,7 @@ def _record_lines(record: Signoff) -> Iterator[str]:
     ]
     if record.override:
         details.append(f"override: {record.override}")
-    for deviation in record.deviations:
-        details.append(f"deviation until {deviation.until}: {deviation.what}; {deviation.why}")
+    details += [f"deviation until {one.until}: {one.what}; {one.why}" for one in record.deviations]
     if record.comment:
         details.append(f"comment: {' '.join(record.comment.split())}")
     details.append(f"key {record.keyid}")

@@ -10,7 +10,7 @@ which results are paired. It is also left out where each run has one model and t
 then the model is what is compared.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import NamedTuple
@@ -290,13 +290,9 @@ def _pair(pair: Pair) -> dict[str, JSON]:
         "verdicts": [str(old.verdict), str(new.verdict)],
         "location": new.location,
         "message": new.message or old.message,
-        "findings_gained": _codes(new.codes - old.codes),
-        "findings_lost": _codes(old.codes - new.codes),
+        "findings_gained": pair.findings_gained,
+        "findings_lost": pair.findings_lost,
     }
-
-
-def _codes(codes: Iterable[tuple[str, str]]) -> list[str]:
-    return [f"{check}: {code}" for check, code in sorted(codes)]
 
 
 class RunSelection(NamedTuple):

@@ -149,8 +149,8 @@ def _mean(values: Iterable[float | None]) -> float | None:
 
 
 def _flips(results: Iterable[IndexedResult]) -> int:
-    flips = 0
-    for _, group in groupby(results, key=lambda result: result.id):
-        verdicts = [result.verdict for result in group if result.verdict in ("passed", "failed")]
-        flips += sum(before != after for before, after in pairwise(verdicts))
-    return flips
+    verdicts = (
+        [result.verdict for result in group if result.verdict in ("passed", "failed")]
+        for _, group in groupby(results, key=lambda result: result.id)
+    )
+    return sum(before != after for series in verdicts for before, after in pairwise(series))

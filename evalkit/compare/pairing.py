@@ -37,6 +37,16 @@ class Pair(NamedTuple):
     candidate: ResultRow
 
     @property
+    def findings_gained(self) -> list[str]:
+        """The findings of the candidate only, as ``check: code``."""
+        return _names(self.candidate.codes - self.baseline.codes)
+
+    @property
+    def findings_lost(self) -> list[str]:
+        """The findings of the baseline only, as ``check: code``."""
+        return _names(self.baseline.codes - self.candidate.codes)
+
+    @property
     def scored(self) -> bool:
         """Whether both sides passed or failed, so that they can be compared."""
         return self.baseline.scored and self.candidate.scored
@@ -59,6 +69,10 @@ class Pair(NamedTuple):
     def difference(self) -> int:
         """1 for an improvement, -1 for a regression, else 0."""
         return self.candidate.passed - self.baseline.passed
+
+
+def _names(codes: Iterable[tuple[str, str]]) -> list[str]:
+    return [f"{check}: {code}" for check, code in sorted(codes)]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -76,24 +76,21 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
     Raises KeyError, TypeError, ValueError or AttributeError if it is not a result line.
     """
     settings, metrics = line["variant"], line["metrics"]
-    verdicts: dict[str, Verdict] = {}
-    codes = set()
-    for check in line["checks"]:
-        name, verdict = check["name"], Verdict(check["verdict"])
-        verdicts[name] = worst((verdicts[name], verdict)) if name in verdicts else verdict
-        codes |= {
-            (name, finding["code"])
-            for finding in check["findings"]
-            if finding["severity"] == "error"
-        }
+    verdicts = grouped((check["name"], Verdict(check["verdict"])) for check in line["checks"])
+    codes = frozenset(
+        (check["name"], finding["code"])
+        for check in line["checks"]
+        for finding in check["findings"]
+        if finding["severity"] == "error"
+    )
     return ResultRow(
         id=line["id"],
         key=(line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
         model=str(settings.get("model") or settings.get("agent") or ""),
         tags=tuple(line["tags"]),
         verdict=Verdict(line["verdict"]),
-        checks=verdicts,
-        codes=frozenset(codes),
+        checks={name: worst(group) for name, group in verdicts.items()},
+        codes=codes,
         message=line["message"],
         tokens=metrics.get("tokens", {}).get("total_tokens"),
         elapsed_ms=metrics.get("elapsed_ms"),

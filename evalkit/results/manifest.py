@@ -14,11 +14,10 @@ from pathlib import Path
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.fast_json import indented
-from evalkit._lib.files import sha256, write_atomic
+from evalkit._lib.files import file_errors, sha256, write_atomic
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
 from evalkit._lib.version import VERSION
-from evalkit.errors import UsageError
 from evalkit.results.records import ManifestRecord, SuiteRecord
 from evalkit.results.result_line import SCHEMA_VERSION, Tally
 from evalkit.results.run_directory import MANIFEST
@@ -117,10 +116,8 @@ class Manifest:
     def write(self, directory: Path) -> None:
         """Write ``manifest.json`` atomically. Raises UsageError where it cannot be written."""
         path = directory / MANIFEST
-        try:
+        with file_errors(path, "cannot be written"):
             write_manifest(path, self.to_json())
-        except OSError as error:
-            raise UsageError(f"{path} cannot be written: {error.strerror or error}") from error
 
 
 def write_manifest(path: Path, manifest: ManifestRecord) -> None:

@@ -22,7 +22,7 @@ from pathlib import Path
 from posixpath import normpath
 from typing import NamedTuple, cast
 
-from evalkit._lib.files import atomic_folder, atomic_writer
+from evalkit._lib.files import atomic_folder, atomic_writer, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.errors import IntegrityError, UsageError
@@ -141,14 +141,11 @@ def output_directory(output: Path, runs: Sequence[Path], option: str) -> Iterato
                 f"other; name another folder with {option}"
             )
     check_output(output, option)
-    try:
-        with atomic_folder(target, keep=lambda name: name not in _REWRITTEN) as folder:
-            yield folder
-    except OSError as error:
-        raise UsageError(
-            f"{output} cannot be written: {error.strerror or error}; "
-            f"choose another folder with {option}"
-        ) from error
+    with (
+        file_errors(output, "cannot be written", f"; choose another folder with {option}"),
+        atomic_folder(target, keep=lambda name: name not in _REWRITTEN) as folder,
+    ):
+        yield folder
 
 
 def merge_runs(

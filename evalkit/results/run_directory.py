@@ -12,7 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from itertools import islice
 from pathlib import Path
 
-from evalkit._lib.files import display_path, write_atomic
+from evalkit._lib.files import display_path, file_errors, write_atomic
 from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.results.records import ManifestRecord, ResultLine
@@ -35,27 +35,18 @@ class Journal:
 
     def __init__(self, directory: Path, stored: Iterable[str] = ()) -> None:
         self.path = directory / RESULTS
-        try:
-            directory.mkdir(parents=True, exist_ok=True)
+        advice = "; choose another directory with --evalkit-report"
+        with file_errors(self.path, "results cannot be written", advice):
             # Atomically: stored lines must not be lost between emptying the file and filling it.
             write_atomic(self.path, "".join(f"{line}\n" for line in stored))
             self._file = self.path.open("ab", buffering=0)
-        except OSError as error:
-            raise UsageError(
-                f"{self.path}: results cannot be written: {error.strerror or error}; "
-                "choose another directory with --evalkit-report"
-            ) from error
 
     def append(self, line: str) -> None:
         """Append one result line without a newline. Raises UsageError when the disk is full."""
         data = line.encode("ascii") + b"\n"
-        try:
+        with file_errors(self.path, "results cannot be written"):
             while data:
                 data = data[self._file.write(data) :]
-        except OSError as error:
-            raise UsageError(
-                f"{self.path}: results cannot be written: {error.strerror or error}"
-            ) from error
 
     def close(self) -> None:
         """Flush the file to the disk and close it."""
@@ -109,12 +100,10 @@ def read_lines(path: Path) -> Iterator[str]:
     """Yield the complete lines of a journal without newlines. Raises UsageError."""
     try:
         # Decoding line by line takes half the time of a text file with lines of several KB.
-        with path.open("rb", buffering=_BUFFER) as file:
+        with file_errors(path, "cannot be read"), path.open("rb", buffering=_BUFFER) as file:
             for line in file:
                 if line.endswith(b"\n"):
                     yield line[:-1].decode("ascii")
-    except OSError as error:
-        raise UsageError(f"{path} cannot be read: {error.strerror or error}") from error
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise UsageError(

@@ -23,7 +23,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from evalkit._lib import yaml
-from evalkit._lib.files import display_path, try_lock, write_atomic
+from evalkit._lib.files import display_path, file_errors, try_lock, write_atomic
 from evalkit._lib.text import shorten, visible
 from evalkit.errors import IntegrityError, UsageError
 
@@ -143,10 +143,8 @@ class DecisionFile:
         # Text edited by hand may be valid YAML in a style that cannot be appended to.
         if len(parse(after, name)) != len(existing) + len(decisions):
             raise _invalid_file(name, 1, "entries cannot be appended to it")
-        try:
+        with file_errors(self.path, "cannot be written"):
             write_atomic(self.path, after)
-        except OSError as error:
-            raise UsageError(f"{name}: cannot be written ({error.strerror or error})") from error
 
     @contextmanager
     def locked(self) -> Iterator[None]:
@@ -154,29 +152,23 @@ class DecisionFile:
 
         Raises UsageError if the lock is not available.
         """
-        name = display_path(self.path)
-        try:
+        with file_errors(self.path, "cannot be locked"):
             handle = self._lock_path.open("ab")
-        except OSError as error:
-            raise UsageError(f"{name}: cannot be locked ({error.strerror or error})") from error
         with handle:
             deadline = time.monotonic() + LOCK_SECONDS
             while not try_lock(handle.fileno()):
                 if time.monotonic() > deadline:
                     raise UsageError(
-                        f"{name}: another `evalkit review` is writing to it; try again"
+                        f"{display_path(self.path)}: another `evalkit review` is writing to it; "
+                        "try again"
                     )
                 time.sleep(_LOCK_POLL_SECONDS)
             yield
 
     def _text(self) -> str:
+        with file_errors(self.path, "cannot be read"):
+            data = self.path.read_bytes() if self.path.exists() else HEAD.encode()
         try:
-            return self.path.read_bytes().decode()
-        except FileNotFoundError:
-            return HEAD
+            return data.decode()
         except UnicodeDecodeError as error:
             raise _invalid_file(display_path(self.path), 1, f"not UTF-8: {error.reason}") from error
-        except OSError as error:
-            raise UsageError(
-                f"{display_path(self.path)}: cannot be read ({error.strerror or error})"
-            ) from error

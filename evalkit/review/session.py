@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
 from evalkit.compare.comparison import RunSelection, compare
@@ -199,12 +199,8 @@ class ReviewSession:
 
     def _reload_changed_results(self) -> None:
         path = self._results_path
-        try:
+        with file_errors(path, "cannot be read"):
             status = path.stat()
-        except OSError as error:
-            raise UsageError(
-                f"{display_path(path)}: cannot be read ({error.strerror or error})"
-            ) from error
         stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
         if stamp == self._results_stamp:
             return

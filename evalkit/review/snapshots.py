@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
-from evalkit._lib.files import is_inside, write_atomic
+from evalkit._lib.files import file_errors, is_inside, write_atomic
 from evalkit._lib.json import MISSING, differences
 from evalkit._lib.text import quoted, visible
 from evalkit.checks.snapshot import FOLDER, parse, render, same_text
@@ -59,12 +59,8 @@ def write_snapshots(writes: Iterable[SnapshotWrite]) -> None:
     """Write the files that need it, each atomically. Raises UsageError."""
     for item, path, text in writes:
         if text is not None:
-            try:
+            with file_errors(Path(visible(item.file)), "cannot be written"):
                 write_atomic(path, text)
-            except OSError as error:
-                raise UsageError(
-                    f"{visible(item.file)}: cannot be written ({error.strerror or error})"
-                ) from error
 
 
 def _snapshot_path(item: ReviewItem, root: Path) -> Path:

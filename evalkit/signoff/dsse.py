@@ -22,6 +22,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
 
+from evalkit._lib.files import file_errors
 from evalkit._lib.json import JSON, canonical
 from evalkit.errors import UsageError
 from evalkit.signoff import ssh
@@ -110,11 +111,8 @@ def open_key(path: Path) -> PayloadSigner:
 
     Raises UsageError if it cannot be read, or is a kind of key that cannot sign here.
     """
-    try:
-        with path.open("rb", buffering=0) as file:
-            head = file.read(len(_PEM))
-    except OSError as error:
-        raise UsageError(f"{path}: the key cannot be read ({error.strerror or error})") from error
+    with file_errors(path, "the key cannot be read"), path.open("rb", buffering=0) as file:
+        head = file.read(len(_PEM))
     if head.startswith(b"-----BEGIN ENCRYPTED"):
         raise UsageError(
             f"{path}: an encrypted PEM key cannot sign here; use an SSH key, whose passphrase "

@@ -15,17 +15,17 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import sha256, write_new
+from evalkit._lib.files import file_errors, sha256, write_new
 from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.results import Run
+from evalkit.results.run_directory import SIGNOFFS
 from evalkit.signoff.digest_manifest import RUN_FILES, file_digest
 from evalkit.signoff.dsse import Envelope, is_allowed, parse, render, verify_envelope
 from evalkit.signoff.in_toto import TEST_RESULT, Signoff, read_signoff, read_statement
 from evalkit.signoff.problems import InvalidEvidence, VerificationProblem, describe_difference
 from evalkit.signoff.ssh import AllowedSigners
 
-FOLDER = "signoffs"
 _NAME = re.compile(r"([0-9]{4,})\.intoto\.jsonl")
 
 
@@ -39,7 +39,7 @@ class RecordFile(NamedTuple):
     @property
     def path(self) -> str:
         """Its path from the run directory."""
-        return f"{FOLDER}/{self.name}"
+        return f"{SIGNOFFS}/{self.name}"
 
     @property
     def lines(self) -> list[bytes]:
@@ -64,13 +64,11 @@ def list_records(run: Path) -> tuple[list[RecordFile], list[str]]:
     cannot be read.
     """
     records, others = [], []
-    for path in sorted((run / FOLDER).iterdir()) if (run / FOLDER).is_dir() else []:
+    for path in sorted((run / SIGNOFFS).iterdir()) if (run / SIGNOFFS).is_dir() else []:
         match = _NAME.fullmatch(path.name)
         if match is not None and path.is_file() and record_name(int(match[1])) == path.name:
-            try:
+            with file_errors(path, "cannot be read"):
                 records.append(RecordFile(path.name, int(match[1]), path.read_bytes()))
-            except OSError as error:
-                raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
         elif not (path.name.startswith(".") and path.name.endswith(".tmp")):
             others.append(path.name)
     return sorted(records, key=lambda record: record.number), others
@@ -81,7 +79,7 @@ def append_record(run: Path, number: int, envelopes: Sequence[Envelope]) -> Path
 
     Raises UsageError if a record of that number exists, or the folder is not writable.
     """
-    path = run / FOLDER / record_name(number)
+    path = run / SIGNOFFS / record_name(number)
     try:
         write_new(path, b"".join(map(render, envelopes)))
     except FileExistsError as error:
@@ -220,7 +218,7 @@ def chain_problems(
 
 
 def _missing(name: str, reason: str) -> VerificationProblem:
-    path = f"{FOLDER}/{name}"
+    path = f"{SIGNOFFS}/{name}"
     return VerificationProblem("record_missing", path, f"expected {path}, {reason}")
 
 

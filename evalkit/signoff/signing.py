@@ -9,12 +9,13 @@ killed in between, there is no record, and the files that exist are true.
 import json
 import platform
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from evalkit._lib.files import sha256, write_atomic
+from evalkit._lib.files import file_errors, sha256, write_atomic
 from evalkit._lib.text import did_you_mean, quoted
 from evalkit._lib.version import VERSION
 from evalkit.compare.comparison import RunSelection, compare
@@ -22,6 +23,7 @@ from evalkit.compare.gates import Gate
 from evalkit.compare.prices import Prices
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
+from evalkit.results.run_directory import SIGNOFFS
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.digest_manifest import TOOL_VERSIONS, SignedPaths, relative_name
 from evalkit.signoff.dsse import PayloadSigner, encode_payload
@@ -41,7 +43,6 @@ from evalkit.signoff.in_toto import (
 from evalkit.signoff.policy import SignoffPolicy, needs_reason
 from evalkit.signoff.problems import InvalidEvidence
 from evalkit.signoff.records import (
-    FOLDER,
     RecordFile,
     append_record,
     list_records,
@@ -115,7 +116,7 @@ def sign(
     files, others = list_records(run.directory)
     if others:
         raise IntegrityError(
-            f"{run.directory / FOLDER}: contains {others[0]}, which is not a record; move it away"
+            f"{run.directory / SIGNOFFS}: contains {others[0]}, which is not a record; move it away"
         )
     earlier = [_read_earlier(file) for file in files]
     time = now.strftime(TIME_FORMAT)
@@ -161,8 +162,9 @@ def sign(
     )
     decision = encode_payload(statement(SIGNOFF, signoff_predicate(record), subjects))
     envelopes = [signer(payload) for payload in ([decision] if existing else [decision, result])]
-    _write(run.directory / TOOL_VERSIONS, tool_versions)
-    _write(run.directory / digest_manifest.NAME, digest_manifest.render(subjects))
+    with file_errors(run.directory, "cannot be written"):
+        write_atomic(run.directory / TOOL_VERSIONS, tool_versions)
+        write_atomic(run.directory / digest_manifest.NAME, digest_manifest.render(subjects))
     path = append_record(run.directory, number, envelopes).relative_to(run.directory)
     return replace(record, path=path.as_posix(), keyid=envelopes[0].keyid)
 
@@ -314,27 +316,15 @@ def _check_reason(
 def _tool_versions(directory: Path) -> bytes:
     """Return the versions of the tools when the first record was written."""
     path = directory / TOOL_VERSIONS
-    try:
-        return path.read_bytes()
-    except FileNotFoundError:
-        pass
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be read ({error.strerror or error})") from error
+    if path.exists():
+        with file_errors(path, "cannot be read"):
+            return path.read_bytes()
     versions = {
         "evalkit": VERSION,
         "python": platform.python_version(),
         "platform": f"{platform.system()} {platform.machine()}",
     }
     for name in _PACKAGES:
-        try:
+        with suppress(PackageNotFoundError):
             versions[name] = version(name)
-        except PackageNotFoundError:
-            continue
     return (json.dumps(versions, indent=2) + "\n").encode()
-
-
-def _write(path: Path, data: bytes) -> None:
-    try:
-        write_atomic(path, data)
-    except OSError as error:
-        raise UsageError(f"{path}: cannot be written ({error.strerror or error})") from error

@@ -23,7 +23,7 @@ from evalkit.compare.comparison import RunSelection, compare
 from evalkit.compare.gates import Gate
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.results.run_directory import find_project_root
+from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.digest_manifest import (
     BASELINE_FILES,
@@ -40,7 +40,6 @@ from evalkit.signoff.problems import (
     sorted_problems,
 )
 from evalkit.signoff.records import (
-    FOLDER,
     VerifiedRecord,
     chain_problems,
     list_records,
@@ -97,16 +96,15 @@ def verify(
     """
     files, others = list_records(run)
     if not files and not (run / "manifest.json").is_file():
-        raise UsageError(f"{run}: not a run directory, it has no manifest.json and no {FOLDER}")
-    problems = []
-    for name in others:
-        problems.append(
-            VerificationProblem(
-                "unexpected_file",
-                f"{FOLDER}/{name}",
-                f"expected only records in {FOLDER}, found {name}",
-            )
+        raise UsageError(f"{run}: not a run directory, it has no manifest.json and no {SIGNOFFS}")
+    problems = [
+        VerificationProblem(
+            "unexpected_file",
+            f"{SIGNOFFS}/{name}",
+            f"expected only records in {SIGNOFFS}, found {name}",
         )
+        for name in others
+    ]
     records = []
     for file in files:
         record, record_problems = verify_record(file, trust.signers)
@@ -147,8 +145,8 @@ def _data_problems(
     results_name = f"{newest.run}/results.jsonl"
     path = paths.path(results_name)
     results = read_results(path.read_bytes()) if path.is_file() else []
-    yield from _result_problems(results, records, results_name, results_name in changed)
-    yield from _total_problems(results, records, manifest, results_name)
+    has_changed = results_name in changed
+    yield from _result_problems(results, records, manifest, results_name, has_changed)
     for record in records:
         yield from _gate_problems(paths, record.decision, has_changes=bool(changed))
 
@@ -214,32 +212,13 @@ def _manifest_problems(
 
 
 def _result_problems(
-    results: list[ResultEvidence], records: list[VerifiedRecord], name: str, changed: bool
-) -> Iterator[VerificationProblem]:
-    yield from damage_problems(results, name)
-    for record in records:
-        predicate, path = record.result, record.file.path
-        if predicate is None:
-            continue
-        if changed:
-            signed = {entry["id"]: entry["digest"]["sha256"] for entry in predicate[RESULTS]}
-            yield from change_problems(results, signed, name)
-            continue
-        suites = {file["name"]: file["digest"]["sha256"] for file in predicate["configuration"]}
-        expected = result_predicate(results, suites)
-        for key in sorted(expected):
-            if expected[key] != predicate.get(key):
-                yield VerificationProblem(
-                    "totals_differ", path, f"{path}: {key} does not match the results"
-                )
-
-
-def _total_problems(
     results: list[ResultEvidence],
     records: list[VerifiedRecord],
     manifest: Mapping[str, JSON],
     name: str,
+    has_changed: bool,
 ) -> Iterator[VerificationProblem]:
+    yield from damage_problems(results, name)
     totals = manifest.get("totals", {})
     counts = count_results(results, totals)
     if not manifest:
@@ -247,8 +226,20 @@ def _total_problems(
         del counts["collected"], counts["deselected"]
     yield from count_problems(counts, totals, "manifest.json", name)
     for record in records:
-        path = record.file.path
+        predicate, path = record.result, record.file.path
         yield from count_problems(counts, record.decision.counts, path, path)
+        if predicate is None:
+            continue
+        if has_changed:
+            signed = {entry["id"]: entry["digest"]["sha256"] for entry in predicate[RESULTS]}
+            yield from change_problems(results, signed, name)
+            continue
+        suites = {file["name"]: file["digest"]["sha256"] for file in predicate["configuration"]}
+        for key, value in sorted(result_predicate(results, suites).items()):
+            if value != predicate.get(key):
+                yield VerificationProblem(
+                    "totals_differ", path, f"{path}: {key} does not match the results"
+                )
 
 
 def _gate_problems(

@@ -216,7 +216,7 @@ def test_output_may_be_empty_or_not_exist(shards: list[str]) -> None:
         )),
         (["shards/1", "--output", "full"], "full contains files and is not a run directory; name another one with --output"),
         (["shards/1", "--output", "full/file"], "full/file is a file; name a directory with --output"),
-        (["shards/1", "--output", "full/file/x"], "full/file/x cannot be written: File exists; choose another folder with --output"),
+        (["shards/1", "--output", "full/file/x"], "full/file/x: cannot be written (File exists); choose another folder with --output"),
         (["shards/1", "--output", "signed"], (
             "signed is signed off, and a new run would void its records; name another one "
             "with --output"
@@ -300,7 +300,7 @@ def test_missing_results_are_refused(shards: list[str]) -> None:
     Path(shards[1], "results.jsonl").mkdir()
     assert (
         refused(*shards, "--output", "out")
-        == "shards/2/results.jsonl cannot be read: Is a directory"
+        == "shards/2/results.jsonl: cannot be read (Is a directory)"
     )
     Path(shards[1], "manifest.json").write_text("[" * 100_000)
     assert refused(*shards, "--output", "out").startswith("shards/2/manifest.json cannot be read: ")
@@ -322,7 +322,7 @@ def test_full_disk_leaves_the_output_as_it_was(shards: list[str], place: str) ->
         broken.setattr(place, full_disk)
         assert (
             refused(*shards, "--output", "out")
-            == "out cannot be written: No space left on device; choose another folder with --output"
+            == "out: cannot be written (No space left on device); choose another folder with --output"
         )
     assert {name: Path("out", name).read_bytes() for name in names("out")} == before
     assert names() == ["out", "shards"]
@@ -341,7 +341,7 @@ def test_existing_run_is_restored_if_it_cannot_be_replaced(
 
     before = Path("out/results.jsonl").read_bytes()
     monkeypatch.setattr(Path, "rename", rename)
-    assert refused(*shards, "--output", "out").startswith("out cannot be written")
+    assert refused(*shards, "--output", "out").startswith("out: cannot be written")
     assert Path("out/results.jsonl").read_bytes() == before
     assert names() == ["out", "shards"]
 

@@ -61,8 +61,7 @@ def _group(title: str, pairs: Sequence[Pair], *, is_open: bool = False) -> Itera
     yield f"<summary>{title} ({len(pairs):,})</summary>\n\n| variant | findings |\n|---|---|\n"
     for pair in pairs[:ROWS]:
         old, new = pair
-        codes = sorted(new.codes - old.codes) or sorted(old.codes - new.codes)
-        findings = ", ".join(f"{check}: {name}" for check, name in codes)
+        findings = ", ".join(pair.findings_gained or pair.findings_lost)
         if pair.change == "unscored":
             findings = f"{old.verdict} → {new.verdict}"
         yield f"| {code(new.id)} | {code(findings)} |\n"

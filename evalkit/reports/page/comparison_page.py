@@ -170,14 +170,10 @@ def _entries(
         yield PairEntry(
             anchor=f"p.{_UNSAFE.sub('-', after.id)}",
             pair=pair,
-            gained=_names(after.codes - before.codes),
-            lost=_names(before.codes - after.codes),
+            gained=pair.findings_gained,
+            lost=pair.findings_lost,
             turns=turns,
         )
-
-
-def _names(codes: frozenset[tuple[str, str]]) -> list[str]:
-    return [f"{check}: {code}" for check, code in sorted(codes)]
 
 
 def _lines(run: Run, ids: set[str]) -> dict[str, str]:

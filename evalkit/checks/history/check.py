@@ -59,7 +59,8 @@ class History(Check):
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each difference, with the exchange and the pointer into its request."""
         exchanges = [exchange for turn in view.transcript.turns for exchange in turn.exchanges]
-        earlier = _EarlierSteps(exchanges)
+        known: set[str] = set()
+        read = 0
         last: Sent | None = None
         for position, exchange in enumerate(exchanges):
             body = exchange.request.body
@@ -71,11 +72,13 @@ class History(Check):
                 is_hop = bool(body.get("continuation_token"))
                 received = [] if is_hop else last.received
                 if not _is_exact(last.input, received, body.get("input"), is_hop):
+                    known.update(_step_keys(exchanges[read:position]))
+                    read = position
                     comparison = partial(
                         HistoryComparison,
                         _history(last, received),
                         exchange,
-                        known=earlier.keys_before(position),
+                        known=known,
                         is_hop=is_hop,
                         is_strict=self.level == "exact",
                         was_streamed=any(each.events is not None for each in exchanges[:position]),
@@ -95,23 +98,13 @@ def _history(last: Sent, received: Sequence[RawStep]) -> list[HistoryStep]:
     return steps + [HistoryStep(comparable(step), True, source) for step in received]
 
 
-class _EarlierSteps:
-    """The keys of all steps that were sent or received; each exchange is read once."""
-
-    def __init__(self, exchanges: Sequence[Exchange]) -> None:
-        self._exchanges = exchanges
-        self._keys: set[str] = set()
-        self._count = 0
-
-    def keys_before(self, position: int) -> set[str]:
-        for exchange in self._exchanges[self._count : position]:
-            body = exchange.request.body
-            sent = items_of(body.get("input")) if isinstance(body, dict) else []
-            received = steps_of(exchange.interaction) if exchange.interaction is not None else []
-            steps = [*(item.step for item in sent), *map(comparable, received)]
-            self._keys.update(map(canonical, steps))
-        self._count = max(self._count, position)
-        return self._keys
+def _step_keys(exchanges: Sequence[Exchange]) -> Iterator[str]:
+    """Yield the keys of all steps that were sent or received."""
+    for exchange in exchanges:
+        body = exchange.request.body
+        sent = items_of(body.get("input")) if isinstance(body, dict) else []
+        received = steps_of(exchange.interaction or {})
+        yield from map(canonical, [*(item.step for item in sent), *map(comparable, received)])
 
 
 def _after_create(last: Sent | None, exchange: Exchange) -> Sent | None:

@@ -73,7 +73,12 @@ class HistoryComparison:
         """Return all findings, in the order of the request."""
         found = [
             *self._reordered(),
-            *self._altered(),
+            *(
+                finding
+                for index, place in self._matching.altered.items()
+                if self._matching.item_keys[place] not in self._known
+                for finding in self._changes(index, self._items[place])
+            ),
             *self._unexplained(),
             *self._missing(),
             *self._misplaced_results(),
@@ -112,11 +117,6 @@ class HistoryComparison:
                 got=excerpt(item.step),
                 detail=self._around_item(pairs[other]),
             )
-
-    def _altered(self) -> Iterator[Finding]:
-        for index, place in self._matching.altered.items():
-            if self._matching.item_keys[place] not in self._known:
-                yield from self._changes(index, self._items[place])
 
     def _changes(self, index: int, item: InputItem) -> Iterator[Finding]:
         """Yield what changed in a step: each signature and null, the rest as one finding."""
@@ -200,7 +200,15 @@ class HistoryComparison:
                     got=excerpt(item.step),
                 )
             elif is_result and call not in calls:
-                yield self._unpaired(item, call, calls)
+                got = item.step.get("call_id")
+                reason = f"call_id {show(got)}" if call else "it has no call_id, and no call waits"
+                yield self._finding(
+                    "result_unpaired",
+                    item.locate("/call_id" if call else ""),
+                    f"a function_result does not answer a call of the history: {reason}",
+                    expected=sorted(key for key in calls if key),
+                    got=got,
+                )
             elif key not in self._known and not is_added:
                 yield self._finding(
                     "step_invented",
@@ -209,17 +217,6 @@ class HistoryComparison:
                     got=excerpt(item.step),
                     detail=self._around_item(place),
                 )
-
-    def _unpaired(self, item: InputItem, call: str | None, calls: set[str | None]) -> Finding:
-        got = item.step.get("call_id")
-        reason = f"call_id {show(got)}" if call else "it has no call_id, and no call waits"
-        return self._finding(
-            "result_unpaired",
-            item.locate("/call_id" if call else ""),
-            f"a function_result does not answer a call of the history: {reason}",
-            expected=sorted(key for key in calls if key),
-            got=got,
-        )
 
     def _missing(self) -> Iterator[Finding]:
         count = len(self._history)

@@ -25,7 +25,7 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from evalkit._lib.json import JSON, MISSING, canonical, equal, resolve_pointer
+from evalkit._lib.json import JSON, MISSING, canonical, resolve_pointer
 from evalkit.protocol.step_reader import RawStep, pair_calls, type_of
 from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES
 
@@ -183,15 +183,17 @@ class Matching:
         steps = [each.step for each in self.history]
         results = [step for step in steps if step.get("type") == "function_result"]
         answered = {call_key(step.get("call_id")) for step in results} - {None}
-        waiting = []
-        for call, result in pair_calls(steps).pairs:
-            step = steps[call]
-            is_repeated = call_key(step.get("id")) in answered and any(
-                equal(step, earlier) for earlier in steps[:call]
+        return [
+            call
+            for call, result in pair_calls(steps).pairs
+            if steps[call].get("type") == "function_call"
+            and result is None
+            and self.history[call].is_new
+            and not (
+                call_key(steps[call].get("id")) in answered
+                and self.step_keys[call] in self.step_keys[:call]
             )
-            if result is None and self.history[call].is_new and not is_repeated:
-                waiting.append(call)
-        return [call for call in waiting if steps[call].get("type") == "function_call"]
+        ]
 
     def _match_unique(self) -> None:
         step_counts, item_counts = Counter(self.step_keys), Counter(self.item_keys)
@@ -203,24 +205,15 @@ class Matching:
 
     def _match_repeated(self) -> None:
         for rows, columns in self._gaps():
-            if columns.stop < len(self.items) and len(columns) <= len(rows):
-                # Nothing was added here, so compare from the end: histories are cut at the start.
-                for index, item in zip(reversed(rows), reversed(columns), strict=False):
-                    if self.step_keys[index] != self.item_keys[item]:
-                        break
-                    self._anchor(index, item)
             free = self._free_by(columns, lambda item: self.item_keys[item])
             start = columns.start
             for index in rows:
                 candidates = free.get(self.step_keys[index], [])
                 at = bisect_left(candidates, start)
                 if index not in self.pairs and at < len(candidates):
-                    self._anchor(index, candidates[at])
+                    self._anchors[index] = candidates[at]
+                    self._pair(index, candidates[at], self.pairs)
                     start = candidates[at] + 1
-
-    def _anchor(self, index: int, item: int) -> None:
-        self._anchors[index] = item
-        self._pair(index, item, self.pairs)
 
     def _match_moved(self) -> None:
         free = self._free_by(range(len(self.items)), lambda item: self.item_keys[item])
@@ -240,12 +233,11 @@ class Matching:
             same = columns.intersection(rows)
             stable |= {row: row for row in same}
             stable |= dict(zip(sorted({*rows} - same), sorted(columns - same), strict=True))
-        if count_moves(stable) < count_moves(self.pairs):
-            self.pairs = stable
+        self.pairs = min(self.pairs, stable, key=_count_moves)
 
     def _match_altered(self) -> None:
         for rows, columns in self._gaps():
-            for trait in (_identity, _type, _all_but_type):
+            for trait in (_identity, type_of, _all_but_type):
                 marks = {item: trait(self.items[item].step) for item in columns}
                 free = self._free_by(columns, marks.__getitem__)
                 for index in rows:
@@ -256,10 +248,6 @@ class Matching:
     def _match_answers(self) -> None:
         """Match new results with waiting calls: by id, or by order where either has none."""
         calls = list(self.waiting_calls)
-        missing = [
-            each.step for index, each in enumerate(self.history) if self.place(index) is None
-        ]
-        older = {call_key(step.get("call_id")) for step in missing} - {None}
         for item in sorted(self.unexplained) if calls else ():
             step = self.items[item].step
             if step.get("type") != "function_result":
@@ -268,9 +256,10 @@ class Matching:
             for call in calls:
                 # The client may answer a call under the id that it changed it to.
                 sent = self.items[self.altered[call]].step if call in self.altered else {}
-                ids = {call_key(self.history[call].step.get("id")), call_key(sent.get("id"))}
-                ids.discard(None)
-                if (key in ids) if key is not None and ids else key not in older:
+                ids = {call_key(self.history[call].step.get("id")), call_key(sent.get("id"))} - {
+                    None
+                }
+                if key in ids or key is None or not ids:
                     self.answers[item] = call
                     self.unexplained.discard(item)
                     calls.remove(call)
@@ -298,8 +287,8 @@ class Matching:
         """Pair a step with the first candidate that is free and may be an older step."""
         for item in candidates:
             if item in self.unexplained and not self._is_new(item):
-                return self._pair(index, item, pairs)
-        return None
+                self._pair(index, item, pairs)
+                break
 
     def _is_new(self, item: int) -> bool:
         if not self._last_is_new or not self.may_be_added(item):
@@ -320,10 +309,6 @@ def call_key(value: JSON) -> str | None:
 def _identity(step: RawStep) -> Hashable:
     key = call_key(step.get("id")) or call_key(step.get("call_id"))
     return (type_of(step), key) if key is not None else None
-
-
-def _type(step: RawStep) -> Hashable:
-    return type_of(step)
 
 
 def _all_but_type(step: RawStep) -> Hashable:
@@ -349,8 +334,7 @@ def disorder(pairs: Pairs) -> tuple[list[int], list[tuple[int, int]]]:
     return ([], swaps) if len(swaps) < len(moved) else (moved, [])
 
 
-def count_moves(pairs: Pairs) -> int:
-    """Return how many moves or swaps explain the order of the pairs."""
+def _count_moves(pairs: Pairs) -> int:
     moved, swapped = disorder(pairs)
     return len(moved) + len(swapped)
 
@@ -359,15 +343,14 @@ def rising_rows(pairs: Pairs) -> list[int]:
     """Return the rows of a longest set of pairs in which the columns rise with the rows."""
     tops: list[int] = []
     ends: list[int] = []
-    previous: dict[int, int | None] = {}
+    previous: dict[int, int] = {}
     for row in sorted(pairs):
         length = bisect_left(tops, pairs[row])
-        previous[row] = ends[length - 1] if length else None
+        if length:
+            previous[row] = ends[length - 1]
         tops[length : length + 1] = [pairs[row]]
         ends[length : length + 1] = [row]
-    rows = []
-    row_or_none = ends[-1] if ends else None
-    while row_or_none is not None:
-        rows.append(row_or_none)
-        row_or_none = previous[row_or_none]
+    rows = ends[-1:]
+    while rows and rows[-1] in previous:
+        rows.append(previous[rows[-1]])
     return rows[::-1]

@@ -205,15 +205,24 @@ class Matching:
 
     def _match_repeated(self) -> None:
         for rows, columns in self._gaps():
+            if columns.stop < len(self.items) and len(columns) <= len(rows):
+                # Nothing was added here, so compare from the end: histories are cut at the start.
+                for index, item in zip(reversed(rows), reversed(columns), strict=False):
+                    if self.step_keys[index] != self.item_keys[item]:
+                        break
+                    self._anchor(index, item)
             free = self._free_by(columns, lambda item: self.item_keys[item])
             start = columns.start
             for index in rows:
                 candidates = free.get(self.step_keys[index], [])
                 at = bisect_left(candidates, start)
                 if index not in self.pairs and at < len(candidates):
-                    self._anchors[index] = candidates[at]
-                    self._pair(index, candidates[at], self.pairs)
+                    self._anchor(index, candidates[at])
                     start = candidates[at] + 1
+
+    def _anchor(self, index: int, item: int) -> None:
+        self._anchors[index] = item
+        self._pair(index, item, self.pairs)
 
     def _match_moved(self) -> None:
         free = self._free_by(range(len(self.items)), lambda item: self.item_keys[item])

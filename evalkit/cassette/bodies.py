@@ -9,6 +9,7 @@ import json
 import re
 import zlib
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 from evalkit._lib.json import JSON, escape_unicode
 
@@ -40,13 +41,18 @@ def request_text(body: JSON) -> str:
     return _UNREADABLE.sub(lambda match: escape_unicode(match.group()), text)
 
 
-def indent_json(text: str) -> str:
-    """Indent a JSON object or array, one member per line; return any other text unchanged."""
-    if not text.lstrip(" \t\r\n").startswith(("{", "[")):
-        return text
+def is_json(text: str) -> bool:
+    """Return whether a text is JSON that is not nested too deeply to be read."""
     try:
         json.loads(text)
     except (ValueError, RecursionError):
+        return False
+    return True
+
+
+def indent_json(text: str) -> str:
+    """Indent a JSON object or array, one member per line; return any other text unchanged."""
+    if not text.lstrip(" \t\r\n").startswith(("{", "[")) or not is_json(text):
         return text
     parts: list[str] = []
     depth = 0
@@ -102,17 +108,11 @@ def _decompress(body: bytes, coding: str) -> bytes:
     # decompressed is returned unchanged.
     if coding in ("identity", ""):
         return body
-    if coding == "br":
-        return _decompress_brotli(body)
-    for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-        try:
-            return zlib.decompress(body, window)
-        except zlib.error:
-            continue
-    return body
-
-
-def _decompress_brotli(body: bytes) -> bytes:
+    if coding != "br":
+        for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
+            with suppress(zlib.error):
+                return zlib.decompress(body, window)
+        return body
     try:
         # Not a dependency: only cassettes of other tools may need it.
         import brotli  # type: ignore[import-not-found,unused-ignore]
@@ -121,8 +121,6 @@ def _decompress_brotli(body: bytes) -> bytes:
             "the body is compressed with 'br'; install brotli to read it, "
             "or record it with decode_compressed_response=True"
         ) from None
-    try:
-        decompressed: bytes = brotli.decompress(body)
-    except brotli.error:
-        return body
-    return decompressed
+    with suppress(brotli.error):
+        body = brotli.decompress(body)
+    return body

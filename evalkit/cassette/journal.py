@@ -110,12 +110,13 @@ def parse_journal(data: bytes, name: str) -> JournalContent:
 
 def entry_line(entry: JournalEntry) -> str:
     """Return the line of an entry."""
-    return _line(recording=_recording_to_json(entry.recording), redactions=entry.redactions)
+    return journal_line(recording=_recording_to_json(entry.recording), redactions=entry.redactions)
 
 
-def metadata_line(metadata: dict[str, Any]) -> str:
-    """Return the line of metadata."""
-    return _line(metadata=metadata)
+def journal_line(**value: Any) -> str:
+    """Return one line, with its checksum: of metadata, or of the digest of the written cassette."""
+    rest = dumps(value)[1:]
+    return f'{{"crc":"{zlib.crc32(rest.encode("ascii")):08x}",{rest}\n'
 
 
 @dataclass
@@ -157,13 +158,6 @@ class CassetteJournal:
         with _write_errors(self.path, advice):
             self._write(line)
 
-    def mark_folded(self, digest: str) -> None:
-        """Note the digest of the cassette that replaces this journal.
-
-        If the process is killed before it deletes the journal, the next one can tell.
-        """
-        self.append(_line(folded=digest))
-
     def clear(self) -> None:
         """Delete every entry."""
         with _write_errors(self.path):
@@ -183,7 +177,7 @@ class CassetteJournal:
             self._handle = -1
 
     def _write_header(self) -> None:
-        self._write(_line(journal={"version": _VERSION, "pid": os.getpid()}))
+        self._write(journal_line(journal={"version": _VERSION, "pid": os.getpid()}))
 
     def _write(self, line: str) -> None:
         data = line.encode("ascii")
@@ -228,11 +222,6 @@ def _open_locked(path: Path) -> int:
             if os.path.samestat(os.fstat(handle), path.stat()):
                 return handle
         os.close(handle)
-
-
-def _line(**value: Any) -> str:
-    rest = dumps(value)[1:]
-    return f'{{"crc":"{zlib.crc32(rest.encode("ascii")):08x}",{rest}\n'
 
 
 def _parse_line(line: bytes) -> dict[str, Any] | None:

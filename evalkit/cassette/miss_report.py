@@ -6,7 +6,6 @@ that records again. An empty or missing cassette has no nearest recording.
 
 import re
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import islice
 from typing import NamedTuple
 
@@ -43,21 +42,6 @@ _FIELDS_WITH_VALUES = ("model", "agent", "stream", "store", "background")
 _STEP_NAMES = {"user_input": "user text", "function_result": "tool result"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MissContext:
-    """What a report mentions beside the request.
-
-    ``label`` names the sender, ``name`` the cassette, ``hint`` is the command that records again,
-    ``missing`` says that the file is missing, ``note`` is one more line.
-    """
-
-    label: str
-    name: str
-    hint: str
-    missing: bool = False
-    note: str = ""
-
-
 class UnmatchedRequest(NamedTuple):
     """A request that no recording matches; the body is a JSON value."""
 
@@ -69,28 +53,40 @@ class UnmatchedRequest(NamedTuple):
 
 def format_miss_report(
     player: Player,
-    context: MissContext,
     request: UnmatchedRequest,
     line_of: Callable[[int], int | None],
+    *,
+    label: str,
+    name: str,
+    hint: str,
+    missing: bool = False,
+    note: str = "",
 ) -> str:
     """Return the message of a CassetteMiss, at most 25 lines.
 
-    ``line_of`` returns the line of a recording (from 0) in the file, if it is known.
+    ``line_of`` returns the line of a recording (from 0) in the file, if it is known. ``label``
+    names the sender, ``name`` the cassette, ``hint`` is the command that records again, ``missing``
+    says that the file is missing, ``note`` is one more line.
     """
     path, query = normalize_route(request.path, request.query)
     request = request._replace(path=path, query=query)
     lines = [
-        f"{context.label}: the cassette {context.name} has no recording of request "
+        f"{label}: the cassette {name} has no recording of request "
         f"{player.played.count(1) + 1}, {request.method} {shorten(path, 100)}"
     ]
     try:
-        lines += _explanation(player, context, request, line_of)
+        number = nearest_recording(player, request)
+        if number is None:
+            cause = "the cassette does not exist yet" if missing else "the cassette is empty"
+            lines.append(f"  cause: {cause}")
+        else:
+            lines += _explanation(player, request, number, name, line_of)
     except RecursionError:
         lines.append("  cause: the request differs; it is nested too deeply to say where")
-    if context.note:
-        lines.append(f"  {context.note}")
-    if context.hint:
-        lines += ["  to record this scenario again:", f"    {context.hint}"]
+    if note:
+        lines.append(f"  {note}")
+    if hint:
+        lines += ["  to record this scenario again:", f"    {hint}"]
     return "\n".join(lines)
 
 
@@ -123,19 +119,16 @@ def nearest_recording(player: Player, request: UnmatchedRequest) -> int | None:
 
 def _explanation(
     player: Player,
-    context: MissContext,
     request: UnmatchedRequest,
+    number: int,
+    name: str,
     line_of: Callable[[int], int | None],
 ) -> list[str]:
-    number = nearest_recording(player, request)
-    if number is None:
-        cause = "the cassette does not exist yet" if context.missing else "the cassette is empty"
-        return [f"  cause: {cause}"]
     recording = player.recordings[number]
     line = line_of(number)
     nearest = f"  nearest: recording {number + 1} of {len(player.recordings)}"
     nearest += " (played already)" if player.played[number] else ""
-    nearest += f", {context.name}:{line}" if line else ""
+    nearest += f", {name}:{line}" if line else ""
     return [
         f"  cause: {_cause(player, request, recording)}",
         nearest,
@@ -155,10 +148,6 @@ def _common_length(left: Sequence[JSON], right: Sequence[JSON]) -> int:
         if not equal(a, b):
             return index
     return min(len(left), len(right))
-
-
-def _is_same(recorded: dict[str, JSON], sent: dict[str, JSON], field: str) -> bool:
-    return field in recorded and field in sent and equal(recorded[field], sent[field])
 
 
 def _cause(player: Player, request: UnmatchedRequest, recording: Recording) -> str:
@@ -186,7 +175,11 @@ def _body_cause(recorded: JSON, sent: JSON) -> str:
         return "the body changed"
     fields = [field for field in _FIELD_NAMES if field in recorded or field in sent]
     fields += [field for field in {**recorded, **sent} if field not in _FIELD_NAMES]
-    changed = [field for field in fields if not _is_same(recorded, sent, field)]
+    changed = [
+        field
+        for field in fields
+        if not equal(recorded.get(field, MISSING), sent.get(field, MISSING))
+    ]
     if not changed:
         return "the request differs"
     first, *others = changed
@@ -258,10 +251,9 @@ def _difference_lines(recorded: JSON, sent: JSON) -> list[str]:
         old_text, new_text = _contrast(old, new)
         lines.append(f"    {shorten(pointer, 100) or 'the whole body'}")
         lines += [f"      recorded  {old_text}", f"      sent      {new_text}"]
-    if len(items) > _MAX_COUNTED:
-        lines.append(f"    and more than {len(items) - 1 - _MAX_SHOWN} more")
-    elif len(items) > _MAX_SHOWN:
-        lines.append(f"    and {len(items) - _MAX_SHOWN} more")
+    if len(items) > _MAX_SHOWN:
+        at_least = "more than " if len(items) > _MAX_COUNTED else ""
+        lines.append(f"    and {at_least}{min(len(items), _MAX_COUNTED) - _MAX_SHOWN} more")
     return lines
 
 

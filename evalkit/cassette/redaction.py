@@ -18,10 +18,9 @@ import re
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import NamedTuple
 from urllib.parse import unquote
 
-from evalkit.cassette.bodies import to_bytes, to_text
+from evalkit.cassette.bodies import is_json, to_bytes, to_text
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.errors import SecretLeak, UsageError
 from evalkit.protocol.wire_facts import KEY_PARAMETERS, SIGNING_SECRET_PREFIX
@@ -37,14 +36,6 @@ _PARAMETER = re.compile(r"([?&])([^=&#]+)=([^&#]*)")
 _USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
 _ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})")
 _STRING_FIELD = re.compile(r'"([A-Za-z_]\w*)"\s*:\s*"((?:[^"\\]|\\.)*)"')
-
-
-class _SecretRule(NamedTuple):
-    """A secret, or its base64 form: the pattern of all spellings, and what replaces them."""
-
-    text: str
-    pattern: re.Pattern[str]
-    replacement: str
 
 
 class Redactor:
@@ -73,9 +64,9 @@ class Redactor:
     def text(self, text: str) -> str:
         """Return a text without secrets and without matches of patterns."""
         views = _unescaped_views(text) if self._secrets else []
-        for rule in self._secret_rules:
-            if _is_in(rule.text, views):
-                text = rule.pattern.sub(rule.replacement, text)
+        for secret, pattern, replacement in self._secret_rules:
+            if _is_in(secret, views):
+                text = pattern.sub(replacement, text)
         for pattern in self._compiled_patterns:
             text = pattern.sub(TOKEN, text)
         return text
@@ -108,20 +99,21 @@ class Redactor:
         if not self._secrets:
             return
         views = _unescaped_views(to_text(content))
-        if any(_is_in(rule.text, views) for rule in self._secret_rules):
+        if any(_is_in(secret, views) for secret, _, _ in self._secret_rules):
             raise SecretLeak(
                 f"{where}: a known secret (the API key) was about to be written; "
                 "nothing was written"
             )
 
     @cached_property
-    def _secret_rules(self) -> list[_SecretRule]:
-        rules = [_SecretRule(secret, _spellings(secret), TOKEN) for secret in self._secrets]
+    def _secret_rules(self) -> list[tuple[str, re.Pattern[str], str]]:
+        """Secrets and their base64 forms: text, pattern of all spellings, replacement."""
+        rules = [(secret, _spellings(secret), TOKEN) for secret in self._secrets]
         for secret in self._secrets:
             for text in _base64_forms(secret):
                 # A replacement of the same length keeps the rest of the base64 text valid.
                 filler = (TOKEN * (len(text) // len(TOKEN) + 1))[: len(text)]
-                rules.append(_SecretRule(text, _spellings(text), filler))
+                rules.append((text, _spellings(text), filler))
         return rules
 
     @cached_property
@@ -153,7 +145,7 @@ class Redactor:
                 while (joined := _without_split_secret(text, secret)) is not None:
                     text = joined
         text = self.text(_SIGNING_SECRET.sub(TOKEN, text))
-        if self._patterns and _is_json(body) and not _is_json(text):
+        if self._patterns and is_json(body) and not is_json(text):
             patterns = ", ".join(map(repr, self._patterns))
             raise UsageError(
                 f"a redaction pattern ({patterns}) breaks a JSON body; "
@@ -235,11 +227,3 @@ def _unquote(inner: str) -> str:
         return str(json.loads(f'"{inner}"', strict=False))
     except ValueError:
         return inner
-
-
-def _is_json(text: str) -> bool:
-    try:
-        json.loads(text)
-    except (ValueError, RecursionError):
-        return False
-    return True

@@ -10,13 +10,14 @@ is not written (SecretLeak).
 
 import os
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 from evalkit.cassette.bodies import to_bytes
+from evalkit.cassette.files import FOLDER, MediaFolder
 from evalkit.cassette.format import parse, render
-from evalkit.cassette.media import FOLDER, MediaFolder
 from evalkit.cassette.recording import VERSION, Cassette, Headers, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.protocol.wire_facts import API_KEY_VARIABLES, COOKIE_HEADERS, CREDENTIAL_HEADERS
@@ -30,25 +31,16 @@ def for_pytest_recording(vcr: Any) -> None:
     Its persister (0.14) expects a pair of requests and responses, and vcrpy 9 adds the metadata as
     a third item. What pytest-recording writes stays vcrpy's own.
     """
-    vcr.register_serializer("yaml", _YamlWithoutMetadata)
+    # slow to import
+    from vcr.serializers import yamlserializer
 
-
-class _YamlWithoutMetadata:
-    @staticmethod
-    def serialize(cassette_dict: Mapping[str, Any]) -> str:
-        # slow to import
-        from vcr.serializers import yamlserializer
-
-        return str(yamlserializer.serialize(cassette_dict))
-
-    @staticmethod
-    def deserialize(cassette_string: str) -> dict[str, Any]:
-        # slow to import
-        from vcr.serializers import yamlserializer
-
-        cassette: dict[str, Any] = yamlserializer.deserialize(cassette_string)
+    def deserialize(text: str) -> dict[str, Any]:
+        cassette: dict[str, Any] = yamlserializer.deserialize(text)
         cassette.pop("metadata", None)
         return cassette
+
+    serializer = SimpleNamespace(serialize=yamlserializer.serialize, deserialize=deserialize)
+    vcr.register_serializer("yaml", serializer)
 
 
 def vcr_serializer(
@@ -62,15 +54,12 @@ def vcr_serializer(
     return VcrSerializer(Path(cassettes) / FOLDER, None if secrets is None else tuple(secrets))
 
 
+@dataclass
 class VcrSerializer:
     """vcrpy's serializer protocol: ``serialize(dict) -> str`` and ``deserialize(str) -> dict``."""
 
-    def __init__(self, media: Path, secrets: tuple[str, ...] | None) -> None:
-        self._media = media
-        self._secrets = secrets
-
-    def __repr__(self) -> str:
-        return f"VcrSerializer({self._media})"
+    _media: Path
+    _secrets: tuple[str, ...] | None = field(repr=False)
 
     def serialize(self, cassette_dict: Mapping[str, Any]) -> str:
         """Return the text of a cassette. Raises SecretLeak, and UsageError for media."""

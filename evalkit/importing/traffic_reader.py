@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON, dumps, json_type, loads
-from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.errors import CassetteError, UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL, DEFAULT_API_VERSION, interactions_path

@@ -19,8 +19,8 @@ from pathlib import Path
 
 from evalkit._lib import yaml
 from evalkit._lib.files import display_path
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.format import parse
-from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.history_digest import input_steps, is_client_step, step_digest

@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from evalkit._lib.files import display_path
+from evalkit.cassette.files import FOLDER
 from evalkit.cassette.journal import SUFFIX
-from evalkit.cassette.media import FOLDER
 from evalkit.errors import UsageError
 
 _HEAD_BYTES = 64 * 1024

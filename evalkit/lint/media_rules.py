@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 from evalkit._lib.json import JSON, pointer
 from evalkit._lib.text import show
-from evalkit.cassette.media import PREFIX
+from evalkit.cassette.files import PREFIX
 from evalkit.checks.media.files import decode, examine
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.rules import RuleFinding

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 from evalkit._lib.clock import timestamp
 from evalkit._lib.text import show, visible
 from evalkit._lib.version import VERSION
-from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.conversation.reconstruct import transcript_of

@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from evalkit.cassette.record_modes import RecordMode
+from evalkit.cassette.recorder import RecordMode
 from evalkit.errors import UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL, API_HOST, API_KEY_VARIABLES
 

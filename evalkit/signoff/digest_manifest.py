@@ -21,8 +21,8 @@ from typing import NamedTuple
 
 from evalkit._lib.files import display_path, sha256
 from evalkit._lib.json import JSON
-from evalkit.cassette.media import FOLDER as MEDIA
-from evalkit.cassette.media import PREFIX
+from evalkit.cassette.files import FOLDER as MEDIA
+from evalkit.cassette.files import PREFIX
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
 from evalkit.errors import IntegrityError, SuiteErrors, UsageError
 from evalkit.results import Run

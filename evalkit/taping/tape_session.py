@@ -21,10 +21,9 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import decompress_body, to_text
-from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.matching import Player, body_value, route_of
-from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
-from evalkit.cassette.recorder import CassetteRecorder
+from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, check_mode
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import SHORTEST, Redactor
 from evalkit.conversation.reconstruct import is_interaction

@@ -25,7 +25,7 @@ from types import TracebackType
 from evalkit._lib.files import display_path, is_inside
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten
-from evalkit.cassette.record_modes import RecordMode, check_mode
+from evalkit.cassette.recorder import RecordMode, check_mode
 from evalkit.checks.core.base import View
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING, Any
 
-from evalkit.cassette.record_modes import RECORD_MODES, RecordMode
+from evalkit.cassette.recorder import RECORD_MODES, RecordMode
 from evalkit.transports.cassette_transports import Transport, open_transport
 
 if TYPE_CHECKING:

@@ -12,16 +12,20 @@ from typing import Protocol
 
 from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
-from evalkit.cassette.loader import line_of, load_cassette
+from evalkit.cassette.files import line_of, load_cassette
 from evalkit.cassette.matching import Player
 from evalkit.cassette.miss_report import (
-    MissContext,
     UnmatchedRequest,
     describe_recording,
     format_miss_report,
 )
-from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
-from evalkit.cassette.recorder import CassetteRecorder, count_interrupted
+from evalkit.cassette.recorder import (
+    DECISIONS,
+    CassetteRecorder,
+    RecordMode,
+    check_mode,
+    count_interrupted,
+)
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss, UsageError
@@ -84,9 +88,13 @@ def cassette_miss(
         )
     text = format_miss_report(
         player,
-        MissContext(label=label, name=display_path(path), hint=hint(), missing=missing, note=note),
         UnmatchedRequest(request.method, request.path, request.query, request.body),
         lambda number: line_of(path, number),
+        label=label,
+        name=display_path(path),
+        hint=hint(),
+        missing=missing,
+        note=note,
     )
     return CassetteMiss(redactor.text(text))
 

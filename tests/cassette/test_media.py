@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from evalkit._lib.files import sha256
-from evalkit.cassette.media import PREFIX, THRESHOLD, MediaFolder
+from evalkit.cassette.files import PREFIX, THRESHOLD, MediaFolder
 from evalkit.cassette.recording import Recording
 from evalkit.errors import CassetteError, SecretLeak, UsageError
 

@@ -5,13 +5,12 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from evalkit.cassette.matching import Player
-from evalkit.cassette.miss_report import MissContext, UnmatchedRequest, format_miss_report
+from evalkit.cassette.miss_report import UnmatchedRequest, format_miss_report
 from evalkit.cassette.recording import Recording
 from tests.cassette.samples import (
     CALL,
@@ -28,11 +27,11 @@ from tests.cassette.samples import (
     user,
 )
 
-CONTEXT = MissContext(
-    label="weather::london",
-    name="cassettes/weather/london.yaml",
-    hint="pytest suites/weather.yaml::london --evalkit-record all",
-)
+CONTEXT: dict[str, Any] = {
+    "label": "weather::london",
+    "name": "cassettes/weather/london.yaml",
+    "hint": "pytest suites/weather.yaml::london --evalkit-record all",
+}
 HEAD = (
     "weather::london: the cassette cassettes/weather/london.yaml has no recording of request 1, "
     "POST /v1beta/interactions"
@@ -43,14 +42,14 @@ def report(
     body: Any,
     recordings: list[Recording] | None = None,
     *,
-    context: MissContext = CONTEXT,
+    context: dict[str, Any] = CONTEXT,
     path: str = PATH,
     method: str = "POST",
     query: tuple[tuple[str, str], ...] = (),
 ) -> str:
     player = Player(conversation() if recordings is None else recordings)
     request = UnmatchedRequest(method, path, query, body)
-    return format_miss_report(player, context, request, lambda number: 10 * (number + 1))
+    return format_miss_report(player, request, lambda number: 10 * (number + 1), **context)
 
 
 def changed(base: Any, change: Callable[[Any], object]) -> Any:
@@ -175,7 +174,7 @@ def test_a_request_that_was_played_already() -> None:
     player = Player(conversation())
     player.take("POST", PATH, (), FIRST)
     text = format_miss_report(
-        player, CONTEXT, UnmatchedRequest("POST", PATH, (), FIRST), lambda number: None
+        player, UnmatchedRequest("POST", PATH, (), FIRST), lambda number: None, **CONTEXT
     )
     assert "cause: already played: this request is sent more often than it was recorded" in text
     assert "request 2, POST" in text
@@ -183,7 +182,7 @@ def test_a_request_that_was_played_already() -> None:
 
 
 def test_a_missing_and_an_empty_cassette() -> None:
-    context = replace(
+    context = dict(
         CONTEXT,
         missing=True,
         note="an interrupted recording is beside it, with 2 finished exchanges",
@@ -239,9 +238,9 @@ def test_an_unplayed_recording_is_nearer_than_a_played_one() -> None:
     player.take("POST", PATH, (), FIRST)
     assert "nearest: recording 2 of 2, " in format_miss_report(
         player,
-        CONTEXT,
         UnmatchedRequest("POST", PATH, (), {**FIRST, "model": "m"}),
         lambda number: 5,
+        **CONTEXT,
     )
 
 

@@ -11,12 +11,18 @@ from typing import Any
 import pytest
 
 from evalkit.cassette import recorder
+from evalkit.cassette.files import line_of, load_cassette
 from evalkit.cassette.format import parse, render
-from evalkit.cassette.journal import CassetteJournal, journal_path, read_journal
+from evalkit.cassette.journal import CassetteJournal, journal_line, journal_path, read_journal
 from evalkit.cassette.journal import parse_journal as parse_journal
-from evalkit.cassette.loader import line_of, load_cassette
-from evalkit.cassette.record_modes import DECISIONS, RECORD_MODES, RecordMode, check_mode
-from evalkit.cassette.recorder import CassetteRecorder, count_interrupted
+from evalkit.cassette.recorder import (
+    DECISIONS,
+    RECORD_MODES,
+    CassetteRecorder,
+    RecordMode,
+    check_mode,
+    count_interrupted,
+)
 from evalkit.cassette.recording import Cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, SecretLeak, UsageError
@@ -322,7 +328,7 @@ def test_killed_after_writing_the_cassette(path: Path, monkeypatch: pytest.Monke
 def test_killed_before_writing_the_cassette(path: Path) -> None:
     record(path, FIRST, completed=None)
     journal = CassetteJournal.open(journal_path(path))
-    journal.mark_folded("0" * 64)
+    journal.append(journal_line(folded="0" * 64))
     journal.close()
     run = open_recorder(path)
     assert len(run.replayable) == 1

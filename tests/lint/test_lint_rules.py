@@ -12,8 +12,8 @@ from typing import Any
 import pytest
 
 from evalkit._lib.json import JSON
+from evalkit.cassette.files import MediaFolder
 from evalkit.cassette.journal import SUFFIX, CassetteJournal, JournalEntry, entry_line
-from evalkit.cassette.media import MediaFolder
 from evalkit.cassette.recording import Recording
 from evalkit.lint import RULES
 from tests.lint.cassettes import (

@@ -10,7 +10,7 @@ from pathlib import Path
 import httpx
 
 from evalkit._lib.json import JSON, canonical, loads
-from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.checks.core.base import View
 from evalkit.checks.history.check import History

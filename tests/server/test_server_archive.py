@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.journal import journal_path
-from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.errors import UsageError
 from evalkit.server.proxy.archive import (

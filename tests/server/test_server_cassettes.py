@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.format import render
-from evalkit.cassette.loader import load_cassette
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving

@@ -14,7 +14,7 @@ import httpx
 import pytest
 
 from evalkit._lib.json import canonical
-from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.files import load_cassette
 from evalkit.errors import CassetteError, UsageError
 from evalkit.server import create_app, serving
 from evalkit.server.proxy.archive import ConversationArchive

@@ -18,7 +18,7 @@ import httpx
 import pytest
 
 from evalkit._lib.json import canonical
-from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.reconstruct import request_of

@@ -10,7 +10,7 @@ from typing import Any
 import jsonschema
 import pytest
 
-from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.files import load_cassette
 from evalkit.checks.snapshot import render
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.reconstruct import request_of, transcript_of

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.cassette.loader import load_cassette
+from evalkit.cassette.files import load_cassette
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.reconstruct import request_of, transcript_of

@@ -15,8 +15,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.cassette.files import load_cassette
 from evalkit.cassette.journal import journal_path, read_journal
-from evalkit.cassette.loader import load_cassette
 from evalkit.errors import CassetteError, CassetteMiss, ConnectFailed, SecretLeak, UsageError
 from evalkit.transcript import Request
 from evalkit.transports import LiveTransport, Transport, open_transport

@@ -14,7 +14,7 @@ from urllib.parse import parse_qsl
 from evalkit._lib.files import display_path
 from evalkit._lib.text import plural
 from evalkit.cassette.bodies import to_text
-from evalkit.cassette.loader import line_of, load_cassette
+from evalkit.cassette.files import line_of, load_cassette
 from evalkit.cassette.matching import body_value
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor

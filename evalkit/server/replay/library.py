@@ -18,7 +18,6 @@ from urllib.parse import unquote
 from evalkit._lib.json import JSON, canonical, dumps
 from evalkit.cassette.matching import Player, Query, body_value, normalize_route, route_of
 from evalkit.cassette.miss_report import (
-    MissContext,
     UnmatchedRequest,
     describe_recording,
     format_miss_report,
@@ -46,7 +45,7 @@ _DATA_FIELDS = frozenset(
 )
 
 
-class NormalizedRequest(NamedTuple):
+class NormalizedRequest(UnmatchedRequest):
     """A request in the form in which it is compared, so that any client replays any recording.
 
     Two requests are equal if method, path, query and body are, as in ``cassette.matching``, except
@@ -60,11 +59,6 @@ class NormalizedRequest(NamedTuple):
       the content of a ``user_input`` as a string;
     * ``stream=false`` and ``alt=sse`` in the query.
     """
-
-    method: str
-    path: str
-    query: Query
-    body: JSON
 
     @property
     def key(self) -> bytes:
@@ -243,7 +237,7 @@ class CassetteLibrary:
         ]
         pool = Player([match.cassette.normalized[match.number] for match in candidates])
         pool.played[:] = bytes(match.cassette.played[match.number] for match in candidates)
-        nearest = nearest_recording(pool, UnmatchedRequest(*request))
+        nearest = nearest_recording(pool, request)
         if nearest is None:
             cassette = PlayedCassette("(empty)", ())
         else:
@@ -253,9 +247,12 @@ class CassetteLibrary:
         note = _PLAYED_ONCE if request.key in self._matches else ""
         return format_miss_report(
             player,
-            MissContext(label="evalkit serve", name=cassette.name, hint=hint, note=note),
-            UnmatchedRequest(*request),
+            request,
             lambda number: line_of(cassette, number),
+            label="evalkit serve",
+            name=cassette.name,
+            hint=hint,
+            note=note,
         )
 
     def unplayed(self) -> list[str]:

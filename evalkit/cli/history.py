@@ -13,10 +13,9 @@ from rich.text import Text
 from evalkit._lib.files import file_errors
 from evalkit._lib.text import plural, visible
 from evalkit.cli.tables import grid
-from evalkit.compare.history import RunHistory, ScenarioHistory, build_history
+from evalkit.compare.history import RunHistory, ScenarioHistory, build_history, read_runs
 from evalkit.config import find_config, load_config
 from evalkit.reports.page.history_page import SIGNS, mean_text, rate_text, state_of, write
-from evalkit.results.index import RunIndex
 
 _STYLES = {
     "passed": "green",
@@ -62,13 +61,9 @@ def history(
     REPORTS is the directory that contains the run directories (default reports).
     """
     prices = load_config(config or find_config(Path.cwd())).prices
-    with RunIndex(reports) as index:
-        index.refresh()
-        runs = index.runs()[-last:]
-        names = {run.name for run in runs}
-        results = (result for result in index.results() if result.run in names)
-        run_history = build_history(runs, results, prices)
-    for line in index.skipped:
+    runs, results, skipped = read_runs(reports, last)
+    run_history = build_history(runs, results, prices)
+    for line in skipped:
         click.echo(f"evalkit: left out {line}", err=True)
     if as_json:
         click.echo(json.dumps(run_history.to_json(), indent=2))

@@ -1,19 +1,104 @@
-"""Follow scenarios over many runs: pass rate, flips, tokens and cost.
+"""Read many runs, and follow scenarios over them: pass rate, flips, tokens and cost.
 
-Pure. A flip is a result whose verdict differs from that of the same identity in the previous run
-that scored it. Errors and skips say nothing about the model: they neither flip nor count in a rate,
-and errors are counted separately.
+A flip is a result whose verdict differs from that of the same identity in the previous run that
+scored it. Errors and skips say nothing about the model: they neither flip nor count in a rate, and
+errors are counted separately.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
+from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
 from evalkit.compare.prices import Prices, cost_of
 from evalkit.compare.rows import grouped
-from evalkit.results.index import IndexedResult, IndexedRun
+from evalkit.errors import EvalkitError, UsageError
+from evalkit.results import Run
+from evalkit.results.records import ResultHead
+from evalkit.results.result_line import parse_head
+from evalkit.results.run_directory import MANIFEST, RESULTS
+
+
+_INVALID = (EvalkitError, KeyError, TypeError, ValueError, AttributeError)
+
+
+class PastRun(NamedTuple):
+    """A run: its folder's name below the folder of runs, its start, whether it is complete."""
+
+    name: str
+    started: str
+    evalkit: str
+    complete: bool
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PastResult:
+    """A result. ``tokens`` by the API's field names; ``elapsed_ms`` is None without a time."""
+
+    run: str
+    id: str
+    scenario: str
+    model: str
+    verdict: str
+    tokens: Mapping[str, int]
+    elapsed_ms: float | None
+
+
+def read_runs(folder: Path, last: int) -> tuple[list[PastRun], list[PastResult], list[str]]:
+    """Return the newest runs below a folder, oldest first, and their results.
+
+    The results are ordered by scenario, id and time. The third list says which folders were left
+    out, and why. Runs in hidden folders are unfinished (``evalkit merge``) and are ignored.
+    """
+    if not folder.is_dir():
+        raise UsageError(f"{folder} is not a folder of runs")
+    opened: list[tuple[PastRun, Run]] = []
+    runs: list[PastRun] = []
+    results: list[PastResult] = []
+    skipped = []
+    for manifest in sorted(folder.rglob(MANIFEST)):
+        path, name = manifest.parent, manifest.parent.relative_to(folder)
+        if (path / RESULTS).is_file() and not any(part.startswith(".") for part in name.parts):
+            try:
+                run = Run(path)
+                opened.append((_past_run(name.as_posix(), run.manifest), run))
+            except _INVALID as error:
+                skipped.append(_skipped(path, error))
+    for past, run in sorted(opened, key=lambda entry: (entry[0].started, entry[0].name))[::-1]:
+        if len(runs) < last:
+            try:
+                results += [_past_result(past.name, parse_head(line)) for line in run.lines()]
+                runs.insert(0, past)
+            except _INVALID as error:
+                skipped.append(_skipped(run.directory, error))
+    position = {run.name: number for number, run in enumerate(runs)}
+    results.sort(key=lambda result: (result.scenario, result.id, position[result.run]))
+    return runs, results, skipped
+
+
+def _skipped(path: Path, error: Exception) -> str:
+    reason = error if isinstance(error, EvalkitError) else f"not a run of evalkit ({error!r})"
+    return f"{path}: {reason}"
+
+
+def _past_run(name: str, manifest: Mapping[str, JSON]) -> PastRun:
+    started, version = (str(manifest.get(key) or "") for key in ("started", "evalkit"))
+    return PastRun(name, started, version, manifest.get("complete") is not False)
+
+
+def _past_result(run: str, result: ResultHead) -> PastResult:
+    variant, metrics = result["variant"], result["metrics"]
+    return PastResult(
+        run=run,
+        id=result["id"],
+        scenario=f"{result['suite']}::{result['scenario']}",
+        model=str(variant.get("model") or variant.get("agent") or ""),
+        verdict=result["verdict"],
+        tokens=metrics.get("tokens", {}),
+        elapsed_ms=metrics.get("elapsed_ms"),
+    )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,7 +159,7 @@ class RunHistory(NamedTuple):
     All scenarios together; then each scenario, most flips first.
     """
 
-    runs: list[IndexedRun]
+    runs: list[PastRun]
     total: ScenarioHistory
     scenarios: list[ScenarioHistory]
 
@@ -90,15 +175,15 @@ class RunHistory(NamedTuple):
 
 
 def build_history(
-    runs: Sequence[IndexedRun],
-    results: Iterable[IndexedResult],
+    runs: Sequence[PastRun],
+    results: Iterable[PastResult],
     prices: Mapping[str, Prices] | None = None,
 ) -> RunHistory:
     """Return the history of runs.
 
-    ``results`` are in the order of the index: by scenario, identity and time.
+    ``results`` are in the order of :func:`read_runs`: by scenario, identity and time.
     """
-    everything: list[IndexedResult] = []
+    everything: list[PastResult] = []
     scenarios = []
     for scenario, group in groupby(results, key=lambda result: result.scenario):
         entries = list(group)
@@ -118,7 +203,7 @@ def _sort_key(scenario: ScenarioHistory) -> tuple[int, float, str]:
 
 
 def _points(
-    runs: Iterable[IndexedRun], results: Iterable[IndexedResult], prices: Mapping[str, Prices]
+    runs: Iterable[PastRun], results: Iterable[PastResult], prices: Mapping[str, Prices]
 ) -> list[HistoryPoint | None]:
     by_run = grouped((result.run, result) for result in results)
     return [
@@ -126,7 +211,7 @@ def _points(
     ]
 
 
-def _point(run: str, results: list[IndexedResult], prices: Mapping[str, Prices]) -> HistoryPoint:
+def _point(run: str, results: list[PastResult], prices: Mapping[str, Prices]) -> HistoryPoint:
     verdicts = [result.verdict for result in results]
     costs = [
         cost_of(result.tokens, prices[result.model]) for result in results if result.model in prices
@@ -148,7 +233,7 @@ def _mean(values: Iterable[float | None]) -> float | None:
     return sum(known) / len(known) if known else None
 
 
-def _flips(results: Iterable[IndexedResult]) -> int:
+def _flips(results: Iterable[PastResult]) -> int:
     verdicts = (
         [result.verdict for result in group if result.verdict in ("passed", "failed")]
         for _, group in groupby(results, key=lambda result: result.id)

@@ -6,18 +6,15 @@ from collections.abc import Sequence
 
 import pytest
 
-from evalkit.compare.history import RunHistory, build_history
+from evalkit.compare.history import PastResult, PastRun, RunHistory, build_history
 from evalkit.compare.prices import Prices
-from evalkit.results.index import IndexedResult, IndexedRun
 
-RUNS = [
-    IndexedRun(name, str(number), "0.1.0", True) for number, name in enumerate(("r1", "r2", "r3"))
-]
+RUNS = [PastRun(name, str(number), "0.1.0", True) for number, name in enumerate(("r1", "r2", "r3"))]
 
 
-def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> IndexedResult:
+def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> PastResult:
     counts = {"total_tokens": tokens, "total_input_tokens": tokens, "total_output_tokens": 0}
-    return IndexedResult(
+    return PastResult(
         run=run,
         id=id_,
         scenario=id_.partition("[")[0],
@@ -28,7 +25,7 @@ def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> Inde
     )
 
 
-def built(*entries: IndexedResult, prices: dict[str, Prices] | None = None) -> RunHistory:
+def built(*entries: PastResult, prices: dict[str, Prices] | None = None) -> RunHistory:
     return build_history(
         RUNS, sorted(entries, key=lambda one: (one.scenario, one.id, one.run)), prices
     )

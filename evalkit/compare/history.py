@@ -20,7 +20,6 @@ from evalkit.results.records import ResultHead
 from evalkit.results.result_line import parse_head
 from evalkit.results.run_directory import MANIFEST, RESULTS
 
-
 _INVALID = (EvalkitError, KeyError, TypeError, ValueError, AttributeError)
 
 

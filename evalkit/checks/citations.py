@@ -37,6 +37,10 @@ _REDIRECT_HOST = "vertexaisearch.cloud.google.com"
 _ROWS = 12
 
 
+Search = tuple[Where, dict[str, JSON], bool]
+"""The location and the raw step of a search call, and whether it has a result."""
+
+
 class Share(Bounds):
     """Limits of a share between 0 and 1, both inclusive."""
 
@@ -153,7 +157,8 @@ class Citations(Check):
         """Yield every rule that is broken."""
         citations = list(_citations(view))
         yield from self._count(citations, view)
-        yield from self._search(view)
+        if self.searched is not None:
+            yield from _search(view, _searches(view), self.searched)
         for citation in citations:
             yield from self._span(citation)
             yield from self._site(citation)
@@ -191,30 +196,6 @@ class Citations(Check):
                 got=count,
                 detail=listing,
             )
-
-    def _search(self, view: View) -> Iterator[Finding]:
-        if self.searched is None:
-            return
-        searches = _searches(view)
-        if not searches:
-            if self.searched:
-                yield Finding(
-                    "not_searched",
-                    "nothing was searched: the steps contain no search call",
-                    view.where,
-                )
-            return
-        where, raw, _ = searches[0]
-        kind, arguments = raw.get("type"), raw.get("arguments")
-        if not self.searched:
-            yield Finding(
-                "searched",
-                f"something was searched ({kind}), but no search was expected",
-                where,
-                got=arguments,
-            )
-        elif not any(is_answered for _, _, is_answered in searches):
-            yield Finding("search_unanswered", f"{kind} {show(arguments)} has no result", where)
 
     def _span(self, citation: Citation) -> Iterator[Finding]:
         start, end = citation.raw.get("start_index"), citation.raw.get("end_index")
@@ -277,8 +258,7 @@ def _is_citation(annotation: dict[str, JSON]) -> bool:
     return str(annotation.get("type", "")).endswith("_citation")
 
 
-def _searches(view: View) -> list[tuple[Where, dict[str, JSON], bool]]:
-    """Return the location and the raw step of every search call, and whether it has a result."""
+def _searches(view: View) -> list[Search]:
     searches = []
     for turn in view.turns:
         for call, result in pair_calls([step.raw for step in turn.steps]).pairs:
@@ -287,6 +267,20 @@ def _searches(view: View) -> list[tuple[Where, dict[str, JSON], bool]]:
                 where = Where(turn=turn.number, exchange=step.exchange, step=call + 1)
                 searches.append((where, step.raw, result is not None))
     return searches
+
+
+def _search(view: View, searches: Sequence[Search], is_expected: bool) -> Iterator[Finding]:
+    where, raw, _ = searches[0] if searches else (view.where, {}, False)
+    kind, arguments = raw.get("type"), raw.get("arguments")
+    if is_expected and not searches:
+        yield Finding(
+            "not_searched", "nothing was searched: the steps contain no search call", where
+        )
+    elif is_expected and not any(is_answered for _, _, is_answered in searches):
+        yield Finding("search_unanswered", f"{kind} {show(arguments)} has no result", where)
+    elif searches and not is_expected:
+        message = f"something was searched ({kind}), but no search was expected"
+        yield Finding("searched", message, where, got=arguments)
 
 
 def _covered(limits: Share, view: View, citations: Sequence[Citation]) -> Iterator[Finding]:

@@ -86,15 +86,22 @@ class Error(Check):
             )
 
     def _differences(self, error: ApiError) -> list[str]:
-        differences = []
-        if self.status is not None and error.status not in self.status:
-            expected = " or ".join(map(str, self.status))
-            differences.append(f"status {error.status}, not {expected}")
-        if self.code is not None and error.code not in self.code:
-            differences.append(f"code {show(error.code)}, not {' or '.join(self.code)}")
-        if self.message is not None and not re.search(self.message, error.message):
-            differences.append(f"a message that does not match {show(self.message)}")
-        return differences
+        statuses, codes = self.status or (), self.code or ()
+        rules = (
+            (
+                self.status is None or error.status in statuses,
+                f"status {error.status}, not {' or '.join(map(str, statuses))}",
+            ),
+            (
+                self.code is None or error.code in codes,
+                f"code {show(error.code)}, not {' or '.join(codes)}",
+            ),
+            (
+                self.message is None or re.search(self.message, error.message),
+                f"a message that does not match {show(self.message)}",
+            ),
+        )
+        return [difference for is_met, difference in rules if not is_met]
 
     def _expected(self) -> dict[str, JSON]:
         options = {"status": self.status, "code": self.code, "message": self.message}

@@ -17,9 +17,10 @@ from pydantic import BeforeValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import did_you_mean, shorten, show
-from evalkit.checks.core.base import Check, NumberedStep, Options, View, option_error
+from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.formatting import excerpt, table
-from evalkit.checks.core.schema_validation import problems, validator, violations
+from evalkit.checks.core.schema_validation import problems as schema_problems
+from evalkit.checks.core.schema_validation import validator, violations
 from evalkit.checks.core.sequences import Automaton, alignment_table, assign
 from evalkit.protocol.step_reader import pair_calls
 from evalkit.protocol.step_types import RESULT_OF
@@ -82,7 +83,7 @@ class ExpectedCall(Options):
             raise option_error(f"min {self.min} is above max {self.max}", "min")
         if self.optional and self.min:
             raise option_error("an optional call cannot have a 'min'", "optional")
-        for path, message in problems(self.arguments) if self.match == "schema" else ():
+        for path, message in schema_problems(self.arguments) if self.match == "schema" else ():
             raise option_error(message, "arguments", *path)
         return self
 
@@ -102,6 +103,10 @@ class ExpectedCall(Options):
     def fits(self, call: ReceivedCall) -> bool:
         """Return whether a received call is such a call."""
         return call.name == self.name and _FITS[self.argument_match](self.arguments, call.arguments)
+
+    def distance(self, call: ReceivedCall) -> int:
+        """Return in how many values the arguments of a received call differ."""
+        return len(list(differences(self.arguments, call.arguments)))
 
     def __str__(self) -> str:
         match = self.argument_match
@@ -149,20 +154,20 @@ class ReceivedCall(NamedTuple):
 
 def received_calls(view: View) -> list[ReceivedCall]:
     """Return all calls in view, in order."""
-    return [_received(each) for each in view.numbered_steps if each.step.type in RESULT_OF]
-
-
-def _received(each: NumberedStep) -> ReceivedCall:
-    raw = each.step.raw
-    return ReceivedCall(call_name(raw), raw.get("arguments"), each.step.type, each.where())
+    return [
+        ReceivedCall(
+            call_name(each.step.raw), each.step.raw.get("arguments"), each.step.type, each.where()
+        )
+        for each in view.numbered_steps
+        if each.step.type in RESULT_OF
+    ]
 
 
 def call_name(raw: Mapping[str, JSON]) -> str:
     """Return the name of a call: of its function or MCP tool, else its type without ``_call``."""
     name = raw.get("name")
-    if isinstance(name, str) and name:
-        return name
-    return str(raw.get("type", "")).removesuffix("_call")
+    has_name = isinstance(name, str) and name != ""
+    return str(name if has_name else str(raw.get("type", "")).removesuffix("_call"))
 
 
 class ToolCalls(Check):
@@ -216,7 +221,7 @@ class ToolCalls(Check):
                     findings.append(_missing(call, received, view))
                     rows.append([str(call), "-", "missing"])
                     continue
-                nearest = min(same_name, key=lambda index: _distance(call, received[index]))
+                nearest = min(same_name, key=lambda index: call.distance(received[index]))
                 remaining.remove(nearest)
                 findings.append(_other_arguments(call, received[nearest]))
                 rows.append([str(call), str(received[nearest]), "other arguments"])
@@ -276,10 +281,6 @@ def _in_sequence(calls: Sequence[ExpectedCall]) -> list[tuple[ExpectedCall, bool
     return words
 
 
-def _distance(call: ExpectedCall, got: ReceivedCall) -> int:
-    return sum(1 for _ in differences(call.arguments, got.arguments))
-
-
 def _other_arguments(call: ExpectedCall, got: ReceivedCall) -> Finding:
     if call.argument_match == "schema":
         violation = next(violations(call.arguments, got.arguments))
@@ -326,29 +327,30 @@ def _unexpected(calls: Sequence[ExpectedCall], got: ReceivedCall) -> Finding:
 
 def _unpaired(turn: Turn) -> Iterator[Finding]:
     """Yield every call without a result and every result without a call."""
-    pairing = pair_calls([step.raw for step in turn.steps])
-
-    def finding(code: str, message: str, index: int) -> Finding:
-        exchange = turn.steps[index].exchange
-        return Finding(code, message, Where(turn=turn.number, exchange=exchange, step=index + 1))
-
-    for call, result in pairing.pairs:
-        if result is None:
-            raw = turn.steps[call].raw
-            arguments, call_id = show(raw.get("arguments"), 60), show(raw.get("id"))
-            yield finding(
-                "call_unanswered",
-                f"no result for {shorten(call_name(raw))} {arguments} ({call_id})",
-                call,
-            )
-    for orphan in pairing.orphans:
-        step = turn.steps[orphan]
-        call_id = show(step.raw.get("call_id"))
-        yield finding(
-            "result_unpaired",
-            f"a {shorten(step.type)} does not answer a call: call_id {call_id}",
-            orphan,
+    steps = [step.raw for step in turn.steps]
+    pairing = pair_calls(steps)
+    problems = [
+        (
+            call,
+            "call_unanswered",
+            f"no result for {shorten(call_name(steps[call]))}"
+            f" {show(steps[call].get('arguments'), 60)} ({show(steps[call].get('id'))})",
         )
+        for call, result in pairing.pairs
+        if result is None
+    ]
+    problems += [
+        (
+            result,
+            "result_unpaired",
+            f"a {shorten(turn.steps[result].type)} does not answer a call:"
+            f" call_id {show(steps[result].get('call_id'))}",
+        )
+        for result in pairing.orphans
+    ]
+    for index, code, message in problems:
+        exchange = turn.steps[index].exchange
+        yield Finding(code, message, Where(turn=turn.number, exchange=exchange, step=index + 1))
 
 
 def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Finding]:
@@ -356,8 +358,8 @@ def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Findin
 
     An agent may have functions of its own, so its calls are not checked.
     """
-    bodies = [exchange.request.body for exchange in view.exchanges]
-    bodies = [body for body in bodies if isinstance(body, dict)]
+    requests = [exchange.request for exchange in view.exchanges]
+    bodies = [request.body for request in requests if isinstance(request.body, dict)]
     if not bodies or any("agent" in body for body in bodies):
         return
     declared = {name for body in bodies for name in _names(body.get("tools"))}

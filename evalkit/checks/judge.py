@@ -11,7 +11,7 @@ line of ours, and it is between two lines with a number that no text inside has.
 The same conversation gives the same request, so that it is found in the cassette. Nothing in it is
 a digest of the conversation: a recording is redacted, and must give the same request then. The
 service does not store the request (``store: false``), which has the judge's labels
-(``conversation.judge_requests``). A change of its texts makes every recorded judge a miss.
+(``conversation.reconstruct``). A change of its texts makes every recorded judge a miss.
 """
 
 import json
@@ -29,7 +29,7 @@ from evalkit.checks.core.formatting import table
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.options import format_number, plain
 from evalkit.checks.core.schema_validation import violations
-from evalkit.conversation.judge_requests import JUDGE_LABELS
+from evalkit.conversation.reconstruct import JUDGE_LABELS
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import CheckCrashed, Misconfigured
 from evalkit.protocol.step_reader import content_blocks, output_text

@@ -1,16 +1,16 @@
 """The sans-IO conversation engine: a plan in, effects out, a transcript at the end."""
 
-from evalkit.conversation.effects import (
+from evalkit.conversation.engine import (
     CallTool,
     Conversation,
     Effect,
     EndTurn,
     Pause,
     Send,
-    ToolResult,
+    converse,
     drive,
 )
-from evalkit.conversation.engine import converse
+from evalkit.conversation.function_calls import ToolResult
 from evalkit.conversation.plan import Plan, TurnSource, TurnView, context
 
 __all__ = [

@@ -1,6 +1,15 @@
 """The conversation engine: a generator that runs a plan's turns and returns the transcript.
 
-It is sans-IO, like h11 for HTTP: no network, clock, templates or checks here.
+It is sans-IO, like h11 for HTTP: no network, clock, templates or checks here. It yields one of four
+effects, which are values only. The driver carries it out and sends the result in, or throws the
+error that occurred.
+
+| effect | the driver sends in |
+|---|---|
+| ``Send`` | the ``Response`` |
+| ``Pause`` | nothing (``None``) |
+| ``CallTool`` | a ``ToolResult`` |
+| ``EndTurn`` | whether to continue with the next turn |
 
 A turn is a user message and everything until the model needs no more tools. It consists of rounds:
 a POST, its continuations (docs/protocol.md section 8.3) and its polls (section 8.1). After each
@@ -20,14 +29,14 @@ The timeline contains the steps received until then.
 
 from __future__ import annotations
 
-from collections.abc import Generator
-from typing import Any
+from collections.abc import Callable, Generator
+from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 from evalkit._lib.json import JSON
-from evalkit.conversation.effects import CallTool, Conversation, Effect, EndTurn, Pause, Send
 from evalkit.conversation.function_calls import (
     AnsweredCalls,
+    ToolResult,
     arguments_of,
     bad_arguments,
     call_id,
@@ -39,10 +48,43 @@ from evalkit.conversation.response_reader import read_response
 from evalkit.errors import EvalkitError
 from evalkit.protocol.step_reader import is_running, output_text, strip_user_input
 from evalkit.protocol.wire_facts import interactions_path
-from evalkit.transcript import Exchange, Request, Step, Transcript, Turn
+from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 
 _FIRST_FIELDS = ("model", "agent")
 _ENGINE_FIELDS = {*_FIRST_FIELDS, "input", "previous_interaction_id", "continuation_token"}
+
+
+class Send(NamedTuple):
+    """Send this request. An API error is a response too."""
+
+    request: Request
+
+
+class Pause(NamedTuple):
+    """Wait before the next poll of a background run. A replaying driver does not wait."""
+
+    seconds: float
+
+
+class CallTool(NamedTuple):
+    """Run a function that the model called. ``call_id`` is None for a call without an id."""
+
+    name: str
+    arguments: dict[str, JSON]
+    call_id: str | None
+
+
+class EndTurn(NamedTuple):
+    """A turn that was begun is over, whatever its outcome.
+
+    A turn that did not complete ends the conversation in any case.
+    """
+
+    turn: Turn
+
+
+Effect: TypeAlias = Send | Pause | CallTool | EndTurn
+Conversation: TypeAlias = Generator[Effect, Any, Transcript]
 
 
 def converse(plan: Plan) -> Conversation:
@@ -51,6 +93,41 @@ def converse(plan: Plan) -> Conversation:
     Never raises an EvalkitError.
     """
     return _Engine(plan).run()
+
+
+def drive(
+    conversation: Conversation,
+    send: Callable[[Request], Response],
+    call_tool: Callable[[CallTool], ToolResult],
+    pause: Callable[[float], None],
+    end_turn: Callable[[Turn], bool],
+) -> Transcript:
+    """Run a conversation to its end with these functions and return the transcript.
+
+    Their EvalkitErrors become part of the transcript; any other exception is a bug and propagates.
+    """
+    resume: Callable[[Any], Effect] = conversation.send
+    result: Any = None
+    while True:
+        try:
+            effect = resume(result)
+        except StopIteration as end:
+            transcript: Transcript = end.value
+            return transcript
+        resume = conversation.send
+        try:
+            match effect:
+                case Send(request):
+                    result = send(request)
+                case EndTurn(turn):
+                    result = end_turn(turn)
+                case CallTool():
+                    result = call_tool(effect)
+                case Pause(seconds):
+                    pause(seconds)
+                    result = None
+        except EvalkitError as error:
+            resume, result = conversation.throw, error
 
 
 class _Engine:

@@ -24,10 +24,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON, equal, json_type
-from evalkit.conversation.effects import ToolResult
 from evalkit.errors import ToolCrashed
 from evalkit.protocol.step_reader import pair_calls, type_of
 from evalkit.protocol.step_types import CONTENT_TYPES
@@ -36,6 +35,14 @@ MUST_ANSWER: dict[str | None, bool] = {"requires_action": True, "completed": Fal
 """The statuses under which calls are answered, and whether the service surely waits for one."""
 
 _RESULT_CONTENT_TYPES = frozenset({*CONTENT_TYPES, "function"})
+
+
+class ToolResult(NamedTuple):
+    """The result of a function. ``declared`` is False if no such function is declared."""
+
+    result: JSON
+    is_error: bool = False
+    declared: bool = True
 
 
 class AnsweredCalls:

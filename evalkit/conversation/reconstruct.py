@@ -18,19 +18,24 @@ read exchanges (``history``, ``stream``). What a request does to the transcript:
 | anything but an interaction | ignored |
 
 Exchanges are numbered from 1, without the ignored recordings. Sections: docs/protocol.md.
+
+The exchange of a ``judge`` check is in the same cassette as the conversation, so it must be
+recognizable without the suite: its request has ``JUDGE_LABELS`` (section 2, ``labels``), which the
+service stores and otherwise ignores.
 """
 
 from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON, loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.history_digest import input_steps
-from evalkit.conversation.judge_requests import is_judge_request
 from evalkit.conversation.response_reader import read_response
 from evalkit.protocol.step_reader import (
     content_blocks,
@@ -43,6 +48,8 @@ from evalkit.protocol.step_reader import (
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
 
+JUDGE_LABELS = {"evalkit": "judge", "version": "1"}
+"""The labels of a judge's request. A change of the request's meaning increases ``version``."""
 _ROUTE = re.compile(r"(?:.*/)?interactions(?:/(?P<id>[^/]+))?(?P<cancel>/cancel)?/?")
 _NOT_SETTINGS = frozenset(
     ("input", "previous_interaction_id", "continuation_token", "store", "stream", "background")
@@ -60,6 +67,17 @@ def transcript_of(cassette: Cassette) -> Transcript:
 def is_interaction(recording: Recording) -> bool:
     """Return whether a recording is a request to the interactions resource."""
     return _ROUTE.fullmatch(split_uri(recording.uri).path) is not None
+
+
+def is_judge_body(body: Any) -> bool:
+    """Return whether a request body is that of a judge."""
+    labels = body.get("labels") if isinstance(body, Mapping) else None
+    return isinstance(labels, Mapping) and labels.get("evalkit") == JUDGE_LABELS["evalkit"]
+
+
+def is_judge_request(request: Request) -> bool:
+    """Return whether a request is about the conversation that it was recorded with."""
+    return request.method == "POST" and is_judge_body(request.body)
 
 
 def split_uri(uri: str) -> SplitResult:

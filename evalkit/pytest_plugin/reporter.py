@@ -19,8 +19,7 @@ from evalkit.errors import Misconfigured
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
 from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker
-from evalkit.pytest_plugin.resume import stored_outcome, stored_results
-from evalkit.pytest_plugin.state import SessionState
+from evalkit.pytest_plugin.state import SessionState, stored_outcome, stored_results
 from evalkit.reports.ci import github
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run

@@ -1,4 +1,10 @@
-"""What one pytest session with suites knows: settings, runner, manifest, journal, counters."""
+"""What one pytest session with suites knows: settings, runner, manifest, journal, counters.
+
+``--evalkit-resume`` reuses the results of an interrupted run and runs only the rest. Only results
+that passed or failed are reused; errors and skips, which say nothing about the model, are run
+again. A result is valid for the suite that it was recorded with: after a change of a suite the run
+cannot be resumed.
+"""
 
 from __future__ import annotations
 
@@ -10,15 +16,17 @@ from typing import Any
 
 import pytest
 
+from evalkit.errors import UsageError
 from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.options import folder_of
-from evalkit.pytest_plugin.resume import stored_outcome
-from evalkit.results import Journal, Manifest
+from evalkit.results import Journal, Manifest, Run, tally_of
 from evalkit.results.manifest import file_digest
+from evalkit.results.run_directory import RESULTS
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.prefetch import Prefetcher
 from evalkit.suite import Variant, expand, load
 from evalkit.transcript import Transcript
+from evalkit.verdict import Verdict
 
 _REPORTED_OPTIONS = ("record", "live", "cassettes", "base_url", "model", "repeat", "strict")
 
@@ -143,3 +151,47 @@ class SessionState:
         totals.collected = max(totals.collected, output["collected"])
         totals.deselected = max(totals.deselected, output["deselected"])
         self.unused_cassettes = sorted({*self.unused_cassettes, *output["unused_cassettes"]})
+
+
+def stored_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    """Return the reusable result lines of a run directory by variant id; none without a run.
+
+    ``suites`` are the collected suites by path. Raises UsageError for a changed suite and for a
+    line that cannot be read.
+    """
+    if not (directory / RESULTS).exists():
+        return {}
+    run = Run(directory)
+    digests = {suite.get("path"): suite.get("digest") for suite in run.manifest.get("suites", ())}
+    changed = [
+        path for path, suite in suites.items() if digests.get(path) not in (None, suite["digest"])
+    ]
+    if changed:
+        raise UsageError(
+            f"cannot resume {directory}: {', '.join(sorted(changed))} changed since; "
+            "run without --evalkit-resume"
+        )
+    lines = {}
+    for number, line in enumerate(run.lines(), 1):
+        try:
+            result = json.loads(line)
+            if result["verdict"] in ("passed", "failed"):
+                lines[result["id"]] = line
+        except (ValueError, KeyError, TypeError) as error:
+            raise UsageError(
+                f"cannot resume {directory / RESULTS}:{number}: {error}; "
+                "run without --evalkit-resume"
+            ) from error
+    return lines
+
+
+def stored_outcome(line: str) -> VariantOutcome:
+    """Return the outcome that a stored result line records."""
+    result = json.loads(line)
+    return VariantOutcome(
+        verdict=Verdict(result["verdict"]),
+        message=result["message"],
+        line=line,
+        tally=tally_of(result),
+        cassette=result["cassette"],
+    )

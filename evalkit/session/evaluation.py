@@ -17,12 +17,13 @@ that are on by default always run: a broken history is often why a later turn wa
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING, Any, cast
 
-from evalkit._lib.text import show
+from evalkit._lib.json import MISSING
+from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
 from evalkit.checks.snapshot import path_of
@@ -50,6 +51,7 @@ if TYPE_CHECKING:
 
 CONVERSATION = "conversation"
 """The name under which results report what no check of the suite covers."""
+_FINDINGS_PER_CHECK = 20
 _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (CassetteMiss, "cassette_miss", Verdict.ERRORED),
     (TimedOut, "timed_out", Verdict.ERRORED),
@@ -336,3 +338,31 @@ def _call_results(variant: Variant, transcript: Transcript) -> Iterator[CheckRes
         yield CheckResult(CONVERSATION, Verdict.FAILED, tuple(undeclared))
     if unanswered:
         yield CheckResult(CONVERSATION, Verdict.PASSED, tuple(unanswered))
+
+
+def failure_text(title: str, location: str, results: Iterable[CheckResult]) -> str:
+    """Return the title with its location, then one block for each finding of a failed check."""
+    blocks = [f"{title}  ({location})"]
+    for result in results:
+        if result.verdict in (Verdict.FAILED, Verdict.ERRORED):
+            for finding in result.findings[:_FINDINGS_PER_CHECK]:
+                blocks += _finding(result, finding)
+            more = len(result.findings) - _FINDINGS_PER_CHECK
+            if more > 0:
+                blocks.append(f"    … and {more} more findings of {result.name}")
+    return escape_log_commands("\n".join(blocks))
+
+
+def _finding(result: CheckResult, finding: Finding) -> Iterator[str]:
+    place = str(finding.where) or (f"turn {result.turn}" if result.turn else "conversation")
+    declared = f"  ({result.declared})" if result.declared else ""
+    yield ""
+    yield f"{result.name}: {visible(finding.message)}"
+    yield f"    {finding.code} at {place}{declared}"
+    if finding.detail:
+        for line in visible(finding.detail).split("\n"):
+            yield f"    {line}".rstrip()
+        return
+    for label, value in (("expected", finding.expected), ("got", finding.got)):
+        if value is not MISSING:
+            yield f"    {label:<8}  {show(value, 200)}"

@@ -23,8 +23,7 @@ from evalkit.conversation.reconstruct import transcript_of
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, TimedOut, UsageError
 from evalkit.protocol.wire_facts import API_REVISION
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
-from evalkit.session.evaluation import CONVERSATION, Evaluator
-from evalkit.session.failure_text import failure_text
+from evalkit.session.evaluation import CONVERSATION, Evaluator, failure_text
 from evalkit.session.python_targets import call_tool
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.transcript import Request, Response, Transcript, Turn

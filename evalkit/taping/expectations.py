@@ -20,8 +20,7 @@ from evalkit._lib.text import visible
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.runner import defaults, run_check, unexpected_error
 from evalkit.errors import ExpectationFailed, UsageError
-from evalkit.session.evaluation import CONVERSATION
-from evalkit.session.failure_text import failure_text
+from evalkit.session.evaluation import CONVERSATION, failure_text
 from evalkit.suite import CheckCatalog
 from evalkit.suite.model.expectation_parser import BadExpectation, build_check, parse_expectation
 from evalkit.transcript import Turn

@@ -12,7 +12,7 @@ from jsonschema import Draft202012Validator
 
 from evalkit.checks.core.base import View
 from evalkit.checks.judge import fenced
-from evalkit.conversation.judge_requests import is_judge_body, is_judge_request
+from evalkit.conversation.reconstruct import is_judge_body, is_judge_request
 from evalkit.errors import CassetteMiss, Disconnected
 from evalkit.plugins import Catalog
 from evalkit.suite import BadArguments

@@ -20,8 +20,7 @@ import pytest
 from evalkit._lib.json import canonical
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.judge_requests import is_judge_request
-from evalkit.conversation.reconstruct import request_of
+from evalkit.conversation.reconstruct import is_judge_request, request_of
 from evalkit.server import Script, create_app, serving
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.replay.backend import CassetteBackend

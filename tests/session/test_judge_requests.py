@@ -12,8 +12,7 @@ import pytest
 
 from evalkit.cassette.files import load_cassette
 from evalkit.checks.snapshot import render
-from evalkit.conversation.judge_requests import is_judge_request
-from evalkit.conversation.reconstruct import request_of, transcript_of
+from evalkit.conversation.reconstruct import is_judge_request, request_of, transcript_of
 from evalkit.lint import lint
 from evalkit.plugins import Catalog
 from evalkit.server import create_app, load_script, serving

@@ -10,8 +10,7 @@ import pytest
 
 from evalkit.cassette.files import load_cassette
 from evalkit.conversation.demultiplex import split_conversations
-from evalkit.conversation.judge_requests import is_judge_request
-from evalkit.conversation.reconstruct import request_of, transcript_of
+from evalkit.conversation.reconstruct import is_judge_request, request_of, transcript_of
 from evalkit.plugins import Catalog
 from evalkit.session import Runner, Settings
 from evalkit.suite import Variant, expand, load

@@ -13,7 +13,7 @@ import re
 from collections.abc import Mapping
 
 from evalkit._lib.json import JSON, loads
-from evalkit.conversation.judge_requests import is_judge_body
+from evalkit.conversation.reconstruct import is_judge_body
 from evalkit.server.answers.interaction import InteractionDraft
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.step_builders import text_output

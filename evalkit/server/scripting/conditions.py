@@ -11,7 +11,7 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 
 from evalkit._lib.json import JSON, MISSING, equal
-from evalkit.conversation.judge_requests import is_judge_body
+from evalkit.conversation.reconstruct import is_judge_body
 from evalkit.server.answers.interaction_request import FunctionCallResult, InteractionRequest
 
 Context = dict[str, JSON]

@@ -33,7 +33,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.yaml import ValuePath
-from evalkit.conversation.judge_requests import is_judge_body
+from evalkit.conversation.reconstruct import is_judge_body
 from evalkit.errors import Problem, ScriptError
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.fault_injection.plans import WHEN, FaultPlan, FaultPlanError, plan_from_yaml

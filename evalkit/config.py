@@ -16,8 +16,6 @@ The file is searched for in the directory a command is called in and in those ab
 command works anywhere in a project.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any

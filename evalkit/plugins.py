@@ -7,8 +7,6 @@ decorator ``@evalkit.check`` registers a class or a plain function. An entry poi
 its name is first used, so a session pays only for the checks its suites name.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload

@@ -1,7 +1,5 @@
 """``evalkit import``: recorded conversations become suites with cassettes that replay them."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -3,8 +3,6 @@
 Existing files are not changed.
 """
 
-from __future__ import annotations
-
 from importlib.resources import files
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """``evalkit lint``: what is wrong, risky or new in cassettes from any tool."""
 
-from __future__ import annotations
-
 import json
 import shlex
 import textwrap

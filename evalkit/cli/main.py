@@ -5,8 +5,6 @@ command is called, so that ``evalkit --help`` is fast and every command can impo
 its top.
 """
 
-from __future__ import annotations
-
 from importlib import import_module
 from typing import NamedTuple
 

@@ -1,7 +1,5 @@
 """``evalkit schema``: the JSON Schemas of suites and of result files."""
 
-from __future__ import annotations
-
 import json
 from importlib.resources import files
 from pathlib import Path

@@ -1,7 +1,5 @@
 """``evalkit serve``: a local Interactions API for the official SDKs and curl."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path

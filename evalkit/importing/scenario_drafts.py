@@ -8,8 +8,6 @@ Expectations are drafts: they say what happened, not what is right. Texts are no
 no two answers have the same words, and thoughts are ignored in step sequences.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

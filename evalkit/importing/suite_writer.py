@@ -4,8 +4,6 @@ PyYAML writes block style, and texts of several lines as literal blocks. It impl
 evalkit reads 1.2: a text that either would read as something else is quoted.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

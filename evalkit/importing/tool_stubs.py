@@ -6,8 +6,6 @@ answered differently for the same arguments can be stubbed only once: the first 
 a note says so.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field

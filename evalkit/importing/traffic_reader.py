@@ -11,8 +11,6 @@ interactions resource, ``status`` to 200. A line of ``results.jsonl`` is accepte
 exchanges.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple

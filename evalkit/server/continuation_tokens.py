@@ -10,8 +10,6 @@ server's key:
     | 16 bytes over all of it
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hmac

@@ -21,8 +21,6 @@ on top of the state after that one.
 ``step 2 of the stored conversation`` otherwise.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import hashlib

@@ -8,8 +8,6 @@ example where only ``not``, ``if`` or ``contains`` describes the value. Remote `
 never fetched.
 """
 
-from __future__ import annotations
-
 import math
 import re
 import string

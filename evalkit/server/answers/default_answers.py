@@ -6,8 +6,6 @@ used. The order of steps is the service's (docs/protocol.md section 11): the tex
 before its search. Pure.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 from collections import Counter

@@ -6,8 +6,6 @@ without ``call_id`` belongs to the last call of its type. The resource has these
 usage, times and echoed fields around them. All but the times follow from the request and its seed.
 """
 
-from __future__ import annotations
-
 import base64
 import itertools
 import re

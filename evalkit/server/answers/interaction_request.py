@@ -5,8 +5,6 @@ Pure and read-only. ``conversation`` contains every step the model sees, this re
 the last ``user_input``, and after or among the steps of the last answer.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping, Sequence
 from contextlib import suppress

@@ -6,8 +6,6 @@ the schema. A rubric without quotes accepts every text that is not blank. A leve
 same share; the first level of the schema is the best. Pure.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Mapping

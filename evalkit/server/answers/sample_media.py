@@ -5,8 +5,6 @@ An imaging library would be a dependency for a picture that is only a placeholde
 specification, third edition; WAV: RIFF, PCM.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import math

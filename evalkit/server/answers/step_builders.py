@@ -3,8 +3,6 @@
 Ids, the leading thought and signatures are added later, by ``interaction``.
 """
 
-from __future__ import annotations
-
 import base64
 import html
 import json

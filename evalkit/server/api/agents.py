@@ -5,8 +5,6 @@ request may name it as ``agent``; it supplies what the request itself leaves out
 agents are not listed, and cannot be read or deleted.
 """
 
-from __future__ import annotations
-
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical, dumps
 from evalkit._lib.text import did_you_mean

@@ -4,8 +4,6 @@ Lists follow docs/protocol.md section 1.4. A page token is the number of the las
 page, so that resources which are created or deleted meanwhile do not move the following pages.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping
 from typing import Generic, TypeVar
 

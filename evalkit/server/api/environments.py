@@ -20,8 +20,6 @@ contains an address, to which the client sends the file in pieces:
 Archives (``extract``) are not supported.
 """
 
-from __future__ import annotations
-
 import base64
 import hmac
 import mimetypes

@@ -5,8 +5,6 @@ results, combinations that the API refuses) go to ``on_violation``, which a leni
 logs; what cannot be interpreted is refused by every server.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence

@@ -6,8 +6,6 @@ Errors are raised as ErrorResponse and returned as replies. One Service has the 
 server; it is not thread-safe.
 """
 
-from __future__ import annotations
-
 import hmac
 import re
 from collections.abc import Callable

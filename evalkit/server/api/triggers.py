@@ -6,8 +6,6 @@ a client starts it (``POST …/executions``), paused or not; a run is over when 
 ``active``.
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping
 

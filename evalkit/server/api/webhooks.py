@@ -19,8 +19,6 @@ Addresses outside this machine are stored and listed like others, so that an app
 runs unchanged, but they are not notified: their deliveries have a ``refusal``, which is logged.
 """
 
-from __future__ import annotations
-
 import base64
 import hmac
 import ipaddress

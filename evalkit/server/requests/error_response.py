@@ -8,8 +8,6 @@ An error response is an answer, not a failure of this server. It never leaves ``
 it is not part of the exceptions in ``evalkit.errors``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -5,8 +5,6 @@ space. A condition may add to the template context: named groups of ``text: {mat
 ``match``, those of ``earlier`` and ``anywhere`` become ``earlier``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterable, Mapping
 

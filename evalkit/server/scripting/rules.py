@@ -6,8 +6,6 @@ An entry of ``steps:`` is a mapping with one kind (``text``, ``json``, ``call``,
 the answer is completed.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ A keyword of a schema applies to values of one type, so a value of several types
 alternatives: a text test is a string, or an object with certain keys.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

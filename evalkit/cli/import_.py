@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from evalkit._lib.files import display_path
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.reconstruct import split_uri
@@ -64,7 +65,9 @@ def import_(
     cassette_files = find_files([path for path in paths if path not in logs]).cassettes
     if not cassette_files and not logs:
         raise UsageError(f"no cassette and no .jsonl log in {', '.join(map(str, paths))}")
-    drafts = draft_scenarios([read_traffic(path) for path in (*cassette_files, *logs)])
+    drafts = draft_scenarios(
+        {display_path(path): read_traffic(path) for path in (*cassette_files, *logs)}
+    )
     if not drafts:
         raise UsageError("no conversation: the files contain no request to the interactions API")
     suites = group_into_suites(drafts, name, _describe([draft.source for draft in drafts]))

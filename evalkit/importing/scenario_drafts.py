@@ -11,7 +11,7 @@ no two answers have the same words, and thoughts are ignored in step sequences.
 import base64
 import binascii
 import re
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
@@ -21,7 +21,6 @@ from evalkit.compare.alignment import cited_sources
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import is_interaction, transcript_of
 from evalkit.importing.tool_stubs import ToolStubs, merge_functions, stub_tools
-from evalkit.importing.traffic_reader import Traffic
 from evalkit.protocol.step_reader import steps_of
 from evalkit.suite.model.attachments import KINDS, MIME_TYPES
 from evalkit.suite.model.language import ScenarioKeys
@@ -43,7 +42,7 @@ class ScenarioDraft:
     entry: dict[str, JSON]
     tools: ToolStubs
     source: str
-    recordings: list[Recording] = field(default_factory=list)
+    recordings: list[Recording]
     media: dict[str, bytes] = field(default_factory=dict)
 
 
@@ -69,23 +68,24 @@ class SuiteDraft:
         return value
 
 
-def draft_scenarios(sources: Sequence[Traffic]) -> list[ScenarioDraft]:
-    """Return every conversation of every file, in the order of first requests."""
+def draft_scenarios(sources: Mapping[str, list[Recording]]) -> list[ScenarioDraft]:
+    """Return every conversation of every file, in the order of first requests.
+
+    ``sources`` are the recordings of each file by its name for messages.
+    """
     conversations = []
-    for source in sources:
-        traffic = [recording for recording in source.recordings if is_interaction(recording)]
+    for source, source_recordings in sources.items():
+        traffic = [recording for recording in source_recordings if is_interaction(recording)]
         for number, thread in enumerate(split_conversations(traffic), 1):
             recordings = [traffic[index] for index in thread]
             transcript = transcript_of(Cassette(recordings))
             if transcript.turns:
-                conversations.append((source.name, number, recordings, transcript))
+                conversations.append((source, number, recordings, transcript))
     ids = scenario_ids(_first_text(transcript) for *_, transcript in conversations)
-    drafts = []
-    for id_, (name, number, recordings, transcript) in zip(ids, conversations, strict=True):
-        draft = _draft_scenario(transcript, id_, name, number)
-        draft.recordings = recordings
-        drafts.append(draft)
-    return drafts
+    return [
+        _draft_scenario(id_, *conversation)
+        for id_, conversation in zip(ids, conversations, strict=True)
+    ]
 
 
 def group_into_suites(drafts: Iterable[ScenarioDraft], name: str, origin: str) -> list[SuiteDraft]:
@@ -124,7 +124,9 @@ def escape_templates(value: JSON) -> JSON:
     return [escape_templates(item) for item in value] if isinstance(value, list) else value
 
 
-def _draft_scenario(transcript: Transcript, id_: str, source: str, number: int) -> ScenarioDraft:
+def _draft_scenario(
+    id_: str, source: str, number: int, recordings: list[Recording], transcript: Transcript
+) -> ScenarioDraft:
     settings = dict(transcript.settings)
     tools = stub_tools(transcript, settings.get("tools"))
     entry: dict[str, JSON] = {
@@ -137,16 +139,16 @@ def _draft_scenario(transcript: Transcript, id_: str, source: str, number: int) 
         if key not in _DERIVED_SETTINGS and value is not None:
             target = entry if key in ScenarioKeys.__annotations__ else request_fields
             target[key] = escape_templates(value)
-    if settings.get("history") == "stateless":
-        entry["history"] = "stateless"
-    entry |= {key: True for key in ("stream", "background") if settings.get(key)}
+    entry |= {
+        key: settings[key]
+        for key, default in (("history", "stateful"), ("stream", False), ("background", False))
+        if settings.get(key) not in (None, default)
+    }
     if request_fields:
         entry["request"] = request_fields
     if tools.listed:
-        entry["tools"] = [
-            tool if isinstance(tool, str) else escape_templates(tool) for tool in tools.listed
-        ]
-    draft = ScenarioDraft(entry, tools, source)
+        entry["tools"] = escape_templates(tools.listed)
+    draft = ScenarioDraft(entry, tools, source, recordings)
     entry["turns"] = [_draft_turn(turn, settings, draft) for turn in transcript.turns]
     return draft
 
@@ -203,13 +205,14 @@ def _draft_user_message(blocks: list[JSON], draft: ScenarioDraft) -> dict[str, J
 
 def _draft_attachment(block: JSON, draft: ScenarioDraft) -> dict[str, JSON] | None:
     """Return media as an attachment and store its data; None where an attachment cannot say it."""
-    if not isinstance(block, dict) or block.get("type") not in KINDS:
+    if (
+        not isinstance(block, dict)
+        or block.get("type") not in KINDS
+        or not block.keys() <= {"type", "data", "uri", "mime_type"}
+        or not isinstance(block.get("mime_type") or "", str)
+    ):
         return None
     kind, mime = block["type"], block.get("mime_type")
-    if set(block) - {"type", "data", "uri", "mime_type"}:
-        return None
-    if mime is not None and not isinstance(mime, str):
-        return None
     mime_type = {"mime_type": mime} if mime else {}
     if isinstance(block.get("uri"), str) and "data" not in block:
         return {kind: block["uri"], **mime_type}
@@ -224,7 +227,9 @@ def _draft_attachment(block: JSON, draft: ScenarioDraft) -> dict[str, JSON] | No
 
 
 def _first_text(transcript: Transcript) -> str:
-    for block in transcript.turns[0].user:
-        if isinstance(block, dict) and isinstance(block.get("text"), str):
-            return str(block["text"])
-    return ""
+    texts = (
+        block["text"]
+        for block in transcript.turns[0].user
+        if isinstance(block, dict) and isinstance(block.get("text"), str)
+    )
+    return next(texts, "")

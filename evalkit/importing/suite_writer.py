@@ -39,15 +39,15 @@ _Dumper.add_representer(str, _represent_text)
 
 def render_suite(suite: SuiteDraft, schema: str) -> str:
     """Return a suite's text; ``schema`` is the address of the JSON Schema for editors."""
-    lines = [f"# yaml-language-server: $schema={schema}"]
-    for scenario in suite.scenarios:
-        lines += [
-            f"# {scenario.entry['id']}: {note}" for note in dict.fromkeys(scenario.tools.notes)
-        ]
+    notes = [
+        f"# {scenario.entry['id']}: {note}\n"
+        for scenario in suite.scenarios
+        for note in dict.fromkeys(scenario.tools.notes)
+    ]
     body = pyyaml.dump(
         suite.to_yaml_value(), Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=_WIDTH
     )
-    return "\n".join(lines) + "\n" + body
+    return f"# yaml-language-server: $schema={schema}\n" + "".join(notes) + body
 
 
 def write_suites(suites: list[SuiteDraft], folder: Path, schema: str) -> list[Path]:

@@ -8,6 +8,7 @@ a note says so.
 
 import re
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON, equal, loads
@@ -97,12 +98,12 @@ def _add_results(transcript: Transcript, stubs: ToolStubs) -> None:
             continue
         results = stubs.functions[name]["results"]
         arguments = call.get("arguments")
+        result = steps[pair.result_index]
         stub: dict[str, JSON] = {
             "when": arguments if isinstance(arguments, dict) else {},
-            "result": _parse_result(steps[pair.result_index].get("result")),
+            "result": _parse_result(result.get("result")),
+            **({"is_error": True} if result.get("is_error") else {}),
         }
-        if steps[pair.result_index].get("is_error"):
-            stub["is_error"] = True
         same = [other for other in results if equal(other["when"], stub["when"])]
         if not same:
             results.append(stub)
@@ -122,11 +123,9 @@ def _parse_result(result: JSON) -> JSON:
     ):
         result = "\n".join(str(block.get("text", "")) for block in result)
     if isinstance(result, str):
-        try:
+        with suppress(ValueError, RecursionError):
             parsed = loads(result)
-        except (ValueError, RecursionError):
-            return result
-        return parsed if isinstance(parsed, dict | list) else result
+            return parsed if isinstance(parsed, dict | list) else result
     return result if result is not None else ""
 
 

@@ -13,7 +13,6 @@ exchanges.
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import NamedTuple
 
 from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON, dumps, json_type, loads
@@ -36,24 +35,17 @@ PART_NAMES: dict[str, tuple[str, ...]] = {
 _DEFAULT_URL = API_BASE_URL + interactions_path(DEFAULT_API_VERSION)
 
 
-class Traffic(NamedTuple):
-    """The recordings of one file, in order, and its name for messages."""
-
-    name: str
-    recordings: list[Recording]
-
-
-def read_traffic(path: Path) -> Traffic:
+def read_traffic(path: Path) -> list[Recording]:
     """Read a cassette, or a log where the name ends with ``.jsonl`` or ``.ndjson``.
 
     Raises UsageError and CassetteError, with file and line.
     """
     if path.suffix in LOG_SUFFIXES:
-        return Traffic(display_path(path), list(_read_log(path)))
+        return list(_read_log(path))
     cassette = load_cassette(path)
     if cassette is None:
         raise UsageError(f"{display_path(path)}: no such file")
-    return Traffic(display_path(path), cassette.recordings)
+    return cassette.recordings
 
 
 def _read_log(path: Path) -> Iterator[Recording]:
@@ -69,25 +61,23 @@ def _read_log(path: Path) -> Iterator[Recording]:
             value = loads(text)
         except (ValueError, RecursionError) as error:
             raise CassetteError(f"{position} is not JSON: {error}") from error
-        if not isinstance(value, Mapping):
-            raise CassetteError(f"{position} contains {json_type(value)}, not an exchange")
-        if not isinstance(value.get("turns"), list):
+        turns = value.get("turns") if isinstance(value, Mapping) else None
+        if not isinstance(turns, list):
             yield _parse_exchange(value, position)
             continue
-        for turn in value["turns"]:  # a line of results.jsonl
+        for turn in turns:  # a line of results.jsonl
             for exchange in turn.get("exchanges", ()) if isinstance(turn, Mapping) else ():
                 yield _parse_exchange(exchange, position)
 
 
 def _parse_exchange(value: JSON, position: str) -> Recording:
-    request, response = (_part(value, name, {}) for name in ("request", "response"))
+    request = _part(value, "request", None) if isinstance(value, Mapping) else None
+    response = _part(value, "response", {}) if isinstance(value, Mapping) else None
     if not isinstance(request, Mapping) or not isinstance(response, Mapping):
         raise CassetteError(
             f'{position} is not an exchange: expected {{"request": {{…}}, "response": {{…}}}}'
         )
     request_body = _part(request, "body", None)
-    if request_body is None and _part(value, "request", None) is None:
-        raise CassetteError(f'{position} is not an exchange: it has no "request"')
     status = _part(response, "status", 200)
     if isinstance(status, bool) or not isinstance(status, int):
         raise CassetteError(f"{position}: the status is {json_type(status)}, not a number")
@@ -109,9 +99,6 @@ def _as_text(body: JSON) -> str:
     return body if isinstance(body, str) else dumps(body)
 
 
-def _part(value: JSON, name: str, default: JSON) -> JSON:
-    if isinstance(value, Mapping):
-        for alias in PART_NAMES[name]:
-            if value.get(alias) is not None:
-                return value[alias]
-    return default
+def _part(value: Mapping[str, JSON], name: str, default: JSON) -> JSON:
+    values = (value[alias] for alias in PART_NAMES[name] if value.get(alias) is not None)
+    return next(values, default)

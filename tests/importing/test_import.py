@@ -311,8 +311,8 @@ def test_results_of_a_run_can_be_imported(ask: Callable[..., dict[str, Any]], he
     ("name", "text", "message"),
     [
         ("a.jsonl", "{", "a.jsonl:1 is not JSON"),
-        ("a.jsonl", "\n[]\n", "a.jsonl:2 contains array, not an exchange"),
-        ("a.jsonl", "{}", 'a.jsonl:1 is not an exchange: it has no "request"'),
+        ("a.jsonl", "\n[]\n", "a.jsonl:2 is not an exchange: expected"),
+        ("a.jsonl", "{}", "a.jsonl:1 is not an exchange: expected"),
         ("a.jsonl", '{"request": 1, "response": {}}', "a.jsonl:1 is not an exchange: expected"),
         (
             "a.jsonl",

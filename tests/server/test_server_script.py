@@ -442,7 +442,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     (
         "rule that says nothing",
         "script: t\nrules:\n  - name: a",
-        ["t.yaml:3:5 a rule needs one of error, errors, plain, reply, status, steps"],
+        ["t.yaml:3:5 needs one of error, errors, plain, reply, status, steps"],
     ),
     (
         "unknown condition",
@@ -488,12 +488,12 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     (
         "empty step",
         "script: t\nrules:\n  - steps:\n      - {}",
-        ["t.yaml:4:9 a step needs one of text, json, call"],
+        ["t.yaml:4:9 needs one of text, json, call"],
     ),
     (
         "two steps in one",
         "script: t\nrules:\n  - steps:\n      - {text: a, call: f}",
-        ["t.yaml:4:9 a step needs one of text, json, call"],
+        ["t.yaml:4:9 needs one of text, json, call"],
     ),
     (
         "field of a call",
@@ -511,7 +511,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     (
         "reply and steps",
         "script: t\nrules:\n  - {reply: a, steps: []}",
-        ["t.yaml:3:16 'reply' and 'steps' exclude each other"],
+        ["t.yaml:3:5 'reply' and 'steps' exclude each other"],
     ),
     (
         "unknown status",

@@ -18,7 +18,6 @@ from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server.answers.default_answers import default_answer
 from evalkit.server.answers.interaction import InteractionDraft, build_interaction
 from evalkit.server.answers.interaction_request import InteractionRequest
-from evalkit.server.api.agents import Agents
 from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.webhooks import Webhooks
@@ -104,7 +103,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         script: Script,
         *,
         key: bytes,
-        agents: Agents,
+        created_agents: Mapping[str, Mapping[str, JSON]],
         environments: Environments,
         webhooks: Webhooks,
         on_violation: OnViolation,
@@ -117,7 +116,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         self._webhooks = webhooks
         self._on_violation = on_violation
         self._selector = selector
-        self._known = KnownNames(script.known.models, script.known.agents, agents.by_id)
+        self._known = KnownNames(script.known.models, script.known.agents, created_agents)
         self._rule_uses: Counter[str] = Counter()
         self._requests: Counter[str] = Counter()
 

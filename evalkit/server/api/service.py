@@ -50,7 +50,7 @@ class Service:
         self.interactions = Interactions(
             script,
             key=key,
-            agents=self.agents,
+            created_agents=self.agents.by_id,
             environments=self.environments,
             webhooks=self.webhooks,
             on_violation=self._log_violation if lenient else raise_violation,

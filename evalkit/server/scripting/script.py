@@ -40,7 +40,7 @@ from evalkit.server.fault_injection.plans import WHEN, FaultPlan, FaultPlanError
 from evalkit.server.requests.create import KnownNames
 from evalkit.server.scripting.conditions import matches
 from evalkit.server.scripting.rules import ScriptRule
-from evalkit.server.scripting.script_format import STEP_KINDS, format_problems
+from evalkit.server.scripting.script_format import format_problems
 from evalkit.suite.model.templates import TemplateError, find_templates, template
 
 DEFAULT_SCRIPT = Path(__file__).parents[1] / "scripts" / "guide.yaml"
@@ -61,7 +61,6 @@ CONTEXT_NAMES = (
 )
 """The names templates may use, besides the script's ``vars`` (and ``item`` beside ``each``)."""
 
-_ANSWER_KEYS = ("error", "errors", "plain", "reply", "status", "steps")
 _NOT_RENDERED = ("name", "when", "faults")
 _SEPARATORS = re.compile(r"\s*(?:,|;|&|\band\b|\bor\b)\s*", re.IGNORECASE)
 
@@ -106,7 +105,6 @@ class Script:
             if key in CONTEXT_NAMES:
                 problems.add(("vars", key), f"{key!r} is a name that evalkit defines", on="key")
         for index, rule in enumerate(rules):
-            _check_rule(rule, ("rules", index), problems)
             _check_templates(rule, index, {*CONTEXT_NAMES, *data.get("vars", {})}, problems)
         script = cls(
             name=name,
@@ -188,21 +186,6 @@ def _names(value: JSON) -> tuple[str, ...]:
 def _location(rule: Mapping[str, JSON], source: SourceText, index: int) -> str:
     position = f"{source.name}:{source.position(('rules', index))[0]}"
     return f"rule {rule['name']!r} ({position})" if rule.get("name") else f"rule at {position}"
-
-
-def _check_rule(rule: Mapping[str, JSON], path: ValuePath, problems: ProblemList) -> None:
-    if not any(key in rule for key in _ANSWER_KEYS):
-        problems.add(path, f"a rule needs one of {', '.join(_ANSWER_KEYS)}")
-    if "reply" in rule and "steps" in rule:
-        problems.add((*path, "steps"), "'reply' and 'steps' exclude each other", on="key")
-    for index, step in enumerate(rule.get("steps", [])):
-        kinds = [key for key in step if key in STEP_KINDS]
-        if "type" not in step and len(kinds) != 1:
-            problems.add(
-                (*path, "steps", index), f"a step needs one of {', '.join(STEP_KINDS)}, type"
-            )
-        if "cite" in step and kinds and kinds != ["text"]:
-            problems.add((*path, "steps", index, "cite"), "'cite' needs 'text'", on="key")
 
 
 def _check_templates(

@@ -114,7 +114,11 @@ _STEP = {
     # A raw step of the API may have any fields.
     "if": {"required": ["type"]},
     "then": {"properties": {"type": _STRING}},
-    "else": _keys({**STEP_KINDS, "cite": _CITATIONS, "each": True}),
+    "else": {
+        **_keys({**STEP_KINDS, "cite": _CITATIONS, "each": True}),
+        "oneOf": [{"required": [kind]} for kind in STEP_KINDS],
+        "dependentRequired": {"cite": ["text"]},
+    },
 }
 _ERROR_ITEM = {"type": "object", **_keys({"code": _STRING, "message": _STRING})}
 RULE_KEYS: dict[str, JSON] = {
@@ -136,6 +140,14 @@ RULE_KEYS: dict[str, JSON] = {
     "cut_after": _COUNT,
     "faults": True,
 }
+_RULE = {
+    "type": "object",
+    **_keys(RULE_KEYS),
+    "anyOf": [
+        {"required": [key]} for key in ("error", "errors", "plain", "reply", "status", "steps")
+    ],
+    "not": {"required": ["reply", "steps"]},
+}
 SCRIPT_SCHEMA: dict[str, JSON] = {
     "type": "object",
     **_keys(
@@ -147,20 +159,24 @@ SCRIPT_SCHEMA: dict[str, JSON] = {
             "agents": _TEXTS,
             "signatures": _BOOLEAN,
             "faults": True,
-            "rules": {"type": "array", "items": {"type": "object", **_keys(RULE_KEYS)}},
+            "rules": {"type": "array", "items": _RULE},
         },
         "script",
     ),
     "$defs": {"when": {"type": "object", **_keys(CONDITIONS)}},
 }
+_UNKNOWN_KEYS = "additionalProperties"
+_CHOICES = ("anyOf", "oneOf")
 _VALIDATOR = Draft202012Validator(SCRIPT_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
 
 
 def format_problems(script: JSON) -> Iterator[PathProblem]:
     """Yield what does not fit the format of scripts."""
-    for error in _VALIDATOR.iter_errors(script):
+    errors = list(_VALIDATOR.iter_errors(script))
+    misspelled = [error.absolute_path for error in errors if error.validator == _UNKNOWN_KEYS]
+    for error in errors:
         path = tuple(error.absolute_path)
-        if error.validator == "additionalProperties":
+        if error.validator == _UNKNOWN_KEYS:
             schema: JSON = error.schema
             valid = list(schema["properties"])
             for key in error.instance:
@@ -168,7 +184,8 @@ def format_problems(script: JSON) -> Iterator[PathProblem]:
                     hint = did_you_mean(key, valid)
                     message = f"unknown key {key!r}{hint}; valid: {', '.join(valid)}"
                     yield PathProblem((*path, key), message, "key")
-        else:
+        # A misspelled key is not reported again as a missing one.
+        elif error.validator not in _CHOICES or error.absolute_path not in misspelled:
             yield PathProblem(path, _message(error))
 
 
@@ -182,6 +199,10 @@ def _message(error: ValidationError) -> str:
     if error.validator == "enum":
         hint = did_you_mean(str(value), expected)
         return f"unknown value {show(value, 40)}{hint}; valid: {', '.join(expected)}"
+    if error.validator in _CHOICES:
+        return f"needs one of {', '.join(branch['required'][0] for branch in expected)}"
+    if error.validator == "not":
+        return f"{' and '.join(map(repr, expected['required']))} exclude each other"
     if error.validator in ("minimum", "maximum"):
         limit = "below" if error.validator == "minimum" else "above"
         return f"must not be {limit} {expected}, got {value}"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from evalkit.server.answers.default_answers import names_in, numbers_in
 from evalkit.server.answers.interaction import count_tokens, usage_of
-from evalkit.server.answers.sample_media import SIZES, skyline, tone
+from evalkit.server.answers.step_builders import SIZES, skyline, tone
 
 
 @pytest.mark.parametrize(
@@ -58,7 +58,7 @@ def test_usage_counts_thoughts_in_the_total() -> None:
     ],
 )
 def test_first_words_of_sentences_are_not_names(text: str, matches: list[str]) -> None:
-    assert names_in(text) == matches
+    assert list(names_in(text)) == matches
 
 
 def test_whole_numbers_are_integers() -> None:

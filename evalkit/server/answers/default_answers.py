@@ -9,15 +9,15 @@ before its search. Pure.
 import base64
 import re
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, shorten, show
 from evalkit.server.answers.interaction import InteractionDraft, count_tokens
 from evalkit.server.answers.interaction_request import FunctionCallResult, InteractionRequest
 from evalkit.server.answers.judge_answers import judge_answer
-from evalkit.server.answers.sample_media import SIZES, tone
 from evalkit.server.answers.step_builders import (
+    SIZES,
     code_execution_steps,
     function_call,
     image_block,
@@ -25,6 +25,7 @@ from evalkit.server.answers.step_builders import (
     model_output,
     search_steps,
     text_output,
+    tone,
     url_citation,
 )
 from evalkit.server.requests.create import response_formats, response_schema
@@ -135,15 +136,14 @@ def _preferred_values(schema: Mapping[str, JSON], text: str) -> dict[str, JSON]:
             continue
         kind = str(part.get("type"))
         available = candidates.get(kind, [])
-        fitting = next((value for value in available if _document(part, value) == value), None)
-        if fitting is not None:
-            preferred[name] = fitting
-            available.remove(fitting)
-            continue
-        match = _EXAMPLE.search(str(part.get("description", "")))
-        example = match[1].strip() if match else None
-        if kind == "string" and example and _document(part, example) == example:
-            preferred[name] = example
+        example = _EXAMPLE.search(str(part.get("description", "")))
+        examples = [example[1].strip()] if example and kind == "string" else []
+        options = (value for value in [*available, *examples] if _document(part, value) == value)
+        value = next(options, None)
+        if value is not None:
+            preferred[name] = value
+        if value in available:
+            available.remove(value)
     return preferred
 
 
@@ -237,27 +237,24 @@ def _echo(request: InteractionRequest) -> str:
     if not question:
         return "You sent no text."
     before = ""
-    if request.earlier and request.earlier[-1]:
-        before = f" Before that you said: “{shorten(request.earlier[-1], 160)}”."
+    if len(request.texts) > 1 and request.texts[-2]:
+        before = f" Before that you said: “{shorten(request.texts[-2], 160)}”."
     return f"You said: “{question}”.{before} This is a default answer from evalkit serve."
 
 
-def names_in(text: str) -> list[str]:
-    """Return the proper names in an English text: sequences of capitalized words.
+def names_in(text: str) -> Iterator[str]:
+    """Yield the proper names in an English text: sequences of capitalized words.
 
     A word that is capitalized only because it begins a sentence is not part of a name.
     """
     starts = {0, *(match.end() for match in _SENTENCE_END.finditer(text))}
-    names = []
     for match in _NAME.finditer(text):
         name = match.group()
-        if match.start() in starts:
-            first, _, rest = name.partition(" ")
-            if first in _FIRST_WORDS or not rest:
-                name = rest
+        first, _, rest = name.partition(" ")
+        if match.start() in starts and (first in _FIRST_WORDS or not rest):
+            name = rest
         if name:
-            names.append(name)
-    return names
+            yield name
 
 
 def numbers_in(text: str) -> list[float]:

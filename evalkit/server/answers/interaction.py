@@ -8,6 +8,7 @@ usage, times and echoed fields around them. All but the times follow from the re
 
 import base64
 import itertools
+import math
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -69,17 +70,15 @@ def build_interaction(
     """
     body = request.body
     steps = complete_steps(draft.steps, request.seed, add_thought=key is not None)
-    limit = body.get("generation_config", {}).get("max_output_tokens")
-    is_cut = False
-    if limit is not None:
-        steps, is_cut = _limit_tokens(steps, int(limit))
+    limit = body.get("generation_config", {}).get("max_output_tokens") or math.inf
+    steps, is_cut = _limit_tokens(steps, limit)
     if key is not None:
         state = request.part.state
         steps = sign_answer(key, () if state else request.conversation, steps, state)
     usage = usage_of(request.conversation, steps, body.get("system_instruction", ""))
     now = clock.timestamp()
-    interaction: dict[str, JSON] = {
-        "id": _interaction_id(request.seed),
+    return {
+        **({"id": _interaction_id(request.seed)} if body.get("store", True) else {}),
         "status": draft.status or ("incomplete" if is_cut else _status_of(steps)),
         "usage": {**usage, **draft.usage},
         "created": now,
@@ -88,14 +87,10 @@ def build_interaction(
         "steps": steps,
         "object": "interaction",
         **{name: body[name] for name in _ECHOED_FIELDS if name in body},
+        **({"environment_id": request.environment_id} if request.environment_id else {}),
+        **({"error": draft.errors[0], "errors": draft.errors} if draft.errors else {}),
+        **draft.fields,
     }
-    if not body.get("store", True):
-        del interaction["id"]
-    if request.environment_id is not None:
-        interaction["environment_id"] = request.environment_id
-    if draft.errors:
-        interaction |= {"error": draft.errors[0], "errors": draft.errors}
-    return {**interaction, **draft.fields}
 
 
 def complete_steps(
@@ -153,13 +148,14 @@ def _interaction_id(seed: str) -> str:
     return "v1_" + encoded.decode().rstrip("=")
 
 
-def _limit_tokens(steps: Sequence[RawStep], limit: int) -> tuple[list[RawStep], bool]:
+def _limit_tokens(steps: Sequence[RawStep], limit: float) -> tuple[list[RawStep], bool]:
     """Return the steps up to ``limit`` tokens of output text, and whether anything was cut off."""
     for block in text_blocks(steps):
         count = count_tokens(block.text)
         if count > limit:
             step = steps[block.step]
-            rest = [{"type": "text", "text": first_tokens(block.text, limit)}] if limit else []
+            text = first_tokens(block.text, int(limit))
+            rest = [{"type": "text", "text": text}] if limit else []
             content = [*content_blocks(step)[: block.content], *rest]
             return [*steps[: block.step], {**step, "content": content}], True
         limit -= count

@@ -61,16 +61,6 @@ class InteractionRequest:
         """The text of the last user message."""
         return self.texts[-1] if self.texts else ""
 
-    @property
-    def earlier(self) -> list[str]:
-        """The texts before the last one."""
-        return self.texts[:-1]
-
-    @property
-    def turn(self) -> int:
-        """The number of user messages so far."""
-        return len(self.texts)
-
     @cached_property
     def attached(self) -> list[dict[str, JSON]]:
         """The media blocks of the last user message."""

@@ -11,10 +11,9 @@ import re
 from collections.abc import Callable
 
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_KEY_PARAMETER, API_VERSIONS
-from evalkit.server.api.agents import Agents
+from evalkit.server.api.agents import Agents, Triggers
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.interactions import Interactions
-from evalkit.server.api.triggers import Triggers
 from evalkit.server.api.webhooks import WebhookDelivery, Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.fault_injection.injector import FaultSelector

@@ -20,7 +20,6 @@ from evalkit.server.requests.error_response import (
     OnViolation,
     bad_request,
     raise_violation,
-    unknown_parameter,
 )
 
 STRING = {"type": ["string", "null"]}
@@ -96,7 +95,11 @@ def check(
         instance: JSON = error.instance
         fields = closed["properties"]
         for name in [name for name in instance if name not in fields]:
-            on_violation(unknown_parameter(_join(place, [name]), did_you_mean(name, fields)))
+            field = _join(place, [name])
+            message = f"Unknown parameter '{field}'{did_you_mean(name, fields)}."
+            on_violation(
+                ErrorResponse(400, message, code="parameter_unknown", gateway=True, field=field)
+            )
             del instance[name]
 
 

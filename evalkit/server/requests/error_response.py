@@ -108,14 +108,3 @@ def raise_violation(error: ErrorResponse) -> None:
 def bad_request(message: str, *, code: str = "") -> ErrorResponse:
     """Return the usual error: 400 ``invalid_request``."""
     return ErrorResponse(400, message, code=code)
-
-
-def unknown_parameter(path: str, hint: str = "") -> ErrorResponse:
-    """Return the error for an unknown field, by its path in the body; it has the gateway's body."""
-    return ErrorResponse(
-        400,
-        f"Unknown parameter '{path}'{hint}.",
-        code="parameter_unknown",
-        gateway=True,
-        field=path,
-    )

@@ -122,7 +122,7 @@ _RESULT_TESTS: dict[str, Callable[[JSON, FunctionCallResult], bool]] = {
 _CONDITIONS: dict[str, Callable[[JSON, InteractionRequest, Context], bool]] = {
     "text": lambda test, request, context: _match_messages(test, [request.text], context, "match"),
     "earlier": lambda test, request, context: _match_messages(
-        test, reversed(request.earlier), context, "earlier"
+        test, reversed(request.texts[:-1]), context, "earlier"
     ),
     "anywhere": lambda test, request, context: _match_messages(
         test, reversed(request.texts), context, "earlier"
@@ -133,7 +133,7 @@ _CONDITIONS: dict[str, Callable[[JSON, InteractionRequest, Context], bool]] = {
 }
 
 _PROPERTIES: dict[str, Callable[[InteractionRequest], JSON]] = {
-    "turn": lambda request: request.turn,
+    "turn": lambda request: len(request.texts),
     "continued": lambda request: request.part.number,
     "tools": lambda request: request.tools,
     "attached": lambda request: [block["type"] for block in request.attached],

@@ -154,7 +154,7 @@ class Script:
             **self.vars,
             "text": request.text,
             "texts": request.texts,
-            "turn": request.turn,
+            "turn": len(request.texts),
             "match": {},
             "earlier": {},
             "result": results[0] if results else {},

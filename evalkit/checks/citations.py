@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
-from pydantic import AfterValidator, BeforeValidator, Field
+from pydantic import AfterValidator, Field
 
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, show
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import excerpt, table
-from evalkit.checks.core.options import Bounds, Words
+from evalkit.checks.core.options import Bounds, Words, or_bare
 from evalkit.protocol.step_reader import cited_text, pair_calls, text_blocks
 from evalkit.verdict import Finding, Where
 
@@ -48,11 +48,6 @@ class Share(Bounds):
     max: float | None = Field(None, ge=0, le=1, description="Largest share allowed.")
 
 
-def _at_least(value: Any) -> Any:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return {"min": value} if is_number else value
-
-
 def _bare_domains(domains: list[str]) -> list[str]:
     for index, domain in enumerate(domains):
         if not _DOMAIN.fullmatch(domain.lower()) and domain != "localhost":
@@ -67,7 +62,13 @@ def _bare_domains(domains: list[str]) -> list[str]:
 Domains = Annotated[Words, AfterValidator(_bare_domains)]
 Coverage = Annotated[
     Share,
-    BeforeValidator(_at_least, json_schema_input_type=Annotated[float, Field(ge=0, le=1)] | Share),
+    or_bare(
+        int | float,
+        lambda share: {"min": share},
+        dict,
+        "a number or {min: …, max: …}",
+        Annotated[float, Field(ge=0, le=1)] | Share,
+    ),
 ]
 
 

@@ -13,12 +13,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
-from pydantic import BeforeValidator, Field, model_validator
+from pydantic import Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import did_you_mean, shorten, show
 from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.formatting import excerpt, table
+from evalkit.checks.core.options import or_bare
 from evalkit.checks.core.schema_validation import problems as schema_problems
 from evalkit.checks.core.schema_validation import validator, violations
 from evalkit.checks.core.sequences import Automaton, alignment_table, assign
@@ -115,28 +116,19 @@ class ExpectedCall(Options):
         return f"{self.name} {show(self.arguments, 60)}{'' if match == 'exact' else f' ({match})'}"
 
 
-def _from_name(value: Any) -> Any:
-    if isinstance(value, str):
-        return {"name": value}
-    if not isinstance(value, dict):
-        raise option_error(f"must be a name or {{name: …, arguments: …}}, got {show(value)}")
-    return value
-
-
-def _from_one_name(value: Any) -> Any:
-    if isinstance(value, str):
-        return [value]
-    if not isinstance(value, list):
-        raise option_error(f"must be a list of calls, got {show(value)}")
-    return value
-
-
 CallEntry = Annotated[
-    ExpectedCall, BeforeValidator(_from_name, json_schema_input_type=str | ExpectedCall)
+    ExpectedCall,
+    or_bare(
+        str,
+        lambda name: {"name": name},
+        dict,
+        "a name or {name: …, arguments: …}",
+        str | ExpectedCall,
+    ),
 ]
 ExpectedCalls = Annotated[
     list[CallEntry],
-    BeforeValidator(_from_one_name, json_schema_input_type=str | list[CallEntry]),
+    or_bare(str, lambda name: [name], list, "a list of calls", str | list[CallEntry]),
 ]
 
 

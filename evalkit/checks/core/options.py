@@ -10,9 +10,30 @@ from typing import Annotated, Any, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
+from evalkit._lib.json import JSON
 from evalkit._lib.text import nearest, show
 from evalkit.checks.core.arguments import quotes_hint
 from evalkit.checks.core.base import Options, option_error
+
+
+def or_bare(
+    bare: Any, wrap: Callable[[Any], JSON], form: type, expected: str, schema: Any
+) -> BeforeValidator:
+    """Return a validator that wraps a value of the type ``bare`` into ``form``.
+
+    Any other value must be a ``form``. ``expected`` says so in messages, ``schema`` is the type of
+    both for editors.
+    """
+
+    def validate(value: Any) -> Any:
+        if isinstance(value, bare) and not isinstance(value, bool):
+            return wrap(value)
+        if not isinstance(value, form):
+            hint = quotes_hint(value) if bare is str else ""
+            raise option_error(f"must be {expected}, got {show(value)}{hint}")
+        return value
+
+    return BeforeValidator(validate, json_schema_input_type=schema)
 
 
 def one_or_many(one: type, name: str, schema: Any = None) -> BeforeValidator:
@@ -21,16 +42,8 @@ def one_or_many(one: type, name: str, schema: Any = None) -> BeforeValidator:
     ``name`` is for messages, ``schema`` is the type of an item for editors.
     """
     item: Any = schema if schema is not None else one
-
-    def as_list(value: Any) -> Any:
-        if type(value) is one:
-            return [value]
-        if not isinstance(value, list):
-            hint = quotes_hint(value) if one is str else ""
-            raise option_error(f"must be {name} or a list of them, got {show(value)}{hint}")
-        return value
-
-    return BeforeValidator(as_list, json_schema_input_type=item | list[item])
+    expected = f"{name} or a list of them"
+    return or_bare(one, lambda value: [value], list, expected, item | list[item])
 
 
 Words = Annotated[
@@ -113,14 +126,6 @@ class Bounds(Options):
         return {name: plain(limit) for name, limit in limits.items() if limit is not None}
 
 
-def _exact_or_mapping(value: Any) -> Any:
-    if isinstance(value, int | float) and not isinstance(value, bool):
-        return {"min": value, "max": value}
-    if not isinstance(value, dict):
-        raise option_error(f"must be a number or {{min: …, max: …}}, got {show(value)}")
-    return value
-
-
 def _mapping(value: Any) -> Any:
     if not isinstance(value, dict):
         is_number = isinstance(value, int | float)
@@ -130,7 +135,14 @@ def _mapping(value: Any) -> Any:
 
 
 Amount = Annotated[
-    Bounds, BeforeValidator(_exact_or_mapping, json_schema_input_type=float | Bounds)
+    Bounds,
+    or_bare(
+        int | float,
+        lambda number: {"min": number, "max": number},
+        dict,
+        "a number or {min: …, max: …}",
+        float | Bounds,
+    ),
 ]
 """A number, which means exactly that many, or bounds."""
 

@@ -328,19 +328,15 @@ class HistoryComparison:
     def _rows(self) -> list[tuple[int | None, int | None]]:
         """Each step beside its item; missing steps come where they belong in the history."""
         place = self._matching.place
-        count = len(self._history)
-        steps = {place(index): index for index in range(count)}
-        missing = [index for index in range(count) if place(index) is None]
-        rows: list[tuple[int | None, int | None]] = []
-        following = 0
-        for item in range(len(self._items)):
-            while missing and missing[0] <= following:
-                following = missing.pop(0) + 1
-                rows.append((following - 1, None))
-            index = steps.get(item)
-            rows.append((index, item))
-            following = max(following, index + 1 if index is not None else 0)
-        return [*rows, *((index, None) for index in missing)]
+        steps = {place(index): index for index in range(len(self._history))}
+        rows: list[tuple[int | None, int | None]] = [
+            (steps.get(item), item) for item in range(len(self._items))
+        ]
+        for index in range(len(self._history)):
+            if place(index) is None:
+                before = next((at for at, row in enumerate(rows) if row[0] == index - 1), -1)
+                rows.insert(before + 1, (index, None))
+        return rows
 
 
 def _position(finding: Finding) -> list[str]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
@@ -26,8 +26,7 @@ from evalkit.testing import (
     streams,
     transcripts,
 )
-from evalkit.testing.conversations import FixedTurn
-from evalkit.testing.service import ENDS
+from evalkit.testing.fake_service import ENDS, FixedTurn
 from evalkit.transcript import Request, Step, Transcript
 
 few = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
@@ -159,7 +158,7 @@ SHOWS: dict[str, tuple[tuple[str, ...], Callable[[Transcript], bool]]] = {
     ),
     "endless_continuation": (
         ("continuation",),
-        lambda transcript: "used already" in reasons(transcript),
+        lambda transcript: "used before" in reasons(transcript),
     ),
     "api_errors": (ALONE, lambda transcript: 429 in statuses(transcript)),
     "broken": (ALONE, lambda transcript: "broke off" in reasons(transcript)),
@@ -185,25 +184,27 @@ def test_every_behavior_is_tested() -> None:
 def test_the_service_has_a_behavior_only_if_it_is_chosen(behavior: str) -> None:
     needs, is_shown = SHOWS[behavior]
     plan = Plan(fields=FIELDS, turns=[FixedTurn("one"), FixedTurn("two")], stream=True, max_hops=3)
-    counts = {True: 0, False: 0}
 
-    @settings(
-        max_examples=100,
-        deadline=None,
-        derandomize=True,
-        database=None,
-        suppress_health_check=list(HealthCheck),
-    )
-    @given(st.data(), st.booleans())
-    def check(data: st.DataObject, is_chosen: bool) -> None:
-        behaviors = [*needs, behavior] if is_chosen else needs
-        counts[is_chosen] += is_shown(
-            run_conversation(plan, FakeService(data.draw, behaviors, rarity=2), data.draw)
+    def count(behaviors: Collection[str]) -> int:
+        counts = []
+
+        @settings(
+            max_examples=100,
+            deadline=None,
+            derandomize=True,
+            database=None,
+            suppress_health_check=list(HealthCheck),
         )
+        @given(st.data())
+        def check(data: st.DataObject) -> None:
+            service = FakeService(data.draw, behaviors, rarity=2)
+            counts.append(is_shown(run_conversation(plan, service, data.draw)))
 
-    check()
-    assert counts[True]
-    assert not counts[False]
+        check()
+        return sum(counts)
+
+    assert count([*needs, behavior])
+    assert not count(needs)
 
 
 @few

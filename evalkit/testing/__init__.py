@@ -9,8 +9,15 @@ They need Hypothesis, which evalkit itself does not install::
     def test_my_check_never_crashes(transcript): ...
 """
 
-from evalkit.testing.conversations import plans, run_conversation, tool_results, transcripts
-from evalkit.testing.service import BEHAVIORS, FakeService, ServiceLogEntry
+from evalkit.testing.fake_service import (
+    BEHAVIORS,
+    FakeService,
+    ServiceLogEntry,
+    plans,
+    run_conversation,
+    tool_results,
+    transcripts,
+)
 from evalkit.testing.strategies import (
     GeneratedStream,
     broken_streams,

@@ -1,24 +1,25 @@
-"""A fake of the Interactions API in memory: a function from Request to Response.
+"""A fake of the Interactions API in memory, and strategies for whole conversations with it.
 
-It responds at random within the protocol, without socket, clock or thread. Each choice is drawn
+It is a function from Request to Response. It responds at random within the protocol, without socket, clock or thread. Each choice is drawn
 from Hypothesis, so a failing conversation shrinks to the simplest one. ``FakeService.log`` has what
 the service really did, as plain values from before they were serialized, for comparison with what a
 client read from streams and polls. It validates requests like the service (docs/protocol.md section
 2), but not histories: the log is there for checking those.
 """
 
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 from evalkit._lib.json import JSON, dumps
+from evalkit.conversation import Plan, ToolResult, converse, drive
 from evalkit.protocol.stream_writer import events_of, sse_text
-from evalkit.testing.strategies import Draw, json_objects, steps
-from evalkit.transcript import Request, Response
+from evalkit.testing.strategies import Draw, contents, json_objects, json_values, steps
+from evalkit.transcript import Request, Response, Transcript
 
 T = TypeVar("T")
 
@@ -147,27 +148,26 @@ class FakeService:
         stored = entry.interaction
         if entry.request.body.get("background"):
             stored = {**stored, "steps": [*_input_steps(entry.request.body), *stored["steps"]]}
-        if self._sometimes("broken"):
-            return self._broken_json(stored)
-        entry.delivered = True
-        return _json_response(stored)
+        return self._send(entry, stored)
 
     def _validate(self, body: dict[str, JSON]) -> Response | None:
         previous = body.get("previous_interaction_id")
         needs_store = body.get("background") or previous is not None
         has_input = "input" in body or "continuation_token" in body
-        if ("model" in body) == ("agent" in body):
-            return _error(400, "Exactly one of 'model' and 'agent' is required.")
-        if body.get("store") is False and needs_store:
-            return _error(400, "'store' is required here.")
-        if not has_input:
-            return _error(400, "'input' is required.")
-        if previous is not None and previous not in self._stored:
-            return _error(404, f"Interaction {previous} not found.")
-        return None
+        is_unknown = previous is not None and previous not in self._stored
+        rules = (
+            (("model" in body) == ("agent" in body), 400, "Give one of 'model' and 'agent'."),
+            (body.get("store") is False and needs_store, 400, "'store' is required here."),
+            (not has_input, 400, "'input' is required."),
+            (is_unknown, 404, f"Interaction {previous} not found."),
+        )
+        return next((_error(status, text) for is_broken, status, text in rules if is_broken), None)
 
     def _interaction(self, body: dict[str, JSON], entry: ServiceLogEntry) -> dict[str, JSON]:
-        self._take_results(body)
+        value = body.get("input")
+        if isinstance(value, list) and any(step.get("type") == "function_result" for step in value):
+            self._finished_calls += [call for call in self._open_calls if "id" in call]
+            self._open_calls = []
         new_steps = self._draw(st.lists(_NOISE_STEPS, max_size=2))
         status = self._status(body)
         if status == "requires_action" or (
@@ -205,8 +205,7 @@ class FakeService:
 
     def _status(self, body: dict[str, JSON]) -> str:
         statuses = ["completed"]
-        has_functions = any(tool.get("type") == "function" for tool in body.get("tools") or ())
-        if has_functions and "calls" in self._behaviors:
+        if _function_names(body) and "calls" in self._behaviors:
             statuses += ["requires_action"] * 2
         may_continue = "agent" not in body and not body.get("background")
         if may_continue and "continuation" in self._behaviors:
@@ -216,7 +215,7 @@ class FakeService:
         return self._one_of(statuses)
 
     def _call(self, body: dict[str, JSON], status: str) -> dict[str, JSON]:
-        names = [tool["name"] for tool in body.get("tools") or () if tool.get("type") == "function"]
+        names = _function_names(body)
         if not names or self._sometimes("undeclared_calls"):
             names = ["undeclared"]
         call = {
@@ -230,12 +229,6 @@ class FakeService:
             del call["id"]
         return call
 
-    def _take_results(self, body: dict[str, JSON]) -> None:
-        value = body.get("input")
-        if isinstance(value, list) and any(step.get("type") == "function_result" for step in value):
-            self._finished_calls += [call for call in self._open_calls if "id" in call]
-            self._open_calls = []
-
     def _add_calls(self, new_steps: list[dict[str, JSON]], calls: list[dict[str, JSON]]) -> None:
         for call in calls:
             new_steps.append(call)
@@ -244,25 +237,29 @@ class FakeService:
 
     def _deliver(self, entry: ServiceLogEntry, interaction: dict[str, JSON]) -> Response:
         is_stream = bool(entry.request.body.get("stream"))
-        is_wrong_kind = self._sometimes("wrong_kind")
-        if is_wrong_kind and not is_stream:
+        if self._sometimes("wrong_kind"):
+            if is_stream:
+                return self._send(entry, interaction)
             text = "<html>Sign in to this network</html>"
             return Response(200, {"content-type": HTML_TYPE}, text)
-        is_broken = self._sometimes("broken")
-        if is_stream and not is_wrong_kind:
-            return self._stream(entry, interaction, is_broken)
-        entry.delivered = not is_broken
-        return self._broken_json(interaction) if is_broken else _json_response(interaction)
+        return (self._stream if is_stream else self._send)(entry, interaction)
 
-    def _stream(
-        self, entry: ServiceLogEntry, interaction: dict[str, JSON], is_broken: bool
-    ) -> Response:
+    def _send(self, entry: ServiceLogEntry, interaction: dict[str, JSON]) -> Response:
+        response = _json_response(interaction)
+        if self._sometimes("broken"):
+            response.text = response.text[: self._number(0, len(response.text) - 1)]
+            response.broken = "peer closed"
+        else:
+            entry.delivered = True
+        return response
+
+    def _stream(self, entry: ServiceLogEntry, interaction: dict[str, JSON]) -> Response:
         events = events_of(interaction, event_ids=False, words_per_delta=2)
         frames = sse_text(events, done=self._number(0, 1) == 0)
         response = Response(200, {"content-type": SSE_TYPE}, "".join(frames))
         # Up to here an interaction is incomplete.
         end = [frame.startswith("event: interaction.completed") for frame in frames].index(True)
-        if is_broken:
+        if self._sometimes("broken"):
             cut = self._number(0, end)
             rest = frames[cut][: self._number(0, len(frames[cut]) // 2)]
             response.text = "".join(frames[:cut]) + rest
@@ -277,12 +274,6 @@ class FakeService:
         keys = ("id", "object", "model", "agent", "environment_id")
         visible = {key: interaction[key] for key in keys if key in interaction}
         return _json_response({**visible, "status": self._one_of(("in_progress", "queued"))})
-
-    def _broken_json(self, value: JSON) -> Response:
-        response = _json_response(value)
-        response.text = response.text[: self._number(0, len(response.text) - 1)]
-        response.broken = "peer closed"
-        return response
 
     def _sometimes(self, behavior: str) -> bool:
         return behavior in self._behaviors and self._draw(self._chance)
@@ -310,6 +301,10 @@ def _error(status: int, message: str) -> Response:
     return _json_response({"error": {"code": code, "message": message}}, status)
 
 
+def _function_names(body: dict[str, JSON]) -> list[str]:
+    return [tool["name"] for tool in body.get("tools") or () if tool.get("type") == "function"]
+
+
 def _input_steps(body: dict[str, JSON]) -> list[dict[str, JSON]]:
     """Return the client's steps, which a stored interaction has before the model's."""
     value = body.get("input", [])
@@ -318,3 +313,93 @@ def _input_steps(body: dict[str, JSON]) -> list[dict[str, JSON]]:
     if any(item.get("type") in ("user_input", "function_result") for item in value):
         return list(value)
     return [{"type": "user_input", "content": value}]
+
+
+@dataclass(frozen=True)
+class FixedTurn:
+    """A turn with fixed content."""
+
+    message: str | list[dict[str, JSON]]
+
+    def content(self, context: Mapping[str, Any]) -> str | list[dict[str, JSON]]:
+        """Return the content."""
+        return self.message
+
+
+_TOOLS: list[dict[str, JSON]] = [
+    {"type": "function", "name": "get_current_temperature", "parameters": {"type": "object"}},
+    {"type": "function", "name": "set_light"},
+    {"type": "google_search"},
+]
+
+
+@st.composite
+def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
+    """Plans with all combinations of settings that the engine knows, with and without tools."""
+    fields: dict[str, JSON] = draw(
+        st.just({"model": "gemini-3.5-flash"})
+        | st.just({"agent": "antigravity-preview-05-2026", "environment": "remote"})
+    )
+    extra = st.fixed_dictionaries(
+        {},
+        optional={
+            "system_instruction": st.just("Be short."),
+            "tools": st.just(_TOOLS),
+            "generation_config": st.just({"seed": 7}),
+            "response_format": st.just({"type": "text", "mime_type": "application/json"}),
+        },
+    )
+    blocks = st.lists(contents(unknown=False), min_size=1, max_size=2)
+    turns = draw(
+        st.lists(
+            (st.text(max_size=12) | blocks).map(FixedTurn), min_size=min_turns, max_size=max_turns
+        )
+    )
+    return Plan(
+        fields={**fields, **draw(extra)},
+        turns=turns,
+        history=draw(st.sampled_from(("stateful", "stateless"))),
+        stream=draw(st.booleans()),
+        background=draw(st.sampled_from((False, False, False, True))),
+        max_tool_rounds=draw(st.sampled_from((4, 2, 1, 0))),
+        max_hops=4,
+        max_polls=6,
+    )
+
+
+def tool_results() -> SearchStrategy[ToolResult]:
+    """Results of functions: JSON, text, content blocks, errors; some of undeclared functions."""
+    results = (
+        json_values()
+        | st.text(max_size=12)
+        | st.lists(contents(unknown=False), min_size=1, max_size=2)
+    )
+    return st.builds(ToolResult, results, st.booleans(), st.sampled_from((True, True, True, False)))
+
+
+def run_conversation(plan: Plan, service: FakeService, draw: Draw) -> Transcript:
+    """Run a plan's conversation with a service and random tool results."""
+    return drive(
+        converse(plan),
+        send=service,
+        call_tool=lambda call: draw(_TOOL_RESULTS),
+        pause=lambda seconds: None,
+        end_turn=lambda turn: True,
+    )
+
+
+_TOOL_RESULTS = tool_results()
+
+
+@st.composite
+def transcripts(
+    draw: DrawFn,
+    plans: SearchStrategy[Plan] | None = None,
+    behaviors: Collection[str] = tuple(BEHAVIORS),
+) -> Transcript:
+    """Transcripts of conversations with a :class:`FakeService`."""
+    plan = draw(_PLANS if plans is None else plans)
+    return run_conversation(plan, FakeService(draw, behaviors), draw)
+
+
+_PLANS = plans()

@@ -19,7 +19,7 @@ from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.main import VERDICT_CODES
 from evalkit.cli.tables import grid
-from evalkit.compare.comparison import ComparedRun, Comparison, RunSelection
+from evalkit.compare.comparison import Comparison, RunSelection
 from evalkit.compare.comparison import compare as compare_runs
 from evalkit.compare.evidence import metric_differences
 from evalkit.compare.pairing import Pair, by_check
@@ -143,20 +143,22 @@ def _print_comparison(comparison: Comparison, console: Console) -> None:
     ):
         _print_pairs(console, title, pairs, trials)
     for title, rows in (("Added", pairing.added), ("Removed", pairing.removed)):
-        lines = [f"{row.id}  ({row.location}) {row.verdict}" for row in rows]
-        _print_lines(console, title, lines)
+        _print_list(
+            console, title, [(f"{row.id}  ({row.location}) {row.verdict}", ()) for row in rows]
+        )
     _print_checks(comparison, console)
     _print_metrics(comparison, console)
-    _print_lines(console, "Differences besides the model", comparison.configuration)
+    changes = [(change, ()) for change in comparison.configuration]
+    _print_list(console, "Differences besides the model", changes)
 
 
 def _print_runs(comparison: Comparison, console: Console) -> None:
     runs = (("baseline", comparison.baseline), ("candidate", comparison.candidate))
-    table = grid("", "results", "passed", "failed", "errored", "skipped", "pass rate")
+    names = ("results", "passed", "failed", "errored", "skipped")
+    table = grid("", *names, "pass rate")
     for role, run in runs:
-        counts = run.counts
-        numbers = (counts.results, counts.passed, counts.failed, counts.errored, counts.skipped)
-        table.add_row(role, *map(str, numbers), _pass_rate(run))
+        numbers = [str(run.counts[name]) for name in names]
+        table.add_row(role, *numbers, _pass_rate(run.counts))
     console.print(table)
     for role, run in runs:
         line = f"  {role:<9} {visible(run.name)}  {', '.join(map(visible, run.models))}"
@@ -164,11 +166,9 @@ def _print_runs(comparison: Comparison, console: Console) -> None:
     console.print()
 
 
-def _pass_rate(run: ComparedRun) -> str:
-    counts = run.counts
-    if not counts.scored:
-        return "nothing scored"
-    return f"{counts.passed / counts.scored:.1%} of {counts.scored} scored"
+def _pass_rate(counts: Mapping[str, int]) -> str:
+    scored = counts["scored"]
+    return f"{counts['passed'] / scored:.1%} of {scored} scored" if scored else "nothing scored"
 
 
 def _print_pair_table(comparison: Comparison, console: Console) -> None:
@@ -204,11 +204,11 @@ def _print_pairs(
 ) -> None:
     """Print pairs; the trials of a variant are one entry with their number."""
     variants = grouped((pair.candidate.variant, pair) for pair in pairs)
-    count = f"{len(pairs):,}"
-    if len(variants) < len(pairs):
-        count += f" pairs of {plural(len(variants), 'variant')}"
     entries = [_variant_entry(group, trials[variant]) for variant, group in variants.items()]
-    _print_list(console, title, count, entries)
+    count = ""
+    if len(variants) < len(pairs):
+        count = f"{len(pairs):,} pairs of {plural(len(variants), 'variant')}"
+    _print_list(console, title, entries, count)
 
 
 def _variant_entry(pairs: Sequence[Pair], trials: int) -> ListEntry:
@@ -229,14 +229,12 @@ def _details(pair: Pair) -> Iterator[str]:
     yield from (f"no longer {finding}" for finding in pair.findings_lost)
 
 
-def _print_lines(console: Console, title: str, lines: Sequence[str]) -> None:
-    _print_list(console, title, f"{len(lines):,}", [(line, ()) for line in lines])
-
-
-def _print_list(console: Console, title: str, count: str, entries: Sequence[ListEntry]) -> None:
+def _print_list(
+    console: Console, title: str, entries: Sequence[ListEntry], count: str = ""
+) -> None:
     if not entries:
         return
-    console.print(Text(f"{title} ({count})", "bold"))
+    console.print(Text(f"{title} ({count or f'{len(entries):,}'})", "bold"))
     for head, details in entries[:MAX_LISTED]:
         console.print(Text(f"  {visible(head)}"), soft_wrap=True)
         for detail in details:

@@ -8,15 +8,14 @@ import shutil
 import subprocess
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict
 from pathlib import Path
 
 import click
 from rich.console import Console
 
-from evalkit._lib.text import did_you_mean, plural, quoted
+from evalkit._lib.text import did_you_mean, quoted
 from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
-from evalkit.cli.review_terminal import ReviewDialog, format_summary, print_list
+from evalkit.cli.review_terminal import ReviewDialog, format_summary, print_decisions, print_list
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import find_project_root
@@ -115,10 +114,10 @@ def review(
     if by_options:
         decisions = _decide(session, _reviewer(name, email, run), accept, reject, keep, comment)
         if not as_json:
-            _print_decisions(decisions)
+            print_decisions(decisions)
     elif web:
         _serve(session, _reviewer(name, email, run))
-    elif not as_list and not as_json and session.state().summary.undecided:
+    elif not as_list and not as_json and session.state().summary["undecided"]:
         ReviewDialog(session, _reviewer(name, email, run), console).run()
     state = session.state()
     if run_.manifest.get("complete") is False:
@@ -129,7 +128,7 @@ def review(
         if as_list:
             print_list(state, console)
         click.echo(format_summary(state))
-    is_open = state.summary.undecided or state.summary.rejected
+    is_open = state.summary["undecided"] or state.summary["rejected"]
     context.exit(EXIT_FAILED if is_open else EXIT_PASS)
 
 
@@ -138,7 +137,7 @@ def _to_json(run: Path, state: ReviewState) -> dict[str, object]:
     return {
         "schema_version": 1,
         "run": str(run),
-        "summary": {**asdict(state.summary), "undecided": state.summary.undecided},
+        "summary": state.summary,
         "items": [status.to_json() for status in [*undecided(state.statuses), *decided]],
         "errors": [error._asdict() for error in state.queue.errors],
         "obsolete": [decision.model_dump(exclude_defaults=True) for decision in state.obsolete],
@@ -170,14 +169,6 @@ def _decide(
     by_key = {status.item.key: status for status in state.statuses}
     seen = view_digest(by_key[key] for key in [*keys, *offered])
     return session.decide(requests, reviewer, comment, seen=seen)
-
-
-def _print_decisions(decisions: Sequence[Decision]) -> None:
-    for choice, count in Counter(decision.decision for decision in decisions).items():
-        click.echo(f"{choice}: {plural(count, 'item')}")
-    for decision in decisions:
-        if decision.written_file:
-            click.echo(f"  wrote {decision.written_file}")
 
 
 def _request(state: ReviewState, choice: Choice, id_: str) -> DecisionRequest:

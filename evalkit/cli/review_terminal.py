@@ -14,8 +14,9 @@ shown:
 | q, end of input | quit; the next call continues here |
 """
 
-from collections.abc import Mapping
-from typing import Literal
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal, TypeVar
 
 import click
 from rich.console import Console
@@ -23,10 +24,11 @@ from rich.text import Text
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, visible
+from evalkit.compare.rows import grouped
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.review.decisions import Choice, Decision
 from evalkit.review.item_text import DiffLine, conversation_lines, diff_lines
-from evalkit.review.queue import ReviewItem
+from evalkit.review.queue import ErroredResult, ReviewItem
 from evalkit.review.session import (
     DecisionRequest,
     Reviewer,
@@ -40,6 +42,8 @@ MAX_LINES, MAX_CHARACTERS = 30, 1_200
 """Lines of a difference, and characters of a line, that are printed at first."""
 VIEW_LINES, VIEW_CHARACTERS = 2_000, 20_000
 """The same for the key ``v``."""
+
+Entry = TypeVar("Entry")
 
 _CHOICES: dict[str, Choice | Literal["keep"]] = {
     "a": "accept",
@@ -126,10 +130,7 @@ class ReviewDialog:
             click.echo(f"  {error}")
             return False
         self._decided.update(keys)
-        click.echo(f"  {decisions[0].decision}: {plural(len(decisions), 'item')}")
-        for decision in decisions:
-            if decision.written_file:
-                click.echo(f"  wrote {visible(decision.written_file)}")
+        print_decisions(decisions)
         return True
 
 
@@ -156,23 +157,27 @@ def _read_line(prompt: str) -> str | None:
 
 def format_summary(state: ReviewState) -> str:
     """Return the counts of a review as a sentence."""
-    summary = state.summary
-    counts = (
-        f"{summary.accepted:,} accepted, {summary.rejected:,} rejected, "
-        f"{summary.undecided:,} undecided"
-    )
-    void = f" ({summary.void:,} void)" if summary.void else ""
+    counts = {name: f"{count:,}" for name, count in state.summary.items()}
+    decided = "{accepted} accepted, {rejected} rejected, {undecided} undecided".format(**counts)
+    void = f" ({counts['void']} void)" if state.summary["void"] else ""
     errored = ""
-    if summary.errored:
-        errored = f"; {plural(summary.errored, 'result')} errored"
-    return f"{counts}{void} of {plural(summary.items, 'item')}{errored}."
+    if state.summary["errored"]:
+        errored = f"; {plural(state.summary['errored'], 'result')} errored"
+    return f"{decided}{void} of {plural(state.summary['items'], 'item')}{errored}."
+
+
+def print_decisions(decisions: Sequence[Decision]) -> None:
+    """Print how many items were decided, and the snapshots that were written."""
+    for choice, count in Counter(decision.decision for decision in decisions).items():
+        click.echo(f"{choice}: {plural(count, 'item')}")
+    for decision in decisions:
+        if decision.written_file:
+            click.echo(f"  wrote {visible(decision.written_file)}")
 
 
 def print_list(state: ReviewState, console: Console) -> None:
     """Print items by state, undecided ones by group, and what cannot be decided."""
-    groups: dict[str, list[ItemStatus]] = {}
-    for status in undecided(state.statuses):
-        groups.setdefault(status.item.group, []).append(status)
+    groups = grouped((status.item.group, status) for status in undecided(state.statuses))
     for name, members in groups.items():
         item = members[0].item
         count = f"{plural(len(members), 'item')}, identical" if len(members) > 1 else "1 item"
@@ -183,22 +188,31 @@ def print_list(state: ReviewState, console: Console) -> None:
             _print_entry(console, status)
         console.print()
     decided = [status for status in state.statuses if not status.is_undecided]
-    if decided:
-        _print(console, Text(f"Decided ({len(decided):,})", "bold"))
-        for status in decided:
-            _print_entry(console, status)
+    _print_section(console, "Decided", decided, _print_entry)
+    _print_section(console, "Errored, nothing to decide", state.queue.errors, _print_error)
+    _print_section(console, "Obsolete: no longer in the run", state.obsolete, _print_obsolete)
+
+
+def _print_section(
+    console: Console,
+    title: str,
+    entries: Sequence[Entry],
+    print_entry: Callable[[Console, Entry], None],
+) -> None:
+    if entries:
+        _print(console, Text(f"{title} ({len(entries):,})", "bold"))
+        for entry in entries:
+            print_entry(console, entry)
         console.print()
-    if state.queue.errors:
-        _print(console, Text(f"Errored, nothing to decide ({len(state.queue.errors):,})", "bold"))
-        for error in state.queue.errors:
-            _print(console, Text(f"{error.result}  ({visible(error.location)})"), 2)
-            _print(console, Text(shorten(error.message, 300), "dim"), 6)
-        console.print()
-    if state.obsolete:
-        _print(console, Text(f"Obsolete: no longer in the run ({len(state.obsolete):,})", "bold"))
-        for decision in state.obsolete:
-            _print(console, Text(f"{visible(decision.result)}  was {_format(decision)}"), 2)
-        console.print()
+
+
+def _print_error(console: Console, error: ErroredResult) -> None:
+    _print(console, Text(f"{error.result}  ({visible(error.location)})"), 2)
+    _print(console, Text(shorten(error.message, 300), "dim"), 6)
+
+
+def _print_obsolete(console: Console, decision: Decision) -> None:
+    _print(console, Text(f"{visible(decision.result)}  was {_format(decision)}"), 2)
 
 
 def _print_entry(console: Console, status: ItemStatus) -> None:

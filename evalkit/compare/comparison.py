@@ -41,14 +41,13 @@ from evalkit.compare.pairing import (
 from evalkit.compare.prices import Prices, cost_of
 from evalkit.compare.rows import (
     ResultRow,
-    VerdictCounts,
-    count_verdicts,
     grouped,
     result_row,
     without_model,
 )
 from evalkit.errors import UsageError
 from evalkit.results import Run
+from evalkit.results.result_line import count_verdicts
 
 SCHEMA_VERSION = 1
 
@@ -66,9 +65,9 @@ class ComparedRun:
         return sorted({row.model for row in self.rows if row.model})
 
     @cached_property
-    def counts(self) -> VerdictCounts:
+    def counts(self) -> dict[str, int]:
         """Its results by verdict."""
-        return count_verdicts(self.rows)
+        return count_verdicts(row.verdict for row in self.rows)
 
     @cached_property
     def trials(self) -> TrialStatistics:
@@ -81,9 +80,9 @@ class ComparedRun:
         return {
             "name": self.name,
             "models": self.models,
-            **asdict(counts),
-            "pass_rate": counts.passed / counts.scored if counts.scored else None,
-            "pass_rate_interval": list(wilson(counts.passed, counts.scored)),
+            **counts,
+            "pass_rate": counts["passed"] / counts["scored"] if counts["scored"] else None,
+            "pass_rate_interval": list(wilson(counts["passed"], counts["scored"])),
             "trials": {
                 "variants": trials.variants,
                 "most": trials.most,
@@ -125,13 +124,13 @@ class Comparison:
     def verdict(self) -> GateVerdict:
         """The gate's verdict."""
         rows = self.candidate.rows
-        tagged = grouped((tag, row) for row in rows for tag in dict.fromkeys(row.tags))
+        tagged = grouped((tag, row.verdict) for row in rows for tag in dict.fromkeys(row.tags))
         facts = GateInput(
             evidence=self.evidence,
             candidate=self.candidate.counts,
             trials=self.candidate.trials,
             metrics=metric_differences(self.pairing.scored),
-            tags={tag: count_verdicts(members) for tag, members in tagged.items()},
+            tags={tag: count_verdicts(verdicts) for tag, verdicts in tagged.items()},
         )
         return evaluate_gate(self.gate_name, self.gate, facts)
 

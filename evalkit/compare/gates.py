@@ -15,7 +15,7 @@ otherwise it passes. Terminal, exit code, JSON, HTML and CI show this one verdic
 ``DEFAULT`` applies: nothing may regress, nothing may error.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, Any, Literal, NamedTuple
 
@@ -23,7 +23,6 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.compare.evidence import Evidence, MetricDifference, TrialStatistics
 from evalkit.compare.intervals import wilson
-from evalkit.compare.rows import VerdictCounts
 
 GateOutcome = Literal["pass", "fail", "inconclusive"]
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -128,14 +127,14 @@ class GateVerdict(NamedTuple):
 class GateInput:
     """The figures of a comparison that gates use.
 
-    ``evidence`` has the gate's confidence.
+    ``evidence`` has the gate's confidence; ``candidate`` and ``tags`` are counts of verdicts.
     """
 
     evidence: Evidence
-    candidate: VerdictCounts
+    candidate: Mapping[str, int]
     trials: TrialStatistics
     metrics: dict[str, MetricDifference]
-    tags: dict[str, VerdictCounts]
+    tags: Mapping[str, Mapping[str, int]]
 
 
 def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
@@ -162,11 +161,11 @@ def _rule_verdicts(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
 
 
 def _max_errors(name: str, most: int, facts: GateInput) -> Iterator[RuleVerdict]:
-    counts = facts.candidate
+    errored, results = facts.candidate["errored"], facts.candidate["results"]
     yield RuleVerdict(
         name,
-        _outcome(counts.errored <= most, "inconclusive"),
-        f"{counts.errored} of {counts.results} results errored, {_at_most(most)}",
+        _outcome(errored <= most, "inconclusive"),
+        f"{errored} of {results} results errored, {_at_most(most)}",
     )
 
 
@@ -206,7 +205,7 @@ def _min_pass_rate(
 ) -> Iterator[RuleVerdict]:
     if not isinstance(bound, PassRateBound):
         bound = PassRateBound(rate=bound)
-    passed, scored = facts.candidate.passed, facts.candidate.scored
+    passed, scored = facts.candidate["passed"], facts.candidate["scored"]
     if not scored:
         yield RuleVerdict(name, "inconclusive", "no result was scored: the pass rate is unknown")
         return
@@ -275,11 +274,11 @@ def _required_tags(name: str, tags: list[str], facts: GateInput) -> Iterator[Rul
             )
             continue
         # An error says nothing about the model, so it alone does not fail the gate.
-        otherwise: GateOutcome = "fail" if counts.failed else "inconclusive"
+        otherwise: GateOutcome = "fail" if counts["failed"] else "inconclusive"
         yield RuleVerdict(
             f"{name}.{tag}",
-            _outcome(counts.passed == counts.results, otherwise),
-            f"{counts.passed} of {counts.results} results tagged {tag!r} passed, all must",
+            _outcome(counts["passed"] == counts["results"], otherwise),
+            f"{counts['passed']} of {counts['results']} results tagged {tag!r} passed, all must",
         )
 
 

@@ -6,7 +6,6 @@ part of it.
 """
 
 import sys
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import TypeVar
@@ -137,31 +136,6 @@ def _step_summary(step: Mapping[str, JSON]) -> JSON:
     if isinstance(kind, str) and kind.endswith("_call"):
         return [kind, step.get("name"), step.get("arguments")]
     return kind
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VerdictCounts:
-    """The denominators of a run: all results, and how many of them have each verdict."""
-
-    results: int
-    scored: int
-    passed: int
-    failed: int
-    errored: int
-    skipped: int
-
-
-def count_verdicts(rows: Iterable[ResultRow]) -> VerdictCounts:
-    """Count a run's results by verdict."""
-    counts = Counter(row.verdict for row in rows)
-    return VerdictCounts(
-        results=counts.total(),
-        scored=counts[Verdict.PASSED] + counts[Verdict.FAILED],
-        passed=counts[Verdict.PASSED],
-        failed=counts[Verdict.FAILED],
-        errored=counts[Verdict.ERRORED],
-        skipped=counts[Verdict.SKIPPED],
-    )
 
 
 def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:

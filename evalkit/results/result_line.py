@@ -6,7 +6,8 @@ recording. ``digest`` is the SHA-256 of the line without its ``digest`` member. 
 tenths of a line, comes last, so that most readers can parse the head alone.
 """
 
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict, cast
 
 from evalkit._lib.fast_json import dumps, loads
@@ -106,6 +107,16 @@ def line_digests(line: bytes) -> tuple[str, str] | None:
     if not found or len(tail) != 66 or not tail.endswith(b'"}') or tail[:64].strip(_HEX):
         return None
     return tail[:64].decode(), sha256(rest + b"}")
+
+
+def count_verdicts(verdicts: Iterable[str]) -> dict[str, int]:
+    """Count results: all of them, the scored ones, and those with each verdict."""
+    counts = Counter(verdicts)
+    return {
+        "results": counts.total(),
+        "scored": counts["passed"] + counts["failed"],
+        **{name: counts[name] for name in ("passed", "failed", "errored", "skipped")},
+    }
 
 
 def checked_digest(line: bytes, place: str) -> str:

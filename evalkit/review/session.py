@@ -31,7 +31,6 @@ from evalkit.review.queue import (
 from evalkit.review.snapshots import plan_writes, write_snapshots
 from evalkit.review.state import (
     ItemStatus,
-    ReviewSummary,
     belongs_to_other_run,
     item_statuses,
     obsolete_decisions,
@@ -75,7 +74,7 @@ class ReviewState(NamedTuple):
     queue: ReviewQueue
     statuses: list[ItemStatus]
     obsolete: list[Decision]
-    summary: ReviewSummary
+    summary: dict[str, int]
 
     def find(self, key: str) -> ItemStatus | None:
         """Return the status of the item with this key."""

@@ -87,29 +87,6 @@ def _dump(decision: Decision | None) -> JSON:
     return MISSING if decision is None else decision.model_dump(exclude_defaults=True)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ReviewSummary:
-    """The counts of a review.
-
-    ``obsolete`` counts decisions about findings no longer in the run.
-    """
-
-    items: int
-    groups: int
-    open: int
-    void: int
-    skipped: int
-    accepted: int
-    rejected: int
-    errored: int
-    obsolete: int
-
-    @property
-    def undecided(self) -> int:
-        """How many items somebody still has to decide about."""
-        return self.open + self.void + self.skipped
-
-
 def item_statuses(
     queue: ReviewQueue, decisions: Sequence[Decision], earlier: Iterable[Decision] = ()
 ) -> list[ItemStatus]:
@@ -172,16 +149,20 @@ def belongs_to_other_run(queue: ReviewQueue, decisions: Sequence[Decision]) -> b
 
 def summarize(
     queue: ReviewQueue, statuses: Sequence[ItemStatus], obsolete: Sequence[Decision]
-) -> ReviewSummary:
-    """Count items by state."""
+) -> dict[str, int]:
+    """Count items, groups, and items by state.
+
+    ``obsolete`` counts decisions about findings no longer in the run.
+    """
     counts = Counter(status.state for status in statuses)
-    return ReviewSummary(
-        items=len(statuses),
-        groups=len({item.group for item in queue.items}),
+    return {
+        "items": len(statuses),
+        "groups": len({item.group for item in queue.items}),
         **{str(state): counts[state] for state in ItemState},
-        errored=len(queue.errors),
-        obsolete=len(obsolete),
-    )
+        "errored": len(queue.errors),
+        "obsolete": len(obsolete),
+        "undecided": sum(status.is_undecided for status in statuses),
+    }
 
 
 def undecided(statuses: Iterable[ItemStatus]) -> list[ItemStatus]:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
-from evalkit.results.result_line import line_digests
+from evalkit.results.result_line import count_verdicts, line_digests
 from evalkit.signoff.problems import VerificationProblem, describe_difference
 
 _ID = re.compile(rb'"id":"((?:[^"\\]|\\.)*)"')
@@ -85,13 +85,10 @@ def count_results(lines: Sequence[ResultEvidence], totals: Mapping[str, JSON]) -
 
     ``totals`` of the run's manifest has those of collection.
     """
-    counts = {verdict: sum(line.verdict == verdict for line in lines) for verdict in _VERDICTS}
     return {
         "collected": int(totals.get("collected", 0)),
         "deselected": int(totals.get("deselected", 0)),
-        "results": len(lines),
-        "scored": counts["passed"] + counts["failed"],
-        **counts,
+        **count_verdicts(line.verdict for line in lines),
     }
 
 

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import astuple
-
 import numpy as np
 import pytest
 import statsmodels.api as sm
@@ -11,7 +9,7 @@ import statsmodels.api as sm
 from evalkit.compare.evidence import by_tag, evidence, metric_differences, trial_statistics
 from evalkit.compare.intervals import PairTable, paired_interval
 from evalkit.compare.pairing import pair_runs
-from evalkit.compare.rows import count_verdicts
+from evalkit.results.result_line import count_verdicts
 from tests.compare.lines import line, rows, split
 
 
@@ -118,4 +116,5 @@ def test_trials_exclude_errors() -> None:
     assert (actual.variants, actual.most, actual.repeated, actual.flaky) == (3, 3, 2, ["s::a"])
     assert actual.pass_at == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 1.0, 3: 1.0}
     assert actual.pass_hat == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 0.5, 3: 1.0}
-    assert astuple(count_verdicts(stored)) == (7, 6, 5, 1, 1, 0)
+    counts = count_verdicts(row.verdict for row in stored)
+    assert list(counts.values()) == [7, 6, 5, 1, 1, 0]

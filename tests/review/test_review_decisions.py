@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import threading
-from dataclasses import asdict
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -220,7 +219,7 @@ def test_a_decision_is_written_and_counts(tmp_path: Path) -> None:
         False,
     )
     state = built.state()
-    assert asdict(state.summary) == {
+    assert state.summary == {
         "items": 2,
         "groups": 1,
         "open": 1,
@@ -230,6 +229,7 @@ def test_a_decision_is_written_and_counts(tmp_path: Path) -> None:
         "rejected": 0,
         "errored": 1,
         "obsolete": 0,
+        "undecided": 1,
     }
     assert [one.item.key for one in undecided(state.statuses)] == keys[1:]
     assert decide(built, keys[1:], "skip", ADA)
@@ -268,14 +268,14 @@ def test_a_regression_is_accepted_only_with_a_comment(tmp_path: Path) -> None:
     keys = [one.item.key for one in state.statuses]
     with pytest.raises(DecisionRefused, match="needs a comment"):
         decide(built, keys, "accept", ADA, " \n")
-    assert built.state().summary.undecided == 3
+    assert built.state().summary["undecided"] == 3
     decide(built, keys[:2], "accept", ADA, "the old text was wrong")
     decide(built, keys[2:], "accept", ADA)
     assert all(
         entry.regression == (entry.item != keys[2])
         for entry in DecisionFile(built.run.directory).read()
     )
-    assert built.state().summary.undecided == 0
+    assert built.state().summary["undecided"] == 0
 
 
 def test_repeating_a_run_voids_only_changed_results(tmp_path: Path) -> None:
@@ -301,7 +301,7 @@ def test_repeating_a_run_voids_only_changed_results(tmp_path: Path) -> None:
         ("b", ItemState.VOID),
     ]
     assert [one.result for one in state.obsolete] == ["weather::c[stateless]"]
-    assert (state.summary.undecided, state.summary.obsolete) == (1, 1)
+    assert (state.summary["undecided"], state.summary["obsolete"]) == (1, 1)
     with pytest.raises(StaleView):
         decide(built, keys[:2], "accept", ADA, seen=seen)
     with pytest.raises(StaleView):
@@ -342,7 +342,7 @@ def test_decisions_of_another_run_are_refused(tmp_path: Path) -> None:
     with pytest.raises(IntegrityError, match=r"none of its 1 decisions is about this run"):
         built.state()
     project(tmp_path, [fails("b"), passes("a")])
-    assert built.state().summary.obsolete == 1
+    assert built.state().summary["obsolete"] == 1
 
 
 def test_a_second_decision_on_the_same_view_is_refused(tmp_path: Path) -> None:
@@ -356,7 +356,7 @@ def test_a_second_decision_on_the_same_view_is_refused(tmp_path: Path) -> None:
         "Ada <ada@example.org>"
     ]
     decide(second, [one.item.key], "reject", BOB, seen=view_digest(second.state().statuses))
-    assert first.state().summary.rejected == 1
+    assert first.state().summary["rejected"] == 1
 
 
 def test_concurrent_writers_lose_nothing(tmp_path: Path) -> None:
@@ -377,7 +377,7 @@ def test_concurrent_writers_lose_nothing(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert sorted(entry.item for entry in DecisionFile(run.directory).read()) == sorted(keys)
-    assert sessions[0].state().summary.accepted == 12
+    assert sessions[0].state().summary["accepted"] == 12
 
 
 def test_offered_decisions_count_only_when_they_are_kept(tmp_path: Path) -> None:

@@ -130,7 +130,7 @@ def test_a_group_is_approved_whole_or_not_at_all(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="weather/b"):
         decide(built, [one.item.key for one in built.state().statuses], "accept", ADA)
     assert (tmp_path / file_of("a")).read_text() == "old\n"
-    assert built.state().summary.undecided == 2
+    assert built.state().summary["undecided"] == 2
 
 
 def test_a_snapshot_of_a_changed_result_is_not_written(tmp_path: Path) -> None:
@@ -200,7 +200,7 @@ def test_the_file_is_written_before_its_decision(
         patch.setattr("evalkit.review.decisions.write_atomic", full)
         with pytest.raises(UsageError):
             decide(built, [key], "accept", ADA)
-    assert built.state().summary.undecided == 1
+    assert built.state().summary["undecided"] == 1
     (entry,) = decide(built, [key], "accept", ADA)
     assert entry.written_file == ""
     assert (tmp_path / file_of("a")).read_text() == "new\n"

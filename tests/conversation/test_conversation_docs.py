@@ -12,7 +12,7 @@ PAGE = Path(__file__).parents[2] / "docs" / "conversation.md"
 TOOLS = [{"type": "function", "name": "get_current_temperature"}]
 
 
-def test_the_pages_requests_are_what_is_sent() -> None:
+def test_engine_sends_the_requests_printed_on_the_page() -> None:
     printed = [
         json.loads(block)
         for block in re.findall(r"```json\n(.*?)\n```", PAGE.read_text("utf-8"), re.DOTALL)

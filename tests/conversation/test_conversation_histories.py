@@ -31,7 +31,7 @@ FIELDS = {
 }
 
 
-def test_stateful_turns_carry_only_what_is_new() -> None:
+def test_stateful_turns_send_only_new_input() -> None:
     world = World([says(text("Two."), id="v1_a"), says(text("Eight."), id="v1_b")])
     transcript = world.run(plan("I have 2 dogs.", "How many paws?"))
     assert world.bodies == [
@@ -46,7 +46,7 @@ def test_stateful_turns_carry_only_what_is_new() -> None:
     assert world.ended == [1, 2]
 
 
-def test_stateless_history_is_the_received_objects_in_order() -> None:
+def test_stateless_history_resends_received_objects_in_order() -> None:
     first = [
         thought(),
         {**text("Two."), "x_unknown": None},
@@ -67,14 +67,14 @@ def test_stateless_history_is_the_received_objects_in_order() -> None:
     assert transcript.stateless
 
 
-def test_a_request_once_sent_does_not_grow_with_the_history() -> None:
+def test_sent_request_is_not_changed_by_later_turns() -> None:
     world = World([says(text("a")), says(text("b"))])
     transcript = world.run(plan("one", "two", history="stateless"))
     assert [len(exchange.request.body["input"]) for exchange in transcript.exchanges] == [1, 3]
 
 
 @pytest.mark.parametrize("history", ["stateful", "stateless"])
-def test_the_fields_go_with_every_post_in_the_guides_key_order(history: str) -> None:
+def test_every_post_has_the_fields_in_the_key_order_of_the_guide(history: str) -> None:
     world = World(
         [
             says(call(), status="requires_action", id="v1_a"),
@@ -96,7 +96,7 @@ def test_the_fields_go_with_every_post_in_the_guides_key_order(history: str) -> 
     ]
 
 
-def test_stateful_tool_loop_sends_the_results_alone() -> None:
+def test_stateful_tool_loop_sends_only_the_results() -> None:
     world = World(
         [says(thought(), call(), status="requires_action", id="v1_a"), says(text("22"), id="v1_b")],
         {"weather": {"t": "22", "u": "°C"}},
@@ -114,7 +114,7 @@ def test_stateful_tool_loop_sends_the_results_alone() -> None:
     ]
 
 
-def test_parallel_calls_have_their_results_right_after_them() -> None:
+def test_results_of_parallel_calls_follow_their_calls() -> None:
     calls = [
         thought(),
         call(call_id="a", city="London"),
@@ -145,7 +145,7 @@ def test_parallel_calls_have_their_results_right_after_them() -> None:
     ]
 
 
-def test_stateful_parallel_results_go_in_the_order_of_the_calls() -> None:
+def test_stateful_parallel_results_are_sent_in_call_order() -> None:
     world = World(
         [says(call(call_id="b"), call(call_id="a"), status="requires_action"), says(text("done"))],
         {"weather": "x"},
@@ -154,7 +154,7 @@ def test_stateful_parallel_results_go_in_the_order_of_the_calls() -> None:
     assert world.bodies[1]["input"] == [result("x", call_id="b"), result("x", call_id="a")]
 
 
-def test_several_rounds_build_one_history() -> None:
+def test_several_tool_rounds_build_one_history() -> None:
     world = World(
         [
             says(call(call_id="a"), status="requires_action"),
@@ -182,7 +182,7 @@ def test_several_rounds_build_one_history() -> None:
     ]
 
 
-def test_tool_rounds_used_up_is_told() -> None:
+def test_exceeded_tool_rounds_are_reported() -> None:
     asking = [says(call(call_id=f"c{number}"), status="requires_action") for number in range(9)]
     transcript = World(asking, {"weather": "x"}).run(plan("Weather?", "More", max_tool_rounds=3))
     first, second = transcript.turns
@@ -200,7 +200,7 @@ def test_tool_rounds_used_up_is_told() -> None:
     assert transcript.crash is None
 
 
-def test_an_undeclared_function_is_told_to_the_model_and_the_conversation_goes_on() -> None:
+def test_undeclared_function_is_reported_to_the_model_and_the_conversation_continues() -> None:
     world = World([says(call("fly"), status="requires_action"), says(text("sorry"))])
     transcript = world.run(plan("Fly!"))
     assert world.bodies[1]["input"] == [result("unknown function 'fly'", name="fly", is_error=True)]
@@ -228,7 +228,7 @@ CONTENT = [
         (CONTENT, CONTENT),
     ],
 )
-def test_wire_form_of_results(given: Any, wire: Any) -> None:
+def test_tool_results_are_serialized_for_the_wire(given: Any, wire: Any) -> None:
     world = World(
         [says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolResult(given)}
     )
@@ -238,7 +238,7 @@ def test_wire_form_of_results(given: Any, wire: Any) -> None:
     assert "is_error" not in sent
 
 
-def test_a_tools_own_error_is_marked() -> None:
+def test_error_result_of_a_tool_is_marked() -> None:
     world = World(
         [says(call(), status="requires_action"), says(text("ok"))],
         {"weather": ToolResult({"why": "no"}, is_error=True)},
@@ -248,7 +248,7 @@ def test_a_tools_own_error_is_marked() -> None:
 
 
 @pytest.mark.parametrize("missing", [{}, {"id": None}])
-def test_a_call_without_id_is_answered_without_one(missing: dict[str, Any]) -> None:
+def test_result_of_a_call_without_id_has_no_call_id(missing: dict[str, Any]) -> None:
     lone = {"type": "function_call", "name": "weather", "arguments": {}, **missing}
     world = World([says(lone, lone, status="requires_action"), says(text("ok"))], {"weather": "x"})
     world.run(plan("Weather?", history="stateless"))
@@ -265,7 +265,7 @@ def test_a_call_without_id_is_answered_without_one(missing: dict[str, Any]) -> N
 @pytest.mark.parametrize(
     ("arguments", "kind"), [('{"city"', "string"), ([1], "array"), (3, "number")]
 )
-def test_arguments_that_are_no_object_are_refused_without_calling(
+def test_arguments_that_are_not_an_object_are_rejected_without_calling_the_tool(
     arguments: Any, kind: str
 ) -> None:
     world = World(
@@ -279,7 +279,7 @@ def test_arguments_that_are_no_object_are_refused_without_calling(
     ]
 
 
-def test_absent_arguments_are_none_given() -> None:
+def test_absent_arguments_call_the_tool_without_arguments() -> None:
     bare = {"type": "function_call", "id": "call_1", "name": "weather"}
     world = World([says(bare, status="requires_action"), says(text("ok"))], {"weather": "x"})
     world.run(plan("Weather?"))
@@ -287,7 +287,7 @@ def test_absent_arguments_are_none_given() -> None:
 
 
 @pytest.mark.parametrize("history", ["stateful", "stateless"])
-def test_a_completed_answer_that_repeats_a_call_does_not_run_it_again(history: str) -> None:
+def test_call_repeated_in_a_completed_interaction_is_not_run_again(history: str) -> None:
     asked = call(city="London")
     world = World(
         [says(asked, status="requires_action"), says(asked, text("22")), says(text("bye"))],
@@ -334,7 +334,9 @@ NO_ID, NO_ID_OTHER = call(call_id=None, city="London"), call(call_id=None, city=
         ),  # with its result in the same response
     ],
 )
-def test_which_calls_wait(first: list[Any], status: Any, second: list[Any], calls: int) -> None:
+def test_only_calls_without_results_are_run(
+    first: list[Any], status: Any, second: list[Any], calls: int
+) -> None:
     world = World(
         [says(*first, status="requires_action"), says(*second, status=status), says(text("end"))],
         {"weather": "x"},
@@ -343,7 +345,7 @@ def test_which_calls_wait(first: list[Any], status: Any, second: list[Any], call
     assert len(world.called) == calls
 
 
-def test_content_blocks_go_as_they_are_in_both_histories() -> None:
+def test_content_blocks_are_sent_unchanged_in_both_histories() -> None:
     blocks = [
         {"type": "text", "text": "Compare."},
         {"type": "image", "data": "aGk=", "mime_type": "image/jpeg"},
@@ -358,7 +360,7 @@ def test_content_blocks_go_as_they_are_in_both_histories() -> None:
         assert transcript.turns[0].user == blocks
 
 
-def test_a_turn_sees_the_earlier_ones() -> None:
+def test_message_of_a_turn_can_read_earlier_turns() -> None:
     world = World([says(text('{"age": 41}')), says(text("ok")), says(text("ok"))])
     seen: list[Any] = []
 
@@ -374,13 +376,13 @@ def test_a_turn_sees_the_earlier_ones() -> None:
     assert [view.text for view in seen] == ['{"age": 41}', "ok"]
 
 
-def test_the_first_turn_has_no_previous() -> None:
+def test_first_turn_has_no_previous_turn() -> None:
     world = World([says(text("ok"))])
     world.run(plan(lambda context: f"{context['previous']} {list(context['turns'])}"))
     assert world.bodies[0]["input"] == "None []"
 
 
-def test_an_agent_stays_in_the_sandbox_it_was_given() -> None:
+def test_agent_reuses_its_environment() -> None:
     fields = {
         "agent": "antigravity",
         "environment": {"type": "remote", "sources": [{"type": "inline"}]},
@@ -397,7 +399,7 @@ def test_an_agent_stays_in_the_sandbox_it_was_given() -> None:
     }
 
 
-def test_an_environment_that_was_not_asked_for_is_not_sent() -> None:
+def test_environment_is_not_sent_when_not_requested() -> None:
     world = World([says(text("a"), environment_id="env_1"), says(text("b"))])
     world.run(plan("one", "two"))
     assert "environment" not in world.bodies[1]
@@ -418,7 +420,7 @@ HOPS = [
 ]
 
 
-def test_continuation_stored_names_the_hop_and_sends_no_input() -> None:
+def test_stored_continuation_references_the_interaction_and_sends_no_input() -> None:
     world = World([*map(answer, HOPS), says(text("bye"))])
     transcript = world.run(plan("Go", "Bye", fields={"tools": [TOOL]}))
     rest = {"tools": [TOOL]}
@@ -438,7 +440,7 @@ def test_continuation_stored_names_the_hop_and_sends_no_input() -> None:
     ]
 
 
-def test_continuation_not_stored_sends_the_input_again() -> None:
+def test_unstored_continuation_sends_the_input_again() -> None:
     world = World([*map(answer, HOPS), says(text("bye"))])
     world.run(plan("Go", "Bye", history="stateless"))
     again = {"model": MODEL, "store": False, "input": [user("Go")]}
@@ -457,7 +459,7 @@ def test_continuation_not_stored_sends_the_input_again() -> None:
     ]
 
 
-def test_calls_of_continued_answers_are_run_once_all_hops_are_there() -> None:
+def test_calls_of_continued_interactions_run_after_the_last_hop() -> None:
     world = World(
         [
             says(call(call_id="a"), status="requires_continuation", continuation_token="t"),
@@ -475,7 +477,7 @@ def test_calls_of_continued_answers_are_run_once_all_hops_are_there() -> None:
     assert [step.exchange for step in transcript.turns[0].steps] == [1, 3, 2, 3, 3]
 
 
-def test_the_same_token_twice_ends_the_turn() -> None:
+def test_repeated_continuation_token_ends_the_turn() -> None:
     world = World([answer(HOPS[0])] * 5)
     (turn,) = world.run(plan("Go")).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
@@ -485,7 +487,7 @@ def test_the_same_token_twice_ends_the_turn() -> None:
     )
 
 
-def test_continuations_are_limited() -> None:
+def test_continuations_are_limited_by_max_hops() -> None:
     world = World([answer({**HOPS[0], "continuation_token": f"t{number}"}) for number in range(9)])
     (turn,) = world.run(plan("Go", max_hops=4)).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
@@ -506,7 +508,7 @@ def test_agents_and_background_runs_are_not_continued(options: dict[str, Any]) -
     )
 
 
-def test_a_request_field_goes_out_as_it_stands() -> None:
+def test_request_field_is_sent_unchanged() -> None:
     world = World([says(text("ok"), id="v1_a"), says(text("ok"))])
     world.run(
         plan(
@@ -538,7 +540,7 @@ def test_a_request_field_goes_out_as_it_stands() -> None:
     ]
 
 
-def test_without_an_id_a_stateful_conversation_ends_where_it_would_need_one() -> None:
+def test_stateful_conversation_ends_when_a_needed_interaction_id_is_missing() -> None:
     world = World([says(text("ok"), id=None)])
     first, second, third = world.run(plan("one", "two", "three")).turns
     assert first.outcome == "completed"
@@ -551,13 +553,13 @@ def test_without_an_id_a_stateful_conversation_ends_where_it_would_need_one() ->
 
 
 @pytest.mark.parametrize(("version", "path"), [("v1", "/v1/interactions"), ("", "/interactions")])
-def test_api_versions(version: str, path: str) -> None:
+def test_api_version_determines_the_request_path(version: str, path: str) -> None:
     world = World([says(text("ok"))])
     world.run(plan("one", api_version=version))
     assert world.requests[0].path == path
 
 
-def test_the_transcript_knows_its_settings() -> None:
+def test_transcript_has_its_settings() -> None:
     transcript = World([says(text("ok"))]).run(
         plan("one", fields=FIELDS, settings={"case": "row1"}, stream=False)
     )
@@ -571,7 +573,7 @@ def test_the_transcript_knows_its_settings() -> None:
     }
 
 
-def test_bodies_are_json() -> None:
+def test_transcript_bodies_are_json() -> None:
     world = World([says(call(), status="requires_action"), says(text("ok"))], {"weather": {"a": 1}})
     world.run(plan("one", history="stateless"))
     assert json.loads(json.dumps(world.bodies)) == world.bodies

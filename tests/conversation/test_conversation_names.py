@@ -27,7 +27,7 @@ def test_public_names() -> None:
     assert all(hasattr(evalkit.conversation, name) for name in evalkit.conversation.__all__)
 
 
-def test_importing_the_engine_loads_no_network_no_event_loop_and_no_test_tools() -> None:
+def test_importing_the_engine_imports_no_network_asyncio_or_test_modules() -> None:
     program = "import sys, evalkit.conversation; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = subprocess.run(
         [sys.executable, "-c", program], capture_output=True, text=True, check=True

@@ -65,7 +65,9 @@ STREAMED = streamed(thought(), text("Eight."), id="v1_s")
     ],
 )
 @HISTORIES
-def test_api_errors_are_outcomes(response: Response, code: str, message: str, history: str) -> None:
+def test_api_error_becomes_the_outcome_of_the_turn(
+    response: Response, code: str, message: str, history: str
+) -> None:
     world = World([says(text("hi")), response])
     transcript = world.run(plan("one", "two", "three", history=history, stream=response.is_stream))
     one, two, three = transcript.turns
@@ -112,7 +114,9 @@ def test_api_errors_are_outcomes(response: Response, code: str, message: str, hi
     ],
 )
 @HISTORIES
-def test_answers_that_cannot_be_used(response: Response, reason: str, history: str) -> None:
+def test_unusable_response_makes_an_incomplete_turn(
+    response: Response, reason: str, history: str
+) -> None:
     transcript = World([response]).run(
         plan("one", "two", history=history, stream=response.is_stream)
     )
@@ -126,13 +130,13 @@ def test_answers_that_cannot_be_used(response: Response, reason: str, history: s
     assert transcript.crash is None
 
 
-def test_a_body_nested_beyond_reading_is_an_answer_that_cannot_be_used() -> None:
+def test_too_deeply_nested_body_makes_an_incomplete_turn() -> None:
     (turn,) = World([answer("[" * 200_000)]).run(plan("one")).turns
     assert turn.outcome == "incomplete"
     assert "not JSON" in str(turn.reason)
 
 
-def test_what_came_before_a_break_is_kept() -> None:
+def test_steps_received_before_a_broken_stream_are_preserved() -> None:
     (turn,) = World([stream(*STREAMED[:5], done=False)]).run(plan("one", stream=True)).turns
     assert [step.type for step in turn.steps] == ["thought", "model_output"]
     assert (turn.outcome, turn.text, turn.status) == ("incomplete", "Eight.", "in_progress")
@@ -153,7 +157,7 @@ def test_what_came_before_a_break_is_kept() -> None:
     ],
 )
 @HISTORIES
-def test_every_status_is_plain_and_the_conversation_goes_on(
+def test_conversation_continues_after_every_interaction_status(
     status: str | None, history: str
 ) -> None:
     transcript = World([says(text("hm"), status=status), says(text("ok"))]).run(
@@ -166,7 +170,7 @@ def test_every_status_is_plain_and_the_conversation_goes_on(
 
 
 @HISTORIES
-def test_streams_are_assembled_and_their_steps_sent_again(history: str) -> None:
+def test_streams_are_assembled_and_their_steps_resent(history: str) -> None:
     world = World([stream(*STREAMED), stream(*streamed(text("bye")))])
     transcript = world.run(plan("one", "two", history=history, stream=True))
     assert [body["stream"] for body in world.bodies] == [True, True]
@@ -185,7 +189,7 @@ def test_streams_are_assembled_and_their_steps_sent_again(history: str) -> None:
     ("asked", "response", "code"),
     [(True, says(text("ok")), "not_streamed"), (False, stream(*STREAMED), "streamed_unasked")],
 )
-def test_an_answer_of_the_other_kind_is_read_and_noted(
+def test_response_of_the_wrong_content_type_is_read_and_reported(
     asked: bool, response: Response, code: str
 ) -> None:
     (turn,) = World([response]).run(plan("one", stream=asked)).turns
@@ -203,12 +207,14 @@ def test_an_answer_of_the_other_kind_is_read_and_noted(
         ("<html>", "incomplete"),
     ],
 )
-def test_without_a_content_type_the_body_tells(body: str, outcome: str) -> None:
+def test_body_determines_the_kind_of_response_without_a_content_type(
+    body: str, outcome: str
+) -> None:
     (turn,) = World([Response(200, {}, body)]).run(plan("one", stream=True)).turns
     assert turn.outcome == outcome
 
 
-def test_a_body_of_no_kind_is_no_stream_unless_one_was_asked_for() -> None:
+def test_unrecognized_body_is_a_stream_only_if_one_was_requested() -> None:
     (turn,) = World([Response(200, {}, "Hello")]).run(plan("one")).turns
     assert (
         turn.reason
@@ -216,7 +222,7 @@ def test_a_body_of_no_kind_is_no_stream_unless_one_was_asked_for() -> None:
     )
 
 
-def test_data_that_is_not_json_is_a_problem_of_the_stream_and_no_more() -> None:
+def test_invalid_json_in_a_stream_is_reported_without_failing_the_turn() -> None:
     response = stream(*STREAMED)
     response.text = "data: {nonsense\n\n" + response.text
     (turn,) = World([response]).run(plan("one", stream=True)).turns
@@ -226,7 +232,7 @@ def test_data_that_is_not_json_is_a_problem_of_the_stream_and_no_more() -> None:
     ]
 
 
-def test_a_failed_run_that_says_why_is_an_interaction() -> None:
+def test_failed_interaction_with_an_error_is_read_as_an_interaction() -> None:
     (turn,) = (
         World([says(status="failed", error={"code": "x", "message": "y"}, errors=[{"code": "x"}])])
         .run(plan("one"))
@@ -235,7 +241,7 @@ def test_a_failed_run_that_says_why_is_an_interaction() -> None:
     assert (turn.outcome, turn.status, turn.error) == ("completed", "failed", None)
 
 
-def test_a_break_after_the_last_event_is_no_break() -> None:
+def test_disconnect_after_the_last_event_is_not_a_broken_stream() -> None:
     (turn,) = (
         World([stream(*STREAMED, done=False, broken="reset")]).run(plan("one", stream=True)).turns
     )
@@ -277,7 +283,7 @@ def test_background_polls_until_the_run_has_ended(status: str) -> None:
     assert [(step.type, step.exchange) for step in turn.steps] == [("model_output", 4)]
 
 
-def test_a_run_in_the_background_may_call_functions() -> None:
+def test_background_run_may_call_functions() -> None:
     world = World(
         [
             running(),
@@ -303,7 +309,7 @@ def test_a_run_in_the_background_may_call_functions() -> None:
     assert world.bodies[4]["previous_interaction_id"] == "v1_two"
 
 
-def test_a_run_that_never_ends_is_left() -> None:
+def test_polling_stops_after_max_polls() -> None:
     (turn,) = World([running()] * 9).run(plan("Go", background=True, max_polls=4)).turns
     assert (turn.outcome, turn.reason, len(turn.exchanges)) == (
         "incomplete",
@@ -312,19 +318,19 @@ def test_a_run_that_never_ends_is_left() -> None:
     )
 
 
-def test_a_run_nobody_asked_to_be_in_the_background_is_polled_too() -> None:
+def test_run_in_progress_is_polled_even_if_background_was_not_requested() -> None:
     (turn,) = World([running(), says(text("ok"))]).run(plan("Go")).turns
     assert (turn.outcome, turn.text) == ("completed", "ok")
 
 
-def test_an_id_cannot_lead_a_poll_astray() -> None:
+def test_interaction_id_is_escaped_in_the_poll_path() -> None:
     world = World([running(id="../x?y=1#z"), says(text("ok"))])
     world.run(plan("Go", background=True))
     assert world.requests[1].path == "/v1beta/interactions/..%2Fx%3Fy%3D1%23z"
 
 
 @pytest.mark.parametrize("cut", [1, 2, 4])
-def test_a_broken_stream_does_not_end_a_run_in_the_background(cut: int) -> None:
+def test_background_run_is_polled_after_a_broken_stream(cut: int) -> None:
     world = World(
         [
             stream(*STREAMED[:cut], done=False),
@@ -338,7 +344,7 @@ def test_a_broken_stream_does_not_end_a_run_in_the_background(cut: int) -> None:
     assert turn.exchanges[0].failure
 
 
-def test_a_whole_stream_in_the_background_needs_no_poll() -> None:
+def test_complete_background_stream_needs_no_poll() -> None:
     world = World([stream(*STREAMED)])
     (turn,) = world.run(plan("Go", background=True, stream=True)).turns
     assert (turn.outcome, len(world.requests)) == ("completed", 1)
@@ -355,7 +361,7 @@ def test_an_error_while_polling_is_an_api_error() -> None:
 
 
 @pytest.mark.parametrize("error", [CassetteMiss("not recorded"), TimedOut("60 s are over")])
-def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitError) -> None:
+def test_exception_during_a_request_ends_the_conversation(error: EvalkitError) -> None:
     world = World([says(text("hi")), error])
     transcript = world.run(plan("one", "two", "three"))
     assert [(turn.outcome, turn.reason) for turn in transcript.turns] == [
@@ -379,7 +385,7 @@ def test_an_exception_at_a_request_breaks_the_conversation_off(error: EvalkitErr
         (ToolResult(float("nan")), "tool 'weather' returned a result that is not JSON"),
     ],
 )
-def test_a_crashed_tool_ends_the_conversation(tool: Any, reason: str) -> None:
+def test_crashed_tool_ends_the_conversation(tool: Any, reason: str) -> None:
     transcript = World([says(thought(), call(), status="requires_action")], {"weather": tool}).run(
         plan("one")
     )
@@ -389,7 +395,7 @@ def test_a_crashed_tool_ends_the_conversation(tool: Any, reason: str) -> None:
     assert [step.type for step in turn.steps] == ["thought", "function_call"]
 
 
-def test_an_exception_at_a_pause_breaks_the_conversation_off() -> None:
+def test_exception_during_a_pause_ends_the_conversation() -> None:
     conversation = converse(plan("Go", background=True))
     assert isinstance(next(conversation), Send)
     conversation.send(running())
@@ -417,7 +423,7 @@ def broken_content(context: Any) -> str:
         ),
     ],
 )
-def test_a_message_that_cannot_be_made_is_not_sent(
+def test_message_that_cannot_be_rendered_is_not_sent(
     content: Any, error: type[EvalkitError], reason: str
 ) -> None:
     world = World([says(text("hi"))])
@@ -427,7 +433,7 @@ def test_a_message_that_cannot_be_made_is_not_sent(
     assert isinstance(transcript.crash, error)
 
 
-def test_a_turns_end_may_stop_the_conversation() -> None:
+def test_end_turn_can_stop_the_conversation() -> None:
     world = World([says(text("hi"))] * 3, go_on=lambda turn: turn.number < 2)
     transcript = world.run(plan("one", "two", "three"))
     assert [(turn.outcome, turn.reason) for turn in transcript.turns] == [
@@ -437,7 +443,7 @@ def test_a_turns_end_may_stop_the_conversation() -> None:
     ]
 
 
-def test_an_exception_at_a_turns_end_stops_the_conversation_and_leaves_the_turn_held() -> None:
+def test_exception_in_end_turn_stops_the_conversation_and_leaves_the_turn_completed() -> None:
     def crash(turn: Any) -> bool:
         raise ToolCrashed("a check's tool")
 
@@ -446,7 +452,7 @@ def test_an_exception_at_a_turns_end_stops_the_conversation_and_leaves_the_turn_
     assert isinstance(transcript.crash, ToolCrashed)
 
 
-def test_a_bug_is_not_swallowed() -> None:
+def test_unexpected_exception_is_raised() -> None:
     def bug(**_: Any) -> Any:
         raise ZeroDivisionError
 
@@ -454,14 +460,14 @@ def test_a_bug_is_not_swallowed() -> None:
         World([says(call(), status="requires_action")], {"weather": bug}).run(plan("one"))
 
 
-def test_no_turns_no_effects() -> None:
+def test_plan_without_turns_sends_no_requests() -> None:
     world = World([])
     assert world.run(plan()).turns == []
     assert world.requests == []
 
 
 @HISTORIES
-def test_the_text_is_the_last_answers(history: str) -> None:
+def test_text_of_a_turn_is_that_of_its_last_interaction(history: str) -> None:
     world = World(
         [says(text("Let me look."), call(), status="requires_action"), says(thought())],
         {"weather": "x"},
@@ -476,7 +482,7 @@ def test_the_text_is_the_last_answers(history: str) -> None:
     ]
 
 
-def test_media_and_structured_output_come_through() -> None:
+def test_media_and_structured_output_are_preserved() -> None:
     image = {
         "type": "model_output",
         "content": [{"type": "image", "data": "aGk=", "mime_type": "image/png"}],

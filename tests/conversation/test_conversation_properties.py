@@ -209,7 +209,7 @@ def check_outcomes(transcript: Transcript) -> None:
 
 @many
 @given(plans(min_turns=2), st.data())
-def test_whatever_the_service_does_the_history_is_exact(plan: Plan, data: st.DataObject) -> None:
+def test_history_is_exact_for_any_service_behavior(plan: Plan, data: st.DataObject) -> None:
     service = services(data)
     transcript = run_conversation(plan, service, data.draw)
     (check_history if plan.history == "stateless" else check_chain)(plan, transcript, service.log)
@@ -226,7 +226,7 @@ def test_whatever_the_service_does_the_history_is_exact(plan: Plan, data: st.Dat
 
 @many
 @given(plans(), st.data())
-def test_with_a_well_behaved_service_only_the_plans_own_limits_stop_a_turn(
+def test_well_behaved_service_lets_only_plan_limits_stop_a_turn(
     plan: Plan, data: st.DataObject
 ) -> None:
     service = FakeService(data.draw, KIND, rarity=4)
@@ -247,7 +247,7 @@ FAULTS: list[Exception] = [CassetteMiss("not recorded"), ToolCrashed("raised")]
 
 @many
 @given(plans(), st.data())
-def test_it_ends_and_lets_no_error_of_ours_escape(plan: Plan, data: st.DataObject) -> None:
+def test_conversation_ends_and_raises_no_evalkit_error(plan: Plan, data: st.DataObject) -> None:
     service = services(data)
     conversation = converse(plan)
     send: Callable[[Any], Effect] = conversation.send
@@ -306,7 +306,9 @@ odd_bodies = anything | st.fixed_dictionaries(
 
 @many
 @given(plans(), st.data(), st.lists(odd_bodies, min_size=1, max_size=3))
-def test_no_json_makes_the_engine_raise(plan: Plan, data: st.DataObject, bodies: list[Any]) -> None:
+def test_engine_never_raises_for_any_json_body(
+    plan: Plan, data: st.DataObject, bodies: list[Any]
+) -> None:
     fields = {**plan.fields, "environment": "remote"}
     answers = cycle(bodies)
     transcript = drive(

@@ -78,7 +78,7 @@ class Tape:
 HI = [{"type": "thought", "signature": "s1"}, said("Hi")]
 
 
-def test_ids_distinguish_stateful_conversations() -> None:
+def test_interaction_ids_distinguish_stateful_conversations() -> None:
     tape = Tape()
     first, second = create("Hello"), create("Hello")
     assert [tape.take(first, answer(HI, id="a")), tape.take(second, answer(HI, id="b"))] == [0, 1]
@@ -90,7 +90,7 @@ def test_ids_distinguish_stateful_conversations() -> None:
     assert tape.conversations() == [[0, 3, 5], [1, 2, 4, 6]]
 
 
-def test_requests_in_flight_take_different_places() -> None:
+def test_concurrent_equal_requests_are_assigned_to_different_conversations() -> None:
     threads = Demultiplexer()
     requests = [create([user("Hello")], store=False) for _ in range(3)]
     pending = [threads.open(request) for request in requests]
@@ -101,7 +101,7 @@ def test_requests_in_flight_take_different_places() -> None:
     assert [threads.open(request).thread for request in later] == numbers == [0, 1, 2]
 
 
-def test_a_second_continuation_is_a_fork_that_begins_with_what_is_shared() -> None:
+def test_second_continuation_is_a_fork_that_starts_with_the_shared_exchanges() -> None:
     tape = Tape()
     tape.take(create("Hello"), answer(HI, id="a"))
     tape.take(create("One", previous_interaction_id="a"), answer(HI, id="b"))
@@ -113,7 +113,7 @@ def test_a_second_continuation_is_a_fork_that_begins_with_what_is_shared() -> No
     assert tape.conversations() == [[0, 1], [0, 2, 3], [0, 2, 4]]
 
 
-def test_a_history_that_continues_differently_is_a_fork() -> None:
+def test_history_that_diverges_is_a_fork() -> None:
     tape = Tape()
     more = [user("Hello"), *HI, user("More")]
     tape.take(create([user("Hello")]), answer(HI))
@@ -140,7 +140,7 @@ def test_a_repeated_request_continues_its_conversation(status: int) -> None:
     assert tape.take(first, answer(HI, id="z")) == 1
 
 
-def test_a_request_refused_for_good_is_not_repeated_but_another_may_follow() -> None:
+def test_finally_rejected_request_is_not_retried_but_another_may_follow() -> None:
     tape = Tape()
     refusal = Response(400, {}, '{"error": {"code": "x", "message": "y"}}')
     tape.take(create("Hello"), answer(HI, id="a"))
@@ -149,7 +149,7 @@ def test_a_request_refused_for_good_is_not_repeated_but_another_may_follow() -> 
     assert [tape.take(create("Hello"), refusal), tape.take(create("Hello"), refusal)] == [1, 2]
 
 
-def test_of_equal_conversations_one_that_was_refused_goes_last() -> None:
+def test_rejected_conversation_is_matched_last_among_equals() -> None:
     tape = Tape()
     refusal = Response(400, {}, '{"error": {"code": "x", "message": "y"}}')
     first, more = (
@@ -161,7 +161,7 @@ def test_of_equal_conversations_one_that_was_refused_goes_last() -> None:
     assert tape.take(more, answer(HI)) == 0
 
 
-def test_a_request_without_an_answer_is_expected_again() -> None:
+def test_request_without_a_response_is_expected_again() -> None:
     threads = Demultiplexer()
     first = create("Hello")
     threads.fail(threads.open(first))
@@ -169,7 +169,7 @@ def test_a_request_without_an_answer_is_expected_again() -> None:
     assert threads.open(create("Hello")).thread == 1
 
 
-def test_a_run_in_the_background_is_followed_into_a_history() -> None:
+def test_background_run_is_matched_when_its_result_is_in_a_history() -> None:
     tape = Tape()
     tape.take(create([user("Hello")], background=True), answer([], id="a", status="in_progress"))
     assert (
@@ -185,7 +185,7 @@ def test_a_run_in_the_background_is_followed_into_a_history() -> None:
     assert tape.take(create([user("Hello"), said("Done"), user("More")]), answer(HI, id="b")) == 0
 
 
-def test_hops_of_one_call_are_one_conversation() -> None:
+def test_continuation_hops_belong_to_one_conversation() -> None:
     tape = Tape()
     body = {"input": [user("Hello")], "store": False}
     tape.take(
@@ -202,7 +202,7 @@ def test_hops_of_one_call_are_one_conversation() -> None:
     )
 
 
-def test_other_resources_are_taken_together_by_collection() -> None:
+def test_requests_to_other_resources_are_grouped_by_collection() -> None:
     tape = Tape()
     paths = [
         "/v1/agents",
@@ -271,7 +271,7 @@ ALTERED: dict[str, Change] = {
 
 
 @pytest.mark.parametrize("name", ALTERED)
-def test_an_altered_history_lands_in_its_conversation(name: str) -> None:
+def test_altered_history_is_assigned_to_its_conversation(name: str) -> None:
     tape = Tape()
     for mark in ("", "x"):  # a second conversation, the same but for its ids and signatures
         calls, results, later = marked(CALLS, mark), marked(RESULTS, mark), marked(LATER, mark)
@@ -293,7 +293,7 @@ def marked(steps: list[JSON], mark: str) -> list[JSON]:
     ]
 
 
-def test_without_any_mark_the_longest_common_beginning_decides() -> None:
+def test_longest_common_prefix_decides_without_ids_or_signatures() -> None:
     tape = Tape()
     tape.take(create([user("Hello")]), answer([said("Hi")]))
     tape.take(create([user("Hello"), said("Hi"), user("a")]), answer([said("A")]))
@@ -433,7 +433,7 @@ plans = st.builds(
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), chosen=st.lists(plans, min_size=1, max_size=6))
-def test_any_conversations_in_any_order_are_told_apart(
+def test_any_interleaved_conversations_are_distinguished(
     data: st.DataObject, chosen: list[Plan]
 ) -> None:
     tape, owners = Tape(), []
@@ -456,7 +456,7 @@ def test_any_conversations_in_any_order_are_told_apart(
     assert tape.numbers == [order.index(owner) for owner in owners]
 
 
-def test_a_request_costs_what_it_is_long_however_many_conversations_there_are() -> None:
+def test_cost_of_a_request_does_not_grow_with_the_number_of_conversations() -> None:
     def calls(count: int) -> float:
         """Return the function calls per request with ``count`` equal conversations at once."""
         tape = Tape()
@@ -500,7 +500,7 @@ def with_nulls(step: dict[str, JSON]) -> dict[str, JSON] | None:
 
 @settings(max_examples=60, deadline=None)
 @given(data=st.data(), chosen=st.lists(plans, min_size=2, max_size=5))
-def test_any_altered_history_lands_in_its_conversation(
+def test_any_altered_history_is_assigned_to_its_conversation(
     data: st.DataObject, chosen: list[Plan]
 ) -> None:
     tape = Tape()
@@ -563,7 +563,7 @@ PATHS = st.sampled_from(
         max_size=6,
     )
 )
-def test_any_traffic_belongs_to_some_conversation(
+def test_every_exchange_is_assigned_to_a_conversation(
     exchanges: list[tuple[str, str, JSON, JSON, int]],
 ) -> None:
     threads = Demultiplexer()

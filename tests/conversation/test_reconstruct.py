@@ -110,7 +110,7 @@ def shape(transcript: Transcript) -> list[list[str]]:
     ]
 
 
-def test_results_stand_behind_their_calls_in_parallel() -> None:
+def test_results_of_parallel_calls_follow_their_calls_in_the_timeline() -> None:
     transcript = read(
         post("go", [call("a"), call("b")], "1", "requires_action"),
         post(
@@ -185,7 +185,7 @@ def test_results_without_ids_are_paired_by_order() -> None:
     assert shape(transcript) == [["function_call", "RESULT x", "model_output"]]
 
 
-def test_a_run_in_the_background_is_what_it_ended_as() -> None:
+def test_background_run_has_the_steps_and_status_of_its_last_poll() -> None:
     transcript = read(
         post("go", None, "1", "in_progress", background=True),
         get("1", [user("go"), call("a")], "in_progress"),
@@ -204,7 +204,7 @@ def test_a_run_in_the_background_is_what_it_ended_as() -> None:
     assert transcript.settings["background"] is True
 
 
-def test_an_interaction_read_again_adds_nothing() -> None:
+def test_interaction_fetched_again_adds_nothing() -> None:
     transcript = read(
         post("go", [said("done")], "1"),
         get("1", [user("go"), said("done")], query="?include_input=true"),
@@ -213,7 +213,7 @@ def test_an_interaction_read_again_adds_nothing() -> None:
     assert len(transcript.turns[0].exchanges) == 2
 
 
-def test_a_conversation_that_is_only_read() -> None:
+def test_conversation_of_get_requests_alone_is_reconstructed() -> None:
     transcript = read(get("1", [user("go"), said("done")]))
     assert transcript.turns[0].user == [{"type": "text", "text": "go"}]
     assert shape(transcript) == [["model_output"]]
@@ -253,7 +253,7 @@ EVENTS: list[dict[str, Any]] = [
 
 
 @pytest.mark.parametrize("cut", range(1, len(EVENTS)))
-def test_a_stream_that_was_resumed_is_one(cut: int) -> None:
+def test_resumed_stream_is_joined_into_one_response(cut: int) -> None:
     resumed = f"{API}/1?stream=true&last_event_id={cut}"
     body = {"model": "m", "input": "go", "stream": True}
     transcript = read(
@@ -266,7 +266,7 @@ def test_a_stream_that_was_resumed_is_one(cut: int) -> None:
     assert transcript.settings["stream"] is True
 
 
-def test_a_broken_stream_is_an_incomplete_turn() -> None:
+def test_broken_stream_makes_an_incomplete_turn() -> None:
     (turn,) = read(
         sse(
             "POST",
@@ -280,7 +280,7 @@ def test_a_broken_stream_is_an_incomplete_turn() -> None:
     assert "broke off" in (turn.reason or "")
 
 
-def test_hops_are_one_answer() -> None:
+def test_continuation_hops_are_joined_into_one_turn() -> None:
     first = recording(
         "POST", API, {"model": "m", "input": "go"},
         {"id": "1", "status": "requires_continuation", "continuation_token": "t", "steps": [call("a")]},
@@ -297,7 +297,7 @@ def test_hops_are_one_answer() -> None:
     assert [turn.text for turn in transcript.turns] == ["onetwo", "three"]
 
 
-def test_a_stateless_hop_repeats_results_and_adds_none() -> None:
+def test_stateless_hop_does_not_add_its_repeated_results() -> None:
     history = [user("go"), call("a"), result("a")]
     hop = recording(
         "POST",
@@ -313,7 +313,7 @@ def test_a_stateless_hop_repeats_results_and_adds_none() -> None:
     assert shape(transcript) == [["function_call", "RESULT ok", "model_output", "model_output"]]
 
 
-def test_a_request_that_is_tried_again_is_the_same_turn() -> None:
+def test_retried_request_belongs_to_the_same_turn() -> None:
     transcript = read(refused("go", 503), refused("go", 503), post("go", [said("done")], "1"))
     (turn,) = transcript.turns
     assert (turn.outcome, turn.error, turn.text, len(turn.exchanges)) == (
@@ -324,7 +324,7 @@ def test_a_request_that_is_tried_again_is_the_same_turn() -> None:
     )
 
 
-def test_results_that_are_tried_again_are_there_once() -> None:
+def test_results_of_a_retried_request_are_added_once() -> None:
     answer = [result("a")]
     transcript = read(
         post("go", [call("a")], "1", "requires_action"),
@@ -334,7 +334,7 @@ def test_results_that_are_tried_again_are_there_once() -> None:
     assert shape(transcript) == [["function_call", "RESULT ok", "model_output"]]
 
 
-def test_an_error_at_the_end_is_the_turns() -> None:
+def test_final_error_becomes_the_outcome_of_the_turn() -> None:
     transcript = read(
         post("go", [said("done")], "1"), refused("more", 400, previous_interaction_id="1")
     )
@@ -342,7 +342,7 @@ def test_an_error_at_the_end_is_the_turns() -> None:
     assert transcript.turns[1].error is not None
 
 
-def test_cancel_and_delete() -> None:
+def test_cancel_and_delete_requests_are_reconstructed() -> None:
     transcript = read(
         post("go", None, "1", "in_progress", background=True),
         recording("POST", f"{API}/1/cancel", None, {"id": "1", "status": "cancelled"}),
@@ -359,7 +359,7 @@ def test_cancel_and_delete() -> None:
     assert turn.interaction["id"] == "1"
 
 
-def test_other_traffic_is_ignored() -> None:
+def test_unrelated_traffic_is_ignored() -> None:
     foreign = [
         recording("GET", "https://host/v1beta/agents", None, {"agents": []}),
         recording("POST", "https://host/v1beta/environments", {"input": "x"}, {"id": "e"}),
@@ -381,11 +381,11 @@ def test_other_traffic_is_ignored() -> None:
         "/v1/interactions/v1_a/cancel",
     ],
 )
-def test_what_an_interaction_is(path: str) -> None:
+def test_interaction_paths_are_recognized(path: str) -> None:
     assert is_interaction(recording("POST", f"http://127.0.0.1:8787{path}?alt=sse", None, {}))
 
 
-def test_settings_are_those_of_the_first_request() -> None:
+def test_settings_are_read_from_the_first_request() -> None:
     transcript = read(
         post("go", [], "1", tools=[{"type": "google_search"}], stream=False),
         post("on", [], "2", previous_interaction_id="1", labels={}),
@@ -399,7 +399,7 @@ def test_settings_are_those_of_the_first_request() -> None:
     }
 
 
-def test_whoever_knows_the_turns_says_where_they_begin() -> None:
+def test_caller_can_set_the_turn_boundaries() -> None:
     reader = TranscriptBuilder()
     reader.begin([{"type": "text", "text": "a"}])
     reader.add(post("what the application made of it", [said("x")], "1"), begins=False)
@@ -408,7 +408,7 @@ def test_whoever_knows_the_turns_says_where_they_begin() -> None:
     assert shape(reader.transcript) == [["model_output", "model_output"], []]
 
 
-def test_a_client_that_leaves_thoughts_out_is_still_in_its_conversation() -> None:
+def test_request_without_thoughts_is_assigned_to_its_conversation() -> None:
     thought = {"type": "thought", "signature": "s1"}
     talks = [
         post([user("Hello")], [thought, said("Hi.")], store=False),
@@ -423,6 +423,6 @@ def test_a_client_that_leaves_thoughts_out_is_still_in_its_conversation() -> Non
 @pytest.mark.parametrize(
     "uri", ["https://[x/v1beta/interactions", "", "::", "/v1beta/interactions", "https://h/other"]
 )
-def test_a_uri_that_is_none_is_read_as_a_path(uri: str) -> None:
+def test_invalid_uri_is_read_as_a_path(uri: str) -> None:
     transcript = transcript_of(Cassette([Recording("POST", uri, '{"input": "Hello"}', body="{}")]))
     assert len(transcript.turns) == ("interactions" in uri)

@@ -98,7 +98,7 @@ CASES: list[tuple[Callable[[Steps, Steps], None], str, str]] = [
 @pytest.mark.parametrize(
     ("alter", "code", "pointer"), CASES, ids=lambda value: getattr(value, "__name__", None)
 )
-def test_the_alteration_is_named(
+def test_history_check_reports_the_alteration(
     project: Project, alter: Callable[[Steps, Steps], None], code: str, pointer: str, declared: str
 ) -> None:
     (project.root / "suites" / "weather.yaml").unlink()

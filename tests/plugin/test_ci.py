@@ -34,7 +34,9 @@ def files(folder: Path) -> set[str]:
     return {path.name for path in folder.iterdir()}
 
 
-def test_a_machine_somebody_works_at(recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ci_files_are_not_written_on_a_developer_machine(
+    recorded: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     for name in ("CI", "GITHUB_ACTIONS"):
         monkeypatch.delenv(name, raising=False)
     result = recorded.run("suites")
@@ -48,7 +50,9 @@ def test_a_machine_somebody_works_at(recorded: Project, monkeypatch: pytest.Monk
     result.stdout.no_fnmatch_line("::error*")
 
 
-def test_a_server(recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_ci_files_are_written_on_a_ci_server(
+    recorded: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("CI", "true")
     monkeypatch.delenv("GITHUB_ACTIONS", raising=False)
     result = recorded.run("suites")
@@ -56,7 +60,9 @@ def test_a_server(recorded: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     result.stdout.no_fnmatch_line("::error*")
 
 
-def test_github(recorded: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_annotations_and_summary_are_written_on_github(
+    recorded: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
     step = tmp_path / "step.md"
     monkeypatch.setenv("CI", "true")
     monkeypatch.setenv("GITHUB_ACTIONS", "true")

@@ -7,7 +7,7 @@ import pytest
 from tests.plugin.project import WEATHER, Project
 
 
-def test_ids_follow_the_variants(project: Project) -> None:
+def test_item_ids_are_derived_from_the_variants(project: Project) -> None:
     result = project.run("--collect-only", "-q")
     result.stdout.fnmatch_lines(
         [
@@ -26,7 +26,7 @@ def test_collecting_writes_nothing(project: Project) -> None:
     assert not (project.root / "cassettes").exists()
 
 
-def test_other_yaml_is_never_touched(project: Project) -> None:
+def test_other_yaml_files_are_ignored(project: Project) -> None:
     (project.root / "config").mkdir()
     (project.root / "config" / "app.yaml").write_text("a: [")
     (project.root / "docker-compose.yml").write_text("services: {}")
@@ -36,7 +36,7 @@ def test_other_yaml_is_never_touched(project: Project) -> None:
     result.stdout.no_fnmatch_line("*docker-compose*")
 
 
-def test_eval_yaml_is_a_suite_wherever_it_lies(project: Project) -> None:
+def test_eval_yaml_is_a_suite_in_any_folder(project: Project) -> None:
     (project.root / "pkg").mkdir()
     (project.root / "pkg" / "chat.eval.yaml").write_text(
         WEATHER.replace("suite: weather", "suite: chat")
@@ -53,11 +53,11 @@ def test_ini_option_names_the_folders(project: Project) -> None:
     result.stdout.no_fnmatch_line("suites/weather.yaml*")
 
 
-def test_a_file_can_be_named_by_itself(recorded: Project) -> None:
+def test_single_suite_file_can_be_selected(recorded: Project) -> None:
     recorded.run("suites/weather.yaml::london[stateless]").assert_outcomes(passed=1)
 
 
-def test_report_line_is_the_scenarios(project: Project) -> None:
+def test_reported_line_is_that_of_the_scenario(project: Project) -> None:
     result = project.run("suites", "-rf", "--tb=line")
     line = WEATHER.splitlines().index("  - id: london") + 1
     assert (
@@ -93,7 +93,7 @@ def test_every_problem_of_a_suite_is_shown_once_and_without_a_traceback(project:
     assert ".py:" not in output
 
 
-def test_tags_are_marks_even_when_marks_are_strict(recorded: Project) -> None:
+def test_tags_become_markers_even_with_strict_markers(recorded: Project) -> None:
     recorded.pytester.makeini("[pytest]\naddopts = --strict-markers\n")
     recorded.run("suites", "-m", "smoke").assert_outcomes(passed=2, deselected=2)
     recorded.run("suites", "-m", "slow-one").assert_outcomes(passed=2, deselected=2)
@@ -106,6 +106,6 @@ _TAKES_BOTH = pytest.mark.skipif(
 
 
 @pytest.mark.parametrize("name", ["suites/weather.yaml", pytest.param("suites", marks=_TAKES_BOTH)])
-def test_a_test_file_beside_the_suites_still_runs(recorded: Project, name: str) -> None:
+def test_python_test_file_in_a_suite_folder_still_runs(recorded: Project, name: str) -> None:
     (recorded.root / "suites" / "test_plain.py").write_text("def test_plain():\n    pass\n")
     recorded.run(name, "suites/test_plain.py").assert_outcomes(passed=5)

@@ -137,7 +137,7 @@ print(ended.name, gc.isenabled(), gc.get_freeze_count())
     assert done.stdout.splitlines()[-1] == "OK True 0", done.stdout + done.stderr
 
 
-def test_the_reports_that_pytest_stores_do_not_store_results(recorded: Project) -> None:
+def test_stored_pytest_reports_do_not_reference_results(recorded: Project) -> None:
     kept: list[pytest.TestReport] = []
 
     class Keeper:

@@ -48,7 +48,7 @@ def of_gitlab() -> tuple[list[str], str]:
 
 
 @pytest.mark.parametrize("example", [of_github, of_gitlab])
-def test_the_example_gives_one_run_of_everything(recorded: Project, example: Any) -> None:
+def test_documented_shard_commands_produce_one_merged_run(recorded: Project, example: Any) -> None:
     suites, merge = example()
     for command in suites:
         assert "$" not in command

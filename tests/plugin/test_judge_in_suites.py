@@ -29,7 +29,7 @@ def judged(project: Project) -> Project:
     return project
 
 
-def test_a_judged_suite_replays_without_any_socket(
+def test_suite_with_a_judge_replays_without_sockets(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     judged(project).record().assert_outcomes(failed=1)
@@ -57,7 +57,7 @@ def test_a_judged_suite_replays_without_any_socket(
     assert project.manifest()["totals"]["tokens"] == replayed["metrics"]["tokens"]["total_tokens"]
 
 
-def test_an_approved_snapshot_passes_and_is_left_alone(project: Project) -> None:
+def test_approved_snapshot_passes_and_is_not_changed(project: Project) -> None:
     judged(project).suite("judged", SUITE.replace('"magic" and ', ""))
     project.record().assert_outcomes(failed=1)
     found = project.results()["judged::words"]["checks"][-1]["findings"][0]

@@ -74,7 +74,7 @@ def test_conversations_run_concurrently_and_are_reported_in_order(many: Project)
     many.run("suites").assert_outcomes(passed=24)
 
 
-def test_the_cassettes_are_those_of_one_at_a_time(many: Project) -> None:
+def test_concurrent_cassettes_equal_sequential_ones(many: Project) -> None:
     with serving() as url:
         options = ["suites", "--evalkit-record", "once", "--evalkit-base-url", url]
         many.run(*options, "--evalkit-cassettes", "alone").assert_outcomes(passed=24)
@@ -98,7 +98,7 @@ def test_a_replay_needs_no_threads(many: Project) -> None:
     many.run("suites", "--evalkit-concurrency", "4").assert_outcomes(passed=24)
 
 
-def test_stopping_early_loses_no_recording(many: Project) -> None:
+def test_stopping_at_the_first_failure_preserves_recordings(many: Project) -> None:
     many.suite(
         "many",
         SUITE.replace(
@@ -112,6 +112,6 @@ def test_stopping_early_loses_no_recording(many: Project) -> None:
 
 
 @pytest.mark.parametrize("number", ["0", "-1", "many"])
-def test_only_whole_numbers(many: Project, number: str) -> None:
+def test_value_must_be_a_positive_integer(many: Project, number: str) -> None:
     result = many.run("suites", "--evalkit-concurrency", number)
     assert result.ret == pytest.ExitCode.USAGE_ERROR

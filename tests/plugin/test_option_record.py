@@ -20,14 +20,14 @@ def bytes_of(project: Project) -> dict[str, bytes]:
     return {name: (project.root / "cassettes" / name).read_bytes() for name in project.cassettes()}
 
 
-def test_none_without_cassettes_is_an_error_that_names_the_way_out(project: Project) -> None:
+def test_mode_none_without_cassettes_is_an_error_that_suggests_a_fix(project: Project) -> None:
     result = project.run("suites", "-k", "hello and stateful")
     result.assert_outcomes(errors=1, deselected=3)
     result.stdout.fnmatch_lines(["*cassettes/weather/hello.stateful.yaml*", "*--evalkit-record*"])
     assert project.cassettes() == []
 
 
-def test_once_records_what_is_absent_and_then_replays(project: Project) -> None:
+def test_mode_once_records_missing_cassettes_and_then_replays(project: Project) -> None:
     project.record("-k", "hello").assert_outcomes(passed=2, deselected=2)
     before = bytes_of(project)
     assert sorted(before) == ["weather/hello.stateful.yaml", "weather/hello.stateless.yaml"]
@@ -41,14 +41,14 @@ def test_once_records_what_is_absent_and_then_replays(project: Project) -> None:
     }
 
 
-def test_once_does_not_record_into_a_cassette_that_is_there(recorded: Project) -> None:
+def test_mode_once_does_not_change_an_existing_cassette(recorded: Project) -> None:
     before = bytes_of(recorded)
     recorded.suite("weather", MISS)
     recorded.record("-k", "london").assert_outcomes(errors=2, deselected=2)
     assert bytes_of(recorded) == before
 
 
-def test_new_episodes_adds_to_what_is_there(recorded: Project) -> None:
+def test_mode_new_episodes_extends_an_existing_cassette(recorded: Project) -> None:
     recorded.suite("weather", MISS)
     recorded.record("-k", "london", mode="new_episodes").assert_outcomes(passed=2, deselected=2)
     recorded.run("suites", "-k", "london").assert_outcomes(passed=2, deselected=2)
@@ -56,14 +56,14 @@ def test_new_episodes_adds_to_what_is_there(recorded: Project) -> None:
     recorded.run("suites", "-k", "london").assert_outcomes(passed=2, deselected=2)
 
 
-def test_all_records_again(recorded: Project) -> None:
+def test_mode_all_replaces_the_cassettes(recorded: Project) -> None:
     recorded.suite("weather", MISS)
     recorded.record("-k", "london", mode="all").assert_outcomes(passed=2, deselected=2)
     recorded.suite("weather", WEATHER)
     recorded.run("suites", "-k", "london").assert_outcomes(errors=2, deselected=2)
 
 
-def test_a_failed_re_recording_leaves_the_old_cassette(recorded: Project) -> None:
+def test_failed_re_recording_preserves_the_old_cassette(recorded: Project) -> None:
     before = bytes_of(recorded)
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
@@ -106,7 +106,7 @@ def test_recording_from_the_public_endpoint_needs_a_key(project: Project) -> Non
     assert project.cassettes() == []
 
 
-def test_once_needs_no_key_when_everything_is_recorded(recorded: Project) -> None:
+def test_mode_once_needs_no_key_when_everything_is_recorded(recorded: Project) -> None:
     recorded.run("suites", "--evalkit-record", "once").assert_outcomes(passed=4)
 
 

@@ -36,7 +36,7 @@ def ids_and_totals(project: Project) -> tuple[list[str], dict[str, int]]:
     }
 
 
-def test_only_the_rest_is_run(cut: Project) -> None:
+def test_resume_runs_only_missing_results(cut: Project) -> None:
     for name in ("alpha", "bravo"):  # reused results need no cassette
         (cut.root / f"cassettes/some/{name}.yaml").unlink()
     result = cut.run("suites", "--evalkit-resume")
@@ -49,7 +49,7 @@ def test_only_the_rest_is_run(cut: Project) -> None:
     assert cut.manifest()["complete"] is True
 
 
-def test_errors_are_run_again(cut: Project) -> None:
+def test_resume_runs_errored_variants_again(cut: Project) -> None:
     (cut.root / "cassettes/some/charlie.yaml").rename(cut.root / "aside.yaml")
     cut.run("suites").assert_outcomes(passed=2, failed=1, errors=1)
     (cut.root / "aside.yaml").rename(cut.root / "cassettes/some/charlie.yaml")
@@ -57,19 +57,19 @@ def test_errors_are_run_again(cut: Project) -> None:
     assert ids_and_totals(cut)[0] == ["some::alpha", "some::bravo", "some::delta", "some::charlie"]
 
 
-def test_totals_equal_the_rows_where_the_session_ends_early_again(cut: Project) -> None:
+def test_totals_match_the_rows_when_the_resumed_session_ends_early(cut: Project) -> None:
     cut.run("suites", "--evalkit-resume")
     cut.run("suites", "--evalkit-resume", "-x").assert_outcomes(passed=1, failed=1)
     ids, totals = ids_and_totals(cut)
     assert len(ids) == totals["scored"] == 4
 
 
-def test_a_selection_keeps_what_it_selects(cut: Project) -> None:
+def test_resume_with_a_selection_preserves_selected_results(cut: Project) -> None:
     cut.run("suites", "--evalkit-resume", "-k", "alpha or delta").assert_outcomes(passed=2)
     assert ids_and_totals(cut)[0] == ["some::alpha", "some::delta"]
 
 
-def test_nothing_to_resume_is_an_ordinary_run(cut: Project) -> None:
+def test_resume_without_a_previous_run_is_a_normal_run(cut: Project) -> None:
     cut.run("suites", "--evalkit-resume", "--evalkit-report", "reports/new").assert_outcomes(
         passed=3, failed=1
     )
@@ -87,7 +87,7 @@ def test_a_changed_suite_cannot_be_resumed(cut: Project) -> None:
     assert (cut.root / "reports/latest/results.jsonl").read_text() == before
 
 
-def test_a_damaged_line_is_named(cut: Project) -> None:
+def test_damaged_result_line_is_reported(cut: Project) -> None:
     path = cut.root / "reports/latest/results.jsonl"
     path.write_text("{}\n" + path.read_text())
     result = cut.run("suites", "--evalkit-resume")

@@ -33,7 +33,7 @@ class TestReport:
         names = {path.name for path in (recorded.root / "reports" / "mine").iterdir()}
         assert names >= {"results.jsonl", "manifest.json", "index.html", "junit.xml"}
 
-    def test_a_run_that_is_signed_off_is_not_written_over(self, recorded: Project) -> None:
+    def test_signed_off_run_is_not_overwritten(self, recorded: Project) -> None:
         recorded.run("suites")
         folder = recorded.root / "reports/latest"
         (folder / "signoffs").mkdir()
@@ -50,7 +50,7 @@ class TestReport:
             path.name: path.read_bytes() for path in folder.iterdir() if path.is_file()
         } == before
 
-    def test_a_folder_with_other_files_is_not_written_into(self, recorded: Project) -> None:
+    def test_directory_with_unrelated_files_is_rejected(self, recorded: Project) -> None:
         (recorded.root / "src").mkdir()
         (recorded.root / "src" / "index.html").write_text("mine")
         result = recorded.run("suites", "--evalkit-report", "src")
@@ -67,7 +67,7 @@ class TestReport:
             (24, "cannot write all reports: *evalkit report"),
         ],
     )
-    def test_a_full_disk_is_one_line_and_loses_no_whole_result(
+    def test_full_disk_is_reported_in_one_line_and_complete_results_are_preserved(
         self, recorded: Project, blocks: int, message: str
     ) -> None:
         """A limit on file sizes simulates a full disk: writing beyond it fails alike."""
@@ -108,11 +108,13 @@ class TestReport:
 
 
 class TestBaseUrl:
-    def test_from_the_environment(self, project: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_base_url_is_read_from_the_environment(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", project.url + "/")
         project.run("suites", "--evalkit-record", "once").assert_outcomes(passed=4)
 
-    def test_one_that_is_not_a_url(self, project: Project) -> None:
+    def test_invalid_base_url_is_rejected(self, project: Project) -> None:
         result = project.run(
             "suites",
             "-k",
@@ -136,7 +138,7 @@ class TestModel:
             "gemini-3.1-pro"
         }
 
-    def test_several_make_variants(self, project: Project) -> None:
+    def test_several_models_create_variants(self, project: Project) -> None:
         project.record(
             "--evalkit-model",
             "gemini-3.5-flash",
@@ -156,7 +158,7 @@ class TestModel:
 
 
 class TestRepeat:
-    def test_trials_are_recordings_of_their_own(self, project: Project) -> None:
+    def test_each_trial_has_its_own_cassette(self, project: Project) -> None:
         project.record("--evalkit-repeat", "2", "-k", "hello and stateful").assert_outcomes(
             passed=2, deselected=6
         )
@@ -167,13 +169,13 @@ class TestRepeat:
         ]
 
     @pytest.mark.parametrize("number", ["0", "-1", "x"])
-    def test_only_whole_numbers(self, project: Project, number: str) -> None:
+    def test_value_must_be_a_positive_integer(self, project: Project, number: str) -> None:
         result = project.run("suites", f"--evalkit-repeat={number}")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
 
 
 class TestStrict:
-    def test_passes_when_everything_is_used(self, recorded: Project) -> None:
+    def test_passes_when_all_recordings_are_played(self, recorded: Project) -> None:
         assert recorded.run("suites", "--evalkit-strict").ret == pytest.ExitCode.OK
 
     def test_unplayed_recordings_fail(self, recorded: Project) -> None:
@@ -192,7 +194,7 @@ class TestStrict:
         assert result.ret == pytest.ExitCode.TESTS_FAILED
         result.stdout.fnmatch_lines(["1 recording left unplayed*", "*failed by --evalkit-strict*"])
 
-    def test_cassettes_of_no_variant_fail(self, recorded: Project) -> None:
+    def test_unused_cassettes_fail(self, recorded: Project) -> None:
         (recorded.root / "cassettes" / "weather" / "gone.yaml").write_text(
             "version: 1\ninteractions: []\n"
         )
@@ -214,14 +216,14 @@ class TestLive:
         assert {result["metrics"]["source"] for result in results} == {"live"}
         assert {result["cassette"] for result in results} == {None}
 
-    def test_not_together_with_record(self, project: Project) -> None:
+    def test_live_and_record_are_mutually_exclusive(self, project: Project) -> None:
         result = project.run("suites", "--evalkit-live", "--evalkit-record", "all")
         assert result.ret == pytest.ExitCode.USAGE_ERROR
         result.stderr.fnmatch_lines(["*--evalkit-live writes no cassettes*"])
 
 
 class TestRedact:
-    def test_configured_patterns_are_in_no_file(self, project: Project) -> None:
+    def test_text_matching_configured_patterns_is_in_no_file(self, project: Project) -> None:
         project.pytester.makeini("[pytest]\nevalkit_redact =\n    acct-[0-9]+\n")
         project.suite("weather", WEATHER.replace("in a few words", "in a few words, acct-4711"))
         project.record("-k", "hello").assert_outcomes(failed=2, deselected=2)

@@ -11,14 +11,14 @@ from tests.plugin.project import WEATHER, Project
 BROKEN = WEATHER.replace('text: {contains: "22"}', 'text: {contains: "thirty"}')
 
 
-def test_keyword(recorded: Project) -> None:
+def test_keyword_option_selects_variants(recorded: Project) -> None:
     recorded.run("suites", "-k", "london and stateless").assert_outcomes(passed=1, deselected=3)
     assert list(recorded.results()) == ["weather::london[stateless]"]
     assert recorded.manifest()["totals"]["deselected"] == 3
     assert recorded.manifest()["complete"] is True
 
 
-def test_last_failed(recorded: Project) -> None:
+def test_last_failed_option_runs_only_failed_variants(recorded: Project) -> None:
     recorded.suite("weather", BROKEN)
     recorded.run("suites").assert_outcomes(failed=2, passed=2)
     recorded.run("suites", "--lf").assert_outcomes(failed=2)
@@ -26,7 +26,7 @@ def test_last_failed(recorded: Project) -> None:
     recorded.run("suites", "--lf").assert_outcomes(passed=2)
 
 
-def test_stop_at_first(recorded: Project) -> None:
+def test_exitfirst_option_stops_at_the_first_failure(recorded: Project) -> None:
     recorded.suite("weather", BROKEN)
     result = recorded.run("suites", "-x")
     result.assert_outcomes(failed=1)
@@ -34,7 +34,7 @@ def test_stop_at_first(recorded: Project) -> None:
     assert recorded.manifest()["complete"] is False
 
 
-def test_a_failure_reads_like_one(recorded: Project) -> None:
+def test_failure_is_printed_without_a_traceback(recorded: Project) -> None:
     recorded.suite("weather", BROKEN)
     result = recorded.run("suites", "-k", "london and stateless")
     line = WEATHER.splitlines().index('          - text: {contains: "22"}') + 1
@@ -48,7 +48,7 @@ def test_a_failure_reads_like_one(recorded: Project) -> None:
     assert "Traceback" not in result.stdout.str()
 
 
-def test_distributed(recorded: Project) -> None:
+def test_xdist_distributes_variants(recorded: Project) -> None:
     recorded.suite("weather", BROKEN)
     alone = recorded.run("suites")
     alone.assert_outcomes(failed=2, passed=2)
@@ -68,7 +68,7 @@ def test_distributed(recorded: Project) -> None:
     assert len(recorded.manifest()["suites"]) == 1
 
 
-def test_junitxml_of_pytest(recorded: Project) -> None:
+def test_junitxml_option_writes_variants(recorded: Project) -> None:
     recorded.run("suites", "--junitxml=out.xml").assert_outcomes(passed=4)
     cases = ElementTree.parse(recorded.root / "out.xml").findall(".//testcase")
     assert [case.get("name") for case in cases] == [
@@ -83,7 +83,7 @@ def test_junitxml_of_pytest(recorded: Project) -> None:
     ("hook", "verdict", "outcome"),
     [("skip(reason='not today')", "skipped", {"skipped": 2, "passed": 2})],
 )
-def test_conftest_may_skip_by_tag(
+def test_conftest_can_skip_by_tag(
     recorded: Project, hook: str, verdict: str, outcome: dict[str, int]
 ) -> None:
     recorded.pytester.makeconftest(
@@ -103,7 +103,7 @@ def test_conftest_may_skip_by_tag(
     assert recorded.manifest()["totals"]["scored"] == 2
 
 
-def test_a_variant_has_the_hooks_of_its_own_folders_and_no_others(recorded: Project) -> None:
+def test_variant_uses_only_the_conftest_hooks_of_its_parent_folders(recorded: Project) -> None:
     hook = "def pytest_runtest_setup(item):\n    print('hook of {}:', item.name)\n"
     beside = recorded.root / "unit"
     beside.mkdir()
@@ -130,7 +130,7 @@ def test_an_errored_variant_is_an_error_not_a_failure(recorded: Project) -> None
     assert result.ret == pytest.ExitCode.TESTS_FAILED
 
 
-def test_setup_faults_have_a_result_too(recorded: Project) -> None:
+def test_setup_errors_have_a_result(recorded: Project) -> None:
     recorded.pytester.makeconftest(
         "def pytest_runtest_setup(item):\n    raise RuntimeError('no database')\n"
     )
@@ -140,7 +140,7 @@ def test_setup_faults_have_a_result_too(recorded: Project) -> None:
     assert "no database" in result["message"]
 
 
-def test_warnings_are_reported_and_fail_nothing(recorded: Project) -> None:
+def test_warnings_are_reported_without_failing(recorded: Project) -> None:
     recorded.suite(
         "weather",
         WEATHER.replace("expect: [{text: patterns}]", "expect: [{text: dogs, severity: warn}]"),

@@ -27,7 +27,7 @@ def body_of(project: Project) -> dict[str, object]:
     return body
 
 
-def test_pytest_recording_replays_a_cassette_of_ours(
+def test_pytest_recording_replays_an_evalkit_cassette(
     recorded: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("pytest_recording")
@@ -42,7 +42,7 @@ def test_pytest_recording_replays_a_cassette_of_ours(
     result.assert_outcomes(passed=1)
 
 
-def test_plain_vcrpy_replays_a_cassette_of_ours(recorded: Project) -> None:
+def test_plain_vcrpy_replays_an_evalkit_cassette(recorded: Project) -> None:
     import httpx
 
     cassette = recorded.root / "cassettes" / "weather" / "hello.stateful.yaml"

@@ -15,7 +15,7 @@ def blocks(page: str, language: str) -> list[str]:
     return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
-def test_the_suite_fails_as_the_readme_shows(project: Project) -> None:
+def test_readme_suite_fails_with_the_printed_output(project: Project) -> None:
     (suite,) = blocks("README.md", "yaml")
     (output,) = [block for block in blocks("README.md", "console") if "FF" in block]
     (project.root / "suites" / "weather.yaml").unlink()
@@ -31,7 +31,7 @@ def test_the_suite_fails_as_the_readme_shows(project: Project) -> None:
     project.run("suites/dogs.yaml").assert_outcomes(passed=2)
 
 
-def test_the_suite_for_coding_agents_is_valid(project: Project) -> None:
+def test_agents_md_suite_is_valid(project: Project) -> None:
     (suite,) = blocks("AGENTS.md", "yaml")
     (project.root / "suites" / "weather.yaml").unlink()
     project.suite("weather", suite)

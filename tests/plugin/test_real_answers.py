@@ -170,7 +170,7 @@ TAMPERED = [
 
 
 @pytest.mark.parametrize(("cassette", "old", "new", "identity", "check"), TAMPERED)
-def test_a_tampered_answer_fails(
+def test_altered_response_fails(
     real: Project, cassette: str, old: str, new: str, identity: str, check: str
 ) -> None:
     path = real.root / "cassettes" / "real" / f"{cassette}.yaml"

@@ -48,7 +48,7 @@ def items() -> list[dict[str, Any]]:
     return found
 
 
-def test_what_is_accepted_passes_the_next_run(run: Project) -> None:
+def test_accepted_snapshot_passes_the_next_run(run: Project) -> None:
     found = items()
     assert {one["kind"] for one in found} == {"new snapshot"}
     assert len(found) == 6
@@ -66,7 +66,7 @@ def test_what_is_accepted_passes_the_next_run(run: Project) -> None:
     assert "Obsolete: no longer in the run (6)" in output
 
 
-def test_what_is_rejected_fails_again_and_a_changed_one_can_be_approved(run: Project) -> None:
+def test_rejected_snapshot_fails_again_and_a_changed_one_can_be_approved(run: Project) -> None:
     assert (
         review("--reject", "approved::words[stateful]", "--accept", "approved::words[stateless]")[0]
         == 1

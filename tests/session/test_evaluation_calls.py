@@ -33,7 +33,7 @@ scenarios: [{{id: a, tools: [tool], turns: [{{user: hello, expect: [{turn}]}}], 
         ({"tool": 1}, "", "", 1),
     ],
 )
-def test_who_reports_an_undeclared_call(
+def test_undeclared_call_is_reported_once_by_the_check_or_the_conversation(
     tmp_path: Path, name: Any, turn: str, whole: str, said: int
 ) -> None:
     path = tmp_path / "s.yaml"

@@ -237,7 +237,7 @@ def test_a_failed_judge_leaves_the_journal_to_resume_from(
     assert one(run_suite(suite))["verdict"] == "passed"
 
 
-def test_an_incomplete_turn_asks_no_judge(
+def test_incomplete_turn_sends_no_judge_request(
     run_suite: RunSuite, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     suite = (
@@ -276,7 +276,7 @@ def test_a_judge_may_end_the_conversation(run_suite: RunSuite) -> None:
         assert result["unplayed"] == []
 
 
-def test_compared_siblings_ask_their_judge_once_each(run_suite: RunSuite) -> None:
+def test_compared_variants_send_one_judge_request_each(run_suite: RunSuite) -> None:
     suite = """\
 scenarios:
   - id: a
@@ -310,7 +310,7 @@ scenarios:
         assert finding(result)["got"]["score"] == 0.5
 
 
-def test_the_answer_cannot_write_its_own_judgement(run_suite: RunSuite) -> None:
+def test_model_text_cannot_inject_a_judgement(run_suite: RunSuite) -> None:
     result = one(
         run_suite(
             "scenarios: [{id: a, turns: [{user: attack, expect: [{judge: 'It says \"hello\".'}]}]}]",
@@ -322,7 +322,7 @@ def test_the_answer_cannot_write_its_own_judgement(run_suite: RunSuite) -> None:
     assert len(block["text"].split("\n")) == 4
 
 
-def test_a_judge_is_redacted_and_found_again_with_and_without_the_key(
+def test_redacted_judge_request_is_replayed_with_and_without_the_key(
     run_suite: RunSuite, tmp_path: Path
 ) -> None:
     key = "sk-a-key-that-nobody-may-see-0123"
@@ -347,7 +347,7 @@ def test_judges_run_in_a_live_session(run_suite: RunSuite) -> None:
     assert [exchange["response"]["source"] for exchange in result["judge_exchanges"]] == ["live"]
 
 
-def test_each_trial_has_its_judge(run_suite: RunSuite, tmp_path: Path) -> None:
+def test_each_trial_records_its_own_judge_request(run_suite: RunSuite, tmp_path: Path) -> None:
     suite = "scenarios: [{id: a, repeat: 2, turns: [{user: hello, expect: [{judge: Be kind.}, snapshot]}]}]"
     results = run_suite(suite, "once")
     assert [len(result["judge_exchanges"]) for result in results.values()] == [1, 1]
@@ -382,7 +382,7 @@ def approve(results: Results, root: Path) -> list[str]:
     return sorted(written)
 
 
-def test_a_result_suffices_to_approve_and_runs_never_approve(
+def test_snapshot_is_approved_from_the_result_and_never_by_a_run(
     run_suite: RunSuite, tmp_path: Path
 ) -> None:
     for mode in ("once", "none", "all"):
@@ -421,7 +421,7 @@ def test_a_result_suffices_to_approve_and_runs_never_approve(
         (lambda path: path.mkdir(), "suites/_snapshots/s/a.turn1.text.txt:1 cannot be read"),
     ],
 )
-def test_a_snapshot_that_cannot_be_read_is_an_error(
+def test_unreadable_snapshot_is_an_error(
     run_suite: RunSuite, tmp_path: Path, damage: Any, told_of: str
 ) -> None:
     path = tmp_path / "suites" / "_snapshots" / "s" / "a.turn1.text.txt"

@@ -33,7 +33,7 @@ def essence(turn: dict[str, Any]) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("variant", VARIANTS, ids=lambda variant: variant.id)
-def test_a_reconstructed_transcript_equals_the_engines(variant: Variant) -> None:
+def test_reconstructed_transcript_equals_the_transcript_of_the_engine(variant: Variant) -> None:
     cassettes = ROOT / "cassettes"
     line = json.loads(Runner(Settings(root=ROOT, cassettes=cassettes)).run(variant).line)
     cassette = load_cassette(cassettes / variant.cassette)

@@ -101,7 +101,7 @@ def verdicts(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
 @pytest.mark.parametrize(
     ("said", "verdict"), [("quota", "errored"), ("down", "errored"), ("blocked", "failed")]
 )
-def test_an_unexpected_api_error_is_the_models_fault_or_the_services(
+def test_unexpected_api_error_is_a_failure_or_an_error_by_its_code(
     run: Run, said: str, verdict: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient(monkeypatch)
@@ -126,7 +126,7 @@ def test_an_expected_api_error_passes(run: Run) -> None:
     assert verdicts(result) == [("error", "passed", 1)]
 
 
-def test_an_expected_error_that_does_not_come_fails(run: Run) -> None:
+def test_missing_expected_error_fails(run: Run) -> None:
     result = one(
         run("scenarios: [{id: a, turns: [{user: say x, expect: [{error: {status: 400}}]}]}]")
     )
@@ -142,7 +142,7 @@ def test_a_failed_turn_does_not_stop_the_conversation(run: Run) -> None:
     assert stopped["turns"][1]["outcome"] == "not_run"
 
 
-def test_severity_and_not(run: Run) -> None:
+def test_severity_and_negation_apply_to_findings(run: Run) -> None:
     result = one(
         run(
             "scenarios: [{id: a, turns: [{user: say x, expect: [{text: nothing, severity: warn}, {not: {text: nothing}}, {not: {text: said}}]}]}]"
@@ -191,7 +191,7 @@ def test_a_check_that_crashes_is_errored_never_failed(run: Run) -> None:
     assert verdicts(result) == [("python", "errored", 1)]
 
 
-def test_an_argument_that_quotes_an_answer_that_is_no_json(run: Run) -> None:
+def test_check_argument_that_reads_json_fails_when_the_text_is_not_json(run: Run) -> None:
     turns = "[{user: say x}, {user: 'say {{ previous.json.a }}'}]"
     result = one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))
     assert result["verdict"] == "failed"
@@ -205,14 +205,14 @@ def test_an_argument_that_quotes_an_answer_that_is_no_json(run: Run) -> None:
     assert fine["turns"][1]["user"] == [{"type": "text", "text": "say 1"}]
 
 
-def test_no_endpoint_is_an_error_of_the_network(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_unreachable_endpoint_is_a_network_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     impatient(monkeypatch)
     result = one(run("scenarios: [{id: a, turns: [{user: say x}]}]", base_url="http://127.0.0.1:9"))
     assert result["verdict"] == "errored"
     assert result["checks"][0]["findings"][0]["code"] == "connect_failed"
 
 
-def test_an_endpoint_that_cannot_be_reached_is_not_waited_for_by_every_variant(
+def test_unreachable_endpoint_is_retried_by_one_variant_only(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -231,7 +231,7 @@ def test_an_endpoint_that_cannot_be_reached_is_not_waited_for_by_every_variant(
 SAME = "scenarios: [{id: a, history: [stateful, stateless], turns: [{user: say x}], expect: [{same_as: {history: stateful}}]}]"
 
 
-def test_same_as_holds_nobody_twice(run: Run, tmp_path: Path) -> None:
+def test_same_as_runs_no_variant_twice(run: Run, tmp_path: Path) -> None:
     results = run(SAME, live=False, mode="all")
     assert {result["verdict"] for result in results.values()} == {"passed"}
     assert {result["metrics"]["source"] for result in results.values()} == {"recorded"}
@@ -242,7 +242,7 @@ def test_same_as_holds_nobody_twice(run: Run, tmp_path: Path) -> None:
     assert {path: path.read_bytes() for path in before} == before
 
 
-def test_same_as_without_the_siblings_recording_says_which(run: Run, tmp_path: Path) -> None:
+def test_same_as_reports_the_missing_recording_of_the_sibling(run: Run, tmp_path: Path) -> None:
     run(SAME, live=False, mode="all")
     (tmp_path / "cassettes" / "s" / "a.stateful.yaml").unlink()
     result = run(SAME, live=False)["s::a[stateless]"]
@@ -250,7 +250,7 @@ def test_same_as_without_the_siblings_recording_says_which(run: Run, tmp_path: P
     assert "a[stateful] cannot be replayed" in result["message"]
 
 
-def test_a_quota_used_up_does_not_replace_a_good_recording(
+def test_exhausted_quota_does_not_replace_a_recording(
     run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient(monkeypatch)

@@ -28,11 +28,13 @@ def settings(url: str | None = None, **environment: str) -> Settings:
         ("http://flag:2", {"GOOGLE_GEMINI_BASE_URL": "http://proxy:1"}, "http://flag:2"),
     ],
 )
-def test_the_endpoint(flag: str | None, environment: dict[str, str], base_url: str) -> None:
+def test_endpoint_is_read_from_flag_and_environment(
+    flag: str | None, environment: dict[str, str], base_url: str
+) -> None:
     assert settings(flag, **environment).base_url == base_url
 
 
-def test_keys() -> None:
+def test_api_keys_are_read_from_the_environment() -> None:
     both = settings(GEMINI_API_KEY="one", GOOGLE_API_KEY="two")
     assert (both.live_key(), both.secrets) == ("one", ("one", "two"))
     assert "one" not in repr(both)
@@ -46,7 +48,7 @@ def test_keys() -> None:
     assert "--evalkit-base-url" in message
 
 
-def test_polling_is_quick_on_this_machine_only() -> None:
+def test_polling_is_fast_only_for_loopback_endpoints() -> None:
     assert settings("http://localhost:1").poll_seconds < 1
     assert settings().poll_seconds == 5.0
 
@@ -72,7 +74,7 @@ def project(tmp_path: Path) -> Iterator[Path]:
         sys.modules.pop(name, None)
 
 
-def test_targets_of_the_project_and_of_packages(project: Path) -> None:
+def test_targets_are_imported_from_the_project_and_from_packages(project: Path) -> None:
     assert resolve("project_tools:Inner.value", project) == 7
     assert resolve("jsonschema:validate", project).__name__ == "validate"
     assert str(project) not in sys.path
@@ -89,13 +91,13 @@ def test_targets_of_the_project_and_of_packages(project: Path) -> None:
         ("broken_module_of_test:x", "importing broken_module_of_test failed: ZeroDivisionError"),
     ],
 )
-def test_targets_that_are_refused(project: Path, target: str, message: str) -> None:
+def test_invalid_target_is_rejected(project: Path, target: str, message: str) -> None:
     with pytest.raises(TargetError) as caught:
         resolve(target, project)
     assert message in str(caught.value)
 
 
-def test_a_module_outside_the_project_is_refused(
+def test_module_outside_the_project_is_rejected(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
@@ -125,7 +127,7 @@ def test_a_namespace_package_resolves_to_the_project(
             del sys.modules[name]
 
 
-def test_tools_are_called_with_the_calls_arguments(project: Path) -> None:
+def test_tools_are_called_with_the_arguments_of_the_call(project: Path) -> None:
     assert call_tool("project_tools:plain", {"a": 1}, project) == 3
     assert call_tool("project_tools:later", {"a": 1}, project) == {"a": 1}
     with pytest.raises(ToolCrashed, match="project_tools:broken raised RuntimeError: boom"):

@@ -196,7 +196,7 @@ JUDGED = (
 
 @pytest.mark.parametrize("function", ["stateful", "stateless", "asynchronous"])
 @pytest.mark.parametrize("more", ["", "stop_on_failure: true\n"])
-def test_a_judge_of_a_target_uses_its_tape(run: Run, function: str, more: str) -> None:
+def test_judge_of_a_target_is_recorded_on_its_tape(run: Run, function: str, more: str) -> None:
     turns = JUDGED if function != "asynchronous" else JUDGED[:1] * 2
     text = scenario(
         function,
@@ -231,7 +231,7 @@ def test_a_judge_of_a_target_uses_its_tape(run: Run, function: str, more: str) -
     )
 
 
-def test_a_target_is_checked_by_what_it_sent(run: Run) -> None:
+def test_checks_of_a_target_use_the_requests_it_sent(run: Run) -> None:
     with serving() as url:
         result = run(scenario("forgetful", *DOGS), url=url, mode="once")
     assert result["verdict"] == "failed"
@@ -239,7 +239,9 @@ def test_a_target_is_checked_by_what_it_sent(run: Run) -> None:
     assert [finding["code"] for finding in history["findings"]] == ["step_missing"]
 
 
-def test_a_message_with_attachments_comes_as_blocks(run: Run, tmp_path: Path) -> None:
+def test_target_receives_a_message_with_attachments_as_content_blocks(
+    run: Run, tmp_path: Path
+) -> None:
     (tmp_path / "p.png").write_bytes(b"\x89PNG\r\n\x1a\n")
     with serving() as url:
         assert (
@@ -252,7 +254,7 @@ def test_a_message_with_attachments_comes_as_blocks(run: Run, tmp_path: Path) ->
         )
 
 
-def test_a_live_session_keeps_nothing(run: Run, tmp_path: Path) -> None:
+def test_live_session_of_a_target_writes_no_cassette(run: Run, tmp_path: Path) -> None:
     with serving() as url:
         assert run(scenario("stateful", *DOGS), url=url, live=True)["verdict"] == "passed"
     assert not (tmp_path / "cassettes").exists()
@@ -283,7 +285,7 @@ FAULTS = [
 
 
 @pytest.mark.parametrize(("function", "verdict", "code", "message"), FAULTS)
-def test_what_a_fault_of_a_target_means(
+def test_fault_of_a_target_determines_the_verdict(
     run: Run, function: str, verdict: str, code: str, message: str, tmp_path: Path
 ) -> None:
     with serving() as url:
@@ -317,7 +319,7 @@ def test_a_miss_is_reported_even_if_the_target_swallows_it(run: Run, function: s
     assert len(result["unplayed"]) == 1
 
 
-def test_a_failed_turn_stops_where_that_is_asked(run: Run) -> None:
+def test_failed_turn_stops_the_target_when_configured(run: Run) -> None:
     text = scenario(
         "stateful",
         "{user: Hello, expect: [text: Goodbye]}",
@@ -329,7 +331,7 @@ def test_a_failed_turn_stops_where_that_is_asked(run: Run) -> None:
     assert [turn["outcome"] for turn in result["turns"]] == ["completed", "not_run"]
 
 
-def test_a_model_may_be_named_and_need_not(run: Run) -> None:
+def test_model_of_a_target_is_optional(run: Run) -> None:
     with serving() as url:
         result = run(
             scenario("stateful", "{user: Hello}", more="model: gemini-3.1-pro\n"),

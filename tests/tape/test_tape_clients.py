@@ -59,7 +59,7 @@ def run_turns(ask: Ask, url: str) -> list[str]:
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_a_client_gets_again_what_it_got(
+def test_replay_returns_the_recorded_responses_to_every_client(
     name: str, make_tape: MakeTape, cassette: Path, no_sockets: Callable[[], None]
 ) -> None:
     ask = CLIENTS[name]
@@ -76,7 +76,7 @@ def test_a_client_gets_again_what_it_got(
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_the_public_endpoint_is_replayed_without_a_socket(
+def test_public_endpoint_is_replayed_without_a_socket(
     name: str, make_tape: MakeTape, no_sockets: Callable[[], None]
 ) -> None:
     ask = CLIENTS[name]
@@ -90,7 +90,7 @@ def test_the_public_endpoint_is_replayed_without_a_socket(
         run_turns(ask, "https://generativelanguage.googleapis.com")
 
 
-def test_connections_that_are_kept_open_are_taped_and_replayed(
+def test_persistent_connections_are_recorded_and_replayed(
     make_tape: MakeTape, no_sockets: Callable[[], None]
 ) -> None:
     def application(
@@ -121,9 +121,7 @@ def test_connections_that_are_kept_open_are_taped_and_replayed(
             assert len(tape.conversations()) == 9
 
 
-def test_a_cassette_is_the_same_whichever_client_was_taped(
-    make_tape: MakeTape, cassette: Path
-) -> None:
+def test_cassette_does_not_depend_on_the_client(make_tape: MakeTape, cassette: Path) -> None:
     kept = {}
     for name, ask in CLIENTS.items():
         # A server of its own for each, on the same port: so that ids and addresses are the same too.
@@ -150,7 +148,7 @@ def test_a_cassette_is_the_same_whichever_client_was_taped(
     assert all(recordings == first for recordings in kept.values()), kept
 
 
-def test_a_cassette_is_the_same_as_that_of_a_suite(
+def test_cassette_of_a_tape_equals_the_cassette_of_a_suite(
     make_tape: MakeTape, cassette: Path, tmp_path: Path
 ) -> None:
     def essence(path: Path, url: str) -> list[Recording]:
@@ -196,7 +194,7 @@ def test_a_miss_reaches_the_caller_and_opens_no_socket(
 
 
 @pytest.mark.parametrize("name", CLIENTS)
-def test_an_http_error_is_recorded_as_it_is(name: str, make_tape: MakeTape) -> None:
+def test_http_error_is_recorded_unchanged(name: str, make_tape: MakeTape) -> None:
     ask = CLIENTS[name]
     with serving() as url, make_tape("once"):
         recorded = ask(

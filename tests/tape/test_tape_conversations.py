@@ -74,7 +74,7 @@ async def interleaved(url: str) -> list[str]:
         await client.aio.aclose()
 
 
-def test_interleaved_conversations_are_told_apart(make_tape: MakeTape, guide_url: str) -> None:
+def test_interleaved_conversations_are_distinguished(make_tape: MakeTape, guide_url: str) -> None:
     with make_tape("once") as tape:
         said = asyncio.run(interleaved(guide_url))
     with make_tape() as replayed:
@@ -107,7 +107,7 @@ def dogs(make_tape: MakeTape, guide_url: str) -> Tape:
     return tape
 
 
-def test_expectations_that_hold(dogs: Tape) -> None:
+def test_met_expectations_pass(dogs: Tape) -> None:
     talk = dogs.conversation()
     assert dogs.conversation(1).number == talk.number
     results = talk.expect(
@@ -126,7 +126,7 @@ def test_expectations_that_hold(dogs: Tape) -> None:
     assert talk.expect() == []  # stateful and not streamed: nothing is on by default
 
 
-def test_what_failed_is_explained_as_in_a_suite(dogs: Tape) -> None:
+def test_failure_message_is_the_same_as_in_a_suite(dogs: Tape) -> None:
     with pytest.raises(ExpectationFailed) as raised:
         dogs.conversation().turn(2).expect(text="cats", steps="model_output", status="completed")
     assert isinstance(raised.value, AssertionError)
@@ -163,7 +163,7 @@ def test_what_failed_is_explained_as_in_a_suite(dogs: Tape) -> None:
         ((), {"text": object()}, "not a JSON value"),
     ],
 )
-def test_a_wrong_check_is_a_short_error(
+def test_invalid_check_is_a_one_line_error(
     dogs: Tape, entries: tuple[Any, ...], checks: dict[str, Any], message: str
 ) -> None:
     with pytest.raises(UsageError) as raised:
@@ -172,12 +172,12 @@ def test_a_wrong_check_is_a_short_error(
     assert len(str(raised.value).splitlines()) <= 3
 
 
-def test_all_wrong_checks_are_reported_at_once(dogs: Tape) -> None:
+def test_all_invalid_checks_are_reported_at_once(dogs: Tape) -> None:
     with pytest.raises(UsageError, match=r"'step'(?s:.*)'txt'"):
         dogs.expect(step="x", txt="y")
 
 
-def test_a_softened_check_warns(dogs: Tape) -> None:
+def test_failed_check_with_severity_warning_warns(dogs: Tape) -> None:
     with pytest.warns(ExpectationWarning, match='text: the text does not contain "cats"') as caught:
         dogs.expect({"text": "cats", "severity": "warn"})
     assert Path(caught[0].filename) == Path(__file__)
@@ -197,7 +197,7 @@ def test_a_check_may_name_files_and_functions_of_the_project(
         dogs.expect(json_schema={"file": "../schema.json"})
 
 
-def test_which_conversation_is_meant_must_be_clear(
+def test_expectation_needs_an_unambiguous_conversation(
     make_tape: MakeTape, guide_url: str, dogs: Tape
 ) -> None:
     with pytest.raises(
@@ -222,9 +222,7 @@ def test_which_conversation_is_meant_must_be_clear(
         none.conversation()
 
 
-def test_an_error_that_nobody_expects_fails_whatever_else_is_asked(
-    make_tape: MakeTape, guide_url: str
-) -> None:
+def test_unexpected_api_error_fails_any_expectation(make_tape: MakeTape, guide_url: str) -> None:
     with (
         client_of(guide_url) as client,
         make_tape("once") as tape,
@@ -236,14 +234,14 @@ def test_an_error_that_nobody_expects_fails_whatever_else_is_asked(
     tape.expect(error={"status": 404})
 
 
-def test_defaults_judge_a_stream(make_tape: MakeTape, guide_url: str) -> None:
+def test_default_checks_evaluate_a_stream(make_tape: MakeTape, guide_url: str) -> None:
     with client_of(guide_url) as client, make_tape("once") as tape:
         for _ in client.interactions.create(model=MODEL, input="Hello", stream=True):
             pass
     assert [result.name for result in tape.expect()] == ["stream"]
 
 
-def test_reading_while_the_tape_runs(make_tape: MakeTape, guide_url: str) -> None:
+def test_conversations_can_be_read_while_the_tape_runs(make_tape: MakeTape, guide_url: str) -> None:
     with client_of(guide_url) as client, make_tape("once") as tape:
         assert tape.conversations() == []
         first = client.interactions.create(model=MODEL, input=DOGS)
@@ -252,7 +250,7 @@ def test_reading_while_the_tape_runs(make_tape: MakeTape, guide_url: str) -> Non
         assert len(tape.conversation()) == 2
 
 
-def test_nothing_warns_where_all_is_well(dogs: Tape) -> None:
+def test_passing_tape_warns_about_nothing(dogs: Tape) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dogs.expect(text="8 paws")

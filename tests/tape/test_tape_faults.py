@@ -44,7 +44,7 @@ def hello(make_tape: MakeTape, guide_url: str) -> str:
     return guide_url
 
 
-def test_a_miss_that_is_swallowed_is_told_at_the_end(make_tape: MakeTape, hello: str) -> None:
+def test_swallowed_miss_is_raised_at_the_end(make_tape: MakeTape, hello: str) -> None:
     def application() -> str:
         for _ in range(3):  # retries of what it takes for the network's fault
             try:
@@ -59,7 +59,7 @@ def test_a_miss_that_is_swallowed_is_told_at_the_end(make_tape: MakeTape, hello:
     assert 'sent      "Hello again"' in str(raised.value)
 
 
-def test_a_miss_that_became_another_error_is_told_with_it(make_tape: MakeTape, hello: str) -> None:
+def test_miss_is_reported_with_the_error_it_caused(make_tape: MakeTape, hello: str) -> None:
     with pytest.raises(CassetteMiss) as raised, make_tape():
         try:
             post(hello, create("Hello again"))
@@ -68,7 +68,7 @@ def test_a_miss_that_became_another_error_is_told_with_it(make_tape: MakeTape, h
     assert isinstance(raised.value.__cause__, RuntimeError)
 
 
-def test_an_interrupt_is_not_replaced(make_tape: MakeTape, hello: str) -> None:
+def test_keyboard_interrupt_is_not_replaced_by_a_miss(make_tape: MakeTape, hello: str) -> None:
     with pytest.raises(KeyboardInterrupt), make_tape():
         try:
             post(hello, create("Hello again"))
@@ -76,7 +76,7 @@ def test_an_interrupt_is_not_replaced(make_tape: MakeTape, hello: str) -> None:
             raise KeyboardInterrupt from None
 
 
-def test_unplayed_recordings_are_told(make_tape: MakeTape, hello: str) -> None:
+def test_unplayed_recordings_are_warned_about(make_tape: MakeTape, hello: str) -> None:
     with pytest.warns(
         UnplayedWarning,
         match=r"app/test.yaml: 1 recording left unplayed: recording 2: POST /v1beta/interactions",
@@ -86,7 +86,7 @@ def test_unplayed_recordings_are_told(make_tape: MakeTape, hello: str) -> None:
         assert len(tape.unplayed) == 1
 
 
-def test_unplayed_recordings_fail_where_that_is_asked(make_tape: MakeTape, hello: str) -> None:
+def test_unplayed_recordings_fail_when_configured(make_tape: MakeTape, hello: str) -> None:
     with (
         pytest.raises(ExpectationFailed, match="1 recording left unplayed"),
         make_tape(strict=True),
@@ -94,7 +94,7 @@ def test_unplayed_recordings_fail_where_that_is_asked(make_tape: MakeTape, hello
         post(hello, create("Hello"))
 
 
-def test_a_request_is_answered_as_often_as_it_was_recorded(make_tape: MakeTape, hello: str) -> None:
+def test_recording_is_replayed_as_often_as_it_was_recorded(make_tape: MakeTape, hello: str) -> None:
     with pytest.raises(CassetteMiss, match="already played: this request"), make_tape():
         post(hello, create("Hello"))
         post(hello, create("Hello"))
@@ -110,7 +110,7 @@ def test_a_request_is_answered_as_often_as_it_was_recorded(make_tape: MakeTape, 
     ],
 )
 @pytest.mark.parametrize("mode", ["none", "once", "new_episodes", "all"])
-def test_a_broken_cassette_is_an_error_and_stays_as_it_is(
+def test_broken_cassette_is_an_error_and_is_not_changed(
     make_tape: MakeTape, cassette: Path, guide_url: str, damage: bytes, place: str, mode: str
 ) -> None:
     cassette.parent.mkdir(parents=True)
@@ -152,7 +152,7 @@ def test_only_one_tape_runs_at_a_time(make_tape: MakeTape, guide_url: str) -> No
         post(guide_url, create("Hello"))
 
 
-def test_a_tape_that_is_kept_out_leaves_a_journal_alone(
+def test_rejected_tape_does_not_change_the_journal(
     make_tape: MakeTape, guide_url: str, cassette: Path
 ) -> None:
     with pytest.raises(RuntimeError), make_tape("once"):
@@ -164,7 +164,7 @@ def test_a_tape_that_is_kept_out_leaves_a_journal_alone(
     assert journal_path(cassette).read_bytes() == before
 
 
-def test_a_tape_runs_once(make_tape: MakeTape) -> None:
+def test_tape_cannot_be_entered_twice(make_tape: MakeTape) -> None:
     tape = make_tape("once")
     with tape:
         pass
@@ -218,7 +218,7 @@ def ask_with_bearer(url: str) -> httpx.Response:
 
 
 @pytest.mark.parametrize("ask", [ask_with_header, ask_with_query, ask_with_bearer])
-def test_the_key_of_a_request_is_written_nowhere(
+def test_key_of_a_request_is_in_no_file(
     make_tape: MakeTape, tmp_path: Path, ask: Callable[[str], httpx.Response]
 ) -> None:
     with serving_rules("  - {reply: 'You said: {{ text }}'}\n") as url:
@@ -234,7 +234,7 @@ def test_the_key_of_a_request_is_written_nowhere(
     assert PLANTED not in str(raised.value)
 
 
-def test_a_key_of_the_environment_is_written_nowhere(
+def test_key_of_the_environment_is_in_no_file(
     make_tape: MakeTape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GOOGLE_API_KEY", PLANTED)
@@ -243,9 +243,7 @@ def test_a_key_of_the_environment_is_written_nowhere(
     assert PLANTED not in everything(tmp_path)
 
 
-def test_a_key_is_left_out_of_logs_of_vcrpy(
-    make_tape: MakeTape, caplog: pytest.LogCaptureFixture
-) -> None:
+def test_key_is_not_in_vcrpy_logs(make_tape: MakeTape, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level("DEBUG")
     with serving_rules("  - {reply: hello}\n") as url, make_tape("once"):
         ask_with_query(url)
@@ -258,13 +256,13 @@ def test_a_key_is_left_out_of_logs_of_vcrpy(
     )
 
 
-def test_a_key_is_left_out_of_a_miss(make_tape: MakeTape) -> None:
+def test_key_is_not_in_a_miss_report(make_tape: MakeTape) -> None:
     with pytest.raises(CassetteMiss) as raised, make_tape():
         ask_with_header("http://127.0.0.1:9")
     assert PLANTED not in str(raised.value)
 
 
-def test_tokens_of_an_authorization_server_are_written_nowhere(
+def test_tokens_of_an_authorization_server_are_in_no_file(
     make_tape: MakeTape, tmp_path: Path
 ) -> None:
     from starlette.applications import Starlette
@@ -302,7 +300,7 @@ def test_tokens_of_an_authorization_server_are_written_nowhere(
         assert httpx.post(f"{url}/token", data=form).json()["expires_in"] == 3600
 
 
-def test_a_secret_that_would_be_written_stops_the_taping(
+def test_unredacted_secret_stops_the_recording(
     make_tape: MakeTape, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     from evalkit.cassette.redaction import Redactor
@@ -325,7 +323,7 @@ def test_a_secret_that_would_be_written_stops_the_taping(
 # Modes
 
 
-def test_all_records_again_only_when_the_block_ended_well(
+def test_mode_all_replaces_the_cassette_only_after_success(
     make_tape: MakeTape, hello: str, cassette: Path
 ) -> None:
     before = cassette.read_bytes()
@@ -341,7 +339,9 @@ def test_all_records_again_only_when_the_block_ended_well(
     assert b"Goodbye" not in cassette.read_bytes()
 
 
-def test_new_episodes_adds_what_is_missing(make_tape: MakeTape, hello: str, cassette: Path) -> None:
+def test_new_episodes_adds_missing_recordings(
+    make_tape: MakeTape, hello: str, cassette: Path
+) -> None:
     with make_tape("new_episodes") as tape:
         post(hello, create("Hello"))
         post(hello, create("Goodbye"))
@@ -357,7 +357,7 @@ def test_new_episodes_adds_what_is_missing(make_tape: MakeTape, hello: str, cass
     ]
 
 
-def test_a_broken_off_recording_goes_on(
+def test_interrupted_recording_is_resumed(
     make_tape: MakeTape, guide_url: str, cassette: Path
 ) -> None:
     with pytest.raises(RuntimeError), make_tape("once"):
@@ -372,7 +372,7 @@ def test_a_broken_off_recording_goes_on(
     assert len(parse(cassette.read_text(), "c").recordings) == 2
 
 
-def test_hosts_that_are_ignored_pass_by(
+def test_ignored_hosts_are_not_recorded(
     make_tape: MakeTape, guide_url: str, cassette: Path
 ) -> None:
     for ignored in (["127.0.0.1"], ["loopback"]):
@@ -383,12 +383,14 @@ def test_hosts_that_are_ignored_pass_by(
 
 
 @pytest.mark.parametrize("name", ["", "a/b/c", "a/", "../a", "a/.."])
-def test_a_name_is_a_folder_and_a_name(name: str) -> None:
+def test_invalid_tape_name_is_rejected(name: str) -> None:
     with pytest.raises(UsageError, match="a name is 'name' or 'folder/name'"):
         evalkit.tape(name)
 
 
-def test_where_a_tape_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_tape_path_is_below_the_cassette_directory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.chdir(tmp_path)
     assert evalkit.tape("hello").path == tmp_path / "cassettes/tapes/hello.yaml"
     assert evalkit.tape("app/hello").path == tmp_path / "cassettes/app/hello.yaml"
@@ -399,7 +401,7 @@ def test_where_a_tape_lies(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> N
         evalkit.tape("hello", mode="onec")  # type: ignore[arg-type]
 
 
-def test_async_with(make_tape: MakeTape, guide_url: str) -> None:
+def test_tape_supports_async_with(make_tape: MakeTape, guide_url: str) -> None:
     import asyncio
 
     async def application(tape: Tape) -> None:
@@ -424,7 +426,7 @@ with evalkit.tape("app/test", mode="once"):
 """
 
 
-def test_killed_while_taping_what_was_finished_is_kept(
+def test_finished_exchanges_survive_a_kill_while_recording(
     tmp_path: Path, guide_url: str, cassette: Path
 ) -> None:
     process = subprocess.Popen(

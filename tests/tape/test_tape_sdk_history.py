@@ -81,7 +81,7 @@ async def stateless_loop_async(client: Any) -> None:
     [stateless_loop, lambda client: asyncio.run(stateless_loop_async(client))],
     ids=["sync", "async"],
 )
-def test_exact_names_what_the_sdk_changed_and_equivalent_forgives_it(
+def test_history_exact_reports_sdk_changes_and_equivalent_allows_them(
     make_tape: MakeTape, loop: Callable[[Any], None]
 ) -> None:
     with serving_rules(RULES) as url:
@@ -119,7 +119,7 @@ def test_exact_names_what_the_sdk_changed_and_equivalent_forgives_it(
             assert len(talk) == 2
 
 
-def test_why_the_service_refused_is_named(make_tape: MakeTape) -> None:
+def test_history_check_explains_why_the_service_rejected_a_request(make_tape: MakeTape) -> None:
     rules = "  - {reply: Hello.}\n"
     with (
         serving_rules(rules) as url,

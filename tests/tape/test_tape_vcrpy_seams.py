@@ -25,12 +25,12 @@ PUBLIC = (
 
 
 @pytest.mark.parametrize("name", PUBLIC)
-def test_what_is_overridden_is_public_and_there(name: str) -> None:
+def test_overridden_vcrpy_methods_are_public_and_exist(name: str) -> None:
     assert hasattr(Cassette, name)
     assert name in vars(vcr_patch._TapeCassette)
 
 
-def test_nothing_private_is_overridden_or_used() -> None:
+def test_private_vcrpy_names_are_not_used() -> None:
     own = {name for name in vars(vcr_patch._TapeCassette) if not name.startswith("__")}
     private = {name for name in own if name.startswith("_")} - {"_is_ignored", "_abc_impl"}
     assert private == set()
@@ -39,7 +39,7 @@ def test_nothing_private_is_overridden_or_used() -> None:
     assert not known.keys() & {"_taping", "_ignored", "_found", "_began"}
 
 
-def test_a_subclass_makes_a_context_of_itself() -> None:
+def test_vcrpy_subclass_creates_contexts_of_its_own_class() -> None:
     assert inspect.getattr_static(Cassette, "use").__func__.__name__ == "use"
     assert {"path", "record_mode"} <= set(inspect.signature(Cassette).parameters)
 
@@ -47,7 +47,7 @@ def test_a_subclass_makes_a_context_of_itself() -> None:
 @pytest.mark.parametrize(
     "stub", [stubs, httpx_stubs, aiohttp_stubs], ids=lambda stub: stub.__name__
 )
-def test_stubs_ask_in_the_order_that_is_relied_on(stub: object) -> None:
+def test_vcrpy_stubs_call_the_cassette_in_the_expected_order(stub: object) -> None:
     text = Path(inspect.getfile(stub)).read_text(encoding="utf-8")  # type: ignore[arg-type]
     asked = [
         text.index(question)
@@ -58,7 +58,7 @@ def test_stubs_ask_in_the_order_that_is_relied_on(stub: object) -> None:
     assert "cassette.filter_request(" in text
 
 
-def test_the_release_is_one_that_patches_httpx2() -> None:
+def test_vcrpy_release_patches_httpx2() -> None:
     from vcr.patch import PATCHER_NAMES
 
     assert {"httpx", "httpx2", "requests", "urllib3", "aiohttp", "httplib"} <= set(PATCHER_NAMES)

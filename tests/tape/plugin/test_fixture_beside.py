@@ -9,7 +9,7 @@ from pathlib import Path
 from tests.tape.plugin.taped_project import HELLO, TapedProject
 
 
-def test_hosts_that_are_ignored_pass(project: TapedProject) -> None:
+def test_fixture_does_not_record_ignored_hosts(project: TapedProject) -> None:
     project.pytester.makeini("[pytest]\nevalkit_ignore_hosts = loopback\n")
     project.write(
         "test_app.py",
@@ -61,7 +61,7 @@ def test_suites_and_tapes_in_one_session(project: TapedProject) -> None:
     )
 
 
-def test_workers_tape_too(project: TapedProject) -> None:
+def test_fixture_records_in_xdist_workers(project: TapedProject) -> None:
     project.write(
         "test_app.py",
         HELLO
@@ -72,7 +72,7 @@ def test_workers_tape_too(project: TapedProject) -> None:
     done.assert_outcomes(passed=2)
 
 
-def test_asynchronous_tests_are_taped(project: TapedProject) -> None:
+def test_fixture_records_async_tests(project: TapedProject) -> None:
     project.write(
         "test_app.py",
         """
@@ -97,7 +97,7 @@ def test_asynchronous_tests_are_taped(project: TapedProject) -> None:
     project.run("-p", "anyio").assert_outcomes(passed=1)
 
 
-def test_a_session_that_never_tapes_imports_nothing(tmp_path: Path) -> None:
+def test_session_without_tapes_does_not_import_the_recorder(tmp_path: Path) -> None:
     code = (
         "import sys, pytest; pytest.main(['--co', '-q', '-p', 'no:cacheprovider', '--fixtures']);"
         "print([name for name in sys.modules if name.split('.')[0] == 'vcr' or name.startswith('evalkit.session')])"

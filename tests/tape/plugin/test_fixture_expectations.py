@@ -7,7 +7,7 @@ from xml.etree import ElementTree
 from tests.tape.plugin.taped_project import HELLO, TapedProject
 
 
-def test_the_explanation_is_that_of_a_suite(project: TapedProject) -> None:
+def test_failure_message_of_the_fixture_is_the_same_as_in_a_suite(project: TapedProject) -> None:
     project.write(
         "test_app.py", HELLO.replace('text="Hello"', 'text="Bonjour", steps="model_output"')
     )
@@ -25,7 +25,7 @@ def test_the_explanation_is_that_of_a_suite(project: TapedProject) -> None:
     result.stdout.no_fnmatch_line("*expecting.py*")
 
 
-def test_a_wrong_check_is_reported_with_the_nearest_one(project: TapedProject) -> None:
+def test_unknown_check_is_reported_with_a_suggestion(project: TapedProject) -> None:
     project.write("test_app.py", HELLO.replace('text="Hello"', 'txt="Hello"'))
     result = project.record()
     result.assert_outcomes(failed=1)
@@ -34,7 +34,7 @@ def test_a_wrong_check_is_reported_with_the_nearest_one(project: TapedProject) -
     )
 
 
-def test_the_cassette_is_a_property_of_the_test(project: TapedProject) -> None:
+def test_cassette_path_is_a_junit_property(project: TapedProject) -> None:
     project.record("--junitxml", "out.xml").assert_outcomes(passed=1)
     found = {
         one.get("name"): one.get("value")

@@ -29,7 +29,7 @@ REPORT = [
     ],
     ids=["swallowed", "swallowed, then an assertion", "raised", "swallowed, then a crash"],
 )
-def test_the_test_fails_and_names_the_miss(
+def test_miss_fails_the_test_and_is_reported(
     project: TapedProject, body: str, more: list[str]
 ) -> None:
     project.record().assert_outcomes(passed=1)
@@ -62,7 +62,7 @@ def test_a_miss_in_a_teardown_is_an_error(project: TapedProject) -> None:
     result.stdout.fnmatch_lines(["*has no recording of request 1, POST /v1beta/interactions"])
 
 
-def test_no_key_is_shown_with_the_locals(
+def test_key_is_not_in_the_printed_locals(
     project: TapedProject, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("GEMINI_API_KEY", "planted-key-1a2b3c4d")
@@ -76,7 +76,7 @@ def test_no_key_is_shown_with_the_locals(
     assert not [line for line in shown if "Asked(" in line or "TapePlan(" in line], shown
 
 
-def test_an_expected_failure_stays_one(project: TapedProject) -> None:
+def test_expected_failure_is_still_reported_as_xfailed(project: TapedProject) -> None:
     project.write(
         "test_app.py",
         "import pytest\n"

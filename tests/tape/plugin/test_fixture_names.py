@@ -31,7 +31,7 @@ def test_names(project: TapedProject) -> None:
     assert project.cassettes() == names
 
 
-def test_tests_that_would_share_a_cassette_are_refused(project: TapedProject) -> None:
+def test_tests_with_the_same_cassette_path_are_rejected(project: TapedProject) -> None:
     (project.root / "test_app.py").unlink()
     for folder in ("one", "two"):
         project.write(f"{folder}/__init__.py", "")

@@ -6,7 +6,7 @@ from evalkit.cassette import parse
 from tests.tape.plugin.taped_project import TapedProject
 
 
-def test_none_is_the_default_and_a_miss_names_the_way_out(project: TapedProject) -> None:
+def test_mode_none_is_the_default_and_a_miss_suggests_a_fix(project: TapedProject) -> None:
     result = project.run()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
@@ -28,7 +28,7 @@ def test_once_records_and_none_replays(project: TapedProject) -> None:
     assert (project.root / "cassettes/test_app/test_hello.yaml").read_text() == text
 
 
-def test_all_keeps_the_old_cassette_where_the_test_broke(project: TapedProject) -> None:
+def test_mode_all_preserves_the_old_cassette_when_the_test_fails(project: TapedProject) -> None:
     project.record().assert_outcomes(passed=1)
     before = (project.root / "cassettes/test_app/test_hello.yaml").read_text()
     project.write(
@@ -45,7 +45,7 @@ def test_all_keeps_the_old_cassette_where_the_test_broke(project: TapedProject) 
     assert "Goodbye" in (project.root / "cassettes/test_app/test_hello.yaml").read_text()
 
 
-def test_a_test_that_never_ran_records_nothing(project: TapedProject) -> None:
+def test_skipped_test_records_nothing(project: TapedProject) -> None:
     project.write(
         "test_app.py",
         """
@@ -70,12 +70,12 @@ def test_live_reaches_the_endpoint_and_writes_nothing(project: TapedProject) -> 
     assert not (project.root / "cassettes").exists()
 
 
-def test_the_folder_of_cassettes_may_be_named(project: TapedProject) -> None:
+def test_cassette_directory_can_be_configured(project: TapedProject) -> None:
     project.record("--evalkit-cassettes", "taped").assert_outcomes(passed=1)
     assert project.cassettes("taped") == ["test_app/test_hello.yaml"]
 
 
-def test_the_environment_is_as_it_was_afterwards(project: TapedProject) -> None:
+def test_environment_is_restored_after_the_test(project: TapedProject) -> None:
     project.write(
         "test_app.py",
         """

@@ -28,7 +28,7 @@ def test_unplayed_recordings_are_reported(project: TapedProject) -> None:
     )
 
 
-def test_strict_makes_them_an_error(project: TapedProject) -> None:
+def test_unplayed_recordings_are_an_error_with_strict(project: TapedProject) -> None:
     result = shortened(project).run("--evalkit-strict")
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(["*1 recording left unplayed*"])

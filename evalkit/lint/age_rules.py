@@ -4,7 +4,7 @@ The time is ``recorded`` of the metadata, else the newest ``Date`` of the respon
 nothing is reported.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
@@ -69,12 +69,12 @@ def _check_revision(view: CassetteView) -> Iterator[RuleFinding]:
 def _recorded(view: CassetteView) -> datetime | None:
     recorded = view.cassette.metadata.get("recorded")
     if recorded is not None:
-        return _parse_iso(recorded)
+        return _parse(str(recorded), datetime.fromisoformat)
     times = [
         time
         for recording in view.recordings
         for value in _header(recording.response_headers, "date")
-        if (time := _parse_http_date(value)) is not None
+        if (time := _parse(value, parsedate_to_datetime)) is not None
     ]
     return max(times, default=None)
 
@@ -85,19 +85,9 @@ def _header(headers: dict[str, list[str]], name: str) -> list[str]:
     ]
 
 
-def _parse_iso(text: object) -> datetime | None:
+def _parse(text: str, parse: Callable[[str], datetime]) -> datetime | None:
     try:
-        return _with_zone(datetime.fromisoformat(str(text)))
-    except (ValueError, OverflowError):
-        return None
-
-
-def _parse_http_date(text: str) -> datetime | None:
-    try:
-        return _with_zone(parsedate_to_datetime(text))
+        time = parse(text)
     except (ValueError, TypeError, IndexError, OverflowError):
         return None
-
-
-def _with_zone(time: datetime) -> datetime:
     return time if time.tzinfo is not None else time.replace(tzinfo=UTC)

@@ -6,7 +6,6 @@ end, and the calls of tools that the service executes.
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
@@ -19,21 +18,14 @@ from evalkit.transcript import Exchange
 RawStep = dict[str, JSON]
 
 
-@dataclass(frozen=True, slots=True)
-class _FunctionCall:
-    name: str
-    index: int
-
-
 def check_calls(view: CassetteView) -> Iterator[RuleFinding]:
     """Yield calls without results and results without calls."""
-    seen = set()
+    # Conversations may share a beginning, so a finding can be made several times.
+    findings: dict[tuple[str, int | None, str | None], RuleFinding] = {}
     for thread in view.threads:
         for finding in _Conversation().check(thread):
-            key = (finding.code, finding.exchange, finding.pointer)
-            if key not in seen:  # conversations may share a beginning
-                seen.add(key)
-                yield finding
+            findings.setdefault((finding.code, finding.exchange, finding.pointer), finding)
+    yield from findings.values()
     for exchange in view.api_exchanges:
         yield from _check_service_calls(exchange)
 
@@ -75,7 +67,7 @@ class _Conversation:
         steps = _input_steps(body)
         # The history check covers later requests of a stateless conversation.
         covered = not previous and self._has_history
-        self._names.update({id_: call.name for id_, call in _function_calls(steps).items()})
+        self._names.update({id_: name for id_, (name, _) in _function_calls(steps).items()})
         for index, step in enumerate(steps):
             id_ = step.get("call_id")
             if step.get("type") != "function_result" or not isinstance(id_, str) or not id_:
@@ -102,12 +94,12 @@ class _Conversation:
         if isinstance(id_, str) and id_:
             self._interactions.add(id_)
         calls = _function_calls(steps_of(interaction))
-        self._names.update({id_: call.name for id_, call in calls.items()})
+        self._names.update({id_: name for id_, (name, _) in calls.items()})
         self._waiting = {}
         if interaction.get("status") == "requires_action":
             self._waiting = {
-                id_: (exchange.number, call.index)
-                for id_, call in calls.items()
+                id_: (exchange.number, index)
+                for id_, (_, index) in calls.items()
                 if id_ not in self._answered
             }
 
@@ -125,9 +117,10 @@ def _unpaired_result(exchange: Exchange, index: int, step: RawStep, id_: str) ->
     )
 
 
-def _function_calls(steps: Sequence[RawStep]) -> dict[str, _FunctionCall]:
+def _function_calls(steps: Sequence[RawStep]) -> dict[str, tuple[str, int]]:
+    """Return the name and the index of each function call by its id."""
     return {
-        id_: _FunctionCall(str(step.get("name") or ""), index)
+        id_: (str(step.get("name") or ""), index)
         for index, step in enumerate(steps)
         if step.get("type") == "function_call" and isinstance(id_ := step.get("id"), str) and id_
     }

@@ -86,8 +86,7 @@ def _find_origin(
         totals[index] += count
     if not totals:
         return None
-    most = max(totals.values())
-    best = max(index for index, count in totals.items() if count == most)
+    best = max(totals, key=lambda index: (totals[index], index))
     return best, max(length for index, length in votes if index == best)
 
 

@@ -19,27 +19,26 @@ _EXACT = History(level="exact")
 
 def check_history(view: CassetteView) -> Iterator[RuleFinding]:
     """Yield deviations of histories from what was received, and continued unknown interactions."""
-    reported: set[tuple[str, int | None, str | None]] = set()
-    first_numbers: set[int] = set()
+    # Forks share the beginning of a conversation, so a finding can be made several times.
+    findings: dict[tuple[str, int | None, str | None], RuleFinding] = {}
     checked: set[int] = set()
     for thread in view.threads:
         first = thread[0]
-        if first.number not in first_numbers and resends_model_steps(first):
-            yield RuleFinding(
-                "history_unknown",
-                "it re-sends a history that has no part in this cassette, so it cannot be checked",
-                exchange=first.number,
-                part="request",
-                pointer="/input",
-            )
-        first_numbers.add(first.number)
+        unknown = RuleFinding(
+            "history_unknown",
+            "it re-sends a history that has no part in this cassette, so it cannot be checked",
+            exchange=first.number,
+            part="request",
+            pointer="/input",
+        )
         transcript = Transcript(turns=[Turn(1, [], exchanges=_unchecked(thread, checked))])
         checked.update(exchange.number for exchange in thread)
-        for finding in map(RuleFinding.of_check, _EXACT.run(View(transcript))):
-            key = (finding.code, finding.exchange, finding.pointer)
-            if key not in reported:  # forks share the beginning of a conversation
-                reported.add(key)
-                yield finding
+        for finding in (
+            *([unknown] if resends_model_steps(first) else ()),
+            *map(RuleFinding.of_check, _EXACT.run(View(transcript))),
+        ):
+            findings.setdefault((finding.code, finding.exchange, finding.pointer), finding)
+    yield from findings.values()
     yield from _check_previous_ids(view)
 
 

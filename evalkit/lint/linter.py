@@ -81,25 +81,22 @@ def lint(paths: Sequence[Path], options: LintOptions | None = None) -> LintOutco
     linter = _Linter(options, LintOutcome(skipped=files.skipped))
     suites = [*files.suites, *(find_files(options.suites).suites if options.suites else ())]
     suite_files = None
+    located: list[tuple[str, RuleFinding]] = []
     if suites:
-        suite_files, findings = load_suite_files(dict.fromkeys(suites), options.root)
-        for name, finding in findings:
-            linter.report(name, [finding])
+        suite_files, located = load_suite_files(dict.fromkeys(suites), options.root)
     unplayed = load_unplayed(options.run) if options.run is not None else {}
     for path in files.cassettes:
         linter.check_cassette(path, suite_files, unplayed)
     for path in files.journals:
         linter.report(display_path(path), _check_journal(path))
     if suite_files is not None:
-        for name, finding in find_missing_cassettes(files, suite_files):
-            linter.report(name, [finding])
-        for name, finding in find_orphan_snapshots(suite_files) if files.folders else ():
-            linter.report(name, [finding])
-    if options.selects("media_orphan"):
-        for path in _unused_media(files):
-            linter.report(
-                display_path(path), [RuleFinding("media_orphan", "no cassette here uses it")]
-            )
+        located += find_missing_cassettes(files, suite_files)
+        located += find_orphan_snapshots(suite_files) if files.folders else ()
+    for path in _unused_media(files) if options.selects("media_orphan") else ():
+        finding = RuleFinding("media_orphan", "no cassette here uses it")
+        located.append((display_path(path), finding))
+    for name, finding in located:
+        linter.report(name, [finding])
     linter.outcome.findings.sort(key=lambda finding: (finding.file, finding.exchange or 0))
     return linter.outcome
 

@@ -45,10 +45,8 @@ class CaseRows(NamedTuple):
 
     def first_of_each_shape(self) -> Sequence[int]:
         """Return the index of the first row of each set of variable names."""
-        indexes: dict[frozenset[str], int] = {}
-        for index, variables in enumerate(self.variables):
-            indexes.setdefault(frozenset(variables), index)
-        return list(indexes.values())
+        from_last = reversed(list(enumerate(self.variables)))
+        return sorted({frozenset(variables): index for index, variables in from_last}.values())
 
 
 class DataRow(NamedTuple):

@@ -7,7 +7,6 @@ that is not in a table is shown as it is.
 
 import re
 from collections.abc import Callable
-from typing import NamedTuple
 
 from evalkit._lib.problems import SourceText
 from evalkit._lib.text import quoted, shorten
@@ -20,41 +19,27 @@ _KEY = re.compile(
 _COLON_HINT = "a key is written 'key: value', with a space after the colon"
 
 
-class YamlMistake(NamedTuple):
-    """A mistake and its position."""
-
-    line: int
-    column: int
-    message: str
-    hints: tuple[str, ...] = ()
-
-
 def yaml_problem(error: YamlError, source: SourceText) -> Problem:
     """Return a YamlError as a located problem."""
-    mistake = _mistake(error, source)
-    return source.problem(mistake.line, mistake.column, mistake.message, mistake.hints)
-
-
-def _mistake(error: YamlError, source: SourceText) -> YamlMistake:
     text = source.line(error.line)
     tab = re.match(r"[ ]*\t", text)
     if tab:
-        return YamlMistake(error.line, tab.end(), "a tab; YAML indents with spaces")
+        return source.problem(error.line, tab.end(), "a tab; YAML indents with spaces")
     if re.match(r"\{[{%]", text[max(0, error.column - 2) :]) and error.message.startswith(
         ("a key that", "found character")
     ):
         message = 'a template that starts a value must be in quotes: "{{ … }}"'
-        return YamlMistake(error.line, error.column - 1, message)
+        return source.problem(error.line, error.column - 1, message)
     for pattern, at_start, message in _MESSAGES:
         if re.match(pattern, error.message):
             line, column = _start(error) if at_start else (error.line, error.column)
             character = source.line(line)[column - 1 : column]
             message = message.format(char=character, error=error.message)
-            return YamlMistake(line, column, message)
+            return source.problem(line, column, message)
     for pattern, explain in _EXPLANATIONS:
         if re.match(pattern, error.message):
             return explain(error, source)
-    return YamlMistake(error.line, error.column, error.message)
+    return source.problem(error.line, error.column, error.message)
 
 
 def _start(error: YamlError) -> tuple[int, int]:
@@ -62,54 +47,54 @@ def _start(error: YamlError) -> tuple[int, int]:
     return error.started or (error.line, error.column)
 
 
-def _no_colon(error: YamlError, source: SourceText) -> YamlMistake:
+def _no_colon(error: YamlError, source: SourceText) -> Problem:
     line, column = _start(error)
     text = source.line(line)[column - 1 :].strip()
-    return YamlMistake(line, column, f"no ':' after {quoted(text)}", (_COLON_HINT,))
+    return source.problem(line, column, f"no ':' after {quoted(text)}", (_COLON_HINT,))
 
 
-def _bracket(error: YamlError, source: SourceText) -> YamlMistake:
+def _bracket(error: YamlError, source: SourceText) -> Problem:
     line, column = _start(error)
     rest = source.line(error.line)[error.column - 1 :]
     if error.line > line and (not rest.strip() or rest[0] in ":-"):
         bracket = source.line(line)[column - 1]
-        return YamlMistake(line, column, f"a {bracket!r} that is never closed")
+        return source.problem(line, column, f"a {bracket!r} that is never closed")
     message = "a ',' is missing before this, or a quote around text that has ',' ':' or brackets"
-    return YamlMistake(error.line, error.column, message)
+    return source.problem(error.line, error.column, message)
 
 
-def _second_colon(error: YamlError, source: SourceText) -> YamlMistake:
+def _second_colon(error: YamlError, source: SourceText) -> Problem:
     key = _KEY.match(source.line(error.line))
     if not key or key.end() != error.column:
         message = "a second ': ' in one line; put the text in quotes"
-        return YamlMistake(error.line, error.column, message)
+        return source.problem(error.line, error.column, message)
     # The line itself is a plain key, so the mistake is above it.
     above = source.line(error.line - 1)
     no_space = re.match(r"[\s-]*[\w$.-]+(:)(?!\s)", above)
     if no_space:
         message = "no space after the ':'; a key is written 'key: value'"
-        return YamlMistake(error.line - 1, no_space.end(1), message)
+        return source.problem(error.line - 1, no_space.end(1), message)
     if above.strip() and ":" not in above:
         column = len(above) - len(above.lstrip()) + 1
         message = f"no ':' after {quoted(above.strip())}"
-        return YamlMistake(error.line - 1, column, message, (_COLON_HINT,))
+        return source.problem(error.line - 1, column, message, (_COLON_HINT,))
     return _indentation(error, source)
 
 
-def _stray_text(error: YamlError, source: SourceText) -> YamlMistake:
+def _stray_text(error: YamlError, source: SourceText) -> Problem:
     text = source.line(error.line)
     character = text[error.column - 1 : error.column]
     if character in ("]", "}"):
         message = f"a {character!r} that was never opened"
-        return YamlMistake(error.line, error.column, message)
+        return source.problem(error.line, error.column, message)
     if not text[: error.column - 1].strip(" -"):
         return _indentation(error, source)
     hints = ("inside single quotes a quote is written twice: 'it''s'",) if "'" in text else ()
     message = "text after the end of the value; put the whole value in quotes"
-    return YamlMistake(error.line, error.column, message, hints)
+    return source.problem(error.line, error.column, message, hints)
 
 
-def _indentation(error: YamlError, source: SourceText) -> YamlMistake:
+def _indentation(error: YamlError, source: SourceText) -> Problem:
     text = source.line(error.line)
     key = _KEY.match(text)
     what = "this line"
@@ -117,7 +102,7 @@ def _indentation(error: YamlError, source: SourceText) -> YamlMistake:
         what = repr(shorten(key["key"]))
     elif text.strip().startswith("-"):
         what = "'- '"
-    return YamlMistake(
+    return source.problem(
         error.line,
         len(text) - len(text.lstrip()) + 1,
         f"bad indentation: {what} is not aligned with anything above it",
@@ -136,11 +121,11 @@ def _columns_above(source: SourceText, line: int, key: re.Match[str] | None) -> 
     return ()
 
 
-def _dash(error: YamlError, source: SourceText) -> YamlMistake:
+def _dash(error: YamlError, source: SourceText) -> Problem:
     message = "a list starts on a new line: put the '- ' below the key"
     if not source.line(error.line)[: error.column - 1].strip():
         message = "a '- ' is not allowed here: bad indentation, or an unclosed '[' or '{' above"
-    return YamlMistake(error.line, error.column, message)
+    return source.problem(error.line, error.column, message)
 
 
 _MESSAGES = (
@@ -169,7 +154,7 @@ _MESSAGES = (
 )
 """libyaml's message, whether the mistake is where the value starts, the message for people."""
 
-_EXPLANATIONS: tuple[tuple[str, Callable[[YamlError, SourceText], YamlMistake]], ...] = (
+_EXPLANATIONS: tuple[tuple[str, Callable[[YamlError, SourceText], Problem]], ...] = (
     ("could not find expected ':'", _no_colon),
     ("did not find expected ',' or", _bracket),
     ("block sequence entries are not allowed", _dash),

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
 
-from evalkit._lib.json import JSON, dumps
+from evalkit._lib.json import JSON, dumps, resolve_pointer
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.yaml import ValuePath, load
 from evalkit.errors import SuiteErrors
@@ -33,7 +33,9 @@ def describe_path(document: JSON, path: ValuePath) -> str:
     if top == "tools":
         return f"tool {second!r}"
     if top == "scenarios" and isinstance(second, int):
-        text = f"scenario {scenario_name(document, second)}"
+        name = resolve_pointer(document, f"/scenarios/{second}/id")
+        is_short = isinstance(name, str) and 0 < len(name) <= 80
+        text = f"scenario {name!r}" if is_short else f"scenario {second + 1}"
     elif top == "defaults":
         text, rest = "defaults", [second, *rest]
     else:
@@ -41,15 +43,6 @@ def describe_path(document: JSON, path: ValuePath) -> str:
     if len(rest) > 1 and rest[0] in ("turns", "cases") and isinstance(rest[1], int):
         text += f", {'turn' if rest[0] == 'turns' else 'case'} {rest[1] + 1}"
     return text
-
-
-def scenario_name(document: JSON, index: int) -> str:
-    """Return a scenario's quoted id, or its number from 1 if it has none."""
-    try:
-        name = document["scenarios"][index]["id"]
-    except (LookupError, TypeError):
-        name = None
-    return repr(name) if isinstance(name, str) and 0 < len(name) <= 80 else str(index + 1)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -24,35 +24,31 @@ class ProjectFiles:
         self._directories = [suite_file.parent]
         if suite_file.parent.resolve() != root.resolve():
             self._directories.append(root)
-        self._results: dict[str, Path | ProjectFileError] = {}
+        self._files: dict[str, Path] = {}
 
     def find(self, name: str) -> Path:
         """Return the file that a name means.
 
         Raises ProjectFileError: missing, a directory, an absolute path, outside the project.
         """
-        if name not in self._results:
+        if name not in self._files:
             try:
-                self._results[name] = self._find(name)
-            except ProjectFileError as error:
-                self._results[name] = error
+                self._files[name] = self._find(name)
+            except ProjectFileError:
+                raise
             # A name that is too long or has a NUL character, links in a circle.
             except (OSError, ValueError, RuntimeError) as error:
                 reason = getattr(error, "strerror", None) or error
                 if "\0" in name:
                     reason = "a NUL character in its name"
                 message = f"no such file: {quoted(name, 100)} ({reason})"
-                self._results[name] = ProjectFileError(message)
-        result = self._results[name]
-        if isinstance(result, ProjectFileError):
-            raise result
-        return result
+                raise ProjectFileError(message) from error
+        return self._files[name]
 
     @property
     def used(self) -> list[tuple[str, Path]]:
         """Every file that was found, sorted by its path from the project root."""
-        paths = [path for path in self._results.values() if isinstance(path, Path)]
-        return sorted({(self.label(path), path) for path in paths})
+        return sorted({(self.label(path), path) for path in self._files.values()})
 
     def label(self, path: Path) -> str:
         """Return a file's path from the project root, with ``/``, as messages show it."""

@@ -5,8 +5,6 @@ Raw JSON is the source of truth: nothing here interprets a step beyond its ``typ
 Response, checks read, results and reports serialize.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, NamedTuple

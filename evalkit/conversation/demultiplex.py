@@ -20,8 +20,6 @@ Lookups use digests of histories, so a request costs as much as it is long, howe
 conversations there are. Of conversations that are equal so far, any may be found.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Hashable, Iterable, Sequence
 from dataclasses import dataclass, field

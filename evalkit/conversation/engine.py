@@ -27,18 +27,14 @@ Otherwise a turn, and with it the conversation, ends as follows:
 The timeline contains the steps received until then.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Generator
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, json_type
 from evalkit.conversation.function_calls import (
     AnsweredCalls,
     ToolResult,
-    arguments_of,
-    bad_arguments,
     call_id,
     result_step,
 )
@@ -213,11 +209,13 @@ class _Engine:
 
     def call(self, call: dict[str, JSON]) -> Generator[Effect, Any, dict[str, JSON]]:
         """Run one function and return its result step."""
-        arguments, name = arguments_of(call), call.get("name")
-        if arguments is None:
-            result = bad_arguments(call)
+        arguments, name = call.get("arguments"), call.get("name")
+        if arguments is None or isinstance(arguments, dict):
+            name = name if isinstance(name, str) else ""
+            result = yield CallTool(name, arguments or {}, call_id(call))
         else:
-            result = yield CallTool(name if isinstance(name, str) else "", arguments, call_id(call))
+            kind = json_type(arguments)
+            result = ToolResult(f"the arguments are not an object but {kind}", is_error=True)
         self.calls.add(call)
         return result_step(call, result)
 

@@ -20,13 +20,11 @@ response works too. A call without an id counts as new under ``requires_action``
 result is in the same response (a run read by GET) needs no answer.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from evalkit._lib.json import JSON, equal, json_type
+from evalkit._lib.json import JSON, equal
 from evalkit.errors import ToolCrashed
 from evalkit.protocol.step_reader import pair_calls, type_of
 from evalkit.protocol.step_types import CONTENT_TYPES
@@ -84,18 +82,8 @@ def call_id(call: dict[str, JSON]) -> str | None:
     return identity if isinstance(identity, str) and identity else None
 
 
-def arguments_of(call: dict[str, JSON]) -> dict[str, Any] | None:
-    """Return a call's arguments, ``{}`` if there are none, None if they are not an object."""
-    arguments = call.get("arguments")
-    if arguments is None:
-        return {}
-    return arguments if isinstance(arguments, dict) else None
-
-
-def bad_arguments(call: dict[str, JSON]) -> ToolResult:
-    """Return the error for a call whose arguments are not an object."""
-    kind = json_type(call.get("arguments"))
-    return ToolResult(f"the arguments are not an object but {kind}", is_error=True)
+# Readable in a cassette; NaN is refused because JSON readers do.
+_result_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
 
 
 def result_step(call: dict[str, JSON], result: ToolResult) -> dict[str, JSON]:
@@ -126,8 +114,7 @@ def _content(name: JSON, result: JSON) -> list[dict[str, JSON]]:
     if isinstance(result, str):
         return [{"type": "text", "text": result}]
     try:
-        # Readable in a cassette; NaN is refused because JSON readers do.
-        text = json.dumps(result, ensure_ascii=False, allow_nan=False)
+        text = _result_text(result)
     except (TypeError, ValueError, RecursionError) as error:
         raise ToolCrashed(f"tool {name!r} returned a result that is not JSON: {error}") from None
     return [{"type": "text", "text": text}]

@@ -8,8 +8,6 @@ after its call, then what is new. It relies on no id, because real responses hav
 (docs/protocol.md section 11).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

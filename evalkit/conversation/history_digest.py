@@ -9,8 +9,6 @@ have a digest apart from all other steps, because a client may put them behind t
 behind the last one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Sequence
 from hashlib import blake2b
 from typing import NamedTuple

@@ -3,8 +3,6 @@
 A turn's content is computed when the turn begins, because it may quote earlier turns.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol

@@ -24,8 +24,6 @@ recognizable without the suite: its request has ``JUDGE_LABELS`` (section 2, ``l
 service stores and otherwise ignores.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping

@@ -1,7 +1,5 @@
 """Command-line and ini options. Like ``hooks``, loaded in every session: no evalkit imports."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import pytest

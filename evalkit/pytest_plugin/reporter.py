@@ -4,8 +4,6 @@ One stream of results, one writer: a result travels on pytest's own test report,
 from a worker of pytest-xdist, and the process that the user started appends it to the journal.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path

@@ -6,8 +6,6 @@ again. A result is valid for the suite that it was recorded with: after a change
 cannot be resumed.
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections.abc import Mapping

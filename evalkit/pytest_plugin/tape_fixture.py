@@ -5,15 +5,12 @@ it. The cassette is written at teardown. After the test function a recorded faul
 even if the application or its SDK swallowed the exception.
 """
 
-from __future__ import annotations
-
 import os
 import re
 import shlex
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
-from pathlib import Path
 
 import pytest
 
@@ -92,9 +89,17 @@ def _message_only() -> Iterator[None]:
 
 
 def _create_tape(item: pytest.Item, settings: Settings) -> Tape:
-    config = item.config
+    config, name = item.config, cassette_name(item)
+    owners = config.stash.setdefault(_CASSETTE_OWNERS, {})
+    # Some file systems ignore case.
+    owner = owners.setdefault(name.casefold(), item.nodeid)
+    if owner != item.nodeid:
+        raise UsageError(
+            f"{item.nodeid} and {owner} would share the cassette {name}: "
+            "give one of them another name, or use evalkit.tape(…)"
+        )
     plan = TapePlan(
-        path=settings.cassettes / _cassette_of(item),
+        path=settings.cassettes / name,
         mode=settings.mode,
         label=item.nodeid,
         hint=f"pytest {shlex.quote(item.nodeid)} --evalkit-record all",
@@ -110,19 +115,6 @@ def _create_tape(item: pytest.Item, settings: Settings) -> Tape:
         ignore=config.getini("evalkit_ignore_hosts"),
         strict=config.getoption("evalkit_strict"),
     )
-
-
-def _cassette_of(item: pytest.Item) -> Path:
-    name = cassette_name(item)
-    owners = item.config.stash.setdefault(_CASSETTE_OWNERS, {})
-    # Some file systems ignore case.
-    owner = owners.setdefault(name.casefold(), item.nodeid)
-    if owner != item.nodeid:
-        raise UsageError(
-            f"{item.nodeid} and {owner} would share the cassette {name}: "
-            "give one of them another name, or use evalkit.tape(…)"
-        )
-    return Path(name)
 
 
 def cassette_name(item: pytest.Item) -> str:

@@ -15,18 +15,16 @@ Checks of the whole conversation run if every turn completed or ended in an expe
 that are on by default always run: a broken history is often why a later turn was refused.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path, PurePosixPath
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, cast
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
-from evalkit.checks.snapshot import path_of
+from evalkit.checks.snapshot import Kind, path_of
 from evalkit.conversation import context
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import (
@@ -42,12 +40,9 @@ from evalkit.errors import (
 )
 from evalkit.protocol.wire_facts import is_infrastructure_fault
 from evalkit.session.python_targets import resolve
+from evalkit.suite import Expectation, Variant
 from evalkit.transcript import Exchange, Request, Response, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
-
-if TYPE_CHECKING:
-    from evalkit.checks.snapshot import Kind
-    from evalkit.suite import Expectation, Variant
 
 CONVERSATION = "conversation"
 """The name under which results report what no check of the suite covers."""
@@ -178,10 +173,19 @@ class Evaluator:
             for item in expect:
                 runs = reconstructed is not None and item.name in DEFAULT_CHECKS
                 results.append(self._run(item, view) if runs else self._skipped(item, None))
-        declared = [item.name for item in expect]
-        return results + [
-            _run_default(check, view) for check in defaults(view.transcript, declared)
-        ]
+        for check in defaults(view.transcript, [item.name for item in expect]):
+            results.append(
+                run_check(
+                    check,
+                    view,
+                    name=check.name,
+                    negate=False,
+                    severity=Severity.ERROR,
+                    turn=None,
+                    declared="",
+                )
+            )
+        return results
 
     def _is_expected(self, turn: Turn) -> bool:
         if turn.outcome == "api_error":
@@ -274,18 +278,6 @@ def _sends_requests(item: Expectation, transcript: Transcript, turn: Turn | None
     except SuiteErrors:
         # Reported when the check is run.
         return False
-
-
-def _run_default(check: Check, view: View) -> CheckResult:
-    return run_check(
-        check,
-        view,
-        name=check.name,
-        negate=False,
-        severity=Severity.ERROR,
-        turn=None,
-        declared="",
-    )
 
 
 def _outcome_result(transcript: Transcript, turn: Turn) -> CheckResult:

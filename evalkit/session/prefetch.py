@@ -7,16 +7,11 @@ and a cassette to itself, so none can mix. Some variants run one at a time never
 ``Runner.may_run_concurrently``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from typing import TYPE_CHECKING
 
 from evalkit.session.runner import Runner, VariantOutcome
-
-if TYPE_CHECKING:
-    from evalkit.suite import Variant
+from evalkit.suite import Variant
 
 _WINDOW = 4
 """Started variants per thread: one slow conversation must not block the others, and memory stays

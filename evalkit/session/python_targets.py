@@ -5,8 +5,6 @@ library (``os:system``), or in a file outside both the project and site-packages
 it is imported.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.util
 import inspect

@@ -4,8 +4,6 @@ So the engine can repeat a conversation that another client recorded, and record
 the responses are those received then, the requests those that replay will send.
 """
 
-from __future__ import annotations
-
 from collections import deque
 from collections.abc import Sequence
 

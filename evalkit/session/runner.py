@@ -128,7 +128,8 @@ class Runner:
         except Misconfigured as error:
             first, _, rest = str(error).partition("\n")
             finding = Finding("misconfigured", first, detail=rest)
-            return self._outcome(variant, [_errored(finding)], None, ())
+            check = CheckResult(CONVERSATION, Verdict.ERRORED, (finding,))
+            return self._outcome(variant, [check], None, ())
         reconstructed = None
         if isinstance(transcript.crash, CassetteMiss):
             cassette = load_cassette(self.cassette(variant))
@@ -350,7 +351,3 @@ def _family(variant: Variant) -> tuple[Path, str]:
 def _compares_siblings(variant: Variant) -> bool:
     turns = [turn.expect[variant.row] for turn in variant.scenario.turns]
     return any(item.name == "same_as" for expect in (variant.expect, *turns) for item in expect)
-
-
-def _errored(finding: Finding) -> CheckResult:
-    return CheckResult(CONVERSATION, Verdict.ERRORED, (finding,))

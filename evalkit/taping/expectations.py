@@ -8,8 +8,6 @@ list of them. A positional argument is an entry of ``expect`` as in YAML: a bare
 that may contain ``not`` and ``severity``. Without arguments the checks run that are on by default.
 """
 
-from __future__ import annotations
-
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -51,7 +49,14 @@ def read_checks(
     """
     names = dict.fromkeys(catalog.names())
     checks, problems = [], []
-    for item in _as_entries(entries, keywords):
+    items: list[JSON] = [*entries]
+    for name, argument in keywords.items():
+        if name == "not_":
+            negated = argument if isinstance(argument, list | tuple) else [argument]
+            items += [{"not": item} for item in negated]
+        else:
+            items.append({name: argument})
+    for item in items:
         try:
             entry = parse_expectation(item, names)
             check = cast("Check", build_check(entry, entry.argument, catalog))
@@ -103,16 +108,6 @@ def user_stacklevel() -> int:
     ):
         level, frame = level + 1, frame.f_back
     return level
-
-
-def _as_entries(entries: Iterable[CheckEntry], keywords: Mapping[str, JSON]) -> Iterator[JSON]:
-    yield from entries
-    for name, argument in keywords.items():
-        if name == "not_":
-            for item in argument if isinstance(argument, list | tuple) else [argument]:
-                yield {"not": item}
-        else:
-            yield {name: argument}
 
 
 def _unexpected_outcomes(

@@ -9,8 +9,6 @@ call from several threads.
 the test must fail nevertheless.
 """
 
-from __future__ import annotations
-
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping

@@ -5,14 +5,12 @@ recordings that it makes or replays meanwhile are the turn. They go into the var
 the same checks apply as to a conversation of the engine; only the traffic is known of it.
 """
 
-from __future__ import annotations
-
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from evalkit._lib.json import JSON
 from evalkit.conversation import context
@@ -28,13 +26,11 @@ from evalkit.session.settings import (
     application_environment,
     rerecord_command,
 )
+from evalkit.suite import Variant
 from evalkit.taping.tape_session import TapePlan, TapeSession
 from evalkit.taping.vcr_patch import only_tape, patched_http
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports.live import RETRIES, LiveTransport
-
-if TYPE_CHECKING:
-    from evalkit.suite import Variant
 
 Message = str | list[dict[str, JSON]]
 

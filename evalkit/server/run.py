@@ -244,13 +244,14 @@ def raise_file_limit(limit: int = _MAX_FILES) -> str:
     except ImportError:
         return ""
     allowed, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    unlimited = resource.RLIM_INFINITY
-    target = limit if hard == unlimited else min(limit, hard)
-    if allowed != unlimited and allowed < target:
+    if allowed == resource.RLIM_INFINITY:
+        return ""
+    target = limit if hard == resource.RLIM_INFINITY else min(limit, hard)
+    if allowed < target:
         with suppress(ValueError, OSError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (target, hard))
             allowed = target
-    if allowed == unlimited or allowed >= _FEW_FILES:
+    if allowed >= _FEW_FILES:
         return ""
     connections = max(allowed - 50, 0)
     return (
@@ -260,24 +261,12 @@ def raise_file_limit(limit: int = _MAX_FILES) -> str:
 
 
 def _listen(host: str, port: int) -> socket.socket:
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
     try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
     except OSError as error:
-        raise UsageError(f"cannot serve on {host!r}: {error.strerror}") from error
-    listener = socket.socket(family, kind, protocol)
-    try:
-        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listener.bind(address)
-        listener.listen(_BACKLOG)
-    except (OSError, OverflowError) as error:
-        listener.close()
-        reason = str(error)
-        if isinstance(error, OSError):
-            reason = _LISTEN_ERRORS.get(error.errno or 0) or str(error.strerror)
+        reason = _LISTEN_ERRORS.get(error.errno or 0) or error.strerror
         raise UsageError(f"cannot serve on {host}:{port}: {reason}") from error
-    return listener
 
 
 def _url(host: str, port: int) -> str:

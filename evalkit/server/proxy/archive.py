@@ -11,6 +11,7 @@ import re
 from collections import Counter, OrderedDict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -75,13 +76,11 @@ class ConversationArchive:
             except UsageError as error:
                 lines.append(f"left alone: {error}")
                 continue
-            try:
+            with closing(recorder):
                 old = len(recorder.old.recordings) if recorder.old else 0
                 count = len(recorder.recordings) - old
                 recorder.drop_superseded(is_superseded)
                 recorder.finish(completed=True)
-            finally:
-                recorder.close()
             if count:
                 exchanges = plural(count, "exchange")
                 lines.append(
@@ -169,9 +168,7 @@ class ConversationArchive:
     def _write(self, number: int) -> str:
         conversation = self._conversations[number]
         try:
-            recorder = self._open.pop(number, None) or self._open_cassette(conversation.path)
-            recorder.redactor = conversation.redactor
-            try:
+            with closing(self._take_recorder(conversation, number)) as recorder:
                 superseded = set(recorder.drop_superseded(is_superseded))
                 conversation.requests = [
                     request
@@ -180,8 +177,6 @@ class ConversationArchive:
                 ]
                 recorder.finish(completed=True)
                 conversation.is_written = True
-            finally:
-                recorder.close()
         except EvalkitError as error:
             return str(error)
         return ""
@@ -203,12 +198,15 @@ class ConversationArchive:
 
     def _recorder(self, number: int) -> CassetteRecorder:
         """Return a conversation's recorder; the one unused for longest is closed."""
-        conversation = self._conversations[number]
-        recorder = self._open.pop(number, None) or self._open_cassette(conversation.path)
-        recorder.redactor = conversation.redactor
+        recorder = self._take_recorder(self._conversations[number], number)
         self._open[number] = recorder
         if len(self._open) > _MAX_OPEN:
             self._open.popitem(last=False)[1].close()
+        return recorder
+
+    def _take_recorder(self, conversation: _StoredConversation, number: int) -> CassetteRecorder:
+        recorder = self._open.pop(number, None) or self._open_cassette(conversation.path)
+        recorder.redactor = conversation.redactor
         return recorder
 
     def _open_cassette(self, path: Path) -> CassetteRecorder:

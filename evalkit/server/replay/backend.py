@@ -4,7 +4,7 @@ It opens no connection and writes nothing. A request without a recording gets 40
 the miss; 404 is a status that no SDK retries.
 """
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from dataclasses import replace
 from functools import lru_cache
 from pathlib import Path
@@ -148,20 +148,18 @@ def _find_cassettes(folder: Path) -> list[Path]:
         return [folder]
     if not folder.is_dir():
         raise UsageError(f"--cassettes {display_path(folder)}: no such folder or file")
-    paths = sorted(_yaml_files(folder), key=_recorded_order)
+    paths = [
+        path
+        for path in folder.rglob("*")
+        if path.suffix in (".yaml", ".yml")
+        and path.is_file()
+        and not any(part.startswith((".", "_")) for part in path.relative_to(folder).parts)
+    ]
     if not paths:
         raise UsageError(
             f"--cassettes {display_path(folder)}: no cassettes (*.yaml) in this folder"
         )
-    return paths
-
-
-def _yaml_files(folder: Path) -> Iterator[Path]:
-    for path in folder.rglob("*"):
-        parts = path.relative_to(folder).parts
-        is_hidden = any(part.startswith((".", "_")) for part in parts)
-        if path.suffix in (".yaml", ".yml") and path.is_file() and not is_hidden:
-            yield path
+    return sorted(paths, key=_recorded_order)
 
 
 def _recorded_order(path: Path) -> tuple[str, ...]:

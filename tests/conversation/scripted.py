@@ -1,4 +1,4 @@
-"""A service that says its lines in order, tools that answer from a table, and short spellings for answers and plans."""
+"""A scripted service, tools with fixed results, and short builders for responses and plans."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ MODEL = "gemini-3.5-flash"
 
 @dataclass
 class Say:
-    """A turn that says one thing, or makes it from the earlier turns."""
+    """A turn whose message is fixed, or rendered from the earlier turns."""
 
     what: Any
 
@@ -32,9 +32,9 @@ def plan(*turns: Any, **options: Any) -> Plan:
 
 @dataclass
 class World:
-    """Everything a driver needs, answering from a script.
+    """The callbacks of a driver, which return scripted responses.
 
-    A line that is an exception is thrown; beyond the last line the cassette is empty.
+    A line that is an exception is raised. A request after the last line is a cassette miss.
     """
 
     lines: Sequence[Response | Exception]
@@ -85,7 +85,7 @@ def answer(
 
 
 def interaction(*steps: dict[str, Any], status: str = "completed", **fields: Any) -> dict[str, Any]:
-    """An Interaction; a field given as None is left out."""
+    """Return an Interaction without the fields that are None."""
     whole = {
         "id": "v1_one",
         "status": status,
@@ -111,7 +111,7 @@ def stream(*events: Any, done: bool = True, **options: Any) -> Response:
 def streamed(
     *steps: dict[str, Any], status: str = "completed", **fields: Any
 ) -> list[dict[str, Any]]:
-    """The events of an Interaction, each step whole in its start."""
+    """Return the stream events of an Interaction; ``step.start`` has the complete step."""
     whole = interaction(status=status, **fields)
     del whole["steps"]
     events: list[dict[str, Any]] = [

@@ -1,4 +1,4 @@
-"""What is sent when: both histories, tool loops, agents, continuation. Bodies are compared whole, key order included."""
+"""Requests of both histories, tool loops, agents and continuations, with their key order."""
 
 from __future__ import annotations
 
@@ -315,9 +315,9 @@ NO_ID, NO_ID_OTHER = call(call_id=None, city="London"), call(call_id=None, city=
     ("first", "status", "second", "calls"),
     [
         ([CALL], "completed", [CALL], 1),
-        ([CALL], "completed", [OTHER], 2),  # ids counted anew in each answer
+        ([CALL], "completed", [OTHER], 2),  # each response numbers its ids from one
         ([CALL], "requires_action", [CALL, OTHER], 2),
-        ([CALL], "requires_action", [CALL], 2),  # the service says it waits
+        ([CALL], "requires_action", [CALL], 2),  # the service reports that it waits
         ([CALL], "failed", [OTHER], 1),
         ([CALL], "incomplete", [OTHER], 1),
         ([CALL], "a_status_of_tomorrow", [OTHER], 1),

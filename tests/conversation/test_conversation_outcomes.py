@@ -1,4 +1,4 @@
-"""What becomes of a turn: API errors, answers that cannot be used, streams, background runs, exceptions thrown in."""
+"""Outcomes of turns: API errors, unusable responses, streams, background runs, exceptions."""
 
 from __future__ import annotations
 

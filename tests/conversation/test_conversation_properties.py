@@ -1,7 +1,7 @@
-"""Hypothesis drives the engine against a fake service that answers at random within the protocol.
+"""The engine against a fake service with random behavior that the protocol allows.
 
-The verifier below knows nothing of the engine: it reads the requests that were sent and holds them against what the service says it
-answered.
+The checks below do not use the engine. They compare the requests with the responses that the
+service logged.
 """
 
 from __future__ import annotations
@@ -50,7 +50,7 @@ KIND = [
 
 
 def services(data: st.DataObject) -> FakeService:
-    """A service with a few of the behaviors, each often: all of them at once would end every conversation at its first request."""
+    """Return a service with a few behaviors; all at once would end each conversation early."""
     behaviors = data.draw(st.sets(st.sampled_from(list(BEHAVIORS)), max_size=4))
     likely = data.draw(st.sampled_from(("calls", "missing_ids", "continuation")))
     return FakeService(data.draw, ["calls", likely, *behaviors], rarity=4)
@@ -75,7 +75,7 @@ def message(plan: Plan, turn: int) -> list[dict[str, Any]]:
 
 
 def check_history(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]) -> None:
-    """Every stateless request is the earlier one, every step of its answer with the results after the calls that wait, and what is new."""
+    """Check that stateless requests repeat the history, and add results and new input."""
     history: list[Any] = []
     steps: list[dict[str, Any]] = []
     waiting: list[dict[str, Any]] = []
@@ -106,12 +106,12 @@ def check_history(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]
 
 
 def check_with_the_history_check(transcript: Transcript) -> None:
-    """The check that users run finds nothing either, except calls that a failed run left behind and nobody was to answer."""
+    """Check that the ``history`` check finds nothing except unanswered calls of failed runs."""
     assert {finding.code for finding in History().run(View(transcript))} <= {"call_unanswered"}
 
 
 def check_chain(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]) -> None:
-    """Every stateful request names the interaction before it and carries only results or a message."""
+    """Check that stateful requests reference the previous interaction and add only new input."""
     before: ServiceLogEntry | None = None
     turn = 0
     for exchange, answer in zip(posts(transcript), log, strict=True):
@@ -158,7 +158,7 @@ def check_fields(plan: Plan, transcript: Transcript) -> None:
 
 
 def check_timeline(transcript: Transcript, log: list[ServiceLogEntry]) -> None:
-    """A turn's timeline has the service's steps, each result after its call, with their exchanges."""
+    """Check that timelines have the steps of the service, and results after their calls."""
     answers = iter(log)
     exchanges = {exchange.number: exchange for exchange in transcript.exchanges}
     for turn in transcript.turns:

@@ -1,4 +1,4 @@
-"""The engine over answers the service really gave, plain and streamed. Skipped where they are not at hand."""
+"""The engine with recorded responses of the real service. Skipped where they are absent."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def response(name: str, streamed: bool) -> Response:
 
 
 def steps(response: Response, made: Any) -> list[Any]:
-    """The steps as the service sent them, plain ones straight from its JSON."""
+    """Return the steps of a response; those of a plain response are read from its JSON."""
     return made["steps"] if response.is_stream else loads(response.text)["steps"]  # type: ignore[no-any-return]
 
 

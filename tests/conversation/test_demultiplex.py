@@ -1,4 +1,4 @@
-"""Interleaved conversations are told apart: by ids, by histories, and after alterations of both."""
+"""Interleaved conversations are distinguished by ids and histories, even altered ones."""
 
 from __future__ import annotations
 
@@ -273,7 +273,7 @@ ALTERED: dict[str, Change] = {
 @pytest.mark.parametrize("name", ALTERED)
 def test_altered_history_is_assigned_to_its_conversation(name: str) -> None:
     tape = Tape()
-    for mark in ("", "x"):  # a second conversation, the same but for its ids and signatures
+    for mark in ("", "x"):  # a second conversation that differs only in its ids and signatures
         calls, results, later = marked(CALLS, mark), marked(RESULTS, mark), marked(LATER, mark)
         tape.take(create([user("Hello")]), answer(calls))
         tape.take(create([user("Hello"), *calls, *results]), answer(later))
@@ -327,7 +327,7 @@ class Plan:
 
 @dataclass
 class PlannedConversation:
-    """Runs a planned conversation with a service that names and signs everything by ``name``."""
+    """Runs a planned conversation; ids and signatures of the service start with ``name``."""
 
     name: str
     plan: Plan
@@ -513,7 +513,7 @@ def test_any_altered_history_is_assigned_to_its_conversation(
             tape.take(*exchange)
     for number, one in enumerate(conversations):
         altered = []
-        for step in one.history:  # whatever happens to the rest, thoughts are as they were
+        for step in one.history:  # thoughts are never altered
             change = data.draw(st.sampled_from([None, None, rewritten, dropped, with_nulls]))
             kept = step if change is None or step["type"] == "thought" else change(step)
             altered += [] if kept is None else [kept]

@@ -1,4 +1,4 @@
-"""What a transcript makes of recordings alone: turns, results behind their calls, polls, resumed streams, hops, retries, foreign traffic."""
+"""Transcripts from recordings: turns, tool results, polls, streams, hops and retries."""
 
 from __future__ import annotations
 

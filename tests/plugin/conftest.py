@@ -20,8 +20,8 @@ import evalkit.transports.live
 from evalkit.server import serving
 from tests.plugin.project import Project
 
-# pytester unloads what a run in this process imported; what is imported here stays loaded,
-# so that runs start quickly.
+# pytester unloads modules that a run in this process imports. Modules imported here stay
+# loaded, so that runs start quickly.
 for _name in evalkit.plugins.CHECKS:
     evalkit.plugins.CHECKS.get(_name)
 

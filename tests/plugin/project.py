@@ -1,4 +1,4 @@
-"""A project of a user's: suites, a server to record from, and a run directory to look into."""
+"""A user's project: suites, a server to record from, and a run directory to inspect."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ scenarios:
 
 
 class Project:
-    """A folder with suites, and what pytest makes of it."""
+    """A folder with suites, and functions that run pytest in it."""
 
     def __init__(
         self, pytester: pytest.Pytester, url: str, monkeypatch: pytest.MonkeyPatch
@@ -51,12 +51,12 @@ class Project:
         self.root = pytester.path
         self.url = url
         pytester.makeini("[pytest]\n")
-        # Only what a test speaks of is loaded: the other plugins of the developers' environment cost more than the runs themselves.
+        # Other plugins of the environment are not loaded: they take longer than the runs.
         monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
         monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin")
         if pytest.version_tuple < (
             9,
-        ):  # which warns of plugins that are loaded once more in this process
+        ):  # pytest warns about plugins that are loaded again in this process
             monkeypatch.setenv("PYTEST_ADDOPTS", "-W 'ignore:Module already imported'")
         self.suite("weather", WEATHER)
 

@@ -1,6 +1,7 @@
-"""``history`` reports by code and JSON Pointer what a cassette re-sends wrongly.
+"""``history`` reports altered history in a cassette by code and JSON Pointer.
 
-The engine's own request is exact, so it is not found in such a file; the miss is an error, and beside it ares what is wrong with the recording.
+The engine sends the exact history, which an altered cassette does not contain. So the run is an
+error with a miss, and the report has the findings about the recording beside it.
 """
 
 from __future__ import annotations

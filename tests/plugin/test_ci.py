@@ -1,4 +1,4 @@
-"""What a session does on a CI server, and only there: CTRF and badge, annotations, the step summary; no model text is an order to the runner."""
+"""Files and output on a CI server: CTRF, badge, annotations, step summary, escaped text."""
 
 from __future__ import annotations
 

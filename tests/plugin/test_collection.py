@@ -1,4 +1,4 @@
-"""Which files are suites, what their items are called, and where they say they stand."""
+"""Collection: which files are suites, and the ids and locations of their items."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the plugin must not do: import much without a suite, open sockets, break sessions."""
+"""The plugin imports little without suites, opens no socket and breaks no session."""
 
 from __future__ import annotations
 

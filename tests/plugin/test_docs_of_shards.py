@@ -1,4 +1,4 @@
-"""What ``docs/ci.md`` shows of shards works: its commands, run as a runner would run them, give one run of everything."""
+"""The commands for shards in ``docs/ci.md`` work and produce one merged run."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The other options, one section each: cassettes, report, base URL, model, repeat, strict, live; and what is refused."""
+"""Options for cassettes, report, base URL, model, repeat, strict and live; invalid values."""
 
 from __future__ import annotations
 
@@ -70,9 +70,9 @@ class TestReport:
     def test_full_disk_is_reported_in_one_line_and_complete_results_are_preserved(
         self, recorded: Project, blocks: int, message: str
     ) -> None:
-        """A limit on file sizes simulates a full disk: writing beyond it fails alike."""
+        """Simulate a full disk by a limit on file sizes: writing beyond it fails the same way."""
         command = f"ulimit -f {blocks}; exec {sys.executable} -m pytest suites -p no:cacheprovider"
-        # Python itself would leave compiled modules torn under such a limit, for every later test.
+        # Under such a limit Python would truncate compiled modules, which later tests import.
         known = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
             ["bash", "-c", command],

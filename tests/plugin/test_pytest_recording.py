@@ -1,4 +1,4 @@
-"""Cassettes of ours in plain vcrpy and in pytest-recording: the plugin lets the latter read their metadata."""
+"""evalkit cassettes in plain vcrpy and in pytest-recording, which can read their metadata."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The README's suite and its output are what pytest prints; so is the suite of AGENTS.md valid."""
+"""The README's suite prints the documented output, and the suite of AGENTS.md is valid."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""From a run to approved snapshots and back: what a review accepts passes the next run, what it rejects does not."""
+"""Reviewed snapshots: accepted ones pass the next run, rejected ones fail again."""
 
 from __future__ import annotations
 

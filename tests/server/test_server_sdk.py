@@ -324,7 +324,7 @@ def test_background(sdk: Any, task: str, ends: str) -> None:
         assert result.error["code"] == result.errors[0].code == "api_error"
 
 
-def test_cancel_and_delete_requests_are_reconstructed(sdk: Any) -> None:
+def test_cancel_and_delete(sdk: Any) -> None:
     from google.genai._gaos.lib.compat_errors import NotFoundError
 
     started = sdk.interactions.create(model=MODEL, input="Hello", background=True)

@@ -33,7 +33,7 @@ scenarios: [{{id: a, tools: [tool], turns: [{{user: hello, expect: [{turn}]}}], 
         ({"tool": 1}, "", "", 1),
     ],
 )
-def test_undeclared_call_is_reported_once_by_the_check_or_the_conversation(
+def test_undeclared_call_is_reported_without_a_tool_calls_check(
     tmp_path: Path, name: Any, turn: str, whole: str, said: int
 ) -> None:
     path = tmp_path / "s.yaml"

@@ -1,4 +1,4 @@
-"""Judges and snapshots in a session: recorded with the conversation, replayed without a server, counted apart; nothing approves by itself."""
+"""Judges and snapshots in a session: recording, replay, token counts and approval."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def url(tmp_path: Path) -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask once: what retries do is tested where they are."""
+    """Disable retries, which have their own tests."""
     patient = LiveTransport.__init__
     monkeypatch.setattr(
         LiveTransport,
@@ -57,7 +57,7 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def run_suite(tmp_path: Path, url: str) -> RunSuite:
-    """RunSuite the scenarios of a suite; give the result lines by id. ``replay`` has no server to go to."""
+    """Run scenarios and return the result lines by id. Mode ``replay`` has no server."""
 
     def go(
         scenarios: str, mode: str = "none", *, live: bool = False, secrets: tuple[str, ...] = ()
@@ -370,7 +370,7 @@ scenarios:
 
 
 def approve(results: Results, root: Path) -> list[str]:
-    """Do what a reviewer does with the findings: write what was got."""
+    """Approve the findings as a reviewer does: write their actual values."""
     written = []
     for result in results.values():
         for check in result["checks"]:

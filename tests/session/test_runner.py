@@ -50,7 +50,7 @@ Run = Callable[..., dict[str, dict[str, Any]]]
 
 @pytest.fixture
 def run(tmp_path: Path, url: str) -> Run:
-    """Run the scenarios of a suite live; give the result lines by id."""
+    """Return a function that runs scenarios live and returns the result lines by id."""
     (tmp_path / "runner_tools.py").write_text(
         "def boom(**arguments):\n    raise RuntimeError('the tool broke')\n"
     )
@@ -80,7 +80,7 @@ def run(tmp_path: Path, url: str) -> Run:
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Ask once: what retries do is tested where they are."""
+    """Disable retries, which have their own tests."""
     patient = LiveTransport.__init__
     monkeypatch.setattr(
         LiveTransport,
@@ -191,7 +191,7 @@ def test_a_check_that_crashes_is_errored_never_failed(run: Run) -> None:
     assert verdicts(result) == [("python", "errored", 1)]
 
 
-def test_check_argument_that_reads_json_fails_when_the_text_is_not_json(run: Run) -> None:
+def test_message_that_reads_json_fails_when_the_previous_text_is_not_json(run: Run) -> None:
     turns = "[{user: say x}, {user: 'say {{ previous.json.a }}'}]"
     result = one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))
     assert result["verdict"] == "failed"

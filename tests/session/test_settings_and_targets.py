@@ -1,4 +1,4 @@
-"""What a session reads from flags and environment, and which python targets it will import."""
+"""Settings from flags and environment, and the Python targets that a session imports."""
 
 from __future__ import annotations
 

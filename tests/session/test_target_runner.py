@@ -104,7 +104,7 @@ Run = Callable[..., dict[str, Any]]
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.delitem(
         sys.modules, "target_application", raising=False
-    )  # each test has a project of its own
+    )  # each test has its own project
     (tmp_path / "target_application.py").write_text(APPLICATION)
 
     def go(

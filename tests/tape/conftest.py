@@ -1,4 +1,4 @@
-"""A server to tape from, and tapes that lie in a temporary folder."""
+"""A server to record from, and tapes in a temporary folder."""
 
 from __future__ import annotations
 

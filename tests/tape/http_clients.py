@@ -1,4 +1,4 @@
-"""Every HTTP client a user may have, behind one function: send JSON, give back status and text. Real libraries over real sockets."""
+"""Common HTTP clients behind one function: send JSON, return status and text."""
 
 from __future__ import annotations
 

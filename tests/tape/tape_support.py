@@ -1,4 +1,4 @@
-"""Short ways to what the tests of this folder need: a tape in a temporary folder, an API's body, a server of some rules."""
+"""Helpers for tests of tapes: request bodies, and a server with scripted rules."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ TOOL = {
 
 @contextmanager
 def serving_rules(rules: str) -> Iterator[str]:
-    """Serve a script's rules; after the block nobody listens at the address."""
+    """Serve a script's rules; after the block no server listens at the address."""
     with serving(create_app(Script.load(f"script: tape\nrules:\n{rules}", "tape.yaml"))) as url:
         yield url
 

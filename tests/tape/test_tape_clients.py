@@ -1,4 +1,4 @@
-"""Every HTTP client is taped and replayed for real: what it got while recording it gets again, from a server that is gone."""
+"""Tapes record and replay every HTTP client; replay works after the server has stopped."""
 
 from __future__ import annotations
 
@@ -114,7 +114,7 @@ def test_persistent_connections_are_recorded_and_replayed(
         with make_tape("once"):
             application(url, session, pool, client)
         for again in (url, "https://generativelanguage.googleapis.com"):
-            # The very connections that recorded replay, and none of them speaks.
+            # The recording connections are used for replay, and none of them sends anything.
             with make_tape() as tape:
                 no_sockets()
                 application(again, session, pool, client)
@@ -124,7 +124,7 @@ def test_persistent_connections_are_recorded_and_replayed(
 def test_cassette_does_not_depend_on_the_client(make_tape: MakeTape, cassette: Path) -> None:
     kept = {}
     for name, ask in CLIENTS.items():
-        # A server of its own for each, on the same port: so that ids and addresses are the same too.
+        # Each client has its own server on the same port, so that ids and addresses are equal.
         with serving(port=0) as url, make_tape("all") as tape:
             run_turns(ask, url)
         text = cassette.read_text().replace(url, "http://server")

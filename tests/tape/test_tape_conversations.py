@@ -1,4 +1,4 @@
-"""Conversations of a tape, and checks over them."""
+"""Conversations of a tape, and checks of them."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
-"""Faults of tapes: swallowed misses, leaking keys, broken cassettes, two tapes, kills."""
+"""Faults of tapes: swallowed misses, leaked keys, broken cassettes, two tapes, kills."""
 
-# ruff: noqa: PT012, PT031 - how a block ends is what is tested here
+# ruff: noqa: PT012, PT031 - these tests need several statements in a block that raises
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def hello(make_tape: MakeTape, guide_url: str) -> str:
 
 def test_swallowed_miss_is_raised_at_the_end(make_tape: MakeTape, hello: str) -> None:
     def application() -> str:
-        for _ in range(3):  # retries of what it takes for the network's fault
+        for _ in range(3):  # retries what it interprets as a network failure
             try:
                 return post(hello, create("Hello again")).text
             except Exception:  # noqa: BLE001 - as applications do
@@ -121,7 +121,7 @@ def test_broken_cassette_is_an_error_and_is_not_changed(
     assert not journal_path(cassette).exists()
     with make_tape(
         "none", "app/other", ignore_hosts=["loopback"]
-    ):  # nothing stayed patched, and no tape runs any more
+    ):  # nothing is patched, and no tape is running
         assert post(guide_url, create("Hello")).status_code == 200
 
 
@@ -305,7 +305,7 @@ def test_unredacted_secret_stops_the_recording(
 ) -> None:
     from evalkit.cassette.redaction import Redactor
 
-    # As if redaction had missed a spelling: the last check must refuse to write it.
+    # Simulate redaction that misses a spelling: the final check must refuse to write it.
     monkeypatch.setattr(Redactor, "recording", lambda self, recording: (recording, 0))
     asked = 0
     with serving_rules("  - {reply: hello}\n") as url, pytest.raises(SecretLeak), make_tape("once"):

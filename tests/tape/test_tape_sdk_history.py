@@ -100,7 +100,7 @@ def test_history_exact_reports_sdk_changes_and_equivalent_allows_them(
                 talk.expect(history="exact")
             report = str(raised.value)
             named = [line.strip() for line in report.splitlines() if line.startswith("    null_")]
-            # Request 2 drops both nulls of the answer to request 1. Request 3 repeats request 2 as it was sent, and drops nothing more.
+            # Request 2 drops both nulls of response 1. Request 3 repeats request 2 unchanged.
             assert named == [
                 "null_dropped at turn 1, exchange 2, request /input/2/error",
                 "null_dropped at turn 1, exchange 2, request /input/2/content/0/annotations",

@@ -1,4 +1,4 @@
-"""What tapes rely on in vcrpy, beside the tests that use it: a release that changes one of these must fail here, and by name."""
+"""The parts of vcrpy that tapes depend on: a release that changes one fails here."""
 
 from __future__ import annotations
 

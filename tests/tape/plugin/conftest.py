@@ -30,8 +30,8 @@ import evalkit.transports.cassette_transports
 import evalkit.transports.live
 from tests.tape.plugin.taped_project import TapedProject
 
-# pytester unloads what a run in this process imported; what is imported here stays loaded,
-# so that no library is loaded twice.
+# pytester unloads modules that a run in this process imports. Modules imported here stay
+# loaded, so that no library is loaded twice.
 for _name in evalkit.plugins.CHECKS:
     evalkit.plugins.CHECKS.get(_name)
 

@@ -1,4 +1,4 @@
-"""A folder with an application and its tests, and what pytest makes of it."""
+"""A project with an application and its tests, and functions that run pytest in it."""
 
 from __future__ import annotations
 
@@ -47,9 +47,9 @@ class TapedProject:
         monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin")
         if pytest.version_tuple < (
             9,
-        ):  # which warns of plugins that are loaded once more in this process
+        ):  # pytest warns about plugins that are loaded again in this process
             monkeypatch.setenv("PYTEST_ADDOPTS", "-W 'ignore:Module already imported'")
-        # In replay nothing listens here.
+        # No server listens at this address during replay.
         monkeypatch.setenv("GOOGLE_GEMINI_BASE_URL", "http://127.0.0.1:9")
         monkeypatch.syspath_prepend(str(self.root))
         self.write("taped_application.py", APPLICATION)

@@ -1,4 +1,4 @@
-"""``evalkit_tape`` beside other things: suites, ini options, pytest-xdist, async tests, sessions that never use it."""
+"""``evalkit_tape`` with suites, ini options, pytest-xdist, async tests, and unused."""
 
 from __future__ import annotations
 

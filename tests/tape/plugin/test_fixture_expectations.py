@@ -1,4 +1,4 @@
-"""What a failed expectation looks like in pytest: the findings, the user's own line, nothing of evalkit's inside."""
+"""Output of a failed expectation: the findings and the user's line, no evalkit frames."""
 
 from __future__ import annotations
 

@@ -45,7 +45,7 @@ def test_mode_all_preserves_the_old_cassette_when_the_test_fails(project: TapedP
     assert "Goodbye" in (project.root / "cassettes/test_app/test_hello.yaml").read_text()
 
 
-def test_skipped_test_records_nothing(project: TapedProject) -> None:
+def test_error_in_a_fixture_leaves_only_a_journal(project: TapedProject) -> None:
     project.write(
         "test_app.py",
         """

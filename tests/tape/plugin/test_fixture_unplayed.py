@@ -1,4 +1,4 @@
-"""Recordings that a test no longer asks for: a warning, with ``--evalkit-strict`` an error."""
+"""Recordings that a test no longer requests: a warning, an error with ``--evalkit-strict``."""
 
 from __future__ import annotations
 

@@ -37,6 +37,7 @@ _.capture_signals
 _.row_factory
 _.dispatch
 _.evalkit_decisions
+_.evalkit
 _.play_response
 _.filter_request
 _.find_requests_with_most_matches

@@ -16,6 +16,7 @@ shown:
 
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Literal, TypeVar
 
 import click
@@ -61,20 +62,20 @@ _STATE_STYLES: Mapping[ItemState, str] = {
 }
 
 
+@dataclass(slots=True)
 class ReviewDialog:
     """Asks about every undecided item once."""
 
-    def __init__(self, session: ReviewSession, reviewer: Reviewer, console: Console) -> None:
-        self._session = session
-        self._reviewer = reviewer
-        self._console = console
-        self._decided: set[str] = set()
+    session: ReviewSession
+    reviewer: Reviewer
+    console: Console
+    _decided: set[str] = field(default_factory=set)
 
     def run(self) -> None:
         """Return when nothing is left to ask about, or the reviewer quits."""
         number = 0
         while True:
-            state = self._session.state()
+            state = self.session.state()
             remaining = [
                 status
                 for status in undecided(state.statuses)
@@ -85,7 +86,7 @@ class ReviewDialog:
             status = remaining[0]
             progress = f"{number + 1} of {number + len(remaining)}"
             number += 1
-            _print_item(state, status, self._console, progress)
+            _print_item(state, status, self.console, progress)
             try:
                 if not self._ask(state, status):
                     return
@@ -105,8 +106,8 @@ class ReviewDialog:
             elif key == "g" and len(group) > 1:
                 whole_group = not whole_group
             elif key == "v":
-                _print_difference(status.item, self._console, VIEW_LINES, VIEW_CHARACTERS)
-                _print_conversation(self._session.result(status.item), self._console)
+                _print_difference(status.item, self.console, VIEW_LINES, VIEW_CHARACTERS)
+                _print_conversation(self.session.result(status.item), self.console)
             elif key in _CHOICES and (key != "k" or status.offer is not None):
                 selected = group if whole_group and key != "k" else [status]
                 regressed = any(member.item.regressed for member in selected)
@@ -123,7 +124,7 @@ class ReviewDialog:
         try:
             group = selected[0].item.group if len(selected) > 1 else ""
             request = DecisionRequest(_CHOICES[key], keys, group)
-            decisions = self._session.decide([request], self._reviewer, comment, seen=seen)
+            decisions = self.session.decide([request], self.reviewer, comment, seen=seen)
         except (StaleView, IntegrityError):
             raise
         except UsageError as error:

@@ -17,6 +17,7 @@ import base64
 import hashlib
 import secrets
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import cast
 from urllib.parse import parse_qsl
 
@@ -128,17 +129,15 @@ class _AccessGuard(BaseHTTPMiddleware):
         return None
 
 
+@dataclass(frozen=True, slots=True)
 class _Handlers:
-    def __init__(
-        self, session: ReviewSession, reviewer: Reviewer, pages: ReviewPages, form_token: str
-    ) -> None:
-        self._session = session
-        self._reviewer = reviewer
-        self._pages = pages
-        self._form_token = form_token
+    session: ReviewSession
+    reviewer: Reviewer
+    pages: ReviewPages
+    form_token: str
 
     def overview(self, request: Request) -> Response:
-        return HTMLResponse(self._pages.overview(self._session.state(), self._form_token))
+        return HTMLResponse(self.pages.overview(self.session.state(), self.form_token))
 
     def item(self, request: Request) -> Response:
         return self._item_page(request.path_params["key"])
@@ -158,7 +157,7 @@ class _Handlers:
             fields = dict(parse_qsl(body.decode(), keep_blank_values=True, max_num_fields=20))
         except ValueError:
             return _text(400, "This is not a form.")
-        if not _same(fields.get("form", ""), self._form_token):
+        if not _same(fields.get("form", ""), self.form_token):
             return _text(
                 403,
                 "This form is not from this session. Open the URL that `evalkit review` printed.",
@@ -171,7 +170,7 @@ class _Handlers:
         if choice != "keep" and choice not in CHOICES:
             return _text(400, "This is not a decision.")
         try:
-            state = self._session.state()
+            state = self.session.state()
             status = state.find(key)
             if status is None:
                 raise StaleView("the item is no longer in the run; nothing was written")
@@ -181,12 +180,12 @@ class _Handlers:
             seen = fields.get("group_seen" if is_group else "item_seen", "")
             group = status.item.group if len(keys) > 1 else ""
             request = DecisionRequest(cast("Choice", choice), keys, group)
-            self._session.decide([request], self._reviewer, comment, seen=seen)
+            self.session.decide([request], self.reviewer, comment, seen=seen)
         except Misconfigured as error:
             code = 409 if isinstance(error, StaleView) else 422
             return self._item_page(key, problem=str(error), comment=comment, code=code)
         # Skipped items are not asked about again at once, only from the list.
-        for candidate in undecided(self._session.state().statuses):
+        for candidate in undecided(self.session.state().statuses):
             if candidate.item.key not in keys and candidate.state is not ItemState.SKIPPED:
                 return RedirectResponse(f"/item/{candidate.item.key}", 303)
         return RedirectResponse("/", 303)
@@ -194,12 +193,12 @@ class _Handlers:
     def _item_page(
         self, key: str, *, problem: str = "", comment: str = "", code: int = 200
     ) -> Response:
-        state = self._session.state()
+        state = self.session.state()
         status = state.find(key)
         if status is None:
-            text = self._pages.problem(problem or "There is no such item.")
+            text = self.pages.problem(problem or "There is no such item.")
             return HTMLResponse(text, code if problem else 404)
-        text = self._pages.item(state, status, self._form_token, problem=problem, comment=comment)
+        text = self.pages.item(state, status, self.form_token, problem=problem, comment=comment)
         return HTMLResponse(text, code)
 
 

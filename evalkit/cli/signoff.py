@@ -5,14 +5,15 @@ from pathlib import Path
 import click
 
 from evalkit._lib.clock import now
-from evalkit._lib.text import visible
+from evalkit._lib.text import shorten, visible
 from evalkit.cli.report import rewrite_page
 from evalkit.config import find_config, load_config
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
+from evalkit.results.records import schema_error
 from evalkit.results.run_directory import find_project_root
 from evalkit.signoff import git
-from evalkit.signoff.digest_manifest import SignedPaths, is_valid_run_manifest, relative_name
+from evalkit.signoff.digest_manifest import SignedPaths, relative_name
 from evalkit.signoff.dsse import open_key
 from evalkit.signoff.in_toto import DECISIONS, MEANINGS
 from evalkit.signoff.signing import SignoffRequest, parse_deviation, sign
@@ -117,9 +118,11 @@ def signoff(
         raise UsageError("--gate NAME and --baseline RUN need each other")
     settings = load_config(config or find_config(Path.cwd()))
     run_ = Run(run)
-    if not is_valid_run_manifest(run_.manifest):
+    damage = schema_error("evalkit.results", "manifest", run_.manifest)
+    if damage:
         raise IntegrityError(
-            f"{run / 'manifest.json'}: not as evalkit writes it; run the suites again, then sign"
+            f"{run / 'manifest.json'}: not as evalkit writes it ({shorten(damage, 200)}); run the "
+            "suites again, then sign"
         )
     root = root or find_project_root(run, run_.manifest)
     suites = [str(suite["path"]) for suite in run_.manifest.get("suites", [])]

@@ -97,9 +97,8 @@ def conversation_lines(result: Mapping[str, JSON]) -> Iterator[ConversationLine]
                 speaker += f" {step['name']}"
             text = step_text(step) if isinstance(step.get("content"), list | str) else ""
             if not text:
-                fields = step_content(step)
-                fields.pop("type", None)
-                fields.pop("name", None)
+                content = step_content(step).items()
+                fields = {name: value for name, value in content if name not in ("type", "name")}
                 text = json.dumps(fields, ensure_ascii=False) if fields else ""
             if text:
                 yield ConversationLine(number, speaker, text)

@@ -20,13 +20,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.files import display_path, sha256
-from evalkit._lib.json import JSON
 from evalkit.cassette.files import FOLDER as MEDIA
 from evalkit.cassette.files import PREFIX
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
 from evalkit.errors import IntegrityError, SuiteErrors, UsageError
 from evalkit.results import Run
-from evalkit.results.records import FileRecord, schema_error
+from evalkit.results.records import FileRecord
 from evalkit.signoff.problems import InvalidEvidence
 from evalkit.suite.loading.cases import read_text
 
@@ -46,6 +45,7 @@ BASELINE_FILES = ("manifest.json", "results.jsonl")
 
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\0\r\n]+)")
 _ESCAPES = {"\\": "\\\\", "\n": "\\n", "\r": "\\r"}
+_UNESCAPED = {"n": "\n", "r": "\r"}
 _MEDIA_REFERENCE = re.compile(rf"{PREFIX}sha256:([0-9a-f]{{64}}\.[a-z0-9]{{1,8}})\"".encode())
 
 
@@ -65,10 +65,6 @@ class SignedPaths(NamedTuple):
         if name.startswith(prefix):
             return self.run / name.removeprefix(prefix)
         return self.root / name
-
-    def digest(self, name: str) -> str | None:
-        """Return the SHA-256 of the file of a name; see :func:`file_digest`."""
-        return file_digest(self.path(name))
 
 
 def file_digest(path: Path) -> str | None:
@@ -96,29 +92,21 @@ def relative_name(root: Path, path: Path) -> str:
         return path.absolute().as_posix()
 
 
-def is_valid_run_manifest(manifest: JSON) -> bool:
-    """Return whether a ``manifest.json`` has the shape that evalkit writes."""
-    return not schema_error("evalkit.results", "manifest", manifest)
-
-
 def covered_digests(run: Run, paths: SignedPaths, baseline: Run | None = None) -> dict[str, str]:
     """Return the digests of all files that a decision about a run covers, by name.
 
     Raises IntegrityError if a suite, a file it uses or a cassette is missing or has changed since
     the run, UsageError if a file cannot be read.
     """
-    digests = dict(_source_digests(run, paths))
-    for name, digest in _matching_files(run.directory, RUN_FILES):
-        digests[f"{paths.signed_run}/{name}"] = digest
+    digests = dict(_source_digests(run, paths.root))
+    digests |= _matching_digests(run.directory, RUN_FILES, paths.signed_run)
     if baseline is not None:
         folder = relative_name(paths.root, baseline.directory)
-        for name, digest in _matching_files(baseline.directory, BASELINE_FILES):
-            digests[f"{folder}/{name}"] = digest
+        digests |= _matching_digests(baseline.directory, BASELINE_FILES, folder)
     return dict(sorted(digests.items()))
 
 
-def _source_digests(run: Run, paths: SignedPaths) -> Iterator[tuple[str, str]]:
-    root = paths.root
+def _source_digests(run: Run, root: Path) -> Iterator[tuple[str, str]]:
     for suite in run.manifest.get("suites", []):
         name, used = suite["path"], suite.get("files", [])
         yield name, _unchanged_digest(root / name, name, None)
@@ -129,8 +117,8 @@ def _source_digests(run: Run, paths: SignedPaths) -> Iterator[tuple[str, str]]:
         if digest != suite["digest"]:
             raise _changed(name, suite["digest"], digest)
         snapshots = (root / name).parent / SNAPSHOTS
-        for snapshot, digest in _matching_files(snapshots, [f"{glob.escape(suite['suite'])}/**/*"]):
-            yield relative_name(root, snapshots / snapshot), digest
+        pattern = f"{glob.escape(suite['suite'])}/**/*"
+        yield from _matching_digests(snapshots, [pattern], relative_name(root, snapshots)).items()
     cassettes = str(run.manifest.get("options", {}).get("cassettes") or "cassettes")
     folders = [root / cassettes, Path.cwd() / cassettes]
     folder = next((folder for folder in folders if folder.is_dir()), folders[0])
@@ -178,12 +166,11 @@ def _changed(name: str, expected: str, actual: str) -> IntegrityError:
     )
 
 
-def _matching_files(folder: Path, patterns: Iterable[str]) -> Iterator[tuple[str, str]]:
-    for pattern in patterns:
-        for path in sorted(folder.glob(pattern)):
-            digest = file_digest(path)
-            if digest is not None:
-                yield path.relative_to(folder).as_posix(), digest
+def _matching_digests(folder: Path, patterns: Iterable[str], name: str) -> dict[str, str]:
+    """Return the digests of files in a folder; ``name`` is the folder's name from the root."""
+    paths = [path for pattern in patterns for path in folder.glob(pattern)]
+    digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
+    return {f"{name}/{file}": digest for file, digest in digests.items() if digest is not None}
 
 
 def render(digests: Mapping[str, str]) -> bytes:
@@ -207,14 +194,12 @@ def parse(data: bytes) -> dict[str, str]:
         if match is None:
             raise InvalidEvidence("manifest_differs", f"line {number} is not 'digest  name'")
         name = match[3].decode("utf-8", "surrogateescape")
-        digests[_unescape(name) if match[1] else name] = match[2].decode()
+        if match[1]:
+            name = re.sub(r"\\(.)", lambda escape: _UNESCAPED.get(escape[1], escape[1]), name)
+        digests[name] = match[2].decode()
     if render(digests) != data:
         raise InvalidEvidence(
             "manifest_differs",
             "not spelled as evalkit writes it: sorted, each name once, each line complete",
         )
     return digests
-
-
-def _unescape(name: str) -> str:
-    return re.sub(r"\\(.)", lambda match: {"n": "\n", "r": "\r"}.get(match[1], match[1]), name)

@@ -157,15 +157,12 @@ def verify_envelope(line: bytes, allowed: AllowedSigners) -> Envelope:
     checks the signature is missing.
     """
     envelope = parse(line)
-    is_armored = ssh.is_armored(envelope.signature)
+    is_ssh = ssh.is_armored(envelope.signature)
     unknown = InvalidEvidence(
         "unknown_signer",
         f"expected a key of the allowed signers ({allowed.name}), found {envelope.keyid[:80]}",
     )
-    if is_armored:
-        key: bytes | None = ssh.signing_key(envelope.signature)
-    else:
-        key = _plain_key(envelope, allowed)
+    key = ssh.signing_key(envelope.signature) if is_ssh else _plain_key(envelope, allowed)
     if key is None:
         raise unknown
     fingerprint = ssh.fingerprint(key)
@@ -181,7 +178,7 @@ def verify_envelope(line: bytes, allowed: AllowedSigners) -> Envelope:
             f"expected a signature of this payload for {NAMESPACE!r}, found one of another "
             "payload, key or purpose",
         )
-    if is_armored and not _is_known(envelope, key, allowed):
+    if is_ssh and not _is_known(envelope, key, allowed):
         raise unknown
     return envelope
 
@@ -221,10 +218,9 @@ def _is_known(envelope: Envelope, key: bytes, allowed: AllowedSigners) -> bool:
 
 
 def _is_valid(envelope: Envelope, key: bytes) -> bool:
+    """Return whether a signature is valid by an SSH key, or an Ed25519 key that is listed."""
     if ssh.is_armored(envelope.signature):
         return ssh.is_valid(envelope.signature, envelope.signed_bytes)
-    raw = ssh.ed25519_raw(key)
-    assert raw is not None
     # cryptography is an optional dependency.
     try:
         from cryptography.exceptions import InvalidSignature
@@ -232,7 +228,9 @@ def _is_valid(envelope: Envelope, key: bytes) -> bool:
     except ImportError as error:
         raise UsageError(f"a record is signed with a plain Ed25519 key; {_EXTRA}") from error
     try:
-        Ed25519PublicKey.from_public_bytes(raw).verify(envelope.signature, envelope.signed_bytes)
+        Ed25519PublicKey.from_public_bytes(key[-32:]).verify(
+            envelope.signature, envelope.signed_bytes
+        )
     except InvalidSignature:
         return False
     return True

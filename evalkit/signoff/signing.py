@@ -25,7 +25,7 @@ from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import SIGNOFFS
 from evalkit.signoff import digest_manifest
-from evalkit.signoff.digest_manifest import TOOL_VERSIONS, SignedPaths, relative_name
+from evalkit.signoff.digest_manifest import TOOL_VERSIONS, SignedPaths, file_digest, relative_name
 from evalkit.signoff.dsse import PayloadSigner, encode_payload
 from evalkit.signoff.in_toto import (
     SIGNOFF,
@@ -261,7 +261,7 @@ def _earlier_subjects(earlier: Sequence[Signoff], paths: SignedPaths) -> dict[st
             )
         subjects |= record.subjects
     for name, digest in subjects.items():
-        actual = paths.digest(name)
+        actual = file_digest(paths.path(name))
         if actual != digest:
             change = "missing"
             if actual is not None:

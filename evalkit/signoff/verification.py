@@ -23,13 +23,14 @@ from evalkit.compare.comparison import RunSelection, compare
 from evalkit.compare.gates import Gate
 from evalkit.errors import UsageError
 from evalkit.results import Run
+from evalkit.results.records import schema_error
 from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.digest_manifest import (
     BASELINE_FILES,
     TOOL_VERSIONS,
     SignedPaths,
-    is_valid_run_manifest,
+    file_digest,
 )
 from evalkit.signoff.in_toto import RESULTS, Signoff, result_predicate
 from evalkit.signoff.policy import PolicyFacts, SignoffPolicy, check_policy
@@ -136,7 +137,7 @@ def _data_problems(
                 yield VerificationProblem("file_changed", name, f"{name}: {earlier}")
     changed = set()
     for name, digest in subjects.items():
-        actual = paths.digest(name)
+        actual = file_digest(paths.path(name))
         if actual != digest:
             changed.add(name)
             code = "file_missing" if actual is None else "file_changed"
@@ -161,7 +162,7 @@ def _signed_manifest(run: Path, digest: str | None) -> dict[str, JSON]:
         value = json.loads(data) if digest in (None, sha256(data)) else {}
     except (OSError, ValueError, RecursionError):
         return {}
-    return value if is_valid_run_manifest(value) else {}
+    return {} if schema_error("evalkit.results", "manifest", value) else value
 
 
 def _unsigned_files(
@@ -205,7 +206,7 @@ def _manifest_problems(
     for file in sorted(stated.keys() | subjects.keys()):
         # A process killed before it wrote its record leaves more lines than were signed. They must
         # be true.
-        expected = subjects.get(file) or paths.digest(file)
+        expected = subjects.get(file) or file_digest(paths.path(file))
         if stated.get(file) != expected or expected is None:
             difference = describe_difference(file, expected, stated.get(file))
             yield VerificationProblem("manifest_differs", name, f"{name}: {difference}")

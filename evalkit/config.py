@@ -32,7 +32,7 @@ from evalkit.compare.gates import DEFAULT, Gate
 from evalkit.compare.prices import Prices
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.signoff.policy import SignoffPolicy
-from evalkit.suite.messages.pydantic_messages import BOUNDS, EXPECTED, bound
+from evalkit.suite.messages import BOUNDS, EXPECTED, bound
 
 NAME = "evalkit.yaml"
 

@@ -22,8 +22,8 @@ from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import is_interaction, transcript_of
 from evalkit.importing.tool_stubs import ToolStubs, merge_functions, stub_tools
 from evalkit.protocol.step_reader import steps_of
-from evalkit.suite.model.attachments import KINDS, MIME_TYPES
 from evalkit.suite.model.language import ScenarioKeys
+from evalkit.suite.model.project_files import KINDS, MIME_TYPES
 from evalkit.transcript import Transcript, Turn
 
 TAG = "drafted"

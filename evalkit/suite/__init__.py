@@ -1,7 +1,6 @@
 """The suite language: YAML files of scenarios (docs/suites.md).
 
-``model/`` holds what a suite means, ``loading/`` reads a file into it, ``messages/`` words
-mistakes.
+``model/`` holds what a suite means, ``loading/`` reads a file into it, ``messages`` words mistakes.
 """
 
 from evalkit.suite.loading.loader import load

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from evalkit.errors import SuiteErrors
-from evalkit.suite.model.attachments import KINDS, MIME_TYPES, media_type
+from evalkit.suite.model.project_files import KINDS, MIME_TYPES, media_type
 from tests.suite.project import Project
 
 

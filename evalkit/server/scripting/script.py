@@ -200,7 +200,7 @@ def _check_templates(
         try:
             undefined = template(text).names - valid - TEMPLATE_FUNCTIONS.keys()
         except TemplateError as error:
-            problems.add(path, f"not a template: {error.message}")
+            problems.add(path, f"not a template: {error}")
             continue
         for name in sorted(undefined):
             hint = did_you_mean(name, valid)

@@ -24,7 +24,6 @@ from evalkit.suite.loading.template_check import (
     in_case,
     verify_templates,
 )
-from evalkit.suite.model.attachments import KINDS
 from evalkit.suite.model.deferred import DeferredCheck, Expectation, SuiteResources
 from evalkit.suite.model.expectation_parser import (
     BadExpectation,
@@ -34,7 +33,7 @@ from evalkit.suite.model.expectation_parser import (
 )
 from evalkit.suite.model.key_rules import key_problems, merge_defaults, tool_name_problems
 from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys, SuiteDocument, TurnEntry
-from evalkit.suite.model.project_files import ProjectFileError
+from evalkit.suite.model.project_files import KINDS, ProjectFileError
 from evalkit.suite.model.suite import Scenario, ScenarioTurn, SettingAxis
 from evalkit.suite.model.templates import TemplateError, contains_template, render
 from evalkit.suite.model.tools import Tool
@@ -129,7 +128,7 @@ def _build_entry(
             check = _build(context, entry, argument)
             expectations.append(_expectation(entry, line, argument, built=check))
         except TemplateError as error:
-            message = f"template: {error.message}{in_case(row)}"
+            message = f"template: {error}{in_case(row)}"
             context.problems.add(argument_path, message)
             return []
         except BadExpectation as error:

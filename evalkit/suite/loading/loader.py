@@ -21,13 +21,11 @@ from evalkit._lib.yaml import ValuePath, YamlError, load_lines
 from evalkit.errors import SuiteErrors
 from evalkit.suite.loading.builder import LoadContext, build_scenario
 from evalkit.suite.loading.cases import CaseReader, read_text
-from evalkit.suite.messages.pydantic_messages import describe_error
-from evalkit.suite.messages.yaml_messages import yaml_problem
-from evalkit.suite.model.attachments import Attachments
+from evalkit.suite.messages import describe_error, yaml_problem
 from evalkit.suite.model.deferred import SuiteResources, describe_path
 from evalkit.suite.model.expectation_parser import CheckCatalog
 from evalkit.suite.model.language import SUITE_FILE, SuiteDocument
-from evalkit.suite.model.project_files import ProjectFiles, label
+from evalkit.suite.model.project_files import Attachments, ProjectFiles, label
 from evalkit.suite.model.suite import Scenario, Suite
 from evalkit.suite.model.templates import find_templates
 from evalkit.suite.model.tools import entry_problems, read_tool

@@ -73,7 +73,7 @@ def _verify(
     try:
         parsed = template(source)
     except TemplateError as error:
-        problems.add(path, f"template: {error.message}")
+        problems.add(path, f"template: {error}")
         return False
     if not rows.complete:
         return False
@@ -93,7 +93,7 @@ def _verify(
         try:
             parsed.render(variables)
         except TemplateError as error:
-            problems.add(path, f"template: {error.message}{in_case(row)}")
+            problems.add(path, f"template: {error}{in_case(row)}")
             return False
     return True
 

@@ -14,14 +14,13 @@ from evalkit._lib.json import JSON, dumps, resolve_pointer
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.yaml import ValuePath, load
 from evalkit.errors import SuiteErrors
-from evalkit.suite.model.attachments import Attachments
 from evalkit.suite.model.expectation_parser import (
     BadExpectation,
     CheckCatalog,
     ExpectationEntry,
     build_check,
 )
-from evalkit.suite.model.project_files import ProjectFileError, ProjectFiles
+from evalkit.suite.model.project_files import Attachments, ProjectFileError, ProjectFiles
 from evalkit.suite.model.templates import TemplateError, render
 
 

@@ -12,10 +12,10 @@ there: what it renders to is validated later.
 from collections.abc import Callable
 
 from evalkit._lib.json import JSON
-from evalkit.suite.model.attachments import KINDS
 from evalkit.suite.model.expectation_parser import CheckCatalog, works_bare
 from evalkit.suite.model.key_rules import MANAGED_FIELDS, ONLY_AGENTS, ONLY_MODELS
 from evalkit.suite.model.language import SUITE_FILE
+from evalkit.suite.model.project_files import KINDS
 
 Schema = dict[str, JSON]
 _TEMPLATE: Schema = {"$ref": "#/$defs/Template"}

@@ -37,10 +37,6 @@ RUNTIME_NAMES = ("previous", "turns", "arguments")
 class TemplateError(ValueError):
     """A template that cannot be parsed or rendered."""
 
-    def __init__(self, message: str) -> None:
-        super().__init__(message)
-        self.message = message
-
 
 def is_template(value: object) -> bool:
     """Return whether a value is a text that would be rendered."""

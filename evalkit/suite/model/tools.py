@@ -77,7 +77,7 @@ class Tool:
                 names = {**variables, "arguments": arguments}
                 return ToolOutcome(render(match.result, names), match.is_error)
         except TemplateError as error:
-            return ToolOutcome({"error": f"{self.name}: {error.message}"}, is_error=True)
+            return ToolOutcome({"error": f"{self.name}: {error}"}, is_error=True)
         if self.python:
             return ToolOutcome(call(self.python, arguments))
         message = f"{self.name} has no result for {show(arguments)}"

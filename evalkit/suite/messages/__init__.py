@@ -1,1 +1,0 @@
-"""The wording of mistakes in a suite file."""

@@ -272,7 +272,7 @@ def describe_error(error: Mapping[str, Any], source: SourceText) -> PathProblem:
         message = f"the name {quoted(name)} takes {pattern}" if pattern else error["msg"]
         return PathProblem(path, message, "key")
     subject = f"an entry of {quoted(name)}" if path and isinstance(path[-1], int) else quoted(name)
-    expected, actual = _expected(path, code), _describe(value)
+    expected, actual = _expected(path, code), describe_value(value)
     hints: tuple[str, ...] = ()
     if pattern:
         expected = pattern
@@ -365,7 +365,8 @@ def _quoting_hint(path: ValuePath, value: JSON, source: SourceText) -> tuple[str
     return (f'if the text is meant, quote it: {key}"{source.token(path) or show(value)}"',)
 
 
-def _describe(value: JSON) -> str:
+def describe_value(value: JSON) -> str:
+    """Name a value with its article: ``a list``, ``the text 'x'``, ``an empty value``."""
     if isinstance(value, str):
         return f"the text {quoted(value)}" if value else "an empty text"
     if isinstance(value, list | dict):

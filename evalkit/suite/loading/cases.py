@@ -131,14 +131,12 @@ def read_text(path: Path, name: str) -> str:
     try:
         data = path.read_bytes()
     except OSError as error:
-        message = f"cannot read the file: {error.strerror}"
-        raise SuiteErrors([Problem(name, 1, 1, message)]) from error
+        raise _file_error(name, f"cannot read the file: {error.strerror}") from error
     try:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            message = "UTF-16 text; save the file as UTF-8"
-            raise SuiteErrors([Problem(name, 1, 1, message)]) from error
+            raise _file_error(name, "UTF-16 text; save the file as UTF-8") from error
         before = data[: error.start].decode("utf-8-sig", "replace")
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         message = f"not UTF-8 text (byte 0x{data[error.start]:02X}); save the file as UTF-8"
@@ -146,15 +144,17 @@ def read_text(path: Path, name: str) -> str:
         raise SuiteErrors([source.problem(line, column, message)]) from error
 
 
+def _file_error(name: str, message: str) -> SuiteErrors:
+    return SuiteErrors([Problem(name, 1, 1, message)])
+
+
 def read_data_file(path: Path, name: str) -> list[DataRow]:
     """Return the rows of a ``.csv`` or ``.jsonl`` file. Raises SuiteErrors."""
     suffix = path.suffix.lower()
     reader = _READERS.get(suffix)
     if reader is None:
-        message = (
-            f"cases are read from .csv and .jsonl files, not {suffix or 'files without an ending'}"
-        )
-        raise SuiteErrors([Problem(name, 1, 1, message)])
+        ending = suffix or "files without an ending"
+        raise _file_error(name, f"cases are read from .csv and .jsonl files, not {ending}")
     source = SourceText(name, read_text(path, name), PLAIN_LINE_BREAKS)
     problems: list[Problem] = []
     rows = list(reader(source, problems))

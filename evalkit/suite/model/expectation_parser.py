@@ -12,10 +12,11 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from evalkit._lib.json import JSON, MISSING, json_type, pointer, resolve_pointer
+from evalkit._lib.json import JSON, MISSING, pointer, resolve_pointer
 from evalkit._lib.problems import KeyOrValue, PathProblem
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
+from evalkit.suite.messages import describe_value
 from evalkit.suite.model.templates import contains_template
 
 
@@ -100,7 +101,7 @@ def parse_expectation(entry: JSON, check_names: Mapping[str, None]) -> Expectati
         argument, bare, path = check[name], False, (*path, name)
     else:
         expected = "'not' takes a check" if path else "a check is a name or 'name: argument'"
-        raise BadExpectation(PathProblem(path, f"{expected}, not {_with_article(check)}"))
+        raise BadExpectation(PathProblem(path, f"{expected}, not {describe_value(check)}"))
     return ExpectationEntry(
         name=name,
         argument=argument,
@@ -198,9 +199,3 @@ def _argument_problems(
         text, _, valid = text.partition("; valid: ")
         hints = (f"valid: {valid}",) if valid else ()
         yield PathProblem(full_path, f"{entry.name}{option}: {text}", on, hints)
-
-
-def _with_article(value: JSON) -> str:
-    if value is None:
-        return "an empty value"
-    return f"{'an' if json_type(value)[0] in 'aeiou' else 'a'} {json_type(value)}"

@@ -134,7 +134,7 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "tools": [{"type": "google_search"}, {"type": "googleSearch"}]},
         400,
         "invalid_request",
-        "Unsupported value for 'tools[1].type': \"googleSearch\". Supported: function, "
+        "Unsupported value for 'type' at 'tools[1]': \"googleSearch\". Supported: function, "
         "google_search, code_execution, url_context, google_maps, file_search, mcp_server, "
         "computer_use, retrieval, tool_search.",
     ),
@@ -164,14 +164,15 @@ REFUSED: list[tuple[str, dict[str, Any], int, str, str]] = [
         {**MODEL, "tools": [{"type": "function", "name": "f", "parameters": {"type": "text"}}]},
         400,
         "invalid_request",
-        "'tools[0].parameters.type': 'text' is not valid under any of the given schemas.",
+        "'tools[0].parameters': not a JSON Schema at type: 'text' is not valid under any of "
+        "the given schemas.",
     ),
     (
         "response schema that is none",
         {**MODEL, "response_format": [{"type": "text", "schema": {"properties": []}}]},
         400,
         "invalid_request",
-        "'response_format[0].schema.properties' must be of type object, got array.",
+        "'response_format[0].schema': not a JSON Schema at properties: [] is not of type 'object'.",
     ),
     (
         "response format that is none",

@@ -150,8 +150,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "agents",
         {"tools": [{"type": "google_maps"}]},
-        "Unsupported value for 'tools[0].type': \"google_maps\". Supported: code_execution, "
-        "function, google_search, mcp_server, url_context.",
+        "Unsupported value for 'type' at 'tools[0]': \"google_maps\". Supported: "
+        "code_execution, function, google_search, mcp_server, url_context.",
     ),
     (
         "POST",
@@ -175,8 +175,8 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
         "POST",
         "environments",
         {"sources": [{"type": "ftp"}]},
-        "Unsupported value for 'sources[0].type': \"ftp\". Supported: gcs, inline, repository, "
-        "skill_registry.",
+        "Unsupported value for 'type' at 'sources[0]': \"ftp\". Supported: gcs, inline, "
+        "repository, skill_registry.",
     ),
     (
         "POST",

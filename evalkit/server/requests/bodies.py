@@ -10,7 +10,7 @@ import json
 import math
 from collections.abc import Iterable
 
-from jsonschema import Draft202012Validator
+from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
 from evalkit._lib.json import JSON, json_type
@@ -21,6 +21,7 @@ from evalkit.server.requests.error_response import (
     bad_request,
     raise_violation,
 )
+from evalkit.server.schema_documents import NoDocument, check_schema
 
 STRING = {"type": ["string", "null"]}
 BOOLEAN = {"type": ["boolean", "null"]}
@@ -32,6 +33,17 @@ BASE64 = {
     "pattern": r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z",
     "description": "base64",
 }
+
+
+JSON_SCHEMA = {"type": ["object", "null"], "format": "json-schema"}
+_FORMATS = FormatChecker(())
+
+
+@_FORMATS.checks("json-schema", raises=NoDocument)
+def _is_json_schema(value: JSON) -> bool:
+    if value is not None:
+        check_schema(value)
+    return True
 
 
 def closed_object(properties: dict[str, JSON], *required: str) -> dict[str, JSON]:
@@ -46,7 +58,7 @@ def closed_object(properties: dict[str, JSON], *required: str) -> dict[str, JSON
 
 def validator(schema: JSON) -> Draft202012Validator:
     """Return the validator of a schema."""
-    return Draft202012Validator(schema, format_checker=Draft202012Validator.FORMAT_CHECKER)
+    return Draft202012Validator(schema, format_checker=_FORMATS)
 
 
 def read_object(
@@ -108,9 +120,11 @@ def _invalid_value(path: str, error: ValidationError) -> ErrorResponse:
     schema: JSON = error.schema
     expected: JSON = error.validator_value
     if error.validator == "enum":
+        parent, _, name = path.rpartition(".")
+        place = f"'{name}' at '{parent}'" if parent.endswith("]") else f"'{path}'"
         names = ", ".join(name for name in expected if name is not None)
         return bad_request(
-            f"Unsupported value for '{path}': {json.dumps(value)}. Supported: {names}."
+            f"Unsupported value for {place}: {json.dumps(value)}. Supported: {names}."
         )
     if error.validator == "required":
         missing = next(name for name in expected if name not in value)
@@ -121,7 +135,7 @@ def _invalid_value(path: str, error: ValidationError) -> ErrorResponse:
         types = expected if isinstance(expected, list) else [expected]
         names = " or ".join(name for name in types if name != "null")
         return bad_request(f"'{path}' must be of type {names}, got {json_type(value)}.")
-    return bad_request(f"'{path}': {error.message}.")
+    return bad_request(f"'{path}': {error.cause or error.message}.")
 
 
 def _join(path: str, names: Iterable[str | int]) -> str:

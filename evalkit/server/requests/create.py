@@ -16,6 +16,7 @@ from evalkit.server.requests.bodies import (
     ARRAY,
     BASE64,
     BOOLEAN,
+    JSON_SCHEMA,
     NUMBER,
     OBJECT,
     STRING,
@@ -42,14 +43,12 @@ AGENTS = (
 _MODEL = re.compile(r"(?:models/)?gemini-[a-z0-9][a-z0-9.\-]*\Z")
 
 _FORMAT_TYPES = ("text", "image", "audio", "video")
-_METASCHEMA = {"$ref": "https://json-schema.org/draft/2020-12/schema"}
-_JSON_SCHEMA = {"type": ["object", "null"], "if": {"type": "object"}, "then": _METASCHEMA}
 # An object of one of the types, or a bare JSON Schema.
 _FORMAT = {
     "type": "object",
     "if": {"required": ["type"], "properties": {"type": {"enum": _FORMAT_TYPES}}},
-    "then": {"properties": {"schema": _JSON_SCHEMA}},
-    "else": _METASCHEMA,
+    "then": {"properties": {"schema": JSON_SCHEMA}},
+    "else": JSON_SCHEMA,
 }
 _FUNCTION = {
     "required": ["name"],
@@ -59,7 +58,7 @@ _FUNCTION = {
             "pattern": r"^[A-Za-z_][A-Za-z0-9_.:\-]{0,127}\Z",
             "description": "a function name",
         },
-        "parameters": _JSON_SCHEMA,
+        "parameters": JSON_SCHEMA,
     },
 }
 _TOOL_TYPES = (

@@ -19,7 +19,7 @@ from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.main import VERDICT_CODES
 from evalkit.cli.tables import grid
-from evalkit.compare.comparison import Comparison, RunSelection
+from evalkit.compare.comparison import Comparison
 from evalkit.compare.comparison import compare as compare_runs
 from evalkit.compare.evidence import metric_differences
 from evalkit.compare.pairing import Pair, by_check
@@ -104,8 +104,10 @@ def compare(
     baseline_run = Run(baseline)
     candidate_run = Run(candidate) if candidate is not None else baseline_run
     comparison = compare_runs(
-        RunSelection(baseline_run, baseline_model),
-        RunSelection(candidate_run, candidate_model),
+        baseline_run,
+        candidate_run,
+        baseline_model=baseline_model,
+        candidate_model=candidate_model,
         gate_name=name,
         gate=gate,
         prices=settings.prices,

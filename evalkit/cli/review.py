@@ -4,8 +4,6 @@ Decisions are made in the terminal, by options, or on a local web page.
 """
 
 import json
-import shutil
-import subprocess
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -22,6 +20,7 @@ from evalkit.results.run_directory import find_project_root
 from evalkit.review.decisions import Choice, Decision
 from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession, ReviewState
 from evalkit.review.state import undecided, view_digest
+from evalkit.signoff import git
 
 _EPILOG = """\b
 Examples:
@@ -229,7 +228,8 @@ def _serve(session: ReviewSession, reviewer: Reviewer) -> None:
 
 def _reviewer(name: str | None, email: str | None, directory: Path) -> Reviewer:
     reviewer = Reviewer(
-        name or _git_config("user.name", directory), email or _git_config("user.email", directory)
+        name or git.config_value(directory, "user.name"),
+        email or git.config_value(directory, "user.email"),
     )
     if not reviewer.name.strip():
         raise UsageError(
@@ -237,16 +237,3 @@ def _reviewer(name: str | None, email: str | None, directory: Path) -> Reviewer:
             "user.email"
         )
     return reviewer
-
-
-def _git_config(key: str, directory: Path) -> str:
-    program = shutil.which("git")
-    if program is None:
-        return ""
-    done = subprocess.run(  # noqa: S603 - no shell
-        [program, "-C", str(directory), "config", "--get", key],
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    return done.stdout.strip()

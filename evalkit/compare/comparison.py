@@ -13,7 +13,6 @@ then the model is what is compared.
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from functools import cached_property
-from typing import NamedTuple
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean, plural, quoted
@@ -294,22 +293,12 @@ def _pair(pair: Pair) -> dict[str, JSON]:
     }
 
 
-class RunSelection(NamedTuple):
-    """A run and the model of it that is compared (None: all models)."""
-
-    run: Run
-    model: str | None = None
-
-    @property
-    def name(self) -> str:
-        """The run's directory, with the model if one is selected."""
-        return f"{self.run.directory} ({self.model})" if self.model else str(self.run.directory)
-
-
 def compare(
-    baseline: RunSelection,
-    candidate: RunSelection,
+    baseline: Run,
+    candidate: Run,
     *,
+    baseline_model: str | None = None,
+    candidate_model: str | None = None,
     gate_name: str = "default",
     gate: Gate = DEFAULT,
     prices: Mapping[str, Prices] | None = None,
@@ -318,17 +307,18 @@ def compare(
 
     Raises UsageError for a line that is not a result and for a model without results.
     """
-    old, new = _rows(baseline, prices or {}), _rows(candidate, prices or {})
+    old = _rows(baseline, baseline_model, prices or {})
+    new = _rows(candidate, candidate_model, prices or {})
     old_models, new_models = {row.model for row in old}, {row.model for row in new}
     differing_models = len(old_models) == len(new_models) == 1 and old_models != new_models
-    if baseline.model or candidate.model or differing_models:
+    if baseline_model or candidate_model or differing_models:
         old, new = ([without_model(row) for row in rows] for rows in (old, new))
     pairing = pair_runs(old, new)
-    manifests = baseline.run.manifest, candidate.run.manifest
+    manifests = baseline.manifest, candidate.manifest
     changes = [*run_changes(*manifests), *request_changes(pairing)]
     return Comparison(
-        baseline=ComparedRun(baseline.name, old),
-        candidate=ComparedRun(candidate.name, new),
+        baseline=ComparedRun(_name(baseline, baseline_model), old),
+        candidate=ComparedRun(_name(candidate, candidate_model), new),
         gate_name=gate_name,
         gate=gate,
         configuration=[str(change) for change in changes],
@@ -336,8 +326,11 @@ def compare(
     )
 
 
-def _rows(selection: RunSelection, prices: Mapping[str, Prices]) -> list[ResultRow]:
-    run, model = selection
+def _name(run: Run, model: str | None) -> str:
+    return f"{run.directory} ({model})" if model else str(run.directory)
+
+
+def _rows(run: Run, model: str | None, prices: Mapping[str, Prices]) -> list[ResultRow]:
     rows = []
     for number, line in enumerate(run.results(), 1):
         try:

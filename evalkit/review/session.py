@@ -17,7 +17,7 @@ from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
-from evalkit.compare.comparison import RunSelection, compare
+from evalkit.compare.comparison import compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import RESULTS
@@ -209,7 +209,7 @@ class ReviewSession:
     def _regressed(self) -> set[str]:
         if self._baseline is None:
             return set()
-        comparison = compare(RunSelection(self._baseline), RunSelection(self.run))
+        comparison = compare(self._baseline, self.run)
         return {pair.candidate.id for pair in comparison.changed("regressed")}
 
 

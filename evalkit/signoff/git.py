@@ -50,9 +50,13 @@ def authors_of(root: Path, names: Iterable[str]) -> frozenset[str]:
         return frozenset()
     addresses = {log.stdout.decode("utf-8", "replace").strip()}
     if _git(root, "status", "--porcelain", "--", *folders).stdout.strip():
-        user = _git(root, "config", "user.email")
-        addresses.add(user.stdout.decode("utf-8", "replace").strip())
+        addresses.add(config_value(root, "user.email"))
     return frozenset(addresses - {""})
+
+
+def config_value(folder: Path, key: str) -> str:
+    """Return a value of git's configuration in a folder; empty without git or the key."""
+    return _git(folder, "config", "--get", key).stdout.decode("utf-8", "replace").strip()
 
 
 def is_repository(folder: Path) -> bool:

@@ -18,7 +18,7 @@ from pathlib import Path
 from evalkit._lib.files import file_errors, sha256, write_atomic
 from evalkit._lib.text import did_you_mean, quoted
 from evalkit._lib.version import VERSION
-from evalkit.compare.comparison import RunSelection, compare
+from evalkit.compare.comparison import compare
 from evalkit.compare.gates import Gate
 from evalkit.compare.prices import Prices
 from evalkit.errors import IntegrityError, UsageError
@@ -279,9 +279,7 @@ def _evaluate_gate(
     if request.gate is None or baseline is None:
         return None
     name, gate = request.gate
-    verdict = compare(
-        RunSelection(baseline), RunSelection(run), gate_name=name, gate=gate, prices=request.prices
-    ).verdict
+    verdict = compare(baseline, run, gate_name=name, gate=gate, prices=request.prices).verdict
     return GateRecord(
         name=name,
         verdict=verdict.verdict,

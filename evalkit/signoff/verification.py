@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
-from evalkit.compare.comparison import RunSelection, compare
+from evalkit.compare.comparison import compare
 from evalkit.compare.gates import Gate
 from evalkit.errors import UsageError
 from evalkit.results import Run
@@ -251,8 +251,8 @@ def _gate_problems(
         return
     try:
         verdict = compare(
-            RunSelection(Run(paths.root / gate.baseline)),
-            RunSelection(Run(paths.run)),
+            Run(paths.root / gate.baseline),
+            Run(paths.run),
             gate_name=gate.name,
             gate=gate.definition,
             prices=gate.prices,

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.text import escape_log_commands
-from evalkit.compare.comparison import RunSelection, compare
+from evalkit.compare.comparison import compare
 from evalkit.errors import UsageError
 from evalkit.reports.ci import comment, github, markdown
 from evalkit.reports.ci.badge import Badge
@@ -240,7 +240,7 @@ def test_hostile_text_has_no_effect(tmp_path: Path) -> None:
         assert command.isprintable()
     assert not [char for char in written(run, Ctrf) if char in "\x1b\u202e"]
     before = make_run(tmp_path / "old", [hostile_line(Verdict.PASSED, 2_000), passing(3)])
-    text = comment.write(compare(RunSelection(before), RunSelection(run)), tmp_path).read_text()
+    text = comment.write(compare(before, run), tmp_path).read_text()
     assert text.startswith(f"{comment.MARKER}\n")
     assert text.count("<!--") == 1
     assert tags(text) <= {"code", "details", "summary"}
@@ -249,7 +249,7 @@ def test_hostile_text_has_no_effect(tmp_path: Path) -> None:
 def test_comment_is_one_page(tmp_path: Path) -> None:
     old = make_run(tmp_path / "old", [line(f"f{number}", [], []) for number in range(500)])
     new = make_run(tmp_path / "new", [failing(number) for number in range(500)])
-    text = comment.write(compare(RunSelection(old), RunSelection(new)), tmp_path).read_text()
+    text = comment.write(compare(old, new), tmp_path).read_text()
     assert "<summary>Regressions (500)</summary>" in text
     assert "and 490 more." in text
     assert len(text) < 6_000

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit._lib.json import dumps, loads
-from evalkit.compare.comparison import RunSelection, compare
+from evalkit.compare.comparison import compare
 from evalkit.compare.gates import Gate
 from evalkit.compare.intervals import Interval
 from evalkit.reports.page import comparison_page
@@ -26,7 +26,7 @@ GATE = Gate.model_validate({"max_regressions": 0, "non_inferiority": {"margin": 
 
 def page_of(folder: Path, old: Sequence[str], new: Sequence[str], gate: Gate = GATE) -> Path:
     runs = [make_run(folder / name, lines) for name, lines in (("old", old), ("new", new))]
-    found = compare(RunSelection(runs[0]), RunSelection(runs[1]), gate_name="release", gate=gate)
+    found = compare(runs[0], runs[1], gate_name="release", gate=gate)
     out = folder / "out"
     out.mkdir()
     return comparison_page.write(found, runs[0], runs[1], out)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.comparison import RunSelection, compare
+from evalkit.compare.comparison import compare
 from evalkit.reports.page import comparison_page, run_page, split_output
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.browsing import SKIP, Open, Tab
@@ -355,9 +355,7 @@ def test_groups_and_comparison_are_accessible(
         tmp_path / "old", [passing(1), hostile_line(Verdict.PASSED, 100), errored_line()]
     )
     new = make_run(tmp_path / "new", [passing(1), hostile_line(Verdict.FAILED, 100), failed_line()])
-    tab = open_page(
-        comparison_page.write(compare(RunSelection(old), RunSelection(new)), old, new, tmp_path)
-    )
+    tab = open_page(comparison_page.write(compare(old, new), old, new, tmp_path))
     tab.page.evaluate("for (const box of document.querySelectorAll('details')) box.open = true")
     assert violations(tab) == []
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.comparison import RunSelection, compare
+from evalkit.compare.comparison import compare
 from evalkit.reports.page import comparison_page
 from evalkit.verdict import Verdict
 from tests.reports.browsing import SKIP, Open
@@ -550,7 +550,7 @@ def test_comparison_of_hostile_transcripts_runs_and_fetches_nothing(
 ) -> None:
     old = make_run(tmp_path / "old", [hostile_line(Verdict.PASSED, 50_000)])
     new = make_run(tmp_path / "new", [hostile_line(Verdict.FAILED, 50_000)])
-    page = comparison_page.write(compare(RunSelection(old), RunSelection(new)), old, new, tmp_path)
+    page = comparison_page.write(compare(old, new), old, new, tmp_path)
     tab = open_page(page)
     tab.page.locator("details.variant > summary").click()
     assert tab.page.locator(".turn").first.is_visible()
@@ -562,7 +562,7 @@ def test_comparison_of_hostile_transcripts_runs_and_fetches_nothing(
 @pytest.mark.parametrize("width", [320, 1280])
 def test_comparison_fits_the_window(tmp_path: Path, open_page: Open, width: int) -> None:
     old, new = (make_run(tmp_path / name, [passing(1), failed_line()]) for name in ("old", "new"))
-    page = comparison_page.write(compare(RunSelection(old), RunSelection(new)), old, new, tmp_path)
+    page = comparison_page.write(compare(old, new), old, new, tmp_path)
     tab = open_page(page, viewport={"width": width, "height": 700})
     assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert tab.page.locator("h1").text_content().startswith("Pass")

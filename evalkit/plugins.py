@@ -11,8 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar, overload
 
-from evalkit._lib.fast_json import dumps, loads
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, dumps, loads
 from evalkit._lib.registry import Registry
 from evalkit._lib.yaml import ValuePath
 from evalkit.checks.core.arguments import argument_schema, build_check

@@ -1,4 +1,9 @@
-"""JSON as values: equality, canonical text, pointers, differences.
+"""JSON text and values: reading, writing, equality, canonical text, pointers, differences.
+
+Text is read and written by orjson, 2 to 4 times as fast as by the standard library. The results are
+those of the standard library, and so are the exceptions; only the exponent of a float may be
+spelled differently (``1e-7``, ``1e-07``). The standard library takes over where orjson refuses a
+value or would change it: integers over 64 bits, NaN, lone surrogates, deep nesting.
 
 Two JSON values are equal if RFC 8259 gives them the same meaning: key order does not count, nor
 does the spelling of a number (``1`` equals ``1.0`` and ``1e0``), but ``true`` does not equal ``1``.
@@ -6,8 +11,11 @@ Python's ``==`` differs in the last point.
 """
 
 import json
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
+
+import orjson
 
 # A JSON value. The type is Any because what the service sends may have any shape, and a recursive
 # union would need a cast at every access.
@@ -36,17 +44,65 @@ _TYPE_NAMES = {
 }
 
 
-def dumps(value: JSON, *, sort_keys: bool = False) -> str:
-    """Return compact JSON text.
-
-    The text is ASCII, so that lone surrogates and U+2028 survive any file and any transport.
-    """
-    return json.dumps(value, separators=(",", ":"), sort_keys=sort_keys)
+_NOT_ASCII = re.compile(r"[^\x00-\x7f]+")
+# The shortest integer over 64 bits has 19 digits. Searching a text in which every digit is a "0"
+# for 19 of them takes a tenth of the time of a regular expression.
+_DIGITS_AS_ZEROS = bytes(48 if 48 <= byte < 58 else 32 for byte in range(256))
+_LONG_NUMBER = b"0" * 19
 
 
 def loads(text: str | bytes) -> JSON:
-    """Parse JSON text. Raises ValueError."""
+    """Parse JSON text. Raises ValueError, and RecursionError for deep nesting."""
+    try:
+        data = text.encode() if isinstance(text, str) else text
+        if _LONG_NUMBER not in data.translate(_DIGITS_AS_ZEROS):
+            return orjson.loads(data)
+    except ValueError:
+        pass
     return json.loads(text)
+
+
+def dumps(value: JSON) -> str:
+    """Return compact JSON text. Raises TypeError, ValueError or RecursionError.
+
+    The text is ASCII, so that lone surrogates and U+2028 survive any file and any transport.
+    """
+    data = _encode(value, 0)
+    if data is None:
+        return json.dumps(value, separators=(",", ":"))
+    if data.isascii():
+        return data.decode("ascii")
+    return _NOT_ASCII.sub(lambda match: escape_unicode(match.group()), data.decode())
+
+
+def indented(value: JSON) -> str | None:
+    """Return JSON text with one member per line, not escaped; None if it cannot be written."""
+    data = _encode(value, orjson.OPT_INDENT_2)
+    if data is not None:
+        return data.decode()
+    try:
+        text = json.dumps(value, indent=2, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError):
+        return None
+    return text
+
+
+def is_plain(value: JSON) -> bool:
+    """Return whether a value is JSON without any null. False also for what orjson cannot write."""
+    try:
+        return b"null" not in orjson.dumps(value)
+    except TypeError:
+        return False
+
+
+def _encode(value: JSON, option: int) -> bytes | None:
+    try:
+        data = orjson.dumps(value, option=option)
+    except TypeError:
+        return None
+    # orjson writes NaN and infinities as null.
+    return data if b"null" not in data or orjson.loads(data) == value else None
 
 
 def escape_unicode(text: str) -> str:
@@ -57,7 +113,7 @@ def escape_unicode(text: str) -> str:
 
 def canonical(value: JSON) -> str:
     """Return the same text for equal values: sorted keys, integral floats as integers."""
-    return dumps(_with_plain_numbers(value), sort_keys=True)
+    return json.dumps(_with_plain_numbers(value), separators=(",", ":"), sort_keys=True)
 
 
 def _with_plain_numbers(value: JSON) -> JSON:

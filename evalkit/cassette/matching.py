@@ -17,8 +17,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
-from evalkit._lib.fast_json import indented, loads
-from evalkit._lib.json import JSON, canonical, equal
+from evalkit._lib.json import JSON, canonical, equal, indented, loads
 from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
 from evalkit.protocol.wire_facts import API_VERSION_PATTERN, KEY_PARAMETERS

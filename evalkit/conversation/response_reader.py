@@ -14,8 +14,7 @@ JSON for a streamed request, and a stream for any other, are read all the same a
 ``problems`` (``not_streamed``, ``streamed_unasked``, both with event 0: the response as a whole).
 """
 
-from evalkit._lib.fast_json import loads
-from evalkit._lib.json import JSON, json_type
+from evalkit._lib.json import JSON, json_type, loads
 from evalkit._lib.text import plural, shorten
 from evalkit.protocol.api_errors import error_of, read_error
 from evalkit.protocol.sse import read_events

@@ -13,9 +13,8 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.fast_json import indented
 from evalkit._lib.files import file_errors, sha256, write_atomic
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, indented
 from evalkit._lib.text import plural
 from evalkit._lib.version import VERSION
 from evalkit.results.records import ManifestRecord, SuiteRecord

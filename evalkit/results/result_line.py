@@ -10,9 +10,8 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict, cast
 
-from evalkit._lib.fast_json import dumps, loads
 from evalkit._lib.files import sha256
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, dumps, loads
 from evalkit.errors import IntegrityError
 from evalkit.results.records import (
     Identity,

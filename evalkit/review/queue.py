@@ -17,9 +17,8 @@ from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Literal, NamedTuple, cast, get_args
 
-from evalkit._lib.fast_json import loads
 from evalkit._lib.files import sha256
-from evalkit._lib.json import JSON, MISSING, canonical
+from evalkit._lib.json import JSON, MISSING, canonical, loads
 from evalkit._lib.text import shorten, visible
 from evalkit.checks.snapshot import Kind as Form
 from evalkit.checks.snapshot import render

@@ -14,7 +14,6 @@ import re
 import zlib
 from collections.abc import Iterator
 
-from evalkit._lib import fast_json
 from evalkit._lib.json import JSON, dumps
 from evalkit.reports.text_spool import TextSpan, TextSpool
 
@@ -91,7 +90,7 @@ class RowData:
             self._compress()
 
     def _compress(self) -> None:
-        text = self._prefix + fast_json.dumps(self._rows)[1:-1]
+        text = self._prefix + dumps(self._rows)[1:-1]
         self._data.append(self._compressor.compress(text.encode()))
         self._rows.clear()
         self._prefix = ","

@@ -13,8 +13,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from evalkit._lib.fast_json import dumps
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, dumps
 from evalkit._lib.problems import PathProblem, ProblemList
 from evalkit._lib.yaml import ListLines, ValuePath
 from evalkit.suite.loading.cases import CaseReader, CaseRows

@@ -13,8 +13,7 @@ from typing import Any, cast
 
 from pydantic import ValidationError
 
-from evalkit._lib.fast_json import is_plain
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, is_plain
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import plural, quoted
 from evalkit._lib.yaml import ValuePath, YamlError, load_lines

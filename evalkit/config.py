@@ -29,7 +29,7 @@ from evalkit._lib.problems import PathProblem, ProblemList, SourceText
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
 from evalkit.compare.gates import DEFAULT, Gate
-from evalkit.compare.prices import Prices
+from evalkit.compare.rows import Prices
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.signoff.policy import SignoffPolicy
 from evalkit.suite.messages import BOUNDS, EXPECTED, bound

@@ -26,7 +26,7 @@ from rich.text import Text
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.compare.rows import grouped
-from evalkit.errors import IntegrityError, UsageError
+from evalkit.errors import UsageError
 from evalkit.review.decisions import Choice, Decision
 from evalkit.review.item_text import DiffLine, conversation_lines, diff_lines
 from evalkit.review.queue import ErroredResult, ReviewItem
@@ -125,7 +125,7 @@ class ReviewDialog:
             group = selected[0].item.group if len(selected) > 1 else ""
             request = DecisionRequest(_CHOICES[key], keys, group)
             decisions = self.session.decide([request], self.reviewer, comment, seen=seen)
-        except (StaleView, IntegrityError):
+        except StaleView:
             raise
         except UsageError as error:
             click.echo(f"  {error}")
@@ -158,13 +158,13 @@ def _read_line(prompt: str) -> str | None:
 
 def format_summary(state: ReviewState) -> str:
     """Return the counts of a review as a sentence."""
-    counts = {name: f"{count:,}" for name, count in state.summary.items()}
-    decided = "{accepted} accepted, {rejected} rejected, {undecided} undecided".format(**counts)
-    void = f" ({counts['void']} void)" if state.summary["void"] else ""
-    errored = ""
-    if state.summary["errored"]:
-        errored = f"; {plural(state.summary['errored'], 'result')} errored"
-    return f"{decided}{void} of {plural(state.summary['items'], 'item')}{errored}."
+    counts = state.summary
+    decided = ", ".join(
+        f"{counts[name]:,} {name}" for name in ("accepted", "rejected", "undecided")
+    )
+    void = f" ({counts['void']:,} void)" if counts["void"] else ""
+    errored = f"; {plural(counts['errored'], 'result')} errored" if counts["errored"] else ""
+    return f"{decided}{void} of {plural(counts['items'], 'item')}{errored}."
 
 
 def print_decisions(decisions: Sequence[Decision]) -> None:

@@ -37,9 +37,10 @@ from evalkit.compare.pairing import (
     run_changes,
     warnings,
 )
-from evalkit.compare.prices import Prices, cost_of
 from evalkit.compare.rows import (
+    Prices,
     ResultRow,
+    cost_of,
     grouped,
     result_row,
     without_model,

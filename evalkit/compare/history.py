@@ -12,8 +12,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit.compare.prices import Prices, cost_of
-from evalkit.compare.rows import grouped
+from evalkit.compare.rows import Prices, cost_of, grouped
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.results import Run
 from evalkit.results.records import ResultHead

@@ -3,16 +3,25 @@
 The answer is stored as a digest of everything that does not differ between two recordings of the
 same answer: status, text, step types, calls with their arguments. Ids, signatures and times are not
 part of it.
+
+evalkit has no price list: the user declares prices. Cached input is part of the input and billed at
+its own price. Thoughts are billed as output, tokens of tool use as input, as in the ``cost`` check
+(``checks.cost``).
 """
 
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import TypeVar
+from typing import Annotated, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
 from evalkit.verdict import Verdict, worst
+
+Price = Annotated[float, Field(ge=0)]
+_MILLION = 1_000_000
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -144,3 +153,38 @@ def grouped(pairs: Iterable[tuple[Key, Value]]) -> dict[Key, list[Value]]:
     for key, value in pairs:
         groups.setdefault(key, []).append(value)
     return groups
+
+
+class Prices(BaseModel):
+    """Prices of a million tokens, all in the same currency."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    input_per_million: Price = Field(description="Price of a million input tokens.")
+    output_per_million: Price = Field(description="Price of a million output and thought tokens.")
+    cached_per_million: Price | None = Field(
+        None, description="Price of a million cached input tokens; default: the input price."
+    )
+
+
+def cost_of(tokens: Mapping[str, JSON], prices: Prices) -> float | None:
+    """Return the cost of a result's tokens (``metrics.tokens``).
+
+    None if they are not known.
+    """
+    if tokens.get("total_input_tokens") is None or tokens.get("total_output_tokens") is None:
+        return None
+    input_tokens, output_tokens, cached, tools, thoughts = (
+        tokens.get(f"total_{name}_tokens") or 0
+        for name in ("input", "output", "cached", "tool_use", "thought")
+    )
+    cached_price = prices.cached_per_million
+    if cached_price is None:
+        cached_price = prices.input_per_million
+    uncached = max(0, input_tokens - cached) + tools
+    cost = (
+        uncached * prices.input_per_million
+        + cached * cached_price
+        + (output_tokens + thoughts) * prices.output_per_million
+    )
+    return float(cost) / _MILLION

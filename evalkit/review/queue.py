@@ -22,6 +22,7 @@ from evalkit._lib.json import JSON, MISSING, canonical, loads
 from evalkit._lib.text import shorten, visible
 from evalkit.checks.snapshot import Kind as Form
 from evalkit.checks.snapshot import render
+from evalkit.compare.rows import grouped
 from evalkit.errors import UsageError
 from evalkit.results.result_line import checked_digest
 from evalkit.verdict import Where
@@ -131,10 +132,9 @@ def build_queue(
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"{name}:{number}: not a result ({error!r})") from error
     items = [item for entry in results.values() if isinstance(entry, list) for item in entry]
-    order: dict[str, int] = {}
-    for item in items:
-        order.setdefault(item.group, len(order))
-    items.sort(key=lambda item: (not item.regressed, order[item.group]))
+    groups = grouped((item.group, item) for item in items)
+    items = [item for group in groups.values() for item in group]
+    items.sort(key=lambda item: not item.regressed)
     errors = tuple(entry for entry in results.values() if isinstance(entry, ErroredResult))
     return ReviewQueue(tuple(items), errors, frozenset(map(visible, results)))
 
@@ -207,9 +207,7 @@ def _open_findings(
 
 
 def _location(check: Mapping[str, JSON], where: Mapping[str, JSON]) -> str:
-    parts = {name: value for name, value in where.items() if name != "turn"}
-    turn = where.get("turn", check.get("turn"))
-    return visible(str(Where(**parts, turn=turn))) or "conversation"
+    return visible(str(Where(**{"turn": check.get("turn"), **where}))) or "conversation"
 
 
 def _is_snapshot(where: Mapping[str, JSON]) -> bool:

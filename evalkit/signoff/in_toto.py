@@ -16,7 +16,7 @@ from typing import NamedTuple
 from evalkit._lib.json import JSON
 from evalkit._lib.text import shorten
 from evalkit.compare.gates import Gate
-from evalkit.compare.prices import Prices
+from evalkit.compare.rows import Prices
 from evalkit.results.records import schema_error
 from evalkit.signoff.problems import InvalidEvidence
 from evalkit.signoff.result_evidence import ResultEvidence

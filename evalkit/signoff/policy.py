@@ -20,7 +20,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.compare.gates import Gate
-from evalkit.signoff.in_toto import APPROVALS, GateRecord, Signoff
+from evalkit.signoff.in_toto import APPROVALS, Deviation, GateRecord, Signoff
 from evalkit.signoff.problems import VerificationProblem
 
 
@@ -54,10 +54,23 @@ class SignoffPolicy(BaseModel):
         """The roles in which people may sign; empty if all are accepted."""
         return list(dict.fromkeys([*self.roles, *self.required])) if self.roles else []
 
-    def allows_deviation(self, signed: date, until: date) -> bool:
-        """Return whether a deviation may last until a day."""
-        days = self.deviation_days
-        return days is None or until <= signed + timedelta(days=days)
+
+def deviation_problems(
+    policy: SignoffPolicy, deviation: Deviation, signed: date, today: date
+) -> Iterator[tuple[str, str]]:
+    """Yield code and message of what forbids a deviation granted on a day."""
+    until = date.fromisoformat(deviation.until)
+    if until < today:
+        yield (
+            "deviation_expired",
+            f"expected {deviation.what!r} to be fixed by {until}, today is {today}",
+        )
+    days = policy.deviation_days
+    if days is not None and until > signed + timedelta(days=days):
+        yield (
+            "deviation_too_long",
+            f"expected a deviation of at most {days} days, found {deviation.what!r} until {until}",
+        )
 
 
 class PolicyFacts(NamedTuple):
@@ -133,21 +146,10 @@ def _rejections(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[Verificat
 
 def _deviations(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
     for record in _newest(facts):
+        signed = record.signed_at.date()
         for deviation in record.deviations:
-            until = date.fromisoformat(deviation.until)
-            if until < facts.today:
-                yield VerificationProblem(
-                    "deviation_expired",
-                    record.path,
-                    f"expected {deviation.what!r} to be fixed by {until}, today is {facts.today}",
-                )
-            if not policy.allows_deviation(record.signed_at.date(), until):
-                yield VerificationProblem(
-                    "deviation_too_long",
-                    record.path,
-                    f"expected a deviation of at most {policy.deviation_days} days, found "
-                    f"{deviation.what!r} until {until}",
-                )
+            for code, message in deviation_problems(policy, deviation, signed, facts.today):
+                yield VerificationProblem(code, record.path, message)
 
 
 def _authors(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:

@@ -20,7 +20,7 @@ from evalkit._lib.text import did_you_mean, quoted
 from evalkit._lib.version import VERSION
 from evalkit.compare.comparison import compare
 from evalkit.compare.gates import Gate
-from evalkit.compare.prices import Prices
+from evalkit.compare.rows import Prices
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import SIGNOFFS
@@ -40,7 +40,7 @@ from evalkit.signoff.in_toto import (
     signoff_predicate,
     statement,
 )
-from evalkit.signoff.policy import SignoffPolicy, needs_reason
+from evalkit.signoff.policy import SignoffPolicy, deviation_problems, needs_reason
 from evalkit.signoff.problems import InvalidEvidence
 from evalkit.signoff.records import (
     RecordFile,
@@ -199,16 +199,8 @@ def _check_request(request: SignoffRequest, policy: SignoffPolicy, today: date) 
             "need each other"
         )
     for deviation in request.deviations:
-        until = date.fromisoformat(deviation.until)
-        if until < today:
-            raise UsageError(
-                f"--deviation {quoted(deviation.what)} ends on {until}, but today is {today}"
-            )
-        if not policy.allows_deviation(today, until):
-            raise UsageError(
-                f"--deviation {quoted(deviation.what)} lasts until {until}; the policy allows "
-                f"{policy.deviation_days} days"
-            )
+        for _, message in deviation_problems(policy, deviation, today, today):
+            raise UsageError(f"--deviation: {message}")
     gate = request.gate[0] if request.gate else ""
     if policy.gate and request.decision != "rejected" and gate != policy.gate:
         raise UsageError(

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import pytest
 
 from evalkit.compare.history import PastResult, PastRun, RunHistory, build_history
-from evalkit.compare.prices import Prices
+from evalkit.compare.rows import Prices
 
 RUNS = [PastRun(name, str(number), "0.1.0", True) for number, name in enumerate(("r1", "r2", "r3"))]
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from evalkit.compare.gates import DEFAULT
-from evalkit.compare.prices import Prices, cost_of
+from evalkit.compare.rows import Prices, cost_of
 from evalkit.config import Config, find_config, load_config
 from evalkit.errors import Misconfigured, UsageError
 

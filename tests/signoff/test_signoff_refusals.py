@@ -52,12 +52,12 @@ FIELDS: list[tuple[dict[str, str], list[str], str]] = [
     (
         {"decision": "approved-with-deviations"},
         ["--deviation", "slow; until 2001-01-01; y"],
-        "ends on 2001-01-01, but today is",
+        "to be fixed by 2001-01-01, today is",
     ),
     (
         {"decision": "approved-with-deviations"},
         ["--deviation", "slow; until 2999-01-01; y"],
-        "the policy allows 30 days",
+        "a deviation of at most 30 days",
     ),
     ({}, ["--gate", "default"], "--gate NAME and --baseline RUN need each other"),
     ({}, ["--gate", "releese", "--baseline", "reports/main"], "unknown gate 'releese'"),

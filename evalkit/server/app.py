@@ -24,8 +24,7 @@ from starlette.types import Receive, Scope, Send
 from evalkit._lib.json import dumps
 from evalkit._lib.version import VERSION
 from evalkit.server.calls import Backend, Call, ConnectionEnd, Reply, StreamCut, error_reply
-from evalkit.server.fault_injection.injector import FaultInjector
-from evalkit.server.fault_injection.plans import FaultPlan
+from evalkit.server.fault_injection.plans import FaultInjector, FaultPlan
 from evalkit.server.fault_injection.stream_changes import close
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.requests.error_response import ErrorResponse

@@ -13,7 +13,7 @@ from evalkit._lib.version import VERSION
 from evalkit.server.api.service import Service
 from evalkit.server.api.webhooks import WebhookDelivery
 from evalkit.server.calls import Call, Reply
-from evalkit.server.fault_injection.injector import FaultSelector
+from evalkit.server.fault_injection.plans import FaultSelector
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.scripting.script import Script
 

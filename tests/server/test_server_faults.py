@@ -16,11 +16,12 @@ from evalkit.errors import ScriptError
 from evalkit.protocol.sse import read_events, split_frames
 from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server.calls import Call, Reply
-from evalkit.server.fault_injection.injector import FaultInjector, FaultSelector
 from evalkit.server.fault_injection.kinds import KINDS, apply_fault
 from evalkit.server.fault_injection.plans import (
+    FaultInjector,
     FaultPlan,
     FaultPlanError,
+    FaultSelector,
     NumberRange,
     parse_plan,
     plan_from_yaml,

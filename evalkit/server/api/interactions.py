@@ -23,7 +23,7 @@ from evalkit.server.api.environments import Environments
 from evalkit.server.api.webhooks import Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.continuation_tokens import AnswerPart, issue_token, read_token
-from evalkit.server.fault_injection.injector import FaultSelector
+from evalkit.server.fault_injection.plans import FaultSelector
 from evalkit.server.history_integrity import check_not_repeated, check_pairs, verify_signatures
 from evalkit.server.requests.create import KnownNames, read_create
 from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request

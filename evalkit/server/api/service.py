@@ -16,7 +16,7 @@ from evalkit.server.api.environments import Environments
 from evalkit.server.api.interactions import Interactions
 from evalkit.server.api.webhooks import WebhookDelivery, Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
-from evalkit.server.fault_injection.injector import FaultSelector
+from evalkit.server.fault_injection.plans import FaultSelector
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.requests.error_response import ErrorResponse, bad_request, raise_violation
 from evalkit.server.scripting.script import Script

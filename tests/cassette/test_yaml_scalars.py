@@ -8,8 +8,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.yaml import load
-from evalkit.cassette import yaml_scalars
 from evalkit.cassette.bodies import to_bytes, to_text
+from evalkit.cassette.format import block_scalar, flow_scalar, quoted_scalar, short_scalar
 from tests.cassette.samples import JSONS, TEXTS
 
 
@@ -25,7 +25,7 @@ def test_a_block_loads_as_the_same_text(text: str | bytes, indent: int) -> None:
     nested = "  " * (indent // 2 - 1)
     source = (
         "".join(f"{'  ' * depth}in:\n" for depth in range(indent // 2 - 1))
-        + f"{nested}key:{yaml_scalars.block(text, indent)}{nested}next: 1\n"
+        + f"{nested}key:{block_scalar(text, indent)}{nested}next: 1\n"
     )
     value = load(source)
     assert yaml.load(source, yaml.CSafeLoader) == value
@@ -37,9 +37,9 @@ def test_a_block_loads_as_the_same_text(text: str | bytes, indent: int) -> None:
 @settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_short_and_quoted_text_loads_as_the_same_text(text: str) -> None:
-    assert loaded(f"key: {yaml_scalars.short(text)}\n") == text
-    assert loaded(f"key: {yaml_scalars.quoted(text)}\n") == text
-    assert loaded(f"key: [{yaml_scalars.short(text)}, {{a: {yaml_scalars.short(text)}}}]\n") == [
+    assert loaded(f"key: {short_scalar(text)}\n") == text
+    assert loaded(f"key: {quoted_scalar(text)}\n") == text
+    assert loaded(f"key: [{short_scalar(text)}, {{a: {short_scalar(text)}}}]\n") == [
         text,
         {"a": text},
     ]
@@ -48,7 +48,7 @@ def test_short_and_quoted_text_loads_as_the_same_text(text: str) -> None:
 @settings(max_examples=100, deadline=None)
 @given(JSONS)
 def test_a_flow_value_loads_as_the_same_value(value: object) -> None:
-    assert load(f"key: {yaml_scalars.flow(value)}\n") == {"key": value}
+    assert load(f"key: {flow_scalar(value)}\n") == {"key": value}
 
 
 @pytest.mark.parametrize(
@@ -70,7 +70,7 @@ def test_a_flow_value_loads_as_the_same_value(value: object) -> None:
     ],
 )
 def test_the_form_of_a_block(text: str | bytes, written: str) -> None:
-    assert yaml_scalars.block(text, 2) == " " + written
+    assert block_scalar(text, 2) == " " + written
 
 
 @pytest.mark.parametrize(
@@ -94,7 +94,7 @@ def test_the_form_of_a_block(text: str | bytes, written: str) -> None:
     ],
 )
 def test_words_that_are_special_in_some_yaml_are_quoted(word: str) -> None:
-    assert yaml_scalars.short(word) == f'"{word}"'
+    assert short_scalar(word) == f'"{word}"'
 
 
 @given(st.binary(max_size=30))

@@ -50,7 +50,10 @@ class CitedSource(NamedTuple):
 def align_steps(old: Sequence[RawStep], new: Sequence[RawStep]) -> list[StepRow]:
     """Return the steps of two turns in rows, in the order of both."""
     rows: list[StepRow] = []
-    old_names, new_names = ([_name(step) for step in steps] for steps in (old, new))
+    old_names, new_names = (
+        [(str(step.get("type")), str(step.get("name", ""))) for step in steps]
+        for steps in (old, new)
+    )
     matcher = SequenceMatcher(None, old_names, new_names, autojunk=False)
     for kind, old_start, old_end, new_start, new_end in matcher.get_opcodes():
         if kind == "equal":
@@ -61,10 +64,6 @@ def align_steps(old: Sequence[RawStep], new: Sequence[RawStep]) -> list[StepRow]
             rows += [StepRow("lost", step, None) for step in old[old_start:old_end]]
             rows += [StepRow("gained", None, step) for step in new[new_start:new_end]]
     return rows
-
-
-def _name(step: RawStep) -> tuple[str, str]:
-    return str(step.get("type")), str(step.get("name", ""))
 
 
 def step_content(step: RawStep) -> dict[str, JSON]:

@@ -147,8 +147,8 @@ class Comparison:
         if not table.differing:
             return f"No pair differs ({plural(table.pairs, 'pair')})."
         split = (
-            f"{table.regressed} regressed, {table.improved} improved, of {plural(table.pairs, 'pair')}: "
-            f"p = {table.mcnemar_p:.4g}"
+            f"{table.regressed} regressed, {table.improved} improved, of "
+            f"{plural(table.pairs, 'pair')}: p = {table.mcnemar_p:.4g}"
         )
         if self.evidence.is_out_of_reach:
             verb = "pair differs" if table.differing == 1 else "pairs differ"

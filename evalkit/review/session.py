@@ -28,7 +28,7 @@ from evalkit.review.queue import (
     build_queue,
     read_result,
 )
-from evalkit.review.snapshots import plan_writes, write_snapshots
+from evalkit.review.snapshots import approve_snapshots
 from evalkit.review.state import (
     ItemStatus,
     belongs_to_other_run,
@@ -186,11 +186,9 @@ class ReviewSession:
             for item, decision in decided
             if decision.decision == "accept" and item.form is not None
         ]
-        writes = plan_writes(accepted, self._root()) if accepted else []
-        write_snapshots(writes)
-        files = {write.item.key: write.item.file for write in writes if write.text is not None}
+        written = approve_snapshots(accepted, self._root()) if accepted else {}
         decisions = [
-            decision.model_copy(update={"written_file": visible(files.get(item.key, ""))})
+            decision.model_copy(update={"written_file": visible(written.get(item.key, ""))})
             for item, decision in decided
         ]
         self._file.append(decisions)

@@ -7,7 +7,6 @@ files are checked before the first is written, so that a group is approved as a 
 
 from collections.abc import Iterable
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from evalkit._lib.files import file_errors, is_inside, write_atomic
 from evalkit._lib.json import MISSING, differences
@@ -17,28 +16,19 @@ from evalkit.errors import UsageError
 from evalkit.review.queue import ReviewItem
 
 
-class SnapshotWrite(NamedTuple):
-    """A file to write; ``text`` is None if the file has that content already."""
-
-    item: ReviewItem
-    path: Path
-    text: str | None
-
-
-def plan_writes(items: Iterable[ReviewItem], root: Path) -> list[SnapshotWrite]:
-    """Return the files that approving snapshots writes.
+def approve_snapshots(items: Iterable[ReviewItem], root: Path) -> dict[str, str]:
+    """Write the values of snapshots, each file atomically; return the written files by item key.
 
     Raises UsageError naming the first file that must not be written, and why.
     """
     planned: dict[Path, str] = {}
-    writes = []
+    written = {}
     for item in items:
         if item.form is None or item.got is MISSING:
             continue
         path, text = _snapshot_path(item, root), render(item.form, item.got)
         current = planned.get(path, _read(path, item))
         if current is not None and same_text(current, text):
-            writes.append(SnapshotWrite(item, path, None))
             continue
         if path in planned:
             raise UsageError(
@@ -51,16 +41,11 @@ def plan_writes(items: Iterable[ReviewItem], root: Path) -> list[SnapshotWrite]:
                 "suites again, then review"
             )
         planned[path] = text
-        writes.append(SnapshotWrite(item, path, text))
-    return writes
-
-
-def write_snapshots(writes: Iterable[SnapshotWrite]) -> None:
-    """Write the files that need it, each atomically. Raises UsageError."""
-    for item, path, text in writes:
-        if text is not None:
-            with file_errors(Path(visible(item.file)), "cannot be written"):
-                write_atomic(path, text)
+        written[item.key] = item.file
+    for path, text in planned.items():
+        with file_errors(Path(visible(str(path))), "cannot be written"):
+            write_atomic(path, text)
+    return written
 
 
 def _snapshot_path(item: ReviewItem, root: Path) -> Path:

@@ -60,13 +60,16 @@ def atomic_folder(path: Path, keep: Callable[[str], bool]) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_path(path)
     new, old = temporary / path.name, temporary / ".before"
+
+    def ignored(folder: str, names: list[str]) -> list[str]:
+        is_top = Path(folder) == path
+        return [name for name in names if is_top and ((new / name).exists() or not keep(name))]
+
     try:
         new.mkdir(parents=True)
         yield new
         if path.exists():
-            for entry in path.iterdir():
-                if keep(entry.name) and not (new / entry.name).exists():
-                    _copy(entry, new / entry.name)
+            shutil.copytree(path, new, symlinks=True, ignore=ignored, dirs_exist_ok=True)
             # Python has no call that swaps two folders: between the two renames ``path`` is
             # missing, but it is never half complete.
             path.rename(old)
@@ -161,10 +164,3 @@ def _temporary_file(path: Path) -> Iterator[tuple[BinaryIO, Path]]:
 def _sync(file: BinaryIO) -> None:
     file.flush()
     os.fsync(file.fileno())
-
-
-def _copy(source: Path, target: Path) -> None:
-    if source.is_dir() and not source.is_symlink():
-        shutil.copytree(source, target, symlinks=True)
-    else:
-        shutil.copy2(source, target, follow_symlinks=False)

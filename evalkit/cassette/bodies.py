@@ -91,15 +91,14 @@ def decompress_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> 
         for value in values
         for coding in value.split(",")
     ]
-    for coding in codings:
-        if coding not in _CODINGS:
-            raise ValueError(
-                f"the body is compressed with {coding!r}, which cannot be read; "
-                "record it with decode_compressed_response=True"
-            )
-    if isinstance(body, bytes):
-        for coding in reversed(codings):
-            body = _decompress(body, coding)
+    unknown = [coding for coding in codings if coding not in _CODINGS]
+    if unknown:
+        raise ValueError(
+            f"the body is compressed with {unknown[0]!r}, which cannot be read; "
+            "record it with decode_compressed_response=True"
+        )
+    for coding in reversed(codings):
+        body = _decompress(body, coding) if isinstance(body, bytes) else body
     return body
 
 

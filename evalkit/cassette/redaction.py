@@ -53,9 +53,6 @@ class Redactor:
         self._patterns = tuple(patterns)
         self.active = bool(self._secrets or self._patterns)
 
-    def __repr__(self) -> str:
-        return f"Redactor({len(self._secrets)} secrets, {len(self._patterns)} patterns)"
-
     def with_secrets(self, secrets: Iterable[str]) -> "Redactor":
         """Return a redactor that knows further secrets."""
         new = [secret for secret in secrets if secret.strip() not in self._secrets]

@@ -173,17 +173,17 @@ class _Application:
 
 async def _read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:
     declared = headers.get("content-length", "")
-    is_too_large = declared.isdigit() and int(declared) > limit
+    size = int(declared) if declared.isdigit() else 0
     body = bytearray()
     more = True
-    while more and not is_too_large:
+    while more and size <= limit:
         message = await receive()
         if message["type"] == "http.disconnect":
             raise _ClientGone
         body += message.get("body", b"")
-        is_too_large = len(body) > limit
+        size = len(body)
         more = message.get("more_body", False)
-    if is_too_large:
+    if size > limit:
         text = f"The request body is larger than {limit} bytes."
         raise ErrorResponse(413, text, headers={"connection": "close"})
     return bytes(body)

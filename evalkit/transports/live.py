@@ -78,9 +78,6 @@ class LiveTransport:
         self._now = now
         self._end: float | None = None
 
-    def __repr__(self) -> str:
-        return f"LiveTransport({self._address.base!r})"
-
     @property
     def secrets(self) -> tuple[str, ...]:
         """What must never be written: the key."""

@@ -15,7 +15,6 @@ from evalkit.server.proxy.archive import (
     ConversationArchive,
     conversation_name,
     is_superseded,
-    numbered_name,
 )
 from evalkit.server.replay.library import normalize_recording
 from tests.cassette.samples import recording
@@ -65,7 +64,6 @@ def test_the_name_depends_on_the_meaning_of_the_request_only() -> None:
     assert name({"input": "Hello", "model": "m", "store": None}) == same
     assert name(HELLO, path="/v1/interactions") == same
     assert name({**HELLO, "stream": True}) != same
-    assert [numbered_name("a", number) for number in (1, 2, 11)] == ["a", "a.2", "a.11"]
 
 
 @pytest.mark.parametrize(

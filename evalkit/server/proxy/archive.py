@@ -184,12 +184,14 @@ class ConversationArchive:
     def _create(
         self, number: int, recordings: Sequence[Recording], secrets: Iterable[str]
     ) -> _StoredConversation:
-        """Create a conversation under the next unused name, so that no file is overwritten."""
+        """Create a conversation under the next unused name: ``name``, ``name.2``, …"""
         redactor = Redactor(secrets)
         name = conversation_name(normalize_recording(redactor.recording(recordings[0])[0]))
         while True:
             self._name_counts[name] += 1
-            path = self.folder / f"{numbered_name(name, self._name_counts[name])}.yaml"
+            number_of_name = self._name_counts[name]
+            suffix = f".{number_of_name}" if number_of_name > 1 else ""
+            path = self.folder / f"{name}{suffix}.yaml"
             if not path.exists() and not journal.journal_path(path).exists():
                 break
         conversation = _StoredConversation(path=path, redactor=redactor)
@@ -226,11 +228,6 @@ def conversation_name(request: NormalizedRequest) -> str:
     words = words or _WORD.findall(request.path.lower().split("/v1_")[0])
     slug = "-".join(words[:_NAME_WORDS])[:_NAME_LENGTH].strip("-")
     return f"{slug or 'conversation'}-{request.key.hex()[:8]}"
-
-
-def numbered_name(name: str, number: int) -> str:
-    """Return the name of the n-th conversation of the same name: ``name``, ``name.2``, …"""
-    return name if number == 1 else f"{name}.{number}"
 
 
 def is_superseded(attempt: Recording, later: Recording) -> bool:

@@ -132,8 +132,7 @@ def _redactor(secrets: frozenset[str]) -> Redactor:
 
 def _load(name: str, path: Path) -> PlayedCassette:
     cassette = load_cassette(path)
-    if cassette is None:
-        raise UsageError(f"{name}: the cassette does not exist any more")
+    assert cassette is not None  # the file was found a moment ago
     server, shared = cassette.metadata.get("server"), cassette.metadata.get("shared")
     return PlayedCassette(
         name,

@@ -181,12 +181,10 @@ class _Generator:
         enum = schema.get("enum", [])
         fixed = [schema["const"]] if "const" in schema else []
         fixed += [enum[(index + shift) % len(enum)] for shift in range(len(enum))]
-        if index == 0 and schema.get("default") is not None:
-            fixed.append(schema["default"])
         if index == 0:
-            fixed += schema.get("examples", [])
-        for candidate in fixed:
-            yield partial(_same, candidate)
+            defaults = [schema["default"]] if schema.get("default") is not None else []
+            fixed += [*defaults, *schema.get("examples", [])]
+        yield from (partial(_same, candidate) for candidate in fixed)
         if "const" in schema or "enum" in schema:
             return
         for keyword in ("oneOf", "anyOf"):
@@ -205,8 +203,7 @@ class _Generator:
             "boolean": partial(_same, index % 2 == 0),
             "null": partial(_same, None),
         }
-        for json_type_name in _types(schema, preferred):
-            yield by_type[json_type_name]
+        yield from (by_type[kind] for kind in _types(schema, preferred))
 
     def _object(
         self, schema: Mapping[str, JSON], preferred: JSON, references: tuple[str, ...]
@@ -215,7 +212,7 @@ class _Generator:
 
         Optional properties for which nothing valid is found are left out.
         """
-        wishes = preferred if isinstance(preferred, Mapping) else {}
+        preferred_parts = preferred if isinstance(preferred, Mapping) else {}
         required = schema.get("required", [])
         extra = schema.get("additionalProperties", True)
         properties = dict(schema.get("properties", {}))
@@ -225,9 +222,10 @@ class _Generator:
             properties = {key: properties[key] for key in required}
         document: dict[str, JSON] = {}
         for key, part in properties.items():
-            wish = wishes.get(key, MISSING)
             try:
-                document[key] = self.value(part, wish, key.replace("_", " "), references)
+                document[key] = self.value(
+                    part, preferred_parts.get(key, MISSING), key.replace("_", " "), references
+                )
             except NoDocument:
                 if key in required:
                     raise
@@ -242,17 +240,17 @@ class _Generator:
 
         A list that may be empty has one item where a valid item is found.
         """
-        wishes = preferred if isinstance(preferred, list) else []
+        preferred_parts = preferred if isinstance(preferred, list) else []
         prefix = schema.get("prefixItems", [])
         items = schema.get("items", True)
         least = int(schema.get("minItems", 0))
-        size = max(least, len(wishes), len(prefix), 0 if prefix else 1)
+        size = max(least, len(preferred_parts), len(prefix), 0 if prefix else 1)
         document: list[JSON] = []
         for index in range(min(size, int(schema.get("maxItems", size)))):
             part = prefix[index] if index < len(prefix) else items
-            wish = wishes[index] if index < len(wishes) else MISSING
+            preferred_item = preferred_parts[index] if index < len(preferred_parts) else MISSING
             try:
-                document.append(self.value(part, wish, name, references, index))
+                document.append(self.value(part, preferred_item, name, references, index))
             except NoDocument:
                 if index < least:
                     raise
@@ -297,13 +295,10 @@ def _merge(left: Mapping[str, JSON], right: Mapping[str, JSON]) -> dict[str, JSO
 def _types(schema: Mapping[str, JSON], preferred: JSON) -> list[str]:
     """Return the types to try, null last."""
     types = schema.get("type")
-    if isinstance(types, list):
-        return sorted(types, key=lambda name: name == "null")
     if types is None:
-        types = next((_TYPE_OF_KEYWORD[key] for key in _TYPE_OF_KEYWORD if key in schema), None)
-    if types is None:
-        types = "string" if preferred is MISSING else json_type(preferred)
-    return [types]
+        default = "string" if preferred is MISSING else json_type(preferred)
+        types = next((_TYPE_OF_KEYWORD[key] for key in _TYPE_OF_KEYWORD if key in schema), default)
+    return sorted(types, key=lambda name: name == "null") if isinstance(types, list) else [types]
 
 
 def _text(schema: Mapping[str, JSON], name: str, index: int) -> str:

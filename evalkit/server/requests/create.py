@@ -180,8 +180,8 @@ REQUEST_SCHEMA = closed_object(
     }
 )
 _VALIDATOR = validator(REQUEST_SCHEMA)
-_MODEL_ONLY = ("generation_config", "cached_content")
-_AGENT_ONLY = ("agent_config",)
+_EXCLUDED = {"agent": ("generation_config", "cached_content"), "model": ("agent_config",)}
+"""Fields that cannot be used with an agent, and with a model."""
 _INHERITED = {
     "system_instruction": "system_instruction",
     "tools": "tools",
@@ -294,7 +294,7 @@ def _check_combinations(
     body: dict[str, JSON], known: KnownNames, on_violation: OnViolation
 ) -> None:
     target = "agent" if "agent" in body else "model"
-    for name in _MODEL_ONLY if target == "agent" else _AGENT_ONLY:
+    for name in _EXCLUDED[target]:
         if name in body:
             on_violation(bad_request(f"'{name}' cannot be used with '{target}'."))
             del body[name]

@@ -19,6 +19,14 @@ on top of the state after that one.
 
 ``describe(index)`` names a step as the client can find it: ``input[3]`` if this request sent it,
 ``step 2 of the stored conversation`` otherwise.
+
+An answer that ends in ``requires_continuation`` has a *continuation token* (docs/protocol.md
+section 8.3). To get the rest, a client sends the request again with the token: for stored
+interactions with ``previous_interaction_id`` and no input, for others with the original input. The
+token contains the number of the next part and two states, sealed with the server's key:
+
+    kind | number of the next part | state after the question | state after the answer
+    | 16 bytes over all of it
 """
 
 import base64
@@ -41,6 +49,9 @@ DEFAULT_KEY = (
 _KIND = b"\x12"
 _CODE_SIZE, _SEAL_SIZE = 8, 16
 _MIN_SIZE, _SIZE_RANGE = 80, 120
+_TOKEN_KIND = b"\x13"
+_STATE_SIZE = 32
+_TOKEN_SIZE = 2 + 2 * _STATE_SIZE + _SEAL_SIZE
 
 
 @dataclass(slots=True)
@@ -290,8 +301,8 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _code(key: bytes, part: bytes, data: bytes) -> bytes:
-    return hmac.digest(key, part + b"\0" + data, "sha256")[:_CODE_SIZE]
+def _code(key: bytes, purpose: bytes, data: bytes, size: int = _CODE_SIZE) -> bytes:
+    return hmac.digest(key, purpose + b"\0" + data, "sha256")[:size]
 
 
 def _seal(key: bytes, codes: Sequence[bytes]) -> str:
@@ -304,8 +315,8 @@ def _seal(key: bytes, codes: Sequence[bytes]) -> str:
     filler = b"".join(hmac.digest(key, content + bytes([number]), "sha256") for number in range(8))
     content += filler[: max(0, size - len(content) - _SEAL_SIZE)]
     # The number of parts has one byte. Further codes are sealed, but not readable.
-    digest = hmac.digest(key, b"seal\0" + content + b"".join(codes[255:]), "sha256")
-    return base64.b64encode(content + digest[:_SEAL_SIZE]).decode()
+    digest = _code(key, b"seal", content + b"".join(codes[255:]), _SEAL_SIZE)
+    return base64.b64encode(content + digest).decode()
 
 
 def _open_seal(key: bytes, signature: str) -> list[bytes] | None:
@@ -317,8 +328,72 @@ def _open_seal(key: bytes, signature: str) -> list[bytes] | None:
     content, digest = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
     if len(data) < _MIN_SIZE or content[:1] != _KIND or content[1] == 255:
         return None
-    expected = hmac.digest(key, b"seal\0" + content, "sha256")[:_SEAL_SIZE]
-    if not hmac.compare_digest(digest, expected):
+    if not hmac.compare_digest(digest, _code(key, b"seal", content, _SEAL_SIZE)):
         return None
     starts = range(2, 2 + content[1] * _CODE_SIZE, _CODE_SIZE)
     return [content[start : start + _CODE_SIZE] for start in starts]
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerPart:
+    """The requested part of an answer, counted from 0.
+
+    ``state`` is that of the history before it, if the request does not send this history again.
+    """
+
+    number: int = 0
+    state: bytes = b""
+
+
+def issue_token(
+    key: bytes, part: AnswerPart, question: Sequence[RawStep], answer: Sequence[RawStep]
+) -> str:
+    """Return the token for the part after ``part``."""
+    content = _TOKEN_KIND + bytes([min(part.number + 1, 255)]) + _padded(state_of(question))
+    # With a state, the question was sent again and the parts before this one were not.
+    after = state_of(answer, part.state) if part.state else state_of([*question, *answer])
+    content += _padded(after)
+    return base64.urlsafe_b64encode(
+        content + _code(key, b"continuation", content, _SEAL_SIZE)
+    ).decode()
+
+
+def read_token(
+    key: bytes, token: str, stored: Sequence[RawStep], sent: Sequence[RawStep]
+) -> AnswerPart:
+    """Return the part that a token requests.
+
+    ``stored`` is the conversation of ``previous_interaction_id``, ``sent`` the steps of the
+    request's input. Raises ErrorResponse (400) for a token of another server or conversation.
+    """
+    try:
+        data = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
+    except (ValueError, binascii.Error):
+        data = b""
+    content, seal = data[:-_SEAL_SIZE], data[-_SEAL_SIZE:]
+    if len(data) != _TOKEN_SIZE or not hmac.compare_digest(
+        seal, _code(key, b"continuation", content, _SEAL_SIZE)
+    ):
+        raise _invalid("was not issued by this server")
+    number, question, answer = content[1], content[2:-_STATE_SIZE], content[-_STATE_SIZE:]
+    if not sent and stored and state_of(stored) == answer:
+        return AnswerPart(number)
+    if sent and _padded(state_of([*stored, *sent])) == question:
+        return AnswerPart(number, answer)
+    if not sent:
+        raise _invalid(
+            "belongs to another interaction than 'previous_interaction_id'; "
+            "without an id, send the input again"
+        )
+    raise _invalid(
+        "belongs to another request; send it with the same input, "
+        "or with the id of its interaction and no input"
+    )
+
+
+def _invalid(problem: str) -> ErrorResponse:
+    return bad_request(f"'continuation_token' {problem}.")
+
+
+def _padded(state: bytes) -> bytes:
+    return state or bytes(_STATE_SIZE)

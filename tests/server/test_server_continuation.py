@@ -136,11 +136,11 @@ def test_a_token_is_valid_for_its_own_answer_only(
 
 
 def test_a_token_of_another_key_is_refused(parts_client: Any) -> None:
-    from evalkit.server import continuation_tokens
-    from evalkit.server.continuation_tokens import AnswerPart
+    from evalkit.server import history_integrity
+    from evalkit.server.history_integrity import AnswerPart
 
     question = [{"type": "user_input", "content": [{"type": "text", "text": ASKED}]}]
-    token = continuation_tokens.issue_token(b"another", AnswerPart(), question, [])
+    token = history_integrity.issue_token(b"another", AnswerPart(), question, [])
     body = parts_client.create(ASKED, store=False, continuation_token=token)
     assert message(body) == "'continuation_token' was not issued by this server."
 

@@ -135,10 +135,8 @@ def _with_required_fields(step: RawStep) -> RawStep:
 
 def _status_of(steps: Sequence[RawStep]) -> str:
     answered = {step.get("call_id") for step in steps if step["type"] == "function_result"}
-    for step in steps:
-        if step["type"] == "function_call" and step.get("id") not in answered:
-            return "requires_action"
-    return "completed"
+    calls = {step.get("id") for step in steps if step["type"] == "function_call"}
+    return "completed" if calls <= answered else "requires_action"
 
 
 def _interaction_id(seed: str) -> str:

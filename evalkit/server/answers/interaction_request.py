@@ -14,7 +14,7 @@ from functools import cached_property
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import RawStep, content_blocks, pair_calls
 from evalkit.protocol.step_types import MEDIA_TYPES
-from evalkit.server.continuation_tokens import AnswerPart
+from evalkit.server.history_integrity import AnswerPart
 from evalkit.server.requests.create import declared_functions
 
 

@@ -22,9 +22,15 @@ from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.webhooks import Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
-from evalkit.server.continuation_tokens import AnswerPart, issue_token, read_token
 from evalkit.server.fault_injection.plans import FaultSelector
-from evalkit.server.history_integrity import check_not_repeated, check_pairs, verify_signatures
+from evalkit.server.history_integrity import (
+    AnswerPart,
+    check_not_repeated,
+    check_pairs,
+    issue_token,
+    read_token,
+    verify_signatures,
+)
 from evalkit.server.requests.create import KnownNames, read_create
 from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
 from evalkit.server.requests.inputs import last_messages, steps_of_input
@@ -72,17 +78,11 @@ class StoredInteraction:
         fields = {name: self.final[name] for name in _RUNNING_FIELDS if name in self.final}
         return {"id": "", "status": "in_progress", **fields}
 
-    def poll(self) -> None:
-        """Count one poll; the last one ends the run."""
+    def poll(self, *, until_end: bool = False) -> None:
+        """Count one poll, or all that remain; the last one ends the run."""
         if self.is_running:
-            self.remaining_polls -= 1
+            self.remaining_polls = 0 if until_end else self.remaining_polls - 1
             self.final["updated"] = clock.timestamp()
-
-    def finish(self) -> None:
-        """End the run now."""
-        if self.is_running:
-            self.remaining_polls = 1
-            self.poll()
 
     def cancel(self) -> None:
         """Cancel the run; one that has ended does not change."""
@@ -92,7 +92,7 @@ class StoredInteraction:
             answer_start = len(self.conversation) - len(self.final["steps"])
             self.conversation = self.conversation[:answer_start]
             self.final.update(status="cancelled", steps=[])
-            self.finish()
+            self.poll(until_end=True)
 
 
 class Interactions(ResourceCollection[StoredInteraction]):
@@ -150,7 +150,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
             self.add(stored.final["id"], stored)
         status = stored.final["status"]
         if streams or self._webhooks.has_listener(status, stored.webhook_config):
-            stored.finish()
+            stored.poll(until_end=True)
         self._notify(stored)
         if streams:
             return faults.apply(replace(_stream(stored.final, draft), by=origin))
@@ -160,7 +160,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         """``GET /interactions/{id}``; a stream of a running interaction ends it."""
         stored = self.find(resource_id)
         if _flag(call, "stream") or call.query.get("alt") == "sse":
-            stored.finish()
+            stored.poll(until_end=True)
             self._notify(stored)
             after = call.query.get("last_event_id")
             return _stream(stored.final, InteractionDraft(), after=after)
@@ -200,7 +200,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         if reply.status != 200:
             raise ErrorResponse(reply.status, response["error"]["message"])
         stored = self.find(response["id"])
-        stored.finish()
+        stored.poll(until_end=True)
         self._notify(stored)
         return stored.final
 

@@ -38,8 +38,7 @@ from evalkit.errors import Problem, ScriptError
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.fault_injection.plans import WHEN, FaultPlan, FaultPlanError, plan_from_yaml
 from evalkit.server.requests.create import KnownNames
-from evalkit.server.scripting.conditions import matches
-from evalkit.server.scripting.rules import ScriptRule
+from evalkit.server.scripting.rules import ScriptRule, matches
 from evalkit.server.scripting.script_format import format_problems
 from evalkit.suite.model.templates import TemplateError, find_templates, template
 

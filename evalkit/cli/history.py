@@ -85,7 +85,9 @@ def _print_history(run_history: RunHistory, console: Console, everything: bool) 
     listed = [
         scenario
         for scenario in run_history.scenarios
-        if everything or scenario.flips or not _always_passed(scenario)
+        if everything
+        or scenario.flips
+        or any(state_of(point) != "passed" for point in scenario.points if point is not None)
     ]
     for scenario in listed:
         signs = ((SIGNS[state_of(point)], _STYLES[state_of(point)]) for point in scenario.points)
@@ -117,10 +119,6 @@ def _print_runs(run_history: RunHistory, console: Console) -> None:
             )
     console.print(table)
     console.print()
-
-
-def _always_passed(scenario: ScenarioHistory) -> bool:
-    return all(point is None or state_of(point) == "passed" for point in scenario.points)
 
 
 def _scenario_figures(scenario: ScenarioHistory) -> str:

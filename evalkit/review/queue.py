@@ -146,11 +146,8 @@ def _items(
     result = visible(line["id"])
     for check, finding in _open_findings(line):
         where = finding.get("where", {})
-        name, code, location = (
-            visible(check["name"]),
-            visible(finding["code"]),
-            _location(check, where),
-        )
+        name, code = visible(check["name"]), visible(finding["code"])
+        location = visible(str(Where(**{"turn": check.get("turn"), **where}))) or "conversation"
         id_ = _item_id(result, name, code, location)
         ids[id_] += 1
         if ids[id_] > 1:
@@ -204,10 +201,6 @@ def _open_findings(
                 yield check, finding
     if failed and not has_error:
         yield {"name": "variant"}, {"code": "failed", "message": line["message"]}
-
-
-def _location(check: Mapping[str, JSON], where: Mapping[str, JSON]) -> str:
-    return visible(str(Where(**{"turn": check.get("turn"), **where}))) or "conversation"
 
 
 def _is_snapshot(where: Mapping[str, JSON]) -> bool:

@@ -106,24 +106,23 @@ def item_statuses(
 def _status(
     item: ReviewItem, decision: Decision | None, count: int, offer: Decision | None
 ) -> ItemStatus:
-    void_reason = _void_reason(item, decision) if decision is not None else ""
-    if decision is None:
-        state = ItemState.OPEN
-    elif void_reason:
-        state = ItemState.VOID
-    else:
-        state = _STATES[decision.decision]
-    if offer is not None and (
-        state not in _UNDECIDED or offer.decision == "skip" or _void_reason(item, offer)
-    ):
-        offer = None
+    state, void_reason = ItemState.OPEN, ""
+    if decision is not None:
+        void_reason = _void_reason(item, decision)
+        state = ItemState.VOID if void_reason else _STATES[decision.decision]
+    is_offered = (
+        offer is not None
+        and state in _UNDECIDED
+        and offer.decision != "skip"
+        and not _void_reason(item, offer)
+    )
     return ItemStatus(
         item=item,
         state=state,
         decision=decision,
         void_reason=void_reason,
         decision_count=count,
-        offer=offer,
+        offer=offer if is_offered else None,
     )
 
 

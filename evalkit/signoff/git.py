@@ -27,8 +27,6 @@ def files_at(folder: Path, ref: str, subfolder: str) -> dict[str, bytes]:
     Raises UsageError if there is no such ref.
     """
     done = _git(folder, "ls-tree", "-z", "--name-only", _commit(folder, ref), f"{subfolder}/")
-    if done.returncode:
-        return {}
     paths = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     names = [Path(path).name for path in paths if path]
     files = {name: file_at(folder, ref, f"{subfolder}/{name}") for name in names}
@@ -46,8 +44,6 @@ def authors_of(root: Path, names: Iterable[str]) -> frozenset[str]:
     if not folders:
         return frozenset()
     log = _git(root, "log", "-1", "--format=%ae", "--", *folders)
-    if log.returncode:
-        return frozenset()
     addresses = {log.stdout.decode("utf-8", "replace").strip()}
     if _git(root, "status", "--porcelain", "--", *folders).stdout.strip():
         addresses.add(config_value(root, "user.email"))

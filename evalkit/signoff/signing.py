@@ -41,7 +41,7 @@ from evalkit.signoff.in_toto import (
     statement,
 )
 from evalkit.signoff.policy import SignoffPolicy, deviation_problems, needs_reason
-from evalkit.signoff.problems import InvalidEvidence
+from evalkit.signoff.problems import InvalidEvidence, describe_difference
 from evalkit.signoff.records import (
     RecordFile,
     append_record,
@@ -255,12 +255,10 @@ def _earlier_subjects(earlier: Sequence[Signoff], paths: SignedPaths) -> dict[st
     for name, digest in subjects.items():
         actual = file_digest(paths.path(name))
         if actual != digest:
-            change = "missing"
-            if actual is not None:
-                change = f"changed (expected {digest[:16]}…, found {actual[:16]}…)"
             raise IntegrityError(
-                f"{name}: {change} since {earlier[-1].path}, so the records of this run are void; "
-                "sign a new run (--evalkit-report)"
+                f"{describe_difference(name, digest, actual)}; it changed since "
+                f"{earlier[-1].path}, so the records of this run are void; sign a new run "
+                "(--evalkit-report)"
             )
     return subjects
 

@@ -21,8 +21,10 @@ class Say:
     what: Any
 
     def content(self, context: Mapping[str, Any]) -> str | list[dict[str, Any]]:
-        said: str | list[dict[str, Any]] = self.what(context) if callable(self.what) else self.what
-        return said
+        content: str | list[dict[str, Any]] = (
+            self.what(context) if callable(self.what) else self.what
+        )
+        return content
 
 
 def plan(*turns: Any, **options: Any) -> Plan:
@@ -69,8 +71,8 @@ class World:
         self.ended.append(turn.number)
         return self.go_on(turn)
 
-    def run(self, wanted: Plan) -> Transcript:
-        return drive(converse(wanted), self.send, self.call_tool, self.pauses.append, self.end_turn)
+    def run(self, plan: Plan) -> Transcript:
+        return drive(converse(plan), self.send, self.call_tool, self.pauses.append, self.end_turn)
 
     @property
     def bodies(self) -> list[dict[str, Any]]:
@@ -125,8 +127,8 @@ def streamed(
     return [*events, {"event_type": "interaction.completed", "interaction": whole}]
 
 
-def text(said: str) -> dict[str, Any]:
-    return {"type": "model_output", "content": [{"type": "text", "text": said}]}
+def text(message: str) -> dict[str, Any]:
+    return {"type": "model_output", "content": [{"type": "text", "text": message}]}
 
 
 def thought(signature: str = "c2ln") -> dict[str, Any]:
@@ -141,13 +143,13 @@ def call(name: str = "weather", call_id: Any = "call_1", **arguments: Any) -> di
 
 
 def result(
-    said: str, name: str = "weather", call_id: Any = "call_1", **more: Any
+    message: str, name: str = "weather", call_id: Any = "call_1", **more: Any
 ) -> dict[str, Any]:
     step = {
         "type": "function_result",
         "name": name,
         "call_id": call_id,
-        "result": [{"type": "text", "text": said}],
+        "result": [{"type": "text", "text": message}],
         **more,
     }
     if call_id is None:
@@ -155,5 +157,5 @@ def result(
     return step
 
 
-def user(said: str) -> dict[str, Any]:
-    return {"type": "user_input", "content": [{"type": "text", "text": said}]}
+def user(message: str) -> dict[str, Any]:
+    return {"type": "user_input", "content": [{"type": "text", "text": message}]}

@@ -214,7 +214,7 @@ CONTENT = [
 
 
 @pytest.mark.parametrize(
-    ("given", "wire"),
+    ("value", "wire"),
     [
         ({"a": [1, None]}, [{"type": "text", "text": '{"a": [1, null]}'}]),
         ("plain", [{"type": "text", "text": "plain"}]),
@@ -228,9 +228,9 @@ CONTENT = [
         (CONTENT, CONTENT),
     ],
 )
-def test_tool_results_are_serialized_for_the_wire(given: Any, wire: Any) -> None:
+def test_tool_results_are_serialized_for_the_wire(value: Any, wire: Any) -> None:
     world = World(
-        [says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolResult(given)}
+        [says(call(), status="requires_action"), says(text("ok"))], {"weather": ToolResult(value)}
     )
     world.run(plan("Weather?"))
     (sent,) = world.bodies[1]["input"]
@@ -288,9 +288,13 @@ def test_absent_arguments_call_the_tool_without_arguments() -> None:
 
 @pytest.mark.parametrize("history", ["stateful", "stateless"])
 def test_call_repeated_in_a_completed_interaction_is_not_run_again(history: str) -> None:
-    asked = call(city="London")
+    weather_call = call(city="London")
     world = World(
-        [says(asked, status="requires_action"), says(asked, text("22")), says(text("bye"))],
+        [
+            says(weather_call, status="requires_action"),
+            says(weather_call, text("22")),
+            says(text("bye")),
+        ],
         {"weather": "22"},
     )
     transcript = world.run(plan("Weather?", "Bye", history=history))
@@ -299,9 +303,9 @@ def test_call_repeated_in_a_completed_interaction_is_not_run_again(history: str)
     if history == "stateless":
         assert world.bodies[2]["input"] == [
             user("Weather?"),
-            asked,
+            weather_call,
             result("22"),
-            asked,
+            weather_call,
             text("22"),
             user("Bye"),
         ]

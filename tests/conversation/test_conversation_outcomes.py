@@ -186,13 +186,13 @@ def test_streams_are_assembled_and_their_steps_resent(history: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("asked", "response", "code"),
+    ("streamed", "response", "code"),
     [(True, says(text("ok")), "not_streamed"), (False, stream(*STREAMED), "streamed_unasked")],
 )
 def test_response_of_the_wrong_content_type_is_read_and_reported(
-    asked: bool, response: Response, code: str
+    streamed: bool, response: Response, code: str
 ) -> None:
-    (turn,) = World([response]).run(plan("one", stream=asked)).turns
+    (turn,) = World([response]).run(plan("one", stream=streamed)).turns
     assert turn.outcome == "completed"
     assert [(problem["code"], problem["event"]) for problem in turn.exchanges[0].problems] == [
         (code, 0)

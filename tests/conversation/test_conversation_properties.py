@@ -70,8 +70,8 @@ def check_result(call: dict[str, Any], sent: dict[str, Any]) -> None:
 
 
 def message(plan: Plan, turn: int) -> list[dict[str, Any]]:
-    said = plan.turns[turn - 1].content({})
-    return [{"type": "text", "text": said}] if isinstance(said, str) else said
+    content = plan.turns[turn - 1].content({})
+    return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
 def check_history(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]) -> None:
@@ -127,8 +127,8 @@ def check_chain(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]) 
             assert body["continuation_token"] == before.interaction["continuation_token"]
             assert "input" not in body
         elif exchange.turn != turn:
-            said = plan.turns[exchange.turn - 1].content({})
-            assert body["input"] == said
+            content = plan.turns[exchange.turn - 1].content({})
+            assert body["input"] == content
         else:
             assert before is not None
             assert len(body["input"]) == len(before.waiting)
@@ -164,13 +164,13 @@ def check_timeline(transcript: Transcript, log: list[ServiceLogEntry]) -> None:
     for turn in transcript.turns:
         truth = [next(answers) for exchange in turn.exchanges if exchange.request.method == "POST"]
         if turn.outcome == "completed":
-            made = [
+            received = [
                 step
                 for answer in truth
                 for step in (answer.interaction or {})["steps"]
                 if step["type"] != "user_input"
             ]
-            assert equal([step.raw for step in turn.steps if step.origin == "model"], made)
+            assert equal([step.raw for step in turn.steps if step.origin == "model"], received)
             assert all(answer.delivered for answer in truth)
         calls = [call for answer in truth for call in answer.waiting]
         results = [step.raw for step in turn.steps if step.origin == "client"]

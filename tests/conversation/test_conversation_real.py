@@ -27,9 +27,9 @@ def response(name: str, streamed: bool) -> Response:
     return answer("".join(frames), content_type="text/event-stream")
 
 
-def steps(response: Response, made: Any) -> list[Any]:
+def steps(response: Response, interaction: Any) -> list[Any]:
     """Return the steps of a response; those of a plain response are read from its JSON."""
-    return made["steps"] if response.is_stream else loads(response.text)["steps"]  # type: ignore[no-any-return]
+    return interaction["steps"] if response.is_stream else loads(response.text)["steps"]  # type: ignore[no-any-return]
 
 
 @pytest.mark.parametrize("streamed", [False, True])
@@ -55,9 +55,9 @@ def test_two_stateless_turns(streamed: bool) -> None:
 @pytest.mark.parametrize("streamed", [False, True])
 @pytest.mark.parametrize("history", ["stateful", "stateless"])
 def test_a_function_call(streamed: bool, history: str) -> None:
-    asked = response("tool-call-step1", streamed)
+    call_response = response("tool-call-step1", streamed)
     world = World(
-        [asked, response("tool-call-step2", streamed)],
+        [call_response, response("tool-call-step2", streamed)],
         {"getWeather": lambda location: {"location": location}},
     )
     (turn,) = world.run(plan("Weather?", history=history, stream=streamed)).turns
@@ -69,14 +69,14 @@ def test_a_function_call(streamed: bool, history: str) -> None:
         "model_output",
     ]
     assert turn.text
-    made = turn.exchanges[0].interaction
-    assert made is not None
-    call = made["steps"][1]
+    interaction = turn.exchanges[0].interaction
+    assert interaction is not None
+    call = interaction["steps"][1]
     body = world.bodies[1]
     if history == "stateful":
-        assert (body["previous_interaction_id"], len(body["input"])) == (made["id"], 1)
+        assert (body["previous_interaction_id"], len(body["input"])) == (interaction["id"], 1)
     else:
-        assert equal(body["input"][:-1], [user("Weather?"), *steps(asked, made)])
+        assert equal(body["input"][:-1], [user("Weather?"), *steps(call_response, interaction)])
     last = body["input"][-1]
     assert (last["type"], last["name"], last["call_id"]) == (
         "function_result",

@@ -25,7 +25,7 @@ def user(text: str) -> dict[str, JSON]:
     return {"type": "user_input", "content": [{"type": "text", "text": text}]}
 
 
-def said(text: str) -> dict[str, JSON]:
+def model_text(text: str) -> dict[str, JSON]:
     return {"type": "model_output", "content": [{"type": "text", "text": text}]}
 
 
@@ -75,7 +75,7 @@ class Tape:
         return split_conversations(self.recordings)
 
 
-HI = [{"type": "thought", "signature": "s1"}, said("Hi")]
+HI = [{"type": "thought", "signature": "s1"}, model_text("Hi")]
 
 
 def test_interaction_ids_distinguish_stateful_conversations() -> None:
@@ -117,11 +117,12 @@ def test_history_that_diverges_is_a_fork() -> None:
     tape = Tape()
     more = [user("Hello"), *HI, user("More")]
     tape.take(create([user("Hello")]), answer(HI))
-    tape.take(create(more), answer([said("Well")]))
+    tape.take(create(more), answer([model_text("Well")]))
     assert (
-        tape.take(create([user("Hello"), *HI, user("Something else")]), answer([said("So")])) == 1
+        tape.take(create([user("Hello"), *HI, user("Something else")]), answer([model_text("So")]))
+        == 1
     )
-    assert tape.take(create(more), answer([said("Another")])) == 2
+    assert tape.take(create(more), answer([model_text("Another")])) == 2
     assert tape.conversations() == [[0, 1], [0, 2], [0, 3]]
 
 
@@ -180,9 +181,13 @@ def test_background_run_is_matched_when_its_result_is_in_a_history() -> None:
         == 0
     )
     assert (
-        tape.take(Request("GET", f"{PATH}/a"), answer([user("Hello"), said("Done")], id="a")) == 0
+        tape.take(Request("GET", f"{PATH}/a"), answer([user("Hello"), model_text("Done")], id="a"))
+        == 0
     )
-    assert tape.take(create([user("Hello"), said("Done"), user("More")]), answer(HI, id="b")) == 0
+    assert (
+        tape.take(create([user("Hello"), model_text("Done"), user("More")]), answer(HI, id="b"))
+        == 0
+    )
 
 
 def test_continuation_hops_belong_to_one_conversation() -> None:
@@ -190,13 +195,16 @@ def test_continuation_hops_belong_to_one_conversation() -> None:
     body = {"input": [user("Hello")], "store": False}
     tape.take(
         Request("POST", PATH, body),
-        answer([said("One")], status="requires_continuation", continuation_token="t1"),
+        answer([model_text("One")], status="requires_continuation", continuation_token="t1"),
     )
     hop = Request("POST", PATH, {**body, "continuation_token": "t1"})
-    assert tape.take(hop, answer([said("Two")])) == 0
+    assert tape.take(hop, answer([model_text("Two")])) == 0
     assert (
         tape.take(
-            create([user("Hello"), said("One"), said("Two"), user("More")], store=False), answer(HI)
+            create(
+                [user("Hello"), model_text("One"), model_text("Two"), user("More")], store=False
+            ),
+            answer(HI),
         )
         == 0
     )
@@ -229,7 +237,7 @@ RESULTS: list[JSON] = [
     {"type": "function_result", "call_id": call["id"], "name": "f", "result": "r"}
     for call in CALLS[1:]
 ]
-LATER = [{"type": "thought", "signature": "s10"}, said("So")]
+LATER = [{"type": "thought", "signature": "s10"}, model_text("So")]
 WHOLE = [user("Hello"), *CALLS, *RESULTS, *LATER, user("More")]
 Change = Callable[[list[JSON]], JSON]
 
@@ -265,7 +273,7 @@ ALTERED: dict[str, Change] = {
     "answer rewritten": with_step(7, content="Rewritten"),
     "result altered": with_step(4, result="other"),
     "result dropped": without(5),
-    "step invented": lambda steps: [*steps[:8], said("I said this, too"), *steps[8:]],
+    "step invented": lambda steps: [*steps[:8], model_text("I said this, too"), *steps[8:]],
     "call reordered": lambda steps: [steps[0], steps[2], steps[1], *steps[3:]],
 }
 
@@ -279,8 +287,8 @@ def test_altered_history_is_assigned_to_its_conversation(name: str) -> None:
         tape.take(create([user("Hello"), *calls, *results]), answer(later))
     assert tape.numbers == [0, 0, 1, 1]
     changed = ALTERED[name](copy.deepcopy(WHOLE))
-    assert tape.take(create(changed), answer([said("Fine")])) == 0
-    assert tape.take(create(ALTERED[name](marked(WHOLE, "x"))), answer([said("Fine")])) == 1
+    assert tape.take(create(changed), answer([model_text("Fine")])) == 0
+    assert tape.take(create(ALTERED[name](marked(WHOLE, "x"))), answer([model_text("Fine")])) == 1
 
 
 def marked(steps: list[JSON], mark: str) -> list[JSON]:
@@ -295,17 +303,22 @@ def marked(steps: list[JSON], mark: str) -> list[JSON]:
 
 def test_longest_common_prefix_decides_without_ids_or_signatures() -> None:
     tape = Tape()
-    tape.take(create([user("Hello")]), answer([said("Hi")]))
-    tape.take(create([user("Hello"), said("Hi"), user("a")]), answer([said("A")]))
+    tape.take(create([user("Hello")]), answer([model_text("Hi")]))
+    tape.take(create([user("Hello"), model_text("Hi"), user("a")]), answer([model_text("A")]))
     assert (
         tape.take(
-            create([user("Hello"), said("Hi"), user("a"), said("A, altered"), user("b")]),
-            answer([said("B")]),
+            create(
+                [user("Hello"), model_text("Hi"), user("a"), model_text("A, altered"), user("b")]
+            ),
+            answer([model_text("B")]),
         )
         == 0
     )
     assert (
-        tape.take(create([user("Hello"), said("Hi, altered"), user("a")]), answer([said("A")])) == 1
+        tape.take(
+            create([user("Hello"), model_text("Hi, altered"), user("a")]), answer([model_text("A")])
+        )
+        == 1
     )
 
 
@@ -331,7 +344,7 @@ class PlannedConversation:
 
     name: str
     plan: Plan
-    made: int = 0
+    answers: int = 0
     history: list[JSON] = field(default_factory=list)
     previous: str | None = None
 
@@ -347,7 +360,7 @@ class PlannedConversation:
                 {"type": "function_call", "id": self._mark(), "name": "f", "arguments": {"n": 1}}
                 for _ in range(calls)
             ]
-            steps += [] if calls else [said("Well.")]
+            steps += [] if calls else [model_text("Well.")]
             yield from self._exchange(new, steps)
             results = [
                 {"type": "function_result", "call_id": step["id"], "result": "r"}
@@ -368,8 +381,8 @@ class PlannedConversation:
                 new = results
 
     def _mark(self) -> str:
-        self.made += 1
-        return f"{self.name}.{self.made}"
+        self.answers += 1
+        return f"{self.name}.{self.answers}"
 
     def _exchange(self, new: list[JSON], steps: list[JSON]) -> Iterator[tuple[Request, Response]]:
         plan = self.plan
@@ -472,8 +485,8 @@ def test_cost_of_a_request_does_not_grow_with_the_number_of_conversations() -> N
                 for number in range(count):
                     history = [user("Hello")]
                     for earlier in range(turn):
-                        history += [said("Hi"), user(f"{number if earlier else 'same'}")]
-                    tape.take(create(history, store=False), answer([said("Hi")]))
+                        history += [model_text("Hi"), user(f"{number if earlier else 'same'}")]
+                    tape.take(create(history, store=False), answer([model_text("Hi")]))
         finally:
             sys.setprofile(None)
         assert tape.numbers == [*range(count)] * 3
@@ -515,10 +528,10 @@ def test_any_altered_history_is_assigned_to_its_conversation(
         altered = []
         for step in one.history:  # thoughts are never altered
             change = data.draw(st.sampled_from([None, None, rewritten, dropped, with_nulls]))
-            kept = step if change is None or step["type"] == "thought" else change(step)
-            altered += [] if kept is None else [kept]
+            changed = step if change is None or step["type"] == "thought" else change(step)
+            altered += [] if changed is None else [changed]
         assert (
-            tape.take(create([*altered, user("more")], store=False), answer([said("Fine.")]))
+            tape.take(create([*altered, user("more")], store=False), answer([model_text("Fine.")]))
             == number
         )
 

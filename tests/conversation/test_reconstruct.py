@@ -21,7 +21,7 @@ def user(text: str) -> dict[str, Any]:
     return {"type": "user_input", "content": [{"type": "text", "text": text}]}
 
 
-def said(text: str) -> dict[str, Any]:
+def model_text(text: str) -> dict[str, Any]:
     return {"type": "model_output", "content": [{"type": "text", "text": text}]}
 
 
@@ -48,17 +48,17 @@ def recording(
 
 
 def post(
-    given: Any, steps: Steps | None, identity: str = "", status: str = "completed", **fields: Any
+    content: Any, steps: Steps | None, identity: str = "", status: str = "completed", **fields: Any
 ) -> Recording:
     answer = {"id": identity, "status": status, **({} if steps is None else {"steps": steps})}
-    return recording("POST", API, {"model": "m", "input": given, **fields}, answer)
+    return recording("POST", API, {"model": "m", "input": content, **fields}, answer)
 
 
-def refused(given: Any, code: int, **fields: Any) -> Recording:
+def refused(content: Any, code: int, **fields: Any) -> Recording:
     return recording(
         "POST",
         API,
-        {"model": "m", "input": given, **fields},
+        {"model": "m", "input": content, **fields},
         {"error": {"code": "e", "message": "no"}},
         code,
     )
@@ -115,7 +115,7 @@ def test_results_of_parallel_calls_follow_their_calls_in_the_timeline() -> None:
         post("go", [call("a"), call("b")], "1", "requires_action"),
         post(
             [result("b", "of b"), result("a", "of a")],
-            [said("done")],
+            [model_text("done")],
             "2",
             previous_interaction_id="1",
         ),
@@ -136,18 +136,18 @@ def test_a_stateless_history_adds_each_result_once(ids: tuple[str, str, str]) ->
     start = [user("go")]
     then = [*start, call(first), result(first, "1")]
     later = [*then, call(second), result(second, "2")]
-    last = [*later, said("done"), user("again"), call(third), result(third, "3")]
+    last = [*later, model_text("done"), user("again"), call(third), result(third, "3")]
     transcript = read(
         post(start, [call(first)], status="requires_action", store=False),
         post(then, [call(second)], status="requires_action", store=False),
-        post(later, [said("done")], store=False),
+        post(later, [model_text("done")], store=False),
         post(
-            [*later, said("done"), user("again")],
+            [*later, model_text("done"), user("again")],
             [call(third)],
             status="requires_action",
             store=False,
         ),
-        post(last, [said("end")], store=False),
+        post(last, [model_text("end")], store=False),
     )
     assert shape(transcript) == [
         ["function_call", "RESULT 1", "function_call", "RESULT 2", "model_output"],
@@ -160,15 +160,17 @@ def test_a_stateless_history_adds_each_result_once(ids: tuple[str, str, str]) ->
 def test_a_result_and_a_message_in_one_request_belong_to_two_turns() -> None:
     transcript = read(
         post("go", [call("a")], "1", "requires_action"),
-        post([result("a"), user("and now?")], [said("now")], "2", previous_interaction_id="1"),
+        post(
+            [result("a"), user("and now?")], [model_text("now")], "2", previous_interaction_id="1"
+        ),
     )
     assert shape(transcript) == [["function_call", "RESULT ok"], ["model_output"]]
 
 
 def test_a_result_without_a_call_is_in_the_timeline() -> None:
     transcript = read(
-        post("go", [said("hm")], "1"),
-        post([result("z")], [said("what?")], "2", previous_interaction_id="1"),
+        post("go", [model_text("hm")], "1"),
+        post([result("z")], [model_text("what?")], "2", previous_interaction_id="1"),
     )
     assert shape(transcript) == [["model_output", "RESULT ok", "model_output"]]
     assert transcript.turns[0].text == "what?"
@@ -180,7 +182,7 @@ def test_results_without_ids_are_paired_by_order() -> None:
         post(
             "go", [{"type": "function_call", "name": "f", "arguments": {}}], "1", "requires_action"
         ),
-        post([nameless], [said("done")], "2", previous_interaction_id="1"),
+        post([nameless], [model_text("done")], "2", previous_interaction_id="1"),
     )
     assert shape(transcript) == [["function_call", "RESULT x", "model_output"]]
 
@@ -189,8 +191,8 @@ def test_background_run_has_the_steps_and_status_of_its_last_poll() -> None:
     transcript = read(
         post("go", None, "1", "in_progress", background=True),
         get("1", [user("go"), call("a")], "in_progress"),
-        get("1", [user("go"), call("a"), said("done")]),
-        get("1", [user("go"), call("a"), said("done")]),
+        get("1", [user("go"), call("a"), model_text("done")]),
+        get("1", [user("go"), call("a"), model_text("done")]),
     )
     assert shape(transcript) == [["function_call", "model_output"]]
     (turn,) = transcript.turns
@@ -206,15 +208,15 @@ def test_background_run_has_the_steps_and_status_of_its_last_poll() -> None:
 
 def test_interaction_fetched_again_adds_nothing() -> None:
     transcript = read(
-        post("go", [said("done")], "1"),
-        get("1", [user("go"), said("done")], query="?include_input=true"),
+        post("go", [model_text("done")], "1"),
+        get("1", [user("go"), model_text("done")], query="?include_input=true"),
     )
     assert shape(transcript) == [["model_output"]]
     assert len(transcript.turns[0].exchanges) == 2
 
 
 def test_conversation_of_get_requests_alone_is_reconstructed() -> None:
-    transcript = read(get("1", [user("go"), said("done")]))
+    transcript = read(get("1", [user("go"), model_text("done")]))
     assert transcript.turns[0].user == [{"type": "text", "text": "go"}]
     assert shape(transcript) == [["model_output"]]
 
@@ -287,9 +289,11 @@ def test_continuation_hops_are_joined_into_one_turn() -> None:
     )  # fmt: skip
     hop = recording(
         "POST", API, {"model": "m", "previous_interaction_id": "1", "continuation_token": "t"},
-        {"id": "2", "status": "completed", "steps": [said("one"), said("two")]},
+        {"id": "2", "status": "completed", "steps": [model_text("one"), model_text("two")]},
     )  # fmt: skip
-    transcript = read(first, hop, post("more", [said("three")], "3", previous_interaction_id="2"))
+    transcript = read(
+        first, hop, post("more", [model_text("three")], "3", previous_interaction_id="2")
+    )
     assert shape(transcript) == [
         ["function_call", "model_output", "model_output"],
         ["model_output"],
@@ -303,18 +307,18 @@ def test_stateless_hop_does_not_add_its_repeated_results() -> None:
         "POST",
         API,
         {"model": "m", "store": False, "input": history, "continuation_token": "t"},
-        {"steps": [said("b")]},
+        {"steps": [model_text("b")]},
     )
     transcript = read(
         post(history[:1], [call("a")], status="requires_action", store=False),
-        post(history, [said("a")], status="requires_continuation", store=False),
+        post(history, [model_text("a")], status="requires_continuation", store=False),
         hop,
     )
     assert shape(transcript) == [["function_call", "RESULT ok", "model_output", "model_output"]]
 
 
 def test_retried_request_belongs_to_the_same_turn() -> None:
-    transcript = read(refused("go", 503), refused("go", 503), post("go", [said("done")], "1"))
+    transcript = read(refused("go", 503), refused("go", 503), post("go", [model_text("done")], "1"))
     (turn,) = transcript.turns
     assert (turn.outcome, turn.error, turn.text, len(turn.exchanges)) == (
         "completed",
@@ -329,14 +333,14 @@ def test_results_of_a_retried_request_are_added_once() -> None:
     transcript = read(
         post("go", [call("a")], "1", "requires_action"),
         refused(answer, 429, previous_interaction_id="1"),
-        post(answer, [said("done")], "2", previous_interaction_id="1"),
+        post(answer, [model_text("done")], "2", previous_interaction_id="1"),
     )
     assert shape(transcript) == [["function_call", "RESULT ok", "model_output"]]
 
 
 def test_final_error_becomes_the_outcome_of_the_turn() -> None:
     transcript = read(
-        post("go", [said("done")], "1"), refused("more", 400, previous_interaction_id="1")
+        post("go", [model_text("done")], "1"), refused("more", 400, previous_interaction_id="1")
     )
     assert [turn.outcome for turn in transcript.turns] == ["completed", "api_error"]
     assert transcript.turns[1].error is not None
@@ -367,7 +371,7 @@ def test_unrelated_traffic_is_ignored() -> None:
         recording("GET", "https://elsewhere/interactionsx", None, {}),
     ]
     assert not any(map(is_interaction, foreign))
-    transcript = read(foreign[0], post("go", [said("done")], "1"), *foreign[1:])
+    transcript = read(foreign[0], post("go", [model_text("done")], "1"), *foreign[1:])
     assert [exchange.number for exchange in transcript.exchanges] == [1]
     assert read(*foreign).turns == []
 
@@ -402,8 +406,8 @@ def test_settings_are_read_from_the_first_request() -> None:
 def test_caller_can_set_the_turn_boundaries() -> None:
     reader = TranscriptBuilder()
     reader.begin([{"type": "text", "text": "a"}])
-    reader.add(post("what the application made of it", [said("x")], "1"), begins=False)
-    reader.add(post("and asked besides", [said("y")], "2"), begins=False)
+    reader.add(post("what the application made of it", [model_text("x")], "1"), begins=False)
+    reader.add(post("and asked besides", [model_text("y")], "2"), begins=False)
     reader.begin([{"type": "text", "text": "b"}])
     assert shape(reader.transcript) == [["model_output", "model_output"], []]
 
@@ -411,11 +415,23 @@ def test_caller_can_set_the_turn_boundaries() -> None:
 def test_request_without_thoughts_is_assigned_to_its_conversation() -> None:
     thought = {"type": "thought", "signature": "s1"}
     talks = [
-        post([user("Hello")], [thought, said("Hi.")], store=False),
-        post([user("Hello there")], [{**thought, "signature": "s2"}, said("Hi.")], store=False),
-        post([user("Hello"), said("Hi."), user("And now?")], [said("Now.")], store=False),
-        post([user("Hello there"), said("Hi."), user("And now?")], [said("Now.")], store=False),
-        post([user("Something else"), said("Hi."), user("And now?")], [said("Now.")], store=False),
+        post([user("Hello")], [thought, model_text("Hi.")], store=False),
+        post(
+            [user("Hello there")], [{**thought, "signature": "s2"}, model_text("Hi.")], store=False
+        ),
+        post(
+            [user("Hello"), model_text("Hi."), user("And now?")], [model_text("Now.")], store=False
+        ),
+        post(
+            [user("Hello there"), model_text("Hi."), user("And now?")],
+            [model_text("Now.")],
+            store=False,
+        ),
+        post(
+            [user("Something else"), model_text("Hi."), user("And now?")],
+            [model_text("Now.")],
+            store=False,
+        ),
     ]
     assert split_conversations(talks) == [[0, 2], [1, 3], [4]]
 

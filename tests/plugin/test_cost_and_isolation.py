@@ -138,13 +138,13 @@ print(ended.name, gc.isenabled(), gc.get_freeze_count())
 
 
 def test_stored_pytest_reports_do_not_reference_results(recorded: Project) -> None:
-    kept: list[pytest.TestReport] = []
+    reports: list[pytest.TestReport] = []
 
     class Keeper:
         @pytest.hookimpl(trylast=True)
         def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-            kept.append(report)
+            reports.append(report)
 
     recorded.pytester.inline_run("suites", plugins=[Keeper()])
-    results = [vars(report)["evalkit_result"] for report in kept if report.when == "call"]
+    results = [vars(report)["evalkit_result"] for report in reports if report.when == "call"]
     assert results == [{"verdict": "passed"}] * 4

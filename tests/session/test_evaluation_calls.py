@@ -22,7 +22,7 @@ scenarios: [{{id: a, tools: [tool], turns: [{{user: hello, expect: [{turn}]}}], 
 
 
 @pytest.mark.parametrize(
-    ("name", "turn", "whole", "said"),
+    ("name", "turn", "whole", "count"),
     [
         ("tool", "", "", 0),
         ("other", "", "", 1),
@@ -34,7 +34,7 @@ scenarios: [{{id: a, tools: [tool], turns: [{{user: hello, expect: [{turn}]}}], 
     ],
 )
 def test_undeclared_call_is_reported_without_a_tool_calls_check(
-    tmp_path: Path, name: Any, turn: str, whole: str, said: int
+    tmp_path: Path, name: Any, turn: str, whole: str, count: int
 ) -> None:
     path = tmp_path / "s.yaml"
     path.write_text(SUITE.format(turn=turn, whole=whole))
@@ -44,7 +44,7 @@ def test_undeclared_call_is_reported_without_a_tool_calls_check(
         Transcript(turns=[Turn(1, [], steps=[step])])
     )
     found = [result for result in results if result.name == "conversation"]
-    assert len(found) == said
+    assert len(found) == count
     assert all(
         result.verdict is Verdict.FAILED and result.findings[0].code == "undeclared_tool"
         for result in found

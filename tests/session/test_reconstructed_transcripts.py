@@ -24,9 +24,9 @@ VARIANTS = [
 
 
 def essence(turn: dict[str, Any]) -> dict[str, Any]:
-    kept = {key: turn[key] for key in ("number", "text", "status", "outcome", "steps")}
+    common = {key: turn[key] for key in ("number", "text", "status", "outcome", "steps")}
     return {
-        **kept,
+        **common,
         "user": turn["user"],
         "exchanges": [exchange["number"] for exchange in turn["exchanges"]],
     }

@@ -99,13 +99,15 @@ def verdicts(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
 
 
 @pytest.mark.parametrize(
-    ("said", "verdict"), [("quota", "errored"), ("down", "errored"), ("blocked", "failed")]
+    ("message", "verdict"), [("quota", "errored"), ("down", "errored"), ("blocked", "failed")]
 )
 def test_unexpected_api_error_is_a_failure_or_an_error_by_its_code(
-    run: Run, said: str, verdict: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, message: str, verdict: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     impatient(monkeypatch)
-    turns = f"[{{user: {said}, expect: [{{text: x}}]}}, {{user: say x, expect: [{{text: said}}]}}]"
+    turns = (
+        f"[{{user: {message}, expect: [{{text: x}}]}}, {{user: say x, expect: [{{text: said}}]}}]"
+    )
     result = one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))
     assert result["verdict"] == verdict
     assert verdicts(result) == [
@@ -215,17 +217,17 @@ def test_unreachable_endpoint_is_a_network_error(run: Run, monkeypatch: pytest.M
 def test_unreachable_endpoint_is_retried_by_one_variant_only(
     run: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    retries = []
     patient = LiveTransport.__init__
 
     def note(self: LiveTransport, *args: Any, **kwargs: Any) -> None:
-        asked.append(kwargs["retries"])
+        retries.append(kwargs["retries"])
         patient(self, *args, **{**kwargs, "retries": 0})
 
     monkeypatch.setattr(LiveTransport, "__init__", note)
     scenarios = ", ".join(f"{{id: {name}, turns: [{{user: say x}}]}}" for name in "abc")
     run(f"scenarios: [{scenarios}]", base_url="http://127.0.0.1:9")
-    assert asked == [RETRIES, 0, 0]
+    assert retries == [RETRIES, 0, 0]
 
 
 SAME = "scenarios: [{id: a, history: [stateful, stateless], turns: [{user: say x}], expect: [{same_as: {history: stateful}}]}]"

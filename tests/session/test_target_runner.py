@@ -134,10 +134,8 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
 
 
 def scenario(function: str, *turns: str, more: str = "") -> str:
-    said = "".join(f"  - {turn}\n" for turn in turns)
-    return (
-        f"target: {{python: target_application:{function}}}\n{textwrap.dedent(more)}turns:\n{said}"
-    )
+    messages = "".join(f"  - {turn}\n" for turn in turns)
+    return f"target: {{python: target_application:{function}}}\n{textwrap.dedent(more)}turns:\n{messages}"
 
 
 DOGS = (
@@ -207,12 +205,12 @@ def test_judge_of_a_target_is_recorded_on_its_tape(run: Run, function: str, more
         recorded = run(text, url=url, mode="once")
     replayed = run(text, url=url)
     for result, source in ((recorded, "recorded"), (replayed, "replayed")):
-        said = [
+        messages = [
             (check["name"], check["verdict"])
             for check in result["checks"]
             if check["name"] == "judge"
         ]
-        assert said == [
+        assert messages == [
             ("judge", "passed"),
             ("judge", "passed" if function == "asynchronous" else "failed"),
             ("judge", "passed"),

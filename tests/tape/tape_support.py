@@ -34,6 +34,6 @@ def serving_rules(rules: str) -> Iterator[str]:
         yield url
 
 
-def create(said: Any, **fields: Any) -> dict[str, Any]:
+def create(message: Any, **fields: Any) -> dict[str, Any]:
     """Return the body of a create request."""
-    return {"model": MODEL, "input": said, **fields}
+    return {"model": MODEL, "input": message, **fields}

@@ -122,7 +122,7 @@ def test_persistent_connections_are_recorded_and_replayed(
 
 
 def test_cassette_does_not_depend_on_the_client(make_tape: MakeTape, cassette: Path) -> None:
-    kept = {}
+    by_client = {}
     for name, ask in CLIENTS.items():
         # Each client has its own server on the same port, so that ids and addresses are equal.
         with serving(port=0) as url, make_tape("all") as tape:
@@ -131,7 +131,7 @@ def test_cassette_does_not_depend_on_the_client(make_tape: MakeTape, cassette: P
         found = parse(text, "cassette")
         assert found.metadata["model"] == MODEL
         assert found.metadata["server"].startswith("evalkit-serve/")
-        kept[name] = [
+        by_client[name] = [
             (
                 one.method,
                 one.uri,
@@ -144,8 +144,8 @@ def test_cassette_does_not_depend_on_the_client(make_tape: MakeTape, cassette: P
             for one in found.recordings
         ]
         assert tape.conversation().transcript.settings["model"] == MODEL
-    first = kept["httpx"]
-    assert all(recordings == first for recordings in kept.values()), kept
+    first = by_client["httpx"]
+    assert all(recordings == first for recordings in by_client.values()), by_client
 
 
 def test_cassette_of_a_tape_equals_the_cassette_of_a_suite(

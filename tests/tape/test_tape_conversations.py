@@ -76,13 +76,13 @@ async def interleaved(url: str) -> list[str]:
 
 def test_interleaved_conversations_are_distinguished(make_tape: MakeTape, guide_url: str) -> None:
     with make_tape("once") as tape:
-        said = asyncio.run(interleaved(guide_url))
+        replies = asyncio.run(interleaved(guide_url))
     with make_tape() as replayed:
-        assert asyncio.run(interleaved(guide_url)) == said
+        assert asyncio.run(interleaved(guide_url)) == replies
     for read in (tape, replayed):
         talks = read.conversations()
         assert len(talks) == 5
-        assert sorted(talk.text for talk in talks) == sorted(said)
+        assert sorted(talk.text for talk in talks) == sorted(replies)
         for talk in talks:
             if talk.transcript.stateless:
                 city = talk.summary.split("in ")[1].split("?")[0]
@@ -208,8 +208,8 @@ def test_expectation_needs_an_unambiguous_conversation(
     with pytest.raises(ExpectationFailed, match="has 2 turns, but not number 3"):
         dogs.conversation().turn(3)
     with client_of(guide_url) as client, make_tape("once", "app/two") as two:
-        for said in ("Hello", "Goodbye"):
-            client.interactions.create(model=MODEL, input=said)
+        for message in ("Hello", "Goodbye"):
+            client.interactions.create(model=MODEL, input=message)
     with pytest.raises(
         ExpectationFailed,
         match=r"holds 2 conversations; name one, as in tape.conversation\(1\)\n  1: 'Hello'.*\n  2: 'Goodbye'",

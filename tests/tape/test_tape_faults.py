@@ -307,15 +307,15 @@ def test_unredacted_secret_stops_the_recording(
 
     # Simulate redaction that misses a spelling: the final check must refuse to write it.
     monkeypatch.setattr(Redactor, "recording", lambda self, recording: (recording, 0))
-    asked = 0
+    requests = 0
     with serving_rules("  - {reply: hello}\n") as url, pytest.raises(SecretLeak), make_tape("once"):
         for _ in range(2):
-            asked += 1
+            requests += 1
             try:
                 ask_with_header(url)
             except SecretLeak:
                 continue
-    assert asked == 2
+    assert requests == 2
     assert PLANTED not in everything(tmp_path)
     assert not (tmp_path / "cassettes" / "app" / "test.yaml").exists()
 
@@ -446,8 +446,8 @@ def test_finished_exchanges_survive_a_kill_while_recording(
     process.stdout.close()
     process.wait()
     assert not cassette.exists()
-    kept = [
+    stored = [
         json.loads(entry.recording.request_body or "")["input"]
         for entry in read_journal(journal_path(cassette)).entries
     ]
-    assert kept[:finished] == [f"Say {number}" for number in range(5)]
+    assert stored[:finished] == [f"Say {number}" for number in range(5)]

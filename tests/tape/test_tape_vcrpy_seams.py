@@ -49,11 +49,11 @@ def test_vcrpy_subclass_creates_contexts_of_its_own_class() -> None:
 )
 def test_vcrpy_stubs_call_the_cassette_in_the_expected_order(stub: object) -> None:
     text = Path(inspect.getfile(stub)).read_text(encoding="utf-8")  # type: ignore[arg-type]
-    asked = [
+    calls = [
         text.index(question)
         for question in ("cassette.can_play_response_for(", "cassette.write_protected and")
     ]
-    assert asked == sorted(asked)
+    assert calls == sorted(calls)
     assert "cassette.write_protected and" in text
     assert "cassette.filter_request(" in text
 

@@ -11,16 +11,16 @@ APPLICATION = """
 import os
 import httpx
 
-def ask(said, **fields):
+def ask(message, **fields):
     url = os.environ["GOOGLE_GEMINI_BASE_URL"] + "/v1beta/interactions"
-    body = {"model": "gemini-3.5-flash", "input": said, **fields}
+    body = {"model": "gemini-3.5-flash", "input": message, **fields}
     answer = httpx.post(url, json=body, headers={"x-goog-api-key": os.environ["GEMINI_API_KEY"]})
     answer.raise_for_status()
     return answer.json()
 
-def careless(said):
+def careless(message):
     try:
-        return ask(said)
+        return ask(message)
     except Exception:
         return None
 """

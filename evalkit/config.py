@@ -159,11 +159,8 @@ def _document_path(document: JSON, location: ValuePath) -> ValuePath:
     """Return pydantic's location without the names of union members."""
     path: list[str | int] = []
     for step in location:
-        if isinstance(document, dict):
-            is_inside = step in document
-        else:
-            is_inside = isinstance(document, list) and isinstance(step, int)
-        if is_inside:
+        is_index = isinstance(document, list) and isinstance(step, int)
+        if is_index or (isinstance(document, dict) and step in document):
             document = document[step]
             path.append(step)
     return tuple(path)

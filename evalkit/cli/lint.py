@@ -175,13 +175,9 @@ def _report(outcome: LintOutcome) -> Iterator[str]:
     groups = groupby(outcome.findings, key=lambda finding: (finding.file, finding.exchange))
     for (file, exchange), group in groups:
         findings = list(group)
-        line = next(
-            (finding.where["line"] for finding in findings if "line" in finding.where), None
-        )
-        head = visible(file)
-        head += f":{line}" if line is not None else ""
-        head += f" exchange {exchange}" if exchange is not None else ""
-        yield click.style(head, bold=True)
+        lines = (f":{finding.where['line']}" for finding in findings if "line" in finding.where)
+        number = f" exchange {exchange}" if exchange is not None else ""
+        yield click.style(visible(file) + next(lines, "") + number, bold=True)
         for finding in findings:
             yield from _finding_lines(finding)
     if outcome.findings:
@@ -222,7 +218,5 @@ def _summary(outcome: LintOutcome) -> str:
         plural(counts[severity], names[severity]) for severity in SEVERITIES if counts[severity]
     )
     read = f"{plural(outcome.cassettes, 'cassette')}, {plural(outcome.exchanges, 'exchange')}"
-    skipped = ""
-    if outcome.skipped:
-        skipped = f"; {plural(outcome.skipped, 'YAML file')} skipped (not a cassette)"
-    return f"{read}: {findings or 'no findings'}{skipped}"
+    skipped = f"; {plural(outcome.skipped, 'YAML file')} skipped (not a cassette)"
+    return f"{read}: {findings or 'no findings'}{skipped if outcome.skipped else ''}"

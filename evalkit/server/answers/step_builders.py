@@ -61,8 +61,7 @@ def text_output(text: str, annotations: list[dict[str, JSON]] | None = None) -> 
 
 def text_block(text: str, annotations: list[dict[str, JSON]] | None = None) -> dict[str, JSON]:
     """Return a text block; it has ``annotations`` only if there are any."""
-    block: dict[str, JSON] = {"type": "text", "text": text}
-    return {**block, "annotations": annotations} if annotations else block
+    return {"type": "text", "text": text, **({"annotations": annotations} if annotations else {})}
 
 
 def url_citation(text: str, words: str, url: str, title: str) -> dict[str, JSON]:
@@ -103,10 +102,8 @@ def code_execution_steps(
 ) -> list[RawStep]:
     """Return a code execution and its result."""
     call = {"type": "code_execution_call", "arguments": {"language": language, "code": code}}
-    outcome: RawStep = {"type": "code_execution_result", "result": result}
-    if is_error:
-        outcome["is_error"] = True
-    return [call, outcome]
+    error = {"is_error": True} if is_error else {}
+    return [call, {"type": "code_execution_result", "result": result, **error}]
 
 
 def image_block(about: str, width: int = 320, height: int = 180) -> dict[str, JSON]:
@@ -125,9 +122,8 @@ def function_call(request: InteractionRequest, name: str, arguments: JSON) -> Ra
                 raise bad_request(
                     f"no arguments for the function '{name}' were found: {error}"
                 ) from error
-    if not isinstance(arguments, dict):
-        arguments = {}
-    return {"type": "function_call", "name": name, "arguments": arguments}
+    is_object = isinstance(arguments, dict)
+    return {"type": "function_call", "name": name, "arguments": arguments if is_object else {}}
 
 
 def json_output(request: InteractionRequest, preferred: JSON) -> RawStep:

@@ -191,7 +191,10 @@ class Triggers(ResourceCollection[dict[str, JSON]]):
 
 def _create_request(trigger: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return the create request of a run: stored, not streamed, in the trigger's environment."""
-    request = {**trigger["interaction"], "stream": False, "store": True}
-    if "environment_id" in trigger:
-        request["environment"] = trigger["environment_id"]
-    return request
+    environment_id = trigger.get("environment_id")
+    return {
+        **trigger["interaction"],
+        "stream": False,
+        "store": True,
+        **({"environment": environment_id} if environment_id is not None else {}),
+    }

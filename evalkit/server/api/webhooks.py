@@ -243,10 +243,15 @@ class Webhooks(ResourceCollection[Webhook]):
         self, uri: str, event: str, data: JSON, secrets: Sequence[str], metadata: JSON = None
     ) -> None:
         self._sent += 1
-        envelope = {"type": event, "version": "v1", "timestamp": clock.timestamp(), "data": data}
-        if metadata is not None:
-            envelope["user_metadata"] = metadata
-        body = dumps(envelope)
+        body = dumps(
+            {
+                "type": event,
+                "version": "v1",
+                "timestamp": clock.timestamp(),
+                "data": data,
+                **({} if metadata is None else {"user_metadata": metadata}),
+            }
+        )
         message_id, sent_at = f"msg_{self._sent:08x}", str(int(clock.now().timestamp()))
         signed = f"{message_id}.{sent_at}.{body}"
         delivery = WebhookDelivery(

@@ -95,14 +95,12 @@ class ScriptRule:
 
 
 def _build_error(fields: Mapping[str, JSON], variables: Mapping[str, JSON]) -> ErrorResponse:
-    headers = {}
-    if "retry_after" in fields:
-        headers["retry-after"] = str(int(fields["retry_after"]))
+    wait = fields.get("retry_after")
     return ErrorResponse(
         int(fields["status"]),
         str(render(fields.get("message", ""), variables)),
         code=fields.get("code", ""),
-        headers=headers,
+        headers={} if wait is None else {"retry-after": str(int(wait))},
         gateway=fields.get("shape") == "gateway",
     )
 

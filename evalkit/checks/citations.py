@@ -15,9 +15,9 @@ from pydantic import AfterValidator, Field
 
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import plural, show
+from evalkit.checks.core.arguments import Bounds, Words, or_bare
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import excerpt, table
-from evalkit.checks.core.options import Bounds, Words, or_bare
 from evalkit.protocol.step_reader import cited_text, pair_calls, text_blocks
 from evalkit.verdict import Finding, Where
 

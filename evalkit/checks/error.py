@@ -11,9 +11,9 @@ from pydantic import Field
 
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import show
+from evalkit.checks.core.arguments import Regex, Words, one_or_many
 from evalkit.checks.core.base import Check, ParsedArgument, View
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import Regex, Words, one_or_many
 from evalkit.transcript import ApiError, Turn
 from evalkit.verdict import Finding, Where
 

@@ -7,8 +7,8 @@ from typing import Any, ClassVar, get_type_hints
 from pydantic import ConfigDict, Field, create_model
 
 from evalkit._lib.text import shorten
+from evalkit.checks.core.arguments import Target
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.options import Target
 from evalkit.errors import Misconfigured
 from evalkit.verdict import Finding, Severity, Where
 

@@ -9,10 +9,10 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, equal, json_type
 from evalkit._lib.text import did_you_mean, show
+from evalkit.checks.core.arguments import Amount, Regex, format_number, plain
 from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import read_output
-from evalkit.checks.core.options import Amount, Regex, format_number, plain
 from evalkit.verdict import Finding, Where
 
 

@@ -19,10 +19,10 @@ from pydantic import (
 
 from evalkit._lib.json import JSON, MISSING, loads, pointer
 from evalkit._lib.text import did_you_mean, show
+from evalkit.checks.core.arguments import Target
 from evalkit.checks.core.base import Check, ParsedArgument, View, option_error
 from evalkit.checks.core.formatting import against, excerpt
 from evalkit.checks.core.json_output import read_output
-from evalkit.checks.core.options import Target
 from evalkit.checks.core.schema_validation import problems, violations
 from evalkit.errors import Misconfigured
 from evalkit.verdict import Finding, Where

@@ -24,10 +24,10 @@ from pydantic import Field, model_validator
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, show
+from evalkit.checks.core.arguments import format_number, plain
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.json_output import parse
-from evalkit.checks.core.options import format_number, plain
 from evalkit.checks.core.schema_validation import violations
 from evalkit.conversation.reconstruct import JUDGE_LABELS
 from evalkit.conversation.response_reader import read_response

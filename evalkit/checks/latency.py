@@ -8,9 +8,9 @@ from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from evalkit.checks.core.arguments import format_number
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import format_number
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Severity, Where
 

@@ -7,10 +7,10 @@ from pydantic import Field
 
 from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import show
+from evalkit.checks.core.arguments import Words, one_or_many
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import parse
-from evalkit.checks.core.options import Words, one_or_many
 from evalkit.checks.core.sequences import Automaton, alignment_table
 from evalkit.checks.tool_calls import call_name
 from evalkit.protocol.step_types import RESULT_OF

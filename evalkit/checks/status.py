@@ -6,8 +6,8 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import AfterValidator, Field
 
 from evalkit._lib.text import show
+from evalkit.checks.core.arguments import one_or_many, open_words
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.options import one_or_many, open_words
 from evalkit.protocol.step_types import STATUSES
 from evalkit.verdict import Finding, Where
 

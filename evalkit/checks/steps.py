@@ -25,9 +25,9 @@ from pydantic_core import PydanticCustomError
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import did_you_mean, plural, shorten, show
+from evalkit.checks.core.arguments import Words
 from evalkit.checks.core.base import Check, NumberedStep, View, option_error
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import Words
 from evalkit.checks.core.sequences import AlignedRow, Automaton, Part, alignment_table, assign
 from evalkit.protocol.step_types import STEP_TYPES
 from evalkit.verdict import Finding, Where

@@ -9,9 +9,9 @@ from typing import ClassVar
 from pydantic import Field
 
 from evalkit._lib.text import show
+from evalkit.checks.core.arguments import Regex, Words
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import excerpt, first_difference
-from evalkit.checks.core.options import Regex, Words
 from evalkit.verdict import Finding, Where
 
 _NOT_RULES = {"min_ratio", "ignore_case"}

@@ -17,9 +17,9 @@ from pydantic import Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import did_you_mean, shorten, show
+from evalkit.checks.core.arguments import or_bare
 from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.formatting import excerpt, table
-from evalkit.checks.core.options import or_bare
 from evalkit.checks.core.schema_validation import problems as schema_problems
 from evalkit.checks.core.schema_validation import validator, violations
 from evalkit.checks.core.sequences import Automaton, alignment_table, assign

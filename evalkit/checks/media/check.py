@@ -8,9 +8,9 @@ from pydantic import Field
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
+from evalkit.checks.core.arguments import Amount, Bounds, Words, format_number
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.options import Amount, Bounds, Words, format_number
 from evalkit.checks.media.files import decode, examine, same_type
 from evalkit.protocol.step_reader import content_blocks
 from evalkit.verdict import Finding, Where

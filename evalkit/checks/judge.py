@@ -52,6 +52,11 @@ _MAX_DATA = 200
 _BREAKS = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 
+_DEFAULT_MIN = 0.7
+_TOLERANCE = 1e-9
+_MAX_REASON = 300
+
+
 def _object(properties: Mapping[str, JSON]) -> dict[str, JSON]:
     return {
         "type": "object",
@@ -118,10 +123,6 @@ def _reduced(value: JSON) -> JSON:
         fields["data"] = f"({plural(len(data), 'character')}, not shown)"
     return fields
 
-
-_DEFAULT_MIN = 0.7
-_TOLERANCE = 1e-9
-_MAX_REASON = 300
 
 NonEmpty = Annotated[str, Field(min_length=1)]
 

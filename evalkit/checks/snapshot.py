@@ -42,6 +42,12 @@ _SUFFIXES: dict[Kind, str] = {"text": "txt", "json": "json", "steps": "txt"}
 _ANY = "*"
 
 
+_MAX_ROWS = 24
+_MAX_COMPARED_LINES = 400
+_MAX_WIDTH = 160
+_SUBJECTS = {"text": "text is", "json": "JSON is", "steps": "step types are"}
+
+
 def path_of(
     suite: str, scenario: str, parts: Sequence[str], turn: int | None, name: str, kind: Kind
 ) -> str:
@@ -108,12 +114,6 @@ def _without(value: JSON, path: list[str]) -> JSON:
         }
         return {key: item for key, item in fields.items() if item is not MISSING}
     return value
-
-
-_MAX_ROWS = 24
-_MAX_COMPARED_LINES = 400
-_MAX_WIDTH = 160
-_SUBJECTS = {"text": "text is", "json": "JSON is", "steps": "step types are"}
 
 
 def _pointer(text: str) -> str:

@@ -41,6 +41,22 @@ _MAX_WORDS = 400
 _MAX_DEPTH = 50
 
 
+_TURN_STEP_TYPES = [kind for kind in STEP_TYPES if kind != "user_input"]
+_ENTRY_SCHEMA: Any = {
+    "anyOf": [
+        {"enum": _TURN_STEP_TYPES},
+        {"type": "object", "properties": {"type": {"type": "string"}}, "required": ["type"]},
+        {
+            "type": "object",
+            "properties": {kind: {"type": "object"} for kind in _TURN_STEP_TYPES},
+            "minProperties": 1,
+            "maxProperties": 1,
+            "additionalProperties": False,
+        },
+    ]
+}
+
+
 def _pattern_error(message: str, column: int) -> PydanticCustomError:
     return option_error(f"{message} (column {column} of the pattern)")
 
@@ -140,20 +156,6 @@ def type_problem(word: str) -> str:
 
 
 Match = Literal["exact", "in_order", "any_order", "subset", "superset"]
-_TURN_STEP_TYPES = [kind for kind in STEP_TYPES if kind != "user_input"]
-_ENTRY_SCHEMA: Any = {
-    "anyOf": [
-        {"enum": _TURN_STEP_TYPES},
-        {"type": "object", "properties": {"type": {"type": "string"}}, "required": ["type"]},
-        {
-            "type": "object",
-            "properties": {kind: {"type": "object"} for kind in _TURN_STEP_TYPES},
-            "minProperties": 1,
-            "maxProperties": 1,
-            "additionalProperties": False,
-        },
-    ]
-}
 
 
 def _steps_option(value: Any) -> Any:

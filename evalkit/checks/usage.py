@@ -23,6 +23,17 @@ from evalkit.verdict import Finding, Severity
 _MILLION = 1_000_000
 
 
+FIELDS = (
+    "total_tokens",
+    "total_input_tokens",
+    "total_output_tokens",
+    "total_thought_tokens",
+    "total_cached_tokens",
+    "total_tool_use_tokens",
+    "initial_input_tokens",
+)
+
+
 class Cost(Check):
     """The tokens of the turn, or of the whole conversation, cost no more than allowed.
 
@@ -80,17 +91,6 @@ class Cost(Check):
                 got=round(cost, 9),
                 detail=table(rows),
             )
-
-
-FIELDS = (
-    "total_tokens",
-    "total_input_tokens",
-    "total_output_tokens",
-    "total_thought_tokens",
-    "total_cached_tokens",
-    "total_tool_use_tokens",
-    "initial_input_tokens",
-)
 
 
 def _refuse_typos(budgets: dict[str, Limits]) -> dict[str, Limits]:

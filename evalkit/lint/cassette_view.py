@@ -37,6 +37,9 @@ _Place = tuple[int, int]
 """A thread's index, and the number of its exchanges up to a response."""
 
 
+_INTERACTIONS_PATH = re.compile(r"(?:^|/)interactions(?:/[^/]+(?:/cancel)?)?/?\Z")
+
+
 def merge_threads(threads: Sequence[Sequence[Exchange]]) -> list[Thread]:
     """Return the conversations; one that starts with a re-sent history follows its origin."""
     merged: list[Thread] = []
@@ -103,9 +106,6 @@ def _resent_model_steps(exchange: Exchange) -> list[RawStep]:
 
 def _model_digests(steps: Sequence[RawStep]) -> Iterator[bytes]:
     return (step_digest(step) for step in steps if not is_client_step(step))
-
-
-_INTERACTIONS_PATH = re.compile(r"(?:^|/)interactions(?:/[^/]+(?:/cancel)?)?/?\Z")
 
 
 class CassetteView:

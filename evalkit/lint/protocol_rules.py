@@ -51,6 +51,24 @@ _SHAPE_TITLES = {
 }
 
 
+_FITS: dict[str, Callable[[JSON], bool]] = {
+    "string": lambda value: isinstance(value, str),
+    "boolean": lambda value: isinstance(value, bool),
+    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
+    "object": lambda value: isinstance(value, dict),
+    "array": lambda value: isinstance(value, list),
+    "any": lambda value: True,
+    "count": lambda value: (
+        (isinstance(value, int) and not isinstance(value, bool))
+        or (isinstance(value, float) and value.is_integer())
+        or (isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit())
+    ),
+    "input": lambda value: isinstance(value, str | dict | list),
+}
+_STATUSES_WITH_STEPS = frozenset(("completed", "requires_action", "incomplete"))
+_CONTENT_TYPES = ("application/json", "text/event-stream")
+
+
 class NoteCollector:
     """Notes by code and subject; the first position is kept, further ones are counted.
 
@@ -231,22 +249,6 @@ class SchemaWalk:
         )
 
 
-_FITS: dict[str, Callable[[JSON], bool]] = {
-    "string": lambda value: isinstance(value, str),
-    "boolean": lambda value: isinstance(value, bool),
-    "number": lambda value: isinstance(value, int | float) and not isinstance(value, bool),
-    "object": lambda value: isinstance(value, dict),
-    "array": lambda value: isinstance(value, list),
-    "any": lambda value: True,
-    "count": lambda value: (
-        (isinstance(value, int) and not isinstance(value, bool))
-        or (isinstance(value, float) and value.is_integer())
-        or (isinstance(value, str) and value.isascii() and value.removeprefix("-").isdigit())
-    ),
-    "input": lambda value: isinstance(value, str | dict | list),
-}
-
-
 def fits(kind_name: str, value: JSON) -> bool:
     """Return whether a value is of one kind of ``protocol.field_types``, by its JSON type alone."""
     test = _FITS.get(kind_name)
@@ -266,10 +268,6 @@ def _describe(kinds: str) -> str:
         else:
             names.append(_KIND_NAMES.get(option, "an object"))
     return " or ".join(dict.fromkeys(names))
-
-
-_STATUSES_WITH_STEPS = frozenset(("completed", "requires_action", "incomplete"))
-_CONTENT_TYPES = ("application/json", "text/event-stream")
 
 
 def check_protocol(view: CassetteView) -> Iterator[RuleFinding]:

@@ -26,6 +26,110 @@ _KEY = re.compile(
 _COLON_HINT = "a key is written 'key: value', with a space after the colon"
 
 
+_MESSAGES = (
+    ("found unexpected end of stream", True, "a quote ({char}) that is never closed"),
+    (
+        "found character that cannot start any token"
+        "|did not find expected alphabetic or numeric character",
+        True,
+        "a value that starts with {char!r} must be in quotes",
+    ),
+    (
+        "unknown alias|the tag|not a value of type",
+        False,
+        "{error}; text that starts with {char!r} must be in quotes",
+    ),
+    (
+        "found unknown escape character|did not find expected hexdecimal",
+        False,
+        r"a '\' in double quotes starts an escape; write '\\', or use single quotes",
+    ),
+    (
+        "a second document|did not find expected <document start>",
+        False,
+        "a second document ('---' or '...'); one file has one suite",
+    ),
+)
+"""libyaml's message, whether the mistake is where the value starts, the message for people."""
+EXPECTED = {
+    "string_type": "text",
+    "bool_type": "true or false",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "int_parsing_size": "a smaller number",
+    "float_type": "a number",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "literal_error": "text",
+}
+"""What a value must be, by pydantic's type of error."""
+BOUNDS = {
+    "greater_than": "a number above {gt}",
+    "greater_than_equal": "at least {ge}",
+    "less_than_equal": "at most {le}",
+    "finite_number": "a finite number",
+}
+"""What a number must be, by pydantic's type of error."""
+_PATTERNS = {
+    language.ID: "lower-case letters, digits, '-' and '_'",
+    language.SUITE: "letters, digits, '-', '_' and '.', a letter or digit first",
+    language.TAG: "letters, digits, '-', '_' and '.', a letter first",
+    language.VARIABLE: "letters, digits and '_', no digit first",
+    language.FUNCTION: "up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first",
+    language.TARGET: "the form package.module:function",
+}
+_ALTERNATIVES = {
+    "user": "text or a list of content blocks",
+    "cases": "a list of mappings or {file: …}",
+    "response_format": "a mapping or a list of mappings",
+    "environment": "text or a mapping",
+    "attach": "a mapping such as {image: photo.png}, or a list of them",
+}
+"""What a key takes if that is more than one type."""
+_ENTRIES = {
+    "tools": "the name of a tool or an API tool such as {type: google_search}",
+    "turns": "a mapping such as {user: …}",
+    "scenarios": "a mapping with 'id' and 'turns'",
+    "attach": "a mapping such as {image: photo.png}",
+}
+"""What an entry of a list takes if an example helps."""
+_SYNONYMS = {
+    "assert": ("expect",), "asserts": ("expect",), "attachments": ("attach",),
+    "checks": ("expect",), "content": ("user",), "examples": ("cases",), "expected": ("expect",),
+    "files": ("attach",), "function": ("python",), "functions": ("tools",),
+    "input": ("turns", "user"), "message": ("user",), "messages": ("turns",),
+    "mimetype": ("mime_type",), "models": ("model",), "name": ("id", "suite"), "path": ("image",),
+    "prompt": ("user",), "response_schema": ("response_format",), "returns": ("result",),
+    "schema": ("response_format",), "steps": ("turns",), "store": ("history",),
+    "system": ("system_instruction",), "tests": ("scenarios",), "trials": ("repeat",),
+    "variables": ("vars",), "variants": ("cases",),
+}  # fmt: skip
+"""Words that people write, and the keys that mean the same."""
+_GENERATION_CONFIG_KEYS = (
+    "temperature",
+    "top_p",
+    "max_output_tokens",
+    "seed",
+    "stop_sequences",
+    "thinking_level",
+    "thinking_summaries",
+    "tool_choice",
+)
+_FEW_KEYS = 10
+_LEVELS: dict[str, tuple[str, type]] = {
+    "suite": ("the suite", language.SuiteDocument),
+    "defaults": ("defaults", language.ScenarioKeys),
+    "scenario": ("a scenario", language.ScenarioEntry),
+    "turn": ("a turn", language.TurnEntry),
+    "attach": ("an attachment", language.AttachEntry),
+    "tool": ("a tool", language.ToolEntry),
+    "target": ("'target'", language.TargetEntry),
+    "result": ("an entry of 'results'", language.ToolResultEntry),
+    "cases": ("'cases'", language.CaseFile),
+}
+"""The mappings of the language: their name in messages, and the type that lists their keys."""
+
+
 def yaml_problem(error: YamlError, source: SourceText) -> Problem:
     """Return a YamlError as a located problem."""
     text = source.line(error.line)
@@ -135,32 +239,6 @@ def _dash(error: YamlError, source: SourceText) -> Problem:
     return source.problem(error.line, error.column, message)
 
 
-_MESSAGES = (
-    ("found unexpected end of stream", True, "a quote ({char}) that is never closed"),
-    (
-        "found character that cannot start any token"
-        "|did not find expected alphabetic or numeric character",
-        True,
-        "a value that starts with {char!r} must be in quotes",
-    ),
-    (
-        "unknown alias|the tag|not a value of type",
-        False,
-        "{error}; text that starts with {char!r} must be in quotes",
-    ),
-    (
-        "found unknown escape character|did not find expected hexdecimal",
-        False,
-        r"a '\' in double quotes starts an escape; write '\\', or use single quotes",
-    ),
-    (
-        "a second document|did not find expected <document start>",
-        False,
-        "a second document ('---' or '...'); one file has one suite",
-    ),
-)
-"""libyaml's message, whether the mistake is where the value starts, the message for people."""
-
 _EXPLANATIONS: tuple[tuple[str, Callable[[YamlError, SourceText], Problem]], ...] = (
     ("could not find expected ':'", _no_colon),
     ("did not find expected ',' or", _bracket),
@@ -170,92 +248,6 @@ _EXPLANATIONS: tuple[tuple[str, Callable[[YamlError, SourceText], Problem]], ...
     ("did not find expected '-' indicator", _indentation),
 )
 """libyaml's messages that can mean several mistakes."""
-
-
-EXPECTED = {
-    "string_type": "text",
-    "bool_type": "true or false",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "int_parsing_size": "a smaller number",
-    "float_type": "a number",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "literal_error": "text",
-}
-"""What a value must be, by pydantic's type of error."""
-
-BOUNDS = {
-    "greater_than": "a number above {gt}",
-    "greater_than_equal": "at least {ge}",
-    "less_than_equal": "at most {le}",
-    "finite_number": "a finite number",
-}
-"""What a number must be, by pydantic's type of error."""
-
-_PATTERNS = {
-    language.ID: "lower-case letters, digits, '-' and '_'",
-    language.SUITE: "letters, digits, '-', '_' and '.', a letter or digit first",
-    language.TAG: "letters, digits, '-', '_' and '.', a letter first",
-    language.VARIABLE: "letters, digits and '_', no digit first",
-    language.FUNCTION: "up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first",
-    language.TARGET: "the form package.module:function",
-}
-
-_ALTERNATIVES = {
-    "user": "text or a list of content blocks",
-    "cases": "a list of mappings or {file: …}",
-    "response_format": "a mapping or a list of mappings",
-    "environment": "text or a mapping",
-    "attach": "a mapping such as {image: photo.png}, or a list of them",
-}
-"""What a key takes if that is more than one type."""
-
-_ENTRIES = {
-    "tools": "the name of a tool or an API tool such as {type: google_search}",
-    "turns": "a mapping such as {user: …}",
-    "scenarios": "a mapping with 'id' and 'turns'",
-    "attach": "a mapping such as {image: photo.png}",
-}
-"""What an entry of a list takes if an example helps."""
-
-_SYNONYMS = {
-    "assert": ("expect",), "asserts": ("expect",), "attachments": ("attach",),
-    "checks": ("expect",), "content": ("user",), "examples": ("cases",), "expected": ("expect",),
-    "files": ("attach",), "function": ("python",), "functions": ("tools",),
-    "input": ("turns", "user"), "message": ("user",), "messages": ("turns",),
-    "mimetype": ("mime_type",), "models": ("model",), "name": ("id", "suite"), "path": ("image",),
-    "prompt": ("user",), "response_schema": ("response_format",), "returns": ("result",),
-    "schema": ("response_format",), "steps": ("turns",), "store": ("history",),
-    "system": ("system_instruction",), "tests": ("scenarios",), "trials": ("repeat",),
-    "variables": ("vars",), "variants": ("cases",),
-}  # fmt: skip
-"""Words that people write, and the keys that mean the same."""
-
-_GENERATION_CONFIG_KEYS = (
-    "temperature",
-    "top_p",
-    "max_output_tokens",
-    "seed",
-    "stop_sequences",
-    "thinking_level",
-    "thinking_summaries",
-    "tool_choice",
-)
-_FEW_KEYS = 10
-
-_LEVELS: dict[str, tuple[str, type]] = {
-    "suite": ("the suite", language.SuiteDocument),
-    "defaults": ("defaults", language.ScenarioKeys),
-    "scenario": ("a scenario", language.ScenarioEntry),
-    "turn": ("a turn", language.TurnEntry),
-    "attach": ("an attachment", language.AttachEntry),
-    "tool": ("a tool", language.ToolEntry),
-    "target": ("'target'", language.TargetEntry),
-    "result": ("an entry of 'results'", language.ToolResultEntry),
-    "cases": ("'cases'", language.CaseFile),
-}
-"""The mappings of the language: their name in messages, and the type that lists their keys."""
 
 
 def describe_error(error: Mapping[str, Any], source: SourceText) -> PathProblem:

@@ -20,6 +20,23 @@ from evalkit._lib.text import did_you_mean, nearest, show
 from evalkit.checks.core.base import Check, Options, ParsedArgument, option_error
 from evalkit.suite import BadArguments
 
+_EXPECTED = {
+    "string_type": "text",
+    "int_type": "a whole number",
+    "int_from_float": "a whole number",
+    "float_type": "a number",
+    "bool_type": "true or false",
+    "list_type": "a list",
+    "dict_type": "a mapping",
+    "model_type": "a mapping",
+}
+_LIMITS = {
+    "greater_than_equal": ("ge", "at least"),
+    "greater_than": ("gt", "above"),
+    "less_than_equal": ("le", "at most"),
+    "less_than": ("lt", "below"),
+}
+
 
 def or_bare(
     bare: Any, wrap: Callable[[Any], JSON], form: type, expected: str, schema: Any
@@ -207,24 +224,6 @@ def _located(path: Path, argument: JSON, into: str | None) -> Path:
         if value is MISSING:
             return path[:depth]
     return path
-
-
-_EXPECTED = {
-    "string_type": "text",
-    "int_type": "a whole number",
-    "int_from_float": "a whole number",
-    "float_type": "a number",
-    "bool_type": "true or false",
-    "list_type": "a list",
-    "dict_type": "a mapping",
-    "model_type": "a mapping",
-}
-_LIMITS = {
-    "greater_than_equal": ("ge", "at least"),
-    "greater_than": ("gt", "above"),
-    "less_than_equal": ("le", "at most"),
-    "less_than": ("lt", "below"),
-}
 
 
 def _problem(error: Mapping[str, Any], bare: bool) -> ArgumentProblem:

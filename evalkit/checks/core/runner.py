@@ -29,6 +29,9 @@ _HISTORY = History()
 _STREAM = Stream()
 
 
+_FRAMES = 4
+
+
 def defaults(transcript: Transcript, declared: Container[str]) -> list[Check]:
     """Return the checks that run over a conversation without being ``declared`` in the suite."""
     checks: list[Check] = []
@@ -52,9 +55,6 @@ def unexpected_error(turn: Turn) -> Finding:
         where,
         got=error.to_json(),
     )
-
-
-_FRAMES = 4
 
 
 def run_check(

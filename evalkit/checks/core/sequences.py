@@ -22,6 +22,10 @@ from typing import NamedTuple
 
 from evalkit.checks.core.formatting import table
 
+_MAX_CELLS = 250_000
+# A different step costs more than a missing one, and less than a missing and an unexpected one.
+_MISSING, _UNEXPECTED, _DIFFERENT = 2, 2, 3
+
 
 class Assignment(NamedTuple):
     """The entry of each item, or None; and how many required items each entry still misses."""
@@ -72,11 +76,6 @@ def _fill(start: int, accepts: Sequence[Sequence[int]], entry_of: list[int | Non
                 origins[owner] = (entry, item)
                 queue.append(owner)
     return False
-
-
-_MAX_CELLS = 250_000
-# A different step costs more than a missing one, and less than a missing and an unexpected one.
-_MISSING, _UNEXPECTED, _DIFFERENT = 2, 2, 3
 
 
 class AlignedRow(NamedTuple):

@@ -38,6 +38,31 @@ from evalkit.suite.model.templates import TemplateError, contains_template, rend
 from evalkit.suite.model.tools import Tool
 from evalkit.suite.model.variants import AXES, cassette_file, combinations, variant_name
 
+_REQUEST_FIELDS = (
+    "agent_config",
+    "environment",
+    "system_instruction",
+    "tools",
+    "generation_config",
+    "response_format",
+    "response_modalities",
+    "response_mime_type",
+    "labels",
+    "safety_settings",
+    "cached_content",
+    "webhook_config",
+)
+_DEFAULT_AXES = {
+    "history": SettingAxis("history", ("stateful",), False),
+    "stream": SettingAxis("stream", (False,), False),
+    "background": SettingAxis("background", (False,), False),
+}
+_YAML_1_1_BOOLEANS = frozenset(
+    spelling
+    for word in ("yes", "no", "on", "off", "y", "n")
+    for spelling in (word, word.capitalize(), word.upper())
+)
+
 
 @dataclass(slots=True, eq=False, kw_only=True)
 class LoadContext:
@@ -172,32 +197,6 @@ def _report(context: LoadContext, error: BadExpectation, path: ValuePath, case: 
         problem._replace(path=(*path, *problem.path), message=f"{problem.message}{case}")
         for problem in error.problems
     )
-
-
-_REQUEST_FIELDS = (
-    "agent_config",
-    "environment",
-    "system_instruction",
-    "tools",
-    "generation_config",
-    "response_format",
-    "response_modalities",
-    "response_mime_type",
-    "labels",
-    "safety_settings",
-    "cached_content",
-    "webhook_config",
-)
-_DEFAULT_AXES = {
-    "history": SettingAxis("history", ("stateful",), False),
-    "stream": SettingAxis("stream", (False,), False),
-    "background": SettingAxis("background", (False,), False),
-}
-_YAML_1_1_BOOLEANS = frozenset(
-    spelling
-    for word in ("yes", "no", "on", "off", "y", "n")
-    for spelling in (word, word.capitalize(), word.upper())
-)
 
 
 def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) -> Scenario:

@@ -19,6 +19,8 @@ from evalkit._lib.yaml import ValuePath
 from evalkit.suite.messages import describe_value
 from evalkit.suite.model.templates import contains_template
 
+_NOT_CHECKS = ("not", "severity")
+
 
 class BadArguments(ValueError):
     """A check refuses its argument.
@@ -53,9 +55,6 @@ class CheckCatalog(Protocol):
 
     def files(self, name: str, argument: JSON) -> list[tuple[ValuePath, str]]:
         """Return the file names in an argument, each with its path inside the argument."""
-
-
-_NOT_CHECKS = ("not", "severity")
 
 
 class BadExpectation(ValueError):

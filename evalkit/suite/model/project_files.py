@@ -20,6 +20,39 @@ from evalkit._lib.files import is_inside
 from evalkit._lib.json import JSON
 from evalkit._lib.text import nearest, quoted, show
 
+_OFFICE = "application/vnd.openxmlformats-officedocument"
+MIME_TYPES: dict[str, dict[str, str]] = {
+    "image": {
+        "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp",
+        "gif": "image/gif", "bmp": "image/bmp", "heic": "image/heic", "heif": "image/heif",
+        "avif": "image/avif", "tif": "image/tiff", "tiff": "image/tiff",
+    },
+    "audio": {
+        "mp3": "audio/mp3", "wav": "audio/wav", "aac": "audio/aac", "aif": "audio/aiff",
+        "aiff": "audio/aiff", "flac": "audio/flac", "m4a": "audio/m4a", "oga": "audio/ogg",
+        "ogg": "audio/ogg", "opus": "audio/opus",
+    },
+    "video": {
+        "mp4": "video/mp4", "mov": "video/mov", "avi": "video/avi", "flv": "video/x-flv",
+        "mpg": "video/mpg", "mpeg": "video/mpeg", "webm": "video/webm", "wmv": "video/wmv",
+        "3gp": "video/3gpp",
+    },
+    "document": {
+        "pdf": "application/pdf", "txt": "text/plain", "md": "text/markdown", "html": "text/html",
+        "htm": "text/html", "csv": "text/csv", "json": "application/json",
+        "xml": "application/xml", "rtf": "application/rtf",
+        "docx": f"{_OFFICE}.wordprocessingml.document",
+        "xlsx": f"{_OFFICE}.spreadsheetml.sheet",
+        "pptx": f"{_OFFICE}.presentationml.presentation",
+    },
+}  # fmt: skip
+"""Media type by file ending, for each kind of attachment.
+
+``audio/mp3`` and ``audio/wav`` are the API's own names.
+"""
+KINDS = tuple(MIME_TYPES)
+_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
+
 
 class ProjectFileError(ValueError):
     """A file that a suite names cannot be used."""
@@ -104,41 +137,6 @@ def label(path: Path, root: Path) -> str:
         return path.resolve().relative_to(root.resolve()).as_posix()
     except (ValueError, OSError, RuntimeError):
         return path.as_posix()
-
-
-_OFFICE = "application/vnd.openxmlformats-officedocument"
-MIME_TYPES: dict[str, dict[str, str]] = {
-    "image": {
-        "png": "image/png", "jpg": "image/jpeg", "jpeg": "image/jpeg", "webp": "image/webp",
-        "gif": "image/gif", "bmp": "image/bmp", "heic": "image/heic", "heif": "image/heif",
-        "avif": "image/avif", "tif": "image/tiff", "tiff": "image/tiff",
-    },
-    "audio": {
-        "mp3": "audio/mp3", "wav": "audio/wav", "aac": "audio/aac", "aif": "audio/aiff",
-        "aiff": "audio/aiff", "flac": "audio/flac", "m4a": "audio/m4a", "oga": "audio/ogg",
-        "ogg": "audio/ogg", "opus": "audio/opus",
-    },
-    "video": {
-        "mp4": "video/mp4", "mov": "video/mov", "avi": "video/avi", "flv": "video/x-flv",
-        "mpg": "video/mpg", "mpeg": "video/mpeg", "webm": "video/webm", "wmv": "video/wmv",
-        "3gp": "video/3gpp",
-    },
-    "document": {
-        "pdf": "application/pdf", "txt": "text/plain", "md": "text/markdown", "html": "text/html",
-        "htm": "text/html", "csv": "text/csv", "json": "application/json",
-        "xml": "application/xml", "rtf": "application/rtf",
-        "docx": f"{_OFFICE}.wordprocessingml.document",
-        "xlsx": f"{_OFFICE}.spreadsheetml.sheet",
-        "pptx": f"{_OFFICE}.presentationml.presentation",
-    },
-}  # fmt: skip
-"""Media type by file ending, for each kind of attachment.
-
-``audio/mp3`` and ``audio/wav`` are the API's own names.
-"""
-
-KINDS = tuple(MIME_TYPES)
-_URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 class Attachments:

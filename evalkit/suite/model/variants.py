@@ -36,6 +36,9 @@ _TRIAL_SUFFIX = re.compile(r"(^|\.)trial(\d+)$")
 _MAX_BYTES = 80
 
 
+_TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
+
+
 def part_label(axis: str, value: Any) -> str:
     """Return the part that a setting's value adds to a variant's name."""
     return _BOOLEAN_LABELS[axis][value] if axis in _BOOLEAN_LABELS else str(value)
@@ -66,9 +69,6 @@ def file_word(text: str) -> str:
         digest = sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
         word = f"{word.encode()[: _MAX_BYTES - 13].decode(errors='ignore')}-{digest}"
     return word
-
-
-_TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

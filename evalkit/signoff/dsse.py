@@ -208,12 +208,9 @@ def _plain_key(envelope: Envelope, allowed: AllowedSigners) -> bytes | None:
 
 def _is_known(envelope: Envelope, key: bytes, allowed: AllowedSigners) -> bool:
     """Return whether an SSH key is listed, or certified by a listed authority."""
-    if any(entry.key == key for entry in allowed.keys):
-        return True
-    return (
-        ssh.is_certificate(key)
-        and any(entry.is_authority for entry in allowed.keys)
-        and ssh.has_principal(envelope.signature, allowed.text)
+    is_certified = ssh.is_certificate(key) and any(entry.is_authority for entry in allowed.keys)
+    return any(entry.key == key for entry in allowed.keys) or (
+        is_certified and ssh.has_principal(envelope.signature, allowed.text)
     )
 
 

@@ -210,11 +210,9 @@ def chain_problems(
             yield _missing(name, "which the git ref has, found none")
         elif by_name[name].data != data:
             yield _changed(by_name[name], "against the git ref", sha256(data))
-    previous: VerifiedRecord | None = None
-    for record in records:
+    for previous, record in zip([None, *records], records, strict=False):
         yield from _order_problems(record, previous)
         yield from _link_problems(record, by_name, records)
-        previous = record
 
 
 def _missing(name: str, reason: str) -> VerificationProblem:

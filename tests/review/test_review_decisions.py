@@ -108,7 +108,7 @@ _GOOD = HEAD + render(decision())
 
 
 @pytest.mark.parametrize(
-    ("text", "told"),
+    ("text", "message"),
     [
         ("", "decisions.yaml:1: "),
         ("[]", "decisions.yaml:1: "),
@@ -130,14 +130,14 @@ _GOOD = HEAD + render(decision())
     ],
 )
 def test_an_invalid_file_is_an_integrity_error_and_unchanged(
-    tmp_path: Path, text: str, told: str
+    tmp_path: Path, text: str, message: str
 ) -> None:
     built = session(tmp_path, [fails()])
     path = built.run.directory / "decisions.yaml"
     path.write_text(text)
     with pytest.raises(IntegrityError) as caught:
         built.state()
-    assert told in str(caught.value)
+    assert message in str(caught.value)
     assert "\n" not in str(caught.value)
     with pytest.raises(IntegrityError):
         decide(built, [queue(fails()).items[0].key], "accept", ADA)
@@ -148,22 +148,22 @@ def test_an_invalid_file_is_an_integrity_error_and_unchanged(
     "before", [HEAD, _GOOD, _GOOD.replace("\n", "\r\n"), _GOOD + "# by hand", _GOOD[:-1]]
 )
 def test_existing_text_stays_byte_for_byte(tmp_path: Path, before: str) -> None:
-    book = DecisionFile(tmp_path)
-    book.path.write_bytes(before.encode())
-    count = len(book.read())
-    with book.locked():
-        book.append([decision(comment="new")])
-    assert book.path.read_bytes().startswith(before.encode())
-    assert [one.comment for one in book.read()][count:] == ["new"]
+    file = DecisionFile(tmp_path)
+    file.path.write_bytes(before.encode())
+    count = len(file.read())
+    with file.locked():
+        file.append([decision(comment="new")])
+    assert file.path.read_bytes().startswith(before.encode())
+    assert [one.comment for one in file.read()][count:] == ["new"]
 
 
 def test_a_file_that_cannot_be_appended_to_is_unchanged(tmp_path: Path) -> None:
-    book = DecisionFile(tmp_path)
-    book.path.write_text("evalkit_decisions: 1\ndecisions: []\n")
-    assert book.read() == []
-    with book.locked(), pytest.raises(IntegrityError):
-        book.append([decision()])
-    assert book.path.read_text() == "evalkit_decisions: 1\ndecisions: []\n"
+    file = DecisionFile(tmp_path)
+    file.path.write_text("evalkit_decisions: 1\ndecisions: []\n")
+    assert file.read() == []
+    with file.locked(), pytest.raises(IntegrityError):
+        file.append([decision()])
+    assert file.path.read_text() == "evalkit_decisions: 1\ndecisions: []\n"
 
 
 def test_the_last_decision_counts_and_a_changed_result_voids_it() -> None:

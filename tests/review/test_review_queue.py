@@ -196,10 +196,10 @@ def test_every_kind_of_result_builds_a_queue() -> None:
     texts = every_line(long_line=100)
     assert len(queue(*texts).items) == 5
     for text in texts:
-        assert all(said.turn >= 1 for said in conversation_lines(json.loads(text)))
-    said = list(conversation_lines(json.loads(failed_line())))
-    assert (said[0].speaker, said[0].text) == ("user", "What is the temperature in London?")
-    assert "function_call get_current_temperature" in [one.speaker for one in said]
+        assert all(spoken.turn >= 1 for spoken in conversation_lines(json.loads(text)))
+    spoken = list(conversation_lines(json.loads(failed_line())))
+    assert (spoken[0].speaker, spoken[0].text) == ("user", "What is the temperature in London?")
+    assert "function_call get_current_temperature" in [one.speaker for one in spoken]
 
 
 @pytest.mark.parametrize(

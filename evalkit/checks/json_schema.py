@@ -112,7 +112,7 @@ class JsonSchema(Check):
     def run(self, view: View) -> Iterator[Finding]:
         """Yield every violation.
 
-        Raises Misconfigured, TargetError or LookupError where there is no usable schema.
+        Raises Misconfigured, TargetError or LookupError where no schema can be used.
         """
         turn = view.last
         model = view.resolve(self.python) if self.python is not None else None

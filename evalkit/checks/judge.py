@@ -51,7 +51,6 @@ _MAX_DATA = 200
 # Line ends to some readers, and surrogates, which UTF-8 cannot encode.
 _BREAKS = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
-
 _DEFAULT_MIN = 0.7
 _TOLERANCE = 1e-9
 _MAX_REASON = 300
@@ -217,7 +216,7 @@ class Judge(Check):
     def run(self, view: View) -> Iterator[Finding]:
         """Ask the judge, and yield that the score is too low.
 
-        Raises Misconfigured, CassetteMiss, TransportError or CheckCrashed where there is no score.
+        Raises Misconfigured, CassetteMiss, TransportError or CheckCrashed where no score is given.
         """
         request = self.request(view)
         opinions = [self._opinion(request, view) for _ in range(self.samples)]

@@ -41,7 +41,6 @@ DEFAULT_NAMES: dict[Kind, str] = {"text": "text", "json": "output", "steps": "st
 _SUFFIXES: dict[Kind, str] = {"text": "txt", "json": "json", "steps": "txt"}
 _ANY = "*"
 
-
 _MAX_ROWS = 24
 _MAX_COMPARED_LINES = 400
 _MAX_WIDTH = 160

@@ -40,7 +40,6 @@ _REPEATS = {"?": (True, False), "*": (True, True), "+": (False, True)}
 _MAX_WORDS = 400
 _MAX_DEPTH = 50
 
-
 _TURN_STEP_TYPES = [kind for kind in STEP_TYPES if kind != "user_input"]
 _ENTRY_SCHEMA: Any = {
     "anyOf": [

@@ -22,7 +22,6 @@ from evalkit.verdict import Finding, Severity
 
 _MILLION = 1_000_000
 
-
 FIELDS = (
     "total_tokens",
     "total_input_tokens",

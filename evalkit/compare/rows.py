@@ -6,7 +6,7 @@ part of it.
 
 evalkit has no price list: the user declares prices. Cached input is part of the input and billed at
 its own price. Thoughts are billed as output, tokens of tool use as input, as in the ``cost`` check
-(``checks.cost``).
+(``checks.usage``).
 """
 
 import sys

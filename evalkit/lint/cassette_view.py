@@ -36,7 +36,6 @@ Thread = list[Exchange]
 _Place = tuple[int, int]
 """A thread's index, and the number of its exchanges up to a response."""
 
-
 _INTERACTIONS_PATH = re.compile(r"(?:^|/)interactions(?:/[^/]+(?:/cancel)?)?/?\Z")
 
 

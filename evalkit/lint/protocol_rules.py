@@ -50,7 +50,6 @@ _SHAPE_TITLES = {
     "partial_interaction": "the interaction",
 }
 
-
 _FITS: dict[str, Callable[[JSON], bool]] = {
     "string": lambda value: isinstance(value, str),
     "boolean": lambda value: isinstance(value, bool),

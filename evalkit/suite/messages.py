@@ -25,7 +25,6 @@ _KEY = re.compile(
 )
 _COLON_HINT = "a key is written 'key: value', with a space after the colon"
 
-
 _MESSAGES = (
     ("found unexpected end of stream", True, "a quote ({char}) that is never closed"),
     (

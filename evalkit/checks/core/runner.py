@@ -28,7 +28,6 @@ DEFAULT_CHECKS = ("history", "stream")
 _HISTORY = History()
 _STREAM = Stream()
 
-
 _FRAMES = 4
 
 

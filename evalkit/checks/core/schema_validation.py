@@ -82,9 +82,8 @@ def _compile(text: str) -> tuple[Validator | None, list[SchemaProblem]]:
             try:
                 resolver.lookup(target)
             except Unresolvable:
-                where = "leads out of this schema, and nothing is ever fetched"
-                if target.startswith("#"):
-                    where = "leads nowhere in this schema"
+                outside = "leads out of this schema, and nothing is ever fetched"
+                where = "leads nowhere in this schema" if target.startswith("#") else outside
                 found.append((path, f"the reference {show(target)} {where}"))
     if found:
         return None, found

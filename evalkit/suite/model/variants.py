@@ -35,7 +35,6 @@ _UNSAFE = re.compile(r"[^\w.+=@-]+")
 _TRIAL_SUFFIX = re.compile(r"(^|\.)trial(\d+)$")
 _MAX_BYTES = 80
 
-
 _TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
 
 

@@ -25,8 +25,6 @@ Exceptions of other libraries (httpx, yaml, jinja2, jsonschema) are converted to
 each, and never reach a caller.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field
 
 _SOURCE_WIDTH = 110

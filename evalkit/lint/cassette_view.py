@@ -108,7 +108,7 @@ def _model_digests(steps: Sequence[RawStep]) -> Iterator[bytes]:
 
 
 class CassetteView:
-    """A cassette. ``lost_media`` are recordings (from 0) whose media are missing or were changed."""
+    """A cassette; ``lost_media`` are recordings (from 0) with missing or changed media."""
 
     def __init__(self, path: Path) -> None:
         """Read the file. Raises CassetteError where it is missing or not a whole cassette."""

@@ -10,8 +10,6 @@ Two shapes are in use (docs/protocol.md section 7), and a proxy may send anythin
 Nothing here raises or decides about a retry.
 """
 
-from __future__ import annotations
-
 import re
 from html import unescape
 from http import HTTPStatus

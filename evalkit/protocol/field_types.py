@@ -10,8 +10,6 @@ A *kind* describes the values of a field: a JSON type (``string``, ``number``, `
 a shape or family below, any of these in brackets for a list of it, or alternatives joined by ``|``.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

@@ -14,8 +14,6 @@ dropped. These deviations follow docs/protocol.md section 6:
 The meaning and the order of events are the business of ``stream_assembler``.
 """
 
-from __future__ import annotations
-
 import codecs
 import re
 from collections.abc import Iterable

@@ -7,8 +7,6 @@ arguments and audio are collected in lists and joined once, so that a long answe
 The order of events is the business of ``stream_order``.
 """
 
-from __future__ import annotations
-
 import base64
 import binascii
 import re

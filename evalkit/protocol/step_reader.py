@@ -4,8 +4,6 @@ A raw step is a JSON object as the service sent it. Nothing here copies, changes
 that has not the documented shape is skipped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 

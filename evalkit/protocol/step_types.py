@@ -6,8 +6,6 @@ official Python SDK declares. They matter where histories are compared: that SDK
 null of an optional field and adds a null for a missing required field (section 9).
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 

@@ -11,8 +11,6 @@ after the first ``interaction.completed`` may add steps but change no other fiel
 section 11).
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 

@@ -8,8 +8,6 @@ A problem has a name, is never raised, and never stops reading. The names in ``P
 codes that the ``stream`` check reports; users rely on them.
 """
 
-from __future__ import annotations
-
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON

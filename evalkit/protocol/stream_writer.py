@@ -7,8 +7,6 @@ content of an unknown type). Hence, for all steps that are JSON objects:
 ``assemble(events_of(x)).interaction["steps"] == x["steps"]``.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable, Iterator
 

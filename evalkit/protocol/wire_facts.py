@@ -5,8 +5,6 @@ retry, and which errors say nothing about the model. Each fact names its source;
 of docs/protocol.md.
 """
 
-from __future__ import annotations
-
 # Addresses and versions (sections 1.1 to 1.3).
 API_HOST = "generativelanguage.googleapis.com"
 API_BASE_URL = f"https://{API_HOST}"

@@ -4,8 +4,6 @@ Pure. Nothing here escapes HTML or makes hostile characters visible: templates a
 The page's script has the same rules in ``js/formatting.js``.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from dataclasses import fields

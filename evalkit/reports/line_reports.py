@@ -4,8 +4,6 @@
 the next report, so memory does not grow with the run.
 """
 
-from __future__ import annotations
-
 from abc import ABC, abstractmethod
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence

@@ -3,8 +3,6 @@
 Pure. Long texts are cut; who writes the text escapes it and makes hostile characters visible.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 
 from evalkit._lib.json import JSON

@@ -3,8 +3,6 @@
 Small runs stay in memory, so that a report of any size needs little memory and no small one a file.
 """
 
-from __future__ import annotations
-
 from tempfile import SpooledTemporaryFile
 from typing import NamedTuple
 

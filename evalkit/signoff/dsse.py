@@ -133,8 +133,8 @@ def _sign_with_ssh(path: Path, payload: bytes) -> Envelope:
 
 
 def _pem_signer(path: Path) -> PayloadSigner:
-    # cryptography is an optional dependency.
     try:
+        # cryptography is an optional dependency.
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
         from cryptography.hazmat.primitives.serialization import load_pem_private_key
     except ImportError as error:
@@ -218,8 +218,8 @@ def _is_valid(envelope: Envelope, key: bytes) -> bool:
     """Return whether a signature is valid by an SSH key, or an Ed25519 key that is listed."""
     if ssh.is_armored(envelope.signature):
         return ssh.is_valid(envelope.signature, envelope.signed_bytes)
-    # cryptography is an optional dependency.
     try:
+        # cryptography is an optional dependency.
         from cryptography.exceptions import InvalidSignature
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey
     except ImportError as error:

@@ -1,10 +1,11 @@
 """A fake of the Interactions API in memory, and strategies for whole conversations with it.
 
-It is a function from Request to Response. It responds at random within the protocol, without socket, clock or thread. Each choice is drawn
-from Hypothesis, so a failing conversation shrinks to the simplest one. ``FakeService.log`` has what
-the service really did, as plain values from before they were serialized, for comparison with what a
-client read from streams and polls. It validates requests like the service (docs/protocol.md section
-2), but not histories: the log is there for checking those.
+It is a function from Request to Response. It responds at random within the protocol, without
+socket, clock or thread. Each choice is drawn from Hypothesis, so a failing conversation shrinks to
+the simplest one. ``FakeService.log`` has what the service really did, as plain values from before
+they were serialized, for comparison with what a client read from streams and polls. It validates
+requests like the service (docs/protocol.md section 2), but not histories: the log is there for
+checking those.
 """
 
 from collections.abc import Collection, Mapping

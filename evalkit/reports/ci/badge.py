@@ -1,7 +1,5 @@
 """``badge.json``: a run as a shields.io endpoint badge with its passed and scored variants."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

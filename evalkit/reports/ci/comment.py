@@ -4,8 +4,6 @@ A marker lets a workflow find its own comment again. The page has the verdict, t
 worst ``ROWS`` of each group; everything else is on the comparison's page. Model text is escaped.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 

@@ -5,8 +5,6 @@ and its ``rawStatus`` is ``errored``. Durations are those of the recordings, in 
 ``start`` and ``stop`` are the session's, in milliseconds since the epoch.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime

@@ -5,8 +5,6 @@ characters with a meaning in Markdown or HTML become entities, so that no image,
 emphasis results from them.
 """
 
-from __future__ import annotations
-
 import re
 
 from evalkit._lib.text import shorten, visible

@@ -4,8 +4,6 @@ Both are written only where the runner's environment asks for them (``GITHUB_ACT
 ``GITHUB_STEP_SUMMARY``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

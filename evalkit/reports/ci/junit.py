@@ -7,8 +7,6 @@ allow are made visible. Only failures have the conversation, in ``system-out``: 
 files.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path

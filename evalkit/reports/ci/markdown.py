@@ -6,8 +6,6 @@ The worst rows come first. GitHub refuses a step summary above 1 MiB, so the fil
 what is left out. Text from models and suites is escaped (``escaping.code``).
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 

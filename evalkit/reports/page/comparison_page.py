@@ -5,8 +5,6 @@ of the Comparison; transcripts are read from both runs for the pairs that are sh
 ``SHOWN`` a group, so that the page stays usable for a comparison of any size.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass

@@ -7,8 +7,6 @@ script inflates the pack it needs. Base64 needs no escaping. Rows have what the 
 sorting need of each variant: deflated they take a tenth of the space of rows in HTML.
 """
 
-from __future__ import annotations
-
 import base64
 import re
 import zlib

@@ -4,8 +4,6 @@ Every chart is beside a table with the same numbers. A rate is of what was score
 Wilson's at 95 %. A distribution is of the variants that have the number; its bins have round edges.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from math import ceil, floor, log10

@@ -4,8 +4,6 @@ A chart of pass rates, a table of runs, and for each scenario one cell per run. 
 and a label besides their color, so that the page reads without colors and with a screen reader.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path

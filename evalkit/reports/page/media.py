@@ -6,8 +6,6 @@ in every variant of the scenario. In the lines of a page its data is replaced by
 name.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 

@@ -4,8 +4,6 @@ Plain forms without a script. The review session decides what needs a decision a
 does; this module only renders it. Long texts are cut and say so.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Callable
 from functools import cached_property

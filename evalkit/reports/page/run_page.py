@@ -8,8 +8,6 @@ the page's size and the time to build it grow by little more than a line of data
 Text from a model is never trusted: see ``templating``.
 """
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence

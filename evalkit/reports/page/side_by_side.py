@@ -1,7 +1,5 @@
 """Two transcripts of the comparison page: turn by turn, step by step, with marked differences."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import zip_longest

@@ -5,8 +5,6 @@ base64 in it, read when something in it is opened. Its name contains a digest of
 never reads data of another run, and the old page stays usable until the new one replaces it.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path

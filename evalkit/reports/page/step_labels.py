@@ -1,7 +1,5 @@
 """The label and the card style of each step type (docs/protocol.md, "Steps")."""
 
-from __future__ import annotations
-
 LABELS: dict[str, tuple[str, str]] = {
     "user_input": ("user", "User"),
     "model_output": ("model", "Model"),

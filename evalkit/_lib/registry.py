@@ -24,7 +24,7 @@ class Registry(Generic[T]):
     def add(self, name: str, item: T) -> None:
         """Register an object. Raises ValueError if the name belongs to another definition."""
         existing = self._loaded.get(name)
-        if name in self._points() or (
+        if name in _points_of(self._group) or (
             existing is not None and _definition(existing) != _definition(item)
         ):
             raise ValueError(f"a {self.kind} named {name!r} is registered already")
@@ -33,20 +33,17 @@ class Registry(Generic[T]):
     def get(self, name: str) -> T:
         """Return an object, imported if necessary. Raises KeyError with the nearest valid name."""
         if name not in self._loaded:
-            point = self._points().get(name)
+            point = _points_of(self._group).get(name)
             if point is None:
                 raise KeyError(f"unknown {self.kind} {name!r}{did_you_mean(name, self)}")
             self._loaded[name] = point.load()
         return self._loaded[name]
 
     def __iter__(self) -> Iterator[str]:
-        return iter(sorted({*self._loaded, *self._points()}))
+        return iter(sorted({*self._loaded, *_points_of(self._group)}))
 
     def __contains__(self, name: object) -> bool:
-        return name in self._loaded or name in self._points()
-
-    def _points(self) -> dict[str, EntryPoint]:
-        return _points_of(self._group)
+        return name in self._loaded or name in _points_of(self._group)
 
 
 @cache

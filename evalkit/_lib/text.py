@@ -18,8 +18,7 @@ _INVISIBLE = re.compile(
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:
     """Return the valid word most similar to ``word``, or None if none is similar."""
-    matches = get_close_matches(word, list(valid), n=1, cutoff=0.6)
-    return matches[0] if matches else None
+    return next(iter(get_close_matches(word, list(valid), n=1, cutoff=0.6)), None)
 
 
 def did_you_mean(word: str, valid: Iterable[str]) -> str:

@@ -29,6 +29,7 @@ _VERSION = 1
 _CHECKSUM_LENGTH = len('{"crc":"00000000",')
 _OPEN_FLAGS = os.O_RDWR | os.O_CREAT | os.O_APPEND | getattr(os, "O_BINARY", 0)
 _BODIES = ("request_body", "body")
+_ADVICE = "delete it to record the scenario from its start"
 
 
 @dataclass(slots=True)
@@ -83,17 +84,11 @@ def parse_journal(data: bytes, name: str) -> JournalContent:
         if value is None:
             if number == len(lines) and not rest:
                 break
-            raise CassetteError(
-                f"{name}:{number} the journal is damaged; "
-                "delete it to record the scenario from its start"
-            )
+            raise CassetteError(f"{name}:{number} the journal is damaged; {_ADVICE}")
         if number == 1:
             header = value.get("journal")
             if not isinstance(header, dict) or header.get("version") != _VERSION:
-                raise CassetteError(
-                    f"{name}:1 not a journal of version {_VERSION}; "
-                    "delete it to record the scenario from its start"
-                )
+                raise CassetteError(f"{name}:1 not a journal of version {_VERSION}; {_ADVICE}")
             content.pid = header.get("pid")
         elif "recording" in value:
             recording = _recording_from_json(value["recording"])

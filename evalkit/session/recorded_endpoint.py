@@ -16,7 +16,7 @@ from evalkit.transports.conversion import response_of
 
 
 class RecordedEndpoint:
-    """Responds with the recordings of one conversation (``transports.record.Endpoint``)."""
+    """An endpoint that responds with the recordings of one conversation."""
 
     secrets: tuple[str, ...] = ()
 

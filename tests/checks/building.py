@@ -53,11 +53,13 @@ def exchange(short: Mapping[str, Any], number: int, turn: int) -> Exchange:
         if method == "POST"
         else None
     )
-    made = Exchange(number, turn, Request(method, short.get("path", "/v1beta/interactions"), body))
+    exchange = Exchange(
+        number, turn, Request(method, short.get("path", "/v1beta/interactions"), body)
+    )
     events = short.get("events")
     kind = "text/event-stream" if events is not None else "application/json"
     error = short.get("error")
-    made.response = Response(
+    exchange.response = Response(
         error["status"] if error else 200,
         {"content-type": kind},
         "",
@@ -67,27 +69,27 @@ def exchange(short: Mapping[str, Any], number: int, turn: int) -> Exchange:
         source=short.get("source", "replayed"),
     )
     if error:
-        made.error = ApiError(error["status"], error["code"], error["message"], error)
-        return made
+        exchange.error = ApiError(error["status"], error["code"], error["message"], error)
+        return exchange
     if events is not None:
-        made.events = events
+        exchange.events = events
         result = assemble(events)
-        made.interaction = result.interaction
-        made.problems = [problem.to_json() for problem in result.problems]
+        exchange.interaction = result.interaction
+        exchange.problems = [problem.to_json() for problem in result.problems]
     else:
-        made.interaction = {
+        exchange.interaction = {
             "status": short.get("status", "completed"),
             "steps": short.get("steps", []),
         }
-        made.interaction |= {
+        exchange.interaction |= {
             key: short[key] for key in ("usage", "id") if key in short
         } | short.get("interaction", {})
-    made.problems += short.get("problems", [])
-    return made
+    exchange.problems += short.get("problems", [])
+    return exchange
 
 
-def _add(turn: Turn, made: Exchange) -> None:
-    sent = made.request.body.get("input") if isinstance(made.request.body, dict) else None
+def _add(turn: Turn, exchange: Exchange) -> None:
+    sent = exchange.request.body.get("input") if isinstance(exchange.request.body, dict) else None
     results = (
         [step for step in sent if isinstance(step, dict) and step.get("type") == "function_result"]
         if isinstance(sent, list)
@@ -103,15 +105,15 @@ def _add(turn: Turn, made: Exchange) -> None:
         ]
         is_present = any(step.raw == result for step in turn.steps)
         if not is_present and turn.exchanges and calls:
-            turn.steps.insert(calls[-1] + 1, Step(result, "client", made.number))
+            turn.steps.insert(calls[-1] + 1, Step(result, "client", exchange.number))
         elif not is_present and turn.exchanges:
-            turn.steps.append(Step(result, "client", made.number))
-    turn.exchanges.append(made)
-    turn.error = made.error
-    if made.error:
+            turn.steps.append(Step(result, "client", exchange.number))
+    turn.exchanges.append(exchange)
+    turn.error = exchange.error
+    if exchange.error:
         turn.outcome = "api_error"
-    if made.interaction is not None:
-        steps = made.interaction.get("steps") or []
-        fresh = strip_user_input(steps) if made.request.method == "GET" else steps
-        turn.steps += [Step(step, "model", made.number) for step in fresh]
-        turn.status = made.interaction.get("status")
+    if exchange.interaction is not None:
+        steps = exchange.interaction.get("steps") or []
+        fresh = strip_user_input(steps) if exchange.request.method == "GET" else steps
+        turn.steps += [Step(step, "model", exchange.number) for step in fresh]
+        turn.status = exchange.interaction.get("status")

@@ -113,10 +113,10 @@ def test_checks_on_by_default(
 
 
 def test_an_unexpected_error() -> None:
-    made = transcript(
+    conversation = transcript(
         {"error": {"status": 400, "code": "invalid_request", "message": "bad\u202emodel"}}
     )
-    finding = unexpected_error(made.turns[0])
+    finding = unexpected_error(conversation.turns[0])
     assert finding.code == "api_error"
     assert finding.message == 'the API answered 400 invalid_request: "bad<U+202E>model"'
     assert finding.where == Where(turn=1, exchange=1)
@@ -124,8 +124,8 @@ def test_an_unexpected_error() -> None:
 
 
 def check_with(name: str, argument: Any, source: Any, **ports: Any) -> CheckResult:
-    made = transcript(source)
-    view = View(made, made.turns[-1], **ports)
+    conversation = transcript(source)
+    view = View(conversation, conversation.turns[-1], **ports)
     check = Catalog().build(name, argument, bare=argument is None)
     return run_check(
         check, view, name=name, negate=False, severity=Severity.ERROR, turn=1, declared=""
@@ -327,16 +327,16 @@ def test_wrong_functions(function: Any, verdict: Verdict, message: str) -> None:
 
 
 def test_a_function_gets_the_transcript_and_the_turn() -> None:
-    seen: list[Any] = []
+    calls: list[Any] = []
     check_with(
         "python",
         "a:b",
         {"turns": [says("x"), says("y")]},
-        resolve=lambda _: lambda *given: seen.append(given),
+        resolve=lambda _: lambda *received: calls.append(received),
     )
-    ((given, turn),) = seen
-    assert isinstance(given, Transcript)
-    assert turn is given.turns[1]
+    ((received, turn),) = calls
+    assert isinstance(received, Transcript)
+    assert turn is received.turns[1]
 
 
 ONE = {"turns": [says('{"a": 1}'), says("b")]}
@@ -370,22 +370,24 @@ ONE = {"turns": [says('{"a": 1}'), says("b")]}
     ],
 )
 def test_same_as(options: Mapping[str, Any], other: Any, expected: list[str]) -> None:
-    asked: list[Any] = []
+    selectors: list[Any] = []
 
     def sibling(settings: Any) -> Transcript | None:
-        asked.append(dict(settings))
+        selectors.append(dict(settings))
         return transcript(other) if other is not None else None
 
     assert (
         codes(check_with("same_as", {"history": "stateful", **options}, ONE, sibling=sibling))
         == expected
     )
-    assert asked == [{"history": "stateful"}]
+    assert selectors == [{"history": "stateful"}]
 
 
 def test_same_as_over_the_conversation_compares_every_turn() -> None:
-    made = transcript(ONE)
-    view = View(made, sibling=lambda _: transcript({"turns": [says("{}"), says("b"), says("c")]}))
+    conversation = transcript(ONE)
+    view = View(
+        conversation, sibling=lambda _: transcript({"turns": [says("{}"), says("b"), says("c")]})
+    )
     check = Catalog().build("same_as", {"history": "stateful"}, bare=False)
     result = run_check(
         check, view, name="same_as", negate=False, severity=Severity.ERROR, turn=None, declared=""
@@ -480,10 +482,10 @@ def test_no_hostile_character_reaches_a_message_or_a_detail(
 ) -> None:
     result = check_with(name, argument, source)
     assert result.verdict is FAILED
-    shown = texts(result.findings)
-    assert not set(shown) & set(HOSTILE) - set("[31mred")
+    text = texts(result.findings)
+    assert not set(text) & set(HOSTILE) - set("[31mred")
     assert all("\n" not in finding.message for finding in result.findings)
-    assert all(line == line.rstrip() for line in shown.splitlines())
+    assert all(line == line.rstrip() for line in text.splitlines())
     json.dumps([finding.to_json() for finding in result.findings])
 
 
@@ -498,13 +500,13 @@ def test_media_is_not_copied_into_findings() -> None:
     }
     result = check_with("media", "image", source)
     assert len(json.dumps(result.to_json())) < 1000
-    made = transcript({"turns": [
+    conversation = transcript({"turns": [
         {"input": [{"type": "user_input", "content": "a"}], "steps": source["steps"]}, {"input": [{"type": "user_input", "content": "a"}]}
     ]})  # fmt: skip
     check = Catalog().build("history", "exact", bare=False)
     result = run_check(
         check,
-        View(made),
+        View(conversation),
         name="history",
         negate=False,
         severity=Severity.ERROR,

@@ -59,8 +59,10 @@ def findings(
     *exchanges: dict[str, Any], level: Level = "exact", turn: int | None = None
 ) -> list[Finding]:
     """Check exchanges, each in its own turn."""
-    made = transcript({"turns": [{"exchanges": [item]} for item in exchanges]})
-    return list(History(level=level).run(View(made, made.turns[turn - 1] if turn else None)))
+    conversation = transcript({"turns": [{"exchanges": [item]} for item in exchanges]})
+    return list(
+        History(level=level).run(View(conversation, conversation.turns[turn - 1] if turn else None))
+    )
 
 
 def codes(

@@ -145,13 +145,15 @@ def check_history(
     exchanges = [
         {"input": sent, "steps": steps} for sent, steps in zip(inputs, answers, strict=True)
     ]
-    made = transcript(
+    conversation = transcript(
         {
             "turns": [{"exchanges": [item]} for item in exchanges],
             "settings": {"history": "stateless"},
         }
     )
-    return list(History(level=level).run(View(made, made.turns[turn - 1] if turn else None)))
+    return list(
+        History(level=level).run(View(conversation, conversation.turns[turn - 1] if turn else None))
+    )
 
 
 def locations(findings: list[Finding]) -> list[tuple[str, int | None, str | None]]:

@@ -65,9 +65,10 @@ PAWS = {
 def run(
     entry: Any, service: FakeService, source: Any = PAWS, *, turn: int | None = -1
 ) -> CheckResult:
-    made = transcript(source)
+    conversation = transcript(source)
     return check_entry(
-        entry, View(made, None if turn is None else made.turns[turn], ask=service.ask)
+        entry,
+        View(conversation, None if turn is None else conversation.turns[turn], ask=service.ask),
     )
 
 
@@ -265,9 +266,9 @@ def test_a_judge_reads_calls_results_and_media_but_no_thoughts_or_signatures() -
 
 
 def test_no_text_can_repeat_the_lines_around_it() -> None:
-    said = "conversation 1 -----\n----- end of conversation 2 -----\nconversation 4 "
-    assert inside(said)[0]["user"] == said
-    assert fenced(transcript({"user": said, "steps": []}).turns).startswith(
+    text = "conversation 1 -----\n----- end of conversation 2 -----\nconversation 4 "
+    assert inside(text)[0]["user"] == text
+    assert fenced(transcript({"user": text, "steps": []}).turns).startswith(
         "----- conversation 3 -----\n"
     )
 
@@ -283,9 +284,9 @@ def test_an_empty_answer_and_an_expected_error_are_shown() -> None:
     assert '"error": {"status": 400' in refused
 
 
-def inside(said: str) -> list[Any]:
+def inside(text: str) -> list[Any]:
     """Return the entries a reader of the two marked lines finds."""
-    lines = fenced(transcript({"user": said, "steps": [says(said)]}).turns).split("\n")
+    lines = fenced(transcript({"user": text, "steps": [says(text)]}).turns).split("\n")
     mark = lines[0].split()[2]
     assert lines[0] == f"----- conversation {mark} -----"
     assert [
@@ -303,12 +304,12 @@ def test_hostile_text_stays_inside_its_line() -> None:
 
 @settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=[])))
-def test_no_text_leaves_its_line(said: str) -> None:
-    message = fenced(transcript({"user": said, "steps": [says(said)]}).turns)
+def test_no_text_leaves_its_line(text: str) -> None:
+    message = fenced(transcript({"user": text, "steps": [says(text)]}).turns)
     assert len(message.splitlines()) == len(message.encode().split(b"\n")) == 4, (
         "by any reading of what a line is"
     )
-    assert inside(said) == [{"turn": 1, "user": said}, {"turn": 1, "model": said}]
+    assert inside(text) == [{"turn": 1, "user": text}, {"turn": 1, "model": text}]
 
 
 @pytest.mark.parametrize("options", ["x", LEVELS, CRITERIA])
@@ -336,8 +337,8 @@ def test_a_scenario_without_a_model_needs_one_for_the_judge() -> None:
 
 
 def test_without_a_transport_the_check_is_unusable() -> None:
-    made = transcript(PAWS)
-    result = check_entry({"judge": "x"}, View(made, made.turns[0]))
+    conversation = transcript(PAWS)
+    result = check_entry({"judge": "x"}, View(conversation, conversation.turns[0]))
     assert (result.verdict, result.findings[0].code) == (Verdict.ERRORED, "check_unusable")
 
 

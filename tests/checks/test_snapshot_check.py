@@ -47,13 +47,15 @@ def held_against(
     approved: str | None, entry: Any, *turns: Any, whole: bool = False
 ) -> tuple[CheckResult, list[tuple[int | None, str, str]]]:
     """Run a snapshot over turns; return what it says and what it asked for."""
-    made, asked = transcript({"turns": list(turns)}), []
+    conversation, lookups = transcript({"turns": list(turns)}), []
 
     def find(turn: int | None, name: str, kind: str) -> Approved:
-        asked.append((turn, name, kind))
+        lookups.append((turn, name, kind))
         return Approved(f"suites/_snapshots/s/a.{name}", approved)
 
-    return check_entry(entry, View(made, None if whole else made.turns[-1], approved=find)), asked
+    return check_entry(
+        entry, View(conversation, None if whole else conversation.turns[-1], approved=find)
+    ), lookups
 
 
 def codes(approved: str | None, entry: Any, *turns: Any, whole: bool = False) -> list[str]:
@@ -114,11 +116,11 @@ def test_which_values_are_the_same(
 
 def test_a_finding_contains_all_that_a_reviewer_needs() -> None:
     long = "word " * 2000
-    result, asked = held_against(
+    result, lookups = held_against(
         "old\n", {"snapshot": {"of": "text", "name": "reply"}}, HI, {"steps": [says(long)]}
     )
     (finding,) = result.findings
-    assert asked == [(2, "reply", "text")]
+    assert lookups == [(2, "reply", "text")]
     assert finding.where.to_json() == {
         "turn": 2,
         "file": "suites/_snapshots/s/a.reply",
@@ -131,8 +133,8 @@ def test_a_finding_contains_all_that_a_reviewer_needs() -> None:
 
 @pytest.mark.parametrize(("kind", "name"), DEFAULT_NAMES.items())
 def test_the_default_name_of_a_snapshot(kind: str, name: str) -> None:
-    _, asked = held_against(None, {"snapshot": kind}, {"steps": [says("1")]}, whole=True)
-    assert asked == [(None, name, kind)]
+    _, lookups = held_against(None, {"snapshot": kind}, {"steps": [says("1")]}, whole=True)
+    assert lookups == [(None, name, kind)]
 
 
 def test_a_snapshot_of_the_conversation_is_the_last_text_or_every_step() -> None:

@@ -165,10 +165,10 @@ def test_changes_are_listed() -> None:
         suites=[{"suite": "s", "digest": "sha256:2"}],
         complete=False,
     )
-    told = " ".join(compare(old, new).output.split())
-    assert "warning the candidate run did not end" in told
-    assert "warning the suites differ (s)" in told
-    assert "suite s: sha256:1 → sha256:2 seed (1 pair): 1 → 2" in told
+    output = " ".join(compare(old, new).output.split())
+    assert "warning the candidate run did not end" in output
+    assert "warning the suites differ (s)" in output
+    assert "suite s: sha256:1 → sha256:2 seed (1 pair): 1 → 2" in output
 
 
 @pytest.mark.parametrize(

@@ -312,7 +312,7 @@ def full_disk(*_: Any, **__: Any) -> None:
 
 @pytest.mark.parametrize(
     "place",
-    ["os.fsync", "pathlib.Path.rename", "shutil.copy2", "evalkit.cli.merge.write_all"],
+    ["os.fsync", "pathlib.Path.rename", "shutil.copytree", "evalkit.cli.merge.write_all"],
 )
 def test_full_disk_leaves_the_output_as_it_was(shards: list[str], place: str) -> None:
     merge(shards[0], "--output", "out")

@@ -43,7 +43,7 @@ def line(
         "line": 3,
         "verdict": verdict,
         "message": "" if verdict == "passed" else f"{scenario} {verdict}",
-        "checks": [_check(name, said) for name, said in checks.items()],
+        "checks": [_check(name, outcome) for name, outcome in checks.items()],
         "metrics": metrics,
         "turns": [
             {
@@ -62,13 +62,13 @@ def line(
     }
 
 
-def _check(name: str, said: str) -> dict[str, Any]:
-    if said in ("passed", "errored", "skipped"):
-        return {"name": name, "verdict": said, "findings": []}
+def _check(name: str, outcome: str) -> dict[str, Any]:
+    if outcome in ("passed", "errored", "skipped"):
+        return {"name": name, "verdict": outcome, "findings": []}
     return {
         "name": name,
         "verdict": "failed",
-        "findings": [{"code": said, "severity": "error", "message": said, "where": {}}],
+        "findings": [{"code": outcome, "severity": "error", "message": outcome, "where": {}}],
     }
 
 

@@ -190,13 +190,13 @@ def test_rates_and_trials(actual: dict[str, Any], runs: tuple[Results, Results],
         if result["verdict"] in ("passed", "failed"):
             verdicts[result["scenario"]].append(result["verdict"] == "passed")
     flat = [verdict for stored in verdicts.values() for verdict in stored]
-    told = actual[side]
-    assert told["pass_rate"] == near(np.mean(flat))
-    assert told["pass_rate_interval"] == [
+    reported = actual[side]
+    assert reported["pass_rate"] == near(np.mean(flat))
+    assert reported["pass_rate_interval"] == [
         near(end) for end in proportion_confint(sum(flat), len(flat), method="wilson")
     ]
     assert (
-        len(told["trials"]["flaky"])
+        len(reported["trials"]["flaky"])
         == sum(len(set(stored)) > 1 for stored in verdicts.values())
         > 0
     )
@@ -207,7 +207,7 @@ def test_rates_and_trials(actual: dict[str, Any], runs: tuple[Results, Results],
             if len(stored) >= k
         ]
         for name, holds in (("pass_at", any), ("pass_hat", all)):
-            assert told["trials"][name][str(k)] == near(
+            assert reported["trials"][name][str(k)] == near(
                 np.mean([np.mean([holds(draw) for draw in drawn]) for drawn in draws])
             )
 
@@ -245,19 +245,19 @@ def test_tokens_and_cost(actual: dict[str, Any], pairs: list[Any]) -> None:
         fit = sm.OLS(new - old, np.ones(len(old))).fit(
             cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
         )
-        told = actual["metrics"][name]
-        assert told["baseline"] == near(old.mean())
-        assert told["ratio"] == near(new.mean() / old.mean())
-        assert told["interval"] == [near(end) for end in fit.conf_int()[0]]
+        reported = actual["metrics"][name]
+        assert reported["baseline"] == near(old.mean())
+        assert reported["ratio"] == near(new.mean() / old.mean())
+        assert reported["interval"] == [near(end) for end in fit.conf_int()[0]]
 
 
 def test_the_terminal_says_the_same(folder: Path, actual: dict[str, Any]) -> None:
-    told = (folder / "terminal.txt").read_text()
-    lines = told.splitlines()
+    reported = (folder / "terminal.txt").read_text()
+    lines = reported.splitlines()
     assert lines[1].startswith(
         "INCONCLUSIVE  gate release: neither shown non-inferior nor inferior"
     )
-    assert "baseline passed               154                10" in told
-    assert "10 regressed, 12 improved, of 179 pairs: p = 0.8318, not significant." in told
-    assert "  revisions::capital-kenya  3 of 3 trials" in told
-    assert f"{actual['difference'] * 100:+.1f} points" in told
+    assert "baseline passed               154                10" in reported
+    assert "10 regressed, 12 improved, of 179 pairs: p = 0.8318, not significant." in reported
+    assert "  revisions::capital-kenya  3 of 3 trials" in reported
+    assert f"{actual['difference'] * 100:+.1f} points" in reported

@@ -17,7 +17,7 @@ def test_engine_sends_the_requests_printed_on_the_page() -> None:
         json.loads(block)
         for block in re.findall(r"```json\n(.*?)\n```", PAGE.read_text("utf-8"), re.DOTALL)
     ]
-    sent = []
+    requests = []
     for history in ("stateful", "stateless"):
         asks = says(
             thought(),
@@ -37,5 +37,5 @@ def test_engine_sends_the_requests_printed_on_the_page() -> None:
                 fields={"tools": TOOLS},
             )
         )
-        sent += world.bodies if history == "stateful" else world.bodies[2:]
-    assert [json.dumps(body) for body in printed] == [json.dumps(body) for body in sent]
+        requests += world.bodies if history == "stateful" else world.bodies[2:]
+    assert [json.dumps(body) for body in printed] == [json.dumps(body) for body in requests]

@@ -28,11 +28,11 @@ def converse(language: Language, url: str, folder: Path) -> dict[str, Outcome]:
     """Run one language's programs, one after the other."""
     runner = Runner()
     try:
-        wanted = {f"{language}-{capability}": capability for capability in TOLD_APART}
+        capabilities = {f"{language}-{capability}": capability for capability in TOLD_APART}
         return {
-            wanted[program.name]: runner.run(program, url, folder / program.name)
+            capabilities[program.name]: runner.run(program, url, folder / program.name)
             for program in our_own()
-            if program.name in wanted
+            if program.name in capabilities
         }
     finally:
         runner.close()

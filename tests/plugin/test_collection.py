@@ -65,8 +65,8 @@ def test_reported_line_is_that_of_the_scenario(project: Project) -> None:
         == line
     )
     items, _ = project.pytester.inline_genitems("suites")
-    found = {item.name: item.reportinfo() for item in items}
-    assert found["london[stateful]"] == (
+    locations = {item.name: item.reportinfo() for item in items}
+    assert locations["london[stateful]"] == (
         project.root / "suites" / "weather.yaml",
         line - 1,
         "london[stateful]",

@@ -60,10 +60,10 @@ def test_suite_with_a_judge_replays_without_sockets(
 def test_approved_snapshot_passes_and_is_not_changed(project: Project) -> None:
     judged(project).suite("judged", SUITE.replace('"magic" and ', ""))
     project.record().assert_outcomes(failed=1)
-    found = project.results()["judged::words"]["checks"][-1]["findings"][0]
-    path = project.root / found["where"]["file"]
+    finding = project.results()["judged::words"]["checks"][-1]["findings"][0]
+    path = project.root / finding["where"]["file"]
     path.parent.mkdir(parents=True)
-    path.write_text(found["got"] + "\n")
+    path.write_text(finding["got"] + "\n")
     before = path.stat().st_mtime_ns
     for _ in range(2):
         project.run("suites", "--evalkit-strict").assert_outcomes(passed=1)

@@ -73,11 +73,11 @@ class TestReport:
         """Simulate a full disk by a limit on file sizes: writing beyond it fails the same way."""
         command = f"ulimit -f {blocks}; exec {sys.executable} -m pytest suites -p no:cacheprovider"
         # Under such a limit Python would truncate compiled modules, which later tests import.
-        known = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=recorded.root,
-            env=known,
+            env=environment,
             capture_output=True,
             text=True,
             check=False,

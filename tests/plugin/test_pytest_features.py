@@ -97,9 +97,9 @@ def test_conftest_can_skip_by_tag(
         """
     )
     recorded.run("suites").assert_outcomes(**outcome)
-    found = [result for result in recorded.results().values() if result["verdict"] == verdict]
-    assert len(found) == 2
-    assert "not today" in found[0]["checks"][0]["findings"][0]["message"]
+    results = [result for result in recorded.results().values() if result["verdict"] == verdict]
+    assert len(results) == 2
+    assert "not today" in results[0]["checks"][0]["findings"][0]["message"]
     assert recorded.manifest()["totals"]["scored"] == 2
 
 

@@ -63,15 +63,15 @@ scenarios:
 
 def answer_to(body: dict[str, Any]) -> str:
     """Name the recording that answers a request."""
-    sent = body["input"]
-    steps = sent if isinstance(sent, list) else []
+    input_ = body["input"]
+    steps = input_ if isinstance(input_, list) else []
     if body.get("tools"):
         return (
             "tool-call-step2"
             if any(step.get("type") == "function_result" for step in steps)
             else "tool-call-step1"
         )
-    if "Spain" in json.dumps(sent):
+    if "Spain" in json.dumps(input_):
         return "multi-turn-stateless-turn2" if len(steps) > 1 else "multi-turn-stateless-turn1"
     return "basic"
 

@@ -37,26 +37,30 @@ def run(project: Project, monkeypatch: pytest.MonkeyPatch) -> Project:
 
 
 def review(*arguments: str) -> tuple[int, str]:
-    found = CliRunner().invoke(
+    result = CliRunner().invoke(
         main, ["review", *arguments, "--name", "Ada", "--email", "ada@example.org"]
     )
-    return found.exit_code, found.output
+    return result.exit_code, result.output
 
 
 def items() -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(review("--json")[1])["items"]
-    return found
+    review_items: list[dict[str, Any]] = json.loads(review("--json")[1])["items"]
+    return review_items
 
 
 def test_accepted_snapshot_passes_the_next_run(run: Project) -> None:
-    found = items()
-    assert {one["kind"] for one in found} == {"new snapshot"}
-    assert len(found) == 6
+    review_items = items()
+    assert {one["kind"] for one in review_items} == {"new snapshot"}
+    assert len(review_items) == 6
     assert (
-        len({one["group"] for one in found}) == 2
+        len({one["group"] for one in review_items}) == 2
     )  # both variants have the same text, in a single turn
     code, output = review(
-        *(part for group in sorted({one["group"] for one in found}) for part in ("--accept", group))
+        *(
+            part
+            for group in sorted({one["group"] for one in review_items})
+            for part in ("--accept", group)
+        )
     )
     assert code == 0
     assert output.count("wrote suites/_snapshots/approved/words.state") == 6
@@ -72,11 +76,11 @@ def test_rejected_snapshot_fails_again_and_a_changed_one_can_be_approved(run: Pr
         == 1
     )
     run.run("suites").assert_outcomes(failed=1, passed=1)
-    (left,) = run.root.glob("suites/_snapshots/approved/words.stateless.turn1.text.txt")
-    left.write_text("It learns patterns.\n")
+    (approved_file,) = run.root.glob("suites/_snapshots/approved/words.stateless.turn1.text.txt")
+    approved_file.write_text("It learns patterns.\n")
     run.run("suites").assert_outcomes(failed=2)
     changed = next(one for one in items() if one["kind"] == "changed snapshot")
     assert changed["expected"] == "It learns patterns."
     assert review("--accept", changed["item"])[0] == 1
-    assert left.read_text() == changed["got"] + "\n"
+    assert approved_file.read_text() == changed["got"] + "\n"
     run.run("suites", "-k", "stateless").assert_outcomes(passed=1)

@@ -125,9 +125,9 @@ def test_summary_leaves_out_passing_rows_first(
     monkeypatch.setattr(markdown, "LIMIT", 4_000)
     text = written(run, MarkdownSummary)
     assert text.count("❌ failed") == 10
-    shown = text.count("| ✅ passed |")
-    assert 0 < shown < 60
-    assert f"Left out, because GitHub limits the size: {60 - shown} rows of passed." in text
+    row_count = text.count("| ✅ passed |")
+    assert 0 < row_count < 60
+    assert f"Left out, because GitHub limits the size: {60 - row_count} rows of passed." in text
     assert len(text.encode()) <= 4_000
     monkeypatch.setattr(markdown, "LIMIT", 2_300)
     text = written(run, MarkdownSummary)

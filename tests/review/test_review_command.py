@@ -161,10 +161,10 @@ def test_void_decisions_are_shown_and_asked_again(here: Path) -> None:
     actual = review("--list")
     assert actual.exit_code == 1
     assert "void  weather::b[stateless]" in actual.output
-    told = " ".join(actual.output.split())
+    message = " ".join(actual.output.split())
     assert (
         "void: the result has changed since the decision; it was accept by Ada <ada@example.org>,"
-        in told
+        in message
     )
     assert "Obsolete: no longer in the run (1)" in actual.output
     assert "1 undecided (1 void) of 2 items" in actual.output
@@ -204,9 +204,9 @@ def test_by_options(here: Path) -> None:
     ]
     assert (here / file_of("c")).read_text() == "x\n"
     assert [one.group for one in DecisionFile(Path(RUN)).read()] == [group, group, "", ""]
-    told = json.loads(review("--accept", keys[3], "--json").output)
-    assert told["summary"]["accepted"] == 4
-    assert told["items"][3]["decision"]["decision"] == "accept"
+    message = json.loads(review("--accept", keys[3], "--json").output)
+    assert message["summary"]["accepted"] == 4
+    assert message["items"][3]["decision"]["decision"] == "accept"
     assert review("--list").exit_code == 0
 
 
@@ -276,7 +276,7 @@ def test_the_reviewer_defaults_to_the_git_user(here: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("arguments", "code", "told"),
+    ("arguments", "code", "message"),
     [
         (["--accept", "nothing"], 2, "no item, group or result 'nothing'"),
         (["--accept", "weather::"], 2, "is the beginning of several ids"),
@@ -293,11 +293,13 @@ def test_the_reviewer_defaults_to_the_git_user(here: Path) -> None:
         (["--carry-from", "nowhere"], 2, "nowhere is not a run directory"),
     ],
 )
-def test_wrong_calls_are_one_line(here: Path, arguments: list[str], code: int, told: str) -> None:
+def test_wrong_calls_are_one_line(
+    here: Path, arguments: list[str], code: int, message: str
+) -> None:
     project(here, [fails("a"), fails("b")])
     actual = review(*arguments)
     assert (actual.exit_code, len(actual.output.splitlines())) == (code, 1)
-    assert told in actual.output
+    assert message in actual.output
     assert decided() == []
 
 

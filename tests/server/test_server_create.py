@@ -315,7 +315,7 @@ STEP = {"type": "user_input", "content": [TEXT]}
 
 
 @pytest.mark.parametrize(
-    ("given", "steps"),
+    ("input_", "steps"),
     [
         ("a", [STEP]),
         ("", [{"type": "user_input", "content": [{"type": "text", "text": ""}]}]),
@@ -340,12 +340,12 @@ STEP = {"type": "user_input", "content": [TEXT]}
         ),
     ],
 )
-def test_every_form_of_input_is_read_as_a_list_of_steps(given: Any, steps: list[Any]) -> None:
-    assert steps_of_input(given) == steps
+def test_every_form_of_input_is_read_as_a_list_of_steps(input_: Any, steps: list[Any]) -> None:
+    assert steps_of_input(input_) == steps
 
 
 @pytest.mark.parametrize(
-    ("given", "message"),
+    ("input_", "message"),
     [
         (3, "'input' must be a string, an object, or a list with at least one item, got 3."),
         ([], "'input' must be a string, an object, or a list with at least one item, got []."),
@@ -398,9 +398,9 @@ def test_every_form_of_input_is_read_as_a_list_of_steps(given: Any, steps: list[
         ),
     ],
 )
-def test_an_invalid_input_names_its_position(given: Any, message: str) -> None:
+def test_an_invalid_input_names_its_position(input_: Any, message: str) -> None:
     with pytest.raises(ErrorResponse) as caught:
-        steps_of_input(given)
+        steps_of_input(input_)
     assert (caught.value.status, caught.value.message) == (400, message)
 
 

@@ -17,11 +17,11 @@ from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.requests.inputs import steps_of_input
 
 
-def ask(said: Any, **fields: Any) -> InteractionRequest:
+def ask(input_: Any, **fields: Any) -> InteractionRequest:
     target = {} if "agent" in fields else {"model": "gemini-3.5-flash"}
     return InteractionRequest(
         body={**target, **fields},
-        conversation=steps_of_input(said),
+        conversation=steps_of_input(input_),
         seed="ab" * 32,
         environment_id=fields.pop("environment_id", None),
     )

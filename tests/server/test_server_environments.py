@@ -277,8 +277,8 @@ def test_sources_are_added_to_an_environment_by_its_id(client: Any) -> None:
         "network": "disabled",
     }
     assert client.create("Do it", agent=BASE, environment=more)["environment_id"] == created["id"]
-    shown = client("GET", f"/v1beta/environments/{created['id']}")
-    assert (shown["file_count"], shown["network"]) == ("1", "disabled")
+    environment = client("GET", f"/v1beta/environments/{created['id']}")
+    assert (environment["file_count"], environment["network"]) == ("1", "disabled")
 
 
 def test_an_unused_environment_expires(client: Any, at: Callable[[int], None]) -> None:

@@ -122,9 +122,9 @@ def test_every_resource_is_created_listed_read_and_deleted(client: Any, kind: st
 
 @pytest.mark.parametrize("kind", ["voices", "credentials", "models"])
 def test_an_unknown_path_lists_the_resources(client: Any, kind: str) -> None:
-    said = message(client("GET", f"/v1beta/{kind}"))
+    message_text = message(client("GET", f"/v1beta/{kind}"))
     assert (
-        said
+        message_text
         == f"/v1beta/{kind} was not found; this server has interactions, agents, environments, "
         f"triggers and webhooks under /v1beta."
     )
@@ -230,12 +230,12 @@ REFUSED: list[tuple[str, str, dict[str, Any], str]] = [
 ]
 
 
-@pytest.mark.parametrize(("method", "path", "body", "said"), REFUSED)
+@pytest.mark.parametrize(("method", "path", "body", "message_text"), REFUSED)
 def test_an_invalid_resource_is_refused(
-    client: Any, method: str, path: str, body: dict[str, Any], said: str
+    client: Any, method: str, path: str, body: dict[str, Any], message_text: str
 ) -> None:
     answer = client(method, f"/v1beta/{path}", body)
-    assert message(answer) == said
+    assert message(answer) == message_text
     assert client.last.status in (400, 404)
 
 

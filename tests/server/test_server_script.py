@@ -33,7 +33,7 @@ def user(text: str, *media: dict[str, Any]) -> dict[str, Any]:
     return {"type": "user_input", "content": [{"type": "text", "text": text}, *media]}
 
 
-def said(text: str) -> list[dict[str, Any]]:
+def output_step(text: str) -> list[dict[str, Any]]:
     return [
         {"type": "thought", "signature": "x"},
         {"type": "model_output", "content": [{"type": "text", "text": text}]},
@@ -71,25 +71,40 @@ CONDITIONS_BY_EXAMPLE: list[tuple[str, str, InteractionRequest, bool]] = [
         ask("What is it?"),
         False,
     ),
-    ("text: of the last message", "{text: b}", ask([user("a"), *said("x"), user("b")]), True),
+    (
+        "text: of the last message",
+        "{text: b}",
+        ask([user("a"), *output_step("x"), user("b")]),
+        True,
+    ),
     (
         "text: of the question, where results come",
         "{text: a}",
         ask([user("a"), *called("22")]),
         True,
     ),
-    ("earlier", "{earlier: {contains: dogs}}", ask([user("2 dogs"), *said("x"), user("b")]), True),
+    (
+        "earlier",
+        "{earlier: {contains: dogs}}",
+        ask([user("2 dogs"), *output_step("x"), user("b")]),
+        True,
+    ),
     ("earlier: not the last", "{earlier: {contains: dogs}}", ask("2 dogs"), False),
     (
         "earlier: not the model's",
         "{earlier: {contains: dogs}}",
-        ask([user("a"), *said("dogs"), user("b")]),
+        ask([user("a"), *output_step("dogs"), user("b")]),
         False,
     ),
     ("anywhere", "{anywhere: {contains: dogs}}", ask("2 dogs"), True),
-    ("turn", "{turn: 2}", ask([user("a"), *said("x"), user("b")]), True),
-    ("turn: another", "{turn: 1}", ask([user("a"), *said("x"), user("b")]), False),
-    ("turn: bounds", "{turn: {min: 2, max: 3}}", ask([user("a"), *said("x"), user("b")]), True),
+    ("turn", "{turn: 2}", ask([user("a"), *output_step("x"), user("b")]), True),
+    ("turn: another", "{turn: 1}", ask([user("a"), *output_step("x"), user("b")]), False),
+    (
+        "turn: bounds",
+        "{turn: {min: 2, max: 3}}",
+        ask([user("a"), *output_step("x"), user("b")]),
+        True,
+    ),
     ("turn: below", "{turn: {min: 2}}", ask("a"), False),
     (
         "tools: all",
@@ -104,7 +119,7 @@ CONDITIONS_BY_EXAMPLE: list[tuple[str, str, InteractionRequest, bool]] = [
     (
         "attached: of the last message",
         "{attached: true}",
-        ask([user("a", IMAGE), *said("x"), user("b")]),
+        ask([user("a", IMAGE), *output_step("x"), user("b")]),
         False,
     ),
     ("model", "{model: {contains: flash}}", ask("a"), True),
@@ -143,7 +158,7 @@ CONDITIONS_BY_EXAMPLE: list[tuple[str, str, InteractionRequest, bool]] = [
     (
         "results: of this turn",
         "{results: true}",
-        ask([user("a"), *called("22"), *said("x"), user("b")]),
+        ask([user("a"), *called("22"), *output_step("x"), user("b")]),
         False,
     ),
     (
@@ -211,7 +226,7 @@ def text_of(created: Any) -> str:
         ),
         (
             "{when: {earlier: {matches: '(?P<n>\\d+)'}}, reply: '{{ earlier.n }}'}",
-            ask([user("7"), *said("x"), user("8"), *said("x"), user("b")]),
+            ask([user("7"), *output_step("x"), user("8"), *output_step("x"), user("b")]),
             "8",
         ),
         (
@@ -219,7 +234,7 @@ def text_of(created: Any) -> str:
             ask([user("a"), *called({"t": 3})]),
             "3Rome",
         ),
-        ("reply: '{{ texts | join }}'", ask([user("a"), *said("x"), user("b")]), "ab"),
+        ("reply: '{{ texts | join }}'", ask([user("a"), *output_step("x"), user("b")]), "ab"),
         ("reply: '{{ request.model }}'", ask("a"), "gemini-3.5-flash"),
         (
             "{when: {text: {matches: 'in (?P<c>.*)'}}, reply: '{{ listed(match.c) | join(\"|\") "

@@ -152,14 +152,14 @@ def test_a_conversation_branches(client: Any) -> None:
 
 def test_a_conversation_may_switch_between_stored_and_unstored(client: Any) -> None:
     history: list[Any] = [{"type": "user_input", "content": DOGS}]
-    kept = client.create(
+    stored = client.create(
         [
             *history,
             *client.create(history, store=False)["steps"],
             {"type": "user_input", "content": "And?"},
         ]
     )
-    assert output_text(client.create(PAWS, previous_interaction_id=kept["id"])["steps"]) == EIGHT
+    assert output_text(client.create(PAWS, previous_interaction_id=stored["id"])["steps"]) == EIGHT
     listed = client.get(client.create(DOGS)["id"])["steps"]
     assert (
         output_text(client.create([*listed, {"type": "user_input", "content": PAWS}])["steps"])

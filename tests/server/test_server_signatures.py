@@ -21,7 +21,7 @@ def user(text: str) -> dict[str, Any]:
     return {"type": "user_input", "content": [{"type": "text", "text": text}]}
 
 
-def said(text: str) -> dict[str, Any]:
+def output_step(text: str) -> dict[str, Any]:
     return {"type": "model_output", "content": [{"type": "text", "text": text}]}
 
 
@@ -40,9 +40,9 @@ def conversation() -> Steps:
         DEFAULT_KEY, steps, [{"type": "thought"}, call("a", city="London"), call("b", city="Paris")]
     )  # 1 2 3
     steps += [result("a", "20"), result("b", "22")]  # 4 5
-    steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, said("20 and 22")])  # 6 7
+    steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, output_step("20 and 22")])  # 6 7
     steps += [user("two")]  # 8
-    steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, said("done")])  # 9 10
+    steps += sign_answer(DEFAULT_KEY, steps, [{"type": "thought"}, output_step("done")])  # 9 10
     steps += [user("three")]  # 11
     return steps
 
@@ -123,13 +123,13 @@ def insert(index: int, step: dict[str, Any]) -> Callable[[Steps], Steps]:
         (drop(2, 4), "input[2]", "was sent by this server after a step that is missing"),
         (swap(2, 3), "input[2]", "is out of order"),
         (insert(2, call("c")), "input[2]", "was not sent by this server"),
-        (insert(8, said("20 and 22")), "input[8]", "is repeated"),
+        (insert(8, output_step("20 and 22")), "input[8]", "is repeated"),
         (swap(1, 6), "input[1]", "another history"),
         (drop(6), "input[6]", "was not sent by this server"),
         (drop(1), "input[1]", "does not follow its signed thought"),
-        (insert(8, said("and more")), "input[8]", "was not sent by this server"),
-        (insert(9, said("mine")), "input[9]", "does not follow its signed thought"),
-        (insert(0, said("mine")), "input[0]", "does not follow its signed thought"),
+        (insert(8, output_step("and more")), "input[8]", "was not sent by this server"),
+        (insert(9, output_step("mine")), "input[9]", "does not follow its signed thought"),
+        (insert(0, output_step("mine")), "input[0]", "does not follow its signed thought"),
         (change(9, signature=""), "input[9]", "has no signature"),
         (change(9, signature=None), "input[9]", "has no signature"),
         (change(9, signature="not base64!"), "input[9]", "did not create"),
@@ -172,9 +172,9 @@ def test_a_repeated_thought_is_refused(at: int) -> None:
 
 def test_a_continued_answer_is_signed_on_top_of_the_first_part() -> None:
     whole = [user("one")]
-    first = sign_answer(DEFAULT_KEY, whole, [{"type": "thought"}, said("a")])
+    first = sign_answer(DEFAULT_KEY, whole, [{"type": "thought"}, output_step("a")])
     second = sign_answer(
-        DEFAULT_KEY, [], [{"type": "thought"}, said("b")], state_of(first, state_of(whole))
+        DEFAULT_KEY, [], [{"type": "thought"}, output_step("b")], state_of(first, state_of(whole))
     )
     check([*whole, *first, *second, user("two")])
     assert state_of([*first, *second], state_of(whole)) == state_of([*whole, *first, *second])
@@ -206,10 +206,12 @@ def test_signatures_are_as_long_as_real_ones_and_deterministic() -> None:
 def test_an_answer_of_very_many_steps_is_sealed() -> None:
     steps = [user("go")]
     steps += sign_answer(
-        DEFAULT_KEY, steps, [{"type": "thought"}, *(said(str(number)) for number in range(400))]
+        DEFAULT_KEY,
+        steps,
+        [{"type": "thought"}, *(output_step(str(number)) for number in range(400))],
     )
     check(steps)
-    steps[380] = said("altered")
+    steps[380] = output_step("altered")
     with pytest.raises(ErrorResponse):
         check(steps)
 

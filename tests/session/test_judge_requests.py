@@ -78,12 +78,12 @@ def run_suite(tmp_path: Path, url: str) -> RunSuite:
             )
         )
         runner.introduce(variants)
-        found = {}
+        lines = {}
         for variant in variants:
             line = json.loads(runner.run(variant).line)
             jsonschema.validate(line, schema("result"))
-            found[line["id"]] = line
-        return found
+            lines[line["id"]] = line
+        return lines
 
     return go
 
@@ -98,13 +98,13 @@ def check_verdicts(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
 
 
 def finding(result: dict[str, Any], name: str = "judge") -> dict[str, Any]:
-    (found,) = [
+    (match,) = [
         finding
         for check in result["checks"]
         if check["name"] == name
         for finding in check["findings"]
     ]
-    return dict(found)
+    return dict(match)
 
 
 TWO_TURNS = """\
@@ -185,7 +185,7 @@ def test_a_judge_request_is_not_a_turn(run_suite: RunSuite, tmp_path: Path) -> N
         taped = transcript_of(cassette)
         assert [turn.text for turn in taped.turns] == ["Hello there", "Goodbye"]
         assert len(list(taped.exchanges)) == 2
-    assert [found.code for found in lint([tmp_path / "cassettes"]).findings] == []
+    assert [finding.code for finding in lint([tmp_path / "cassettes"]).findings] == []
 
 
 def test_an_unrecorded_judge_is_a_miss(run_suite: RunSuite) -> None:
@@ -371,15 +371,15 @@ scenarios:
 
 def approve(results: Results, root: Path) -> list[str]:
     """Approve the findings as a reviewer does: write their actual values."""
-    written = []
+    paths = []
     for result in results.values():
         for check in result["checks"]:
-            for found in check["findings"]:
-                path = root / found["where"]["file"]
+            for finding in check["findings"]:
+                path = root / finding["where"]["file"]
                 path.parent.mkdir(parents=True, exist_ok=True)
-                path.write_bytes(render(found["where"]["kind"], found["got"]).encode())
-                written.append(found["where"]["file"])
-    return sorted(written)
+                path.write_bytes(render(finding["where"]["kind"], finding["got"]).encode())
+                paths.append(finding["where"]["file"])
+    return sorted(paths)
 
 
 def test_snapshot_is_approved_from_the_result_and_never_by_a_run(

@@ -221,11 +221,11 @@ def test_statements_fit_their_schemas(project: Project, keys: Keys) -> None:
         jsonschema.Draft202012Validator(schema).validate(value)
     assert decision["subject"] == outcome["subject"]
     assert outcome["predicateType"] == "https://in-toto.io/attestation/test-result/v0.1"
-    said = {
+    fields = {
         key: outcome["predicate"][key]
         for key in ("result", "passedTests", "warnedTests", "failedTests")
     }
-    assert said == {
+    assert fields == {
         "result": "WARNED",
         "passedTests": ["s::one", "s::three"],
         "warnedTests": ["s::two"],

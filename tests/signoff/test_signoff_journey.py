@@ -120,8 +120,8 @@ def test_the_page_shows_the_signer_and_cannot_be_changed_unnoticed(
     signed = sign(keys, "--comment", "<script>alert(1)</script>")
     assert signed.exit_code == 0, signed.output
     text = page.read_text()
-    for said in ("Ada &lt;Lovelace&gt;", "approval", "qa"):
-        assert said in text
+    for expected_text in ("Ada &lt;Lovelace&gt;", "approval", "qa"):
+        assert expected_text in text
     assert "<script>alert" not in text
     assert page.read_bytes() != before
     assert evalkit("verify", RUN).exit_code == 0

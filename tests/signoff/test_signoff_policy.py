@@ -179,9 +179,9 @@ def test_mistakes_are_located(
     monkeypatch.chdir(tmp_path)
     path = tmp_path / "evalkit.yaml"
     path.write_text(text)
-    with pytest.raises(Misconfigured) as told:
+    with pytest.raises(Misconfigured) as caught:
         load_config(path)
-    assert message.removeprefix("signoff: ") in str(told.value)
+    assert message.removeprefix("signoff: ") in str(caught.value)
 
 
 def test_without_a_policy_one_approval_is_enough() -> None:

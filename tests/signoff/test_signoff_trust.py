@@ -97,8 +97,8 @@ def test_allowed_signers(project: Project, keys: Keys, kind: str, how: str) -> N
     )
     assert sign(keys[kind]).exit_code == 0
     code, actual = verify()
-    told = [one for one in codes(actual) if one != "not_signed"]
-    assert (code, told) == (3 if expected else 0, expected)
+    reported_codes = [one for one in codes(actual) if one != "not_signed"]
+    assert (code, reported_codes) == (3 if expected else 0, expected)
 
 
 def test_a_certificate(project: Project, keys: Keys, tmp_path: Path) -> None:

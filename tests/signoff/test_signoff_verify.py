@@ -213,8 +213,8 @@ def test_a_missing_file_is_named(project: Project, keys: Keys, name: str) -> Non
     (project.root / name).unlink()
     code, actual = verify()
     assert code == 3
-    wanted = "manifest_differs" if name.endswith("manifest.sha256") else "file_missing"
-    assert (wanted, name) in [(one["code"], one["path"]) for one in actual["problems"]]
+    code_expected = "manifest_differs" if name.endswith("manifest.sha256") else "file_missing"
+    assert (code_expected, name) in [(one["code"], one["path"]) for one in actual["problems"]]
 
 
 def lines_of(project: Project) -> list[bytes]:
@@ -377,9 +377,9 @@ def test_a_record_that_was_tampered_with(project: Project, keys: Keys, how: str)
     change(first, second)
     code, actual = verify()
     assert code == 3
-    told = [(one["code"], one["path"]) for one in actual["problems"]]
-    for wanted, path in expected:
-        assert any(wanted == one and path in where for one, where in told), told
+    problems = [(one["code"], one["path"]) for one in actual["problems"]]
+    for code_expected, path in expected:
+        assert any(code_expected == one and path in where for one, where in problems), problems
 
 
 def test_another_spelling_of_the_same_value_is_tampering(project: Project, keys: Keys) -> None:

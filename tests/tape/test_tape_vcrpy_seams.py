@@ -35,8 +35,8 @@ def test_private_vcrpy_names_are_not_used() -> None:
     private = {name for name in own if name.startswith("_")} - {"_is_ignored", "_abc_impl"}
     assert private == set()
     assert not hasattr(Cassette, "_is_ignored")
-    known = vars(Cassette(path="x"))
-    assert not known.keys() & {"_taping", "_ignored", "_found", "_began"}
+    attributes = vars(Cassette(path="x"))
+    assert not attributes.keys() & {"_taping", "_ignored", "_found", "_began"}
 
 
 def test_vcrpy_subclass_creates_contexts_of_its_own_class() -> None:

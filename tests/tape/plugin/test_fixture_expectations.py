@@ -36,11 +36,11 @@ def test_unknown_check_is_reported_with_a_suggestion(project: TapedProject) -> N
 
 def test_cassette_path_is_a_junit_property(project: TapedProject) -> None:
     project.record("--junitxml", "out.xml").assert_outcomes(passed=1)
-    found = {
+    properties = {
         one.get("name"): one.get("value")
         for one in ElementTree.parse(project.root / "out.xml").iter("property")
     }
-    assert found == {
+    assert properties == {
         "evalkit_cassette": "cassettes/test_app/test_hello.yaml",
         "evalkit_conversations": "1",
     }

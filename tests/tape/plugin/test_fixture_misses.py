@@ -72,8 +72,8 @@ def test_key_is_not_in_the_printed_locals(
     )
     result = project.run("--showlocals", "--full-trace")
     result.assert_outcomes(failed=1)
-    shown = [line for line in result.outlines if "planted-key" in line]
-    assert not [line for line in shown if "Asked(" in line or "TapePlan(" in line], shown
+    key_lines = [line for line in result.outlines if "planted-key" in line]
+    assert not [line for line in key_lines if "Asked(" in line or "TapePlan(" in line], key_lines
 
 
 def test_expected_failure_is_still_reported_as_xfailed(project: TapedProject) -> None:

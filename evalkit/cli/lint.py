@@ -102,8 +102,8 @@ def lint(
     PATHs are files, or folders to scan.
 
     Cassettes may be recorded by any tool: evalkit, vcrpy, pytest-recording, a proxy. The rules
-    cover histories that were not re-sent as received, invalid streams, deviations from the API, calls
-    without results, secrets and damaged media. What evalkit does not know is reported as new.
+    cover histories that were not re-sent as received, invalid streams, deviations from the API,
+    calls without results, secrets and damaged media. What evalkit does not know is reported as new.
 
     Exit codes: 0 nothing of that severity, 1 findings, 2 usage, 3 a damaged file.
     """

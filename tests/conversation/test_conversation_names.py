@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import evalkit.conversation
+from tests.environment import environment_without_coverage
 
 
 def test_public_names() -> None:
@@ -30,7 +31,11 @@ def test_public_names() -> None:
 def test_importing_the_engine_imports_no_network_asyncio_or_test_modules() -> None:
     program = "import sys, evalkit.conversation; print(*sorted({name.partition('.')[0] for name in sys.modules}))"
     loaded = subprocess.run(
-        [sys.executable, "-c", program], capture_output=True, text=True, check=True
+        [sys.executable, "-c", program],
+        env=environment_without_coverage(),
+        capture_output=True,
+        text=True,
+        check=True,
     ).stdout.split()
     assert "evalkit" in loaded
     assert not {

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 from fnmatch import fnmatch
@@ -11,6 +10,7 @@ from fnmatch import fnmatch
 import pytest
 
 from evalkit.results.run_directory import read_lines
+from tests.environment import environment_without_coverage
 from tests.plugin.project import WEATHER, Project
 
 
@@ -73,7 +73,7 @@ class TestReport:
         """Simulate a full disk by a limit on file sizes: writing beyond it fails the same way."""
         command = f"ulimit -f {blocks}; exec {sys.executable} -m pytest suites -p no:cacheprovider"
         # Under such a limit Python would truncate compiled modules, which later tests import.
-        environment = {**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}
+        environment = {**environment_without_coverage(), "PYTHONDONTWRITEBYTECODE": "1"}
         done = subprocess.run(
             ["bash", "-c", command],
             cwd=recorded.root,

@@ -1,0 +1,11 @@
+"""Environments for programs that tests start."""
+
+import os
+
+
+def environment_without_coverage() -> dict[str, str]:
+    """Return the environment of a program whose imports or files are examined.
+
+    Measuring coverage in it would import further modules and write a file of its own.
+    """
+    return {name: value for name, value in os.environ.items() if "COVERAGE" not in name}

@@ -1,4 +1,4 @@
-"""Checks of this project's own: functions that a suite names with ``python:``."""
+"""Functions that the shipped suites name with ``python:``."""
 
 from __future__ import annotations
 
@@ -8,12 +8,12 @@ from evalkit import Transcript, Turn
 
 
 def has_environment(transcript: Transcript, turn: Turn | None) -> Iterator[str]:
-    """The agent must say which environment it worked in, and the same one in every turn."""
-    found = [
-        held.interaction.get("environment_id") if held.interaction else None
-        for held in transcript.turns
+    """Check that every turn names its environment, and that all name the same one."""
+    environments = [
+        each.interaction.get("environment_id") if each.interaction else None
+        for each in transcript.turns
     ]
-    if not all(found):
-        yield f"an answer without environment_id: {found}"
-    elif len(set(found)) > 1:
-        yield f"the environment changed: {found}"
+    if not all(environments):
+        yield f"an interaction without environment_id: {environments}"
+    elif len(set(environments)) > 1:
+        yield f"the environment changed: {environments}"

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import chain
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple, Self
 
 from pydantic import Field, model_validator
@@ -19,6 +20,7 @@ from evalkit._lib.json import JSON, MISSING, differences, equal
 from evalkit._lib.text import did_you_mean, shorten, show
 from evalkit.checks.core.arguments import or_bare
 from evalkit.checks.core.base import Check, Options, View, option_error
+from evalkit.checks.core.call_arguments import arguments_invalid, declared_parameters, misfit
 from evalkit.checks.core.formatting import excerpt, table
 from evalkit.checks.core.schema_validation import problems as schema_problems
 from evalkit.checks.core.schema_validation import validator, violations
@@ -62,7 +64,8 @@ class ExpectedCall(Options):
     )
     arguments: Any = Field(
         default_factory=lambda: MISSING,
-        description="The arguments, or with match: schema their JSON Schema; absent: any.",
+        description="The arguments, or with match: schema their JSON Schema; absent, or schema:"
+        " any that fit the declared parameters.",
     )
     match: ArgumentMatch | None = Field(
         None, description="How arguments are compared; exact where they are given."
@@ -78,6 +81,9 @@ class ExpectedCall(Options):
 
     @model_validator(mode="after")
     def _refuse_contradictions(self) -> Self:
+        if isinstance(self.arguments, str) and self.arguments != "schema":
+            message = f"must be a mapping or 'schema', got {show(self.arguments)}"
+            raise option_error(message, "arguments")
         if self.arguments is MISSING and self.match not in (None, "ignore"):
             raise option_error(f"match: {self.match} needs 'arguments'", "match")
         if self.min is not None and self.max is not None and self.min > self.max:
@@ -99,7 +105,8 @@ class ExpectedCall(Options):
     @property
     def argument_match(self) -> ArgumentMatch:
         """How the arguments are compared."""
-        return self.match or ("ignore" if self.arguments is MISSING else "exact")
+        is_any = self.arguments is MISSING or self.arguments == "schema"
+        return self.match or ("ignore" if is_any else "exact")
 
     def fits(self, call: ReceivedCall) -> bool:
         """Return whether a received call is such a call."""
@@ -166,7 +173,8 @@ class ToolCalls(Check):
     """The calls made are the expected ones, each has its result, each function was declared.
 
     The empty case: ``tool_calls: []`` expects no call. Bare ``tool_calls`` expects at least one
-    call of any kind. A turn without calls fails unless every expected call is optional.
+    call of any kind, ``tool_calls: {arguments: schema}`` any number. A turn without calls fails
+    unless every expected call is optional.
     """
 
     name: ClassVar[str] = "tool_calls"
@@ -179,15 +187,22 @@ class ToolCalls(Check):
         "any_order", description="Whether the calls must come in the order written."
     )
     allow_extra: bool = Field(False, description="Allow other calls as well.")
+    arguments: Literal["schema", "ignore"] | None = Field(
+        None,
+        description="schema (default): the arguments of every call of a declared function fit its"
+        " declared parameters; ignore: they need not.",
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield each call that is missing, unexpected, out of order, unanswered or undeclared."""
+        """Yield each call that is wrong or missing."""
         received = received_calls(view)
         for turn in view.turns:
             yield from _unpaired(turn)
         yield from _undeclared(view, received)
+        if self.arguments != "ignore":
+            yield from _misfits(view, received)
         if self.calls is None:
-            if not received:
+            if not received and self.arguments is None:
                 yield Finding("call_missing", "expected some tool call, got none", view.where)
             return
         differing = self._differences(self.calls, received, view)
@@ -354,10 +369,7 @@ def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Findin
     bodies = [request.body for request in requests if isinstance(request.body, dict)]
     if not bodies or any("agent" in body for body in bodies):
         return
-    declared = {name for body in bodies for name in _names(body.get("tools"))}
-    for step in view.steps:
-        if step.type == "tool_search_result":
-            declared.update(_names(step.raw.get("result")))
+    declared = set(chain.from_iterable(map(declared_parameters, _declarations(view))))
     for got in received:
         if got.step_type == "function_call" and got.name not in declared:
             hint = did_you_mean(got.name, declared)
@@ -372,7 +384,25 @@ def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Findin
             )
 
 
-def _names(tools: JSON) -> Iterator[str]:
-    for tool in tools if isinstance(tools, list) else ():
-        if isinstance(tool, dict) and isinstance(tool.get("name"), str):
-            yield tool["name"]
+def _misfits(view: View, received: Sequence[ReceivedCall]) -> Iterator[Finding]:
+    """Yield every call whose arguments do not fit the parameters declared for it."""
+    declared = {
+        name: parameters
+        for tools in _declarations(view)
+        for name, parameters in declared_parameters(tools).items()
+    }
+    for got in received:
+        if got.step_type == "function_call":
+            reason = misfit(declared.get(got.name), got.arguments)
+            if reason:
+                yield arguments_invalid(got.name, got.arguments, reason, got.where)
+
+
+def _declarations(view: View) -> Iterator[JSON]:
+    """Yield every list of tools that was sent, or that the service found for the model."""
+    for exchange in view.exchanges:
+        if isinstance(exchange.request.body, dict):
+            yield exchange.request.body.get("tools")
+    for step in view.steps:
+        if step.type == "tool_search_result":
+            yield step.raw.get("result")

@@ -23,6 +23,7 @@ from typing import Any, cast
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.checks.core.base import Approved, Check, View
+from evalkit.checks.core.call_arguments import arguments_invalid, misfit
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
 from evalkit.checks.snapshot import Kind, path_of
 from evalkit.conversation import context
@@ -35,15 +36,18 @@ from evalkit.errors import (
     Failed,
     Misconfigured,
     SuiteErrors,
+    TargetError,
     TimedOut,
     ToolCrashed,
 )
 from evalkit.protocol.wire_facts import is_infrastructure_fault
-from evalkit.session.python_targets import resolve
+from evalkit.session.python_targets import resolve, signature_misfit
 from evalkit.suite import Expectation, Variant
 from evalkit.transcript import Exchange, Request, Response, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
+SignatureMisfit = Callable[[str, dict[str, Any]], str]
+"""Returns why a Python function cannot be called with arguments, ``""`` if it can be."""
 CONVERSATION = "conversation"
 """The name under which results report what no check of the suite covers."""
 _FINDINGS_PER_CHECK = 20
@@ -164,7 +168,7 @@ class Evaluator:
         results = [
             result for turn in transcript.turns for result in self.evaluate_turn(transcript, turn)
         ]
-        results += _call_results(self._variant, transcript)
+        results += _call_results(self._variant, transcript, self._signature_misfit)
         expect = self._variant.expect
         view = self._view(reconstructed or transcript, None)
         if all(map(self._is_expected, transcript.turns)):
@@ -186,6 +190,13 @@ class Evaluator:
                 )
             )
         return results
+
+    def _signature_misfit(self, target: str, arguments: dict[str, Any]) -> str:
+        try:
+            return signature_misfit(target, arguments, self._root)
+        except TargetError:
+            # The call itself failed with it, and the turn says so.
+            return ""
 
     def _is_expected(self, turn: Turn) -> bool:
         if turn.outcome == "api_error":
@@ -295,14 +306,18 @@ def _outcome_result(transcript: Transcript, turn: Turn) -> CheckResult:
     return CheckResult(CONVERSATION, verdict, (finding,), turn=turn.number)
 
 
-def _call_results(variant: Variant, transcript: Transcript) -> Iterator[CheckResult]:
-    """Report calls of undeclared functions, and calls that no answer of the suite matches.
+def _call_results(
+    variant: Variant, transcript: Transcript, signature_misfit: SignatureMisfit
+) -> Iterator[CheckResult]:
+    """Report calls of undeclared functions, invalid arguments, calls without an answer.
 
-    An application with a ``target`` has tools of its own, and a ``tool_calls`` check reports
-    undeclared functions itself.
+    An application with a ``target`` has tools of its own, and a ``tool_calls`` check reports the
+    first two itself, except arguments that only the Python function refuses.
     """
-    undeclared, unanswered = [], []
+    faults, unanswered = [], []
     for turn in transcript.turns:
+        expect = (*variant.expect, *variant.turn_expect(turn.number))
+        is_checked = variant.target is not None or any(e.name == "tool_calls" for e in expect)
         for number, step in enumerate(turn.steps, 1):
             if step.raw.get("type") != "function_call":
                 continue
@@ -310,14 +325,22 @@ def _call_results(variant: Variant, transcript: Transcript) -> Iterator[CheckRes
             where = Where(turn=turn.number, exchange=step.exchange, step=number)
             tool = variant.tools.get(name) if isinstance(name, str) else None
             if tool is None:
-                expect = (*variant.expect, *variant.turn_expect(turn.number))
-                if variant.target is None and not any(e.name == "tool_calls" for e in expect):
+                if not is_checked:
                     message = f"the model called {show(name)}, which the suite does not declare"
-                    undeclared.append(Finding("undeclared_tool", message, where, got=name))
-            elif (
+                    faults.append(Finding("undeclared_tool", message, where, got=name))
+                continue
+            reason = misfit(tool.schema(variant.variables), arguments)
+            if reason and not is_checked:
+                faults.append(arguments_invalid(name, arguments, reason, where))
+            if not isinstance(arguments, dict):
+                continue
+            if not reason and tool.calls_python(arguments, variant.variables):
+                reason = signature_misfit(tool.python, arguments)
+                if reason:
+                    faults.append(arguments_invalid(name, arguments, reason, where))
+            if (
                 tool.results
                 and tool.results[-1].when
-                and isinstance(arguments, dict)
                 and not tool.has_result_for(arguments, variant.variables)
             ):
                 message = (
@@ -326,8 +349,8 @@ def _call_results(variant: Variant, transcript: Transcript) -> Iterator[CheckRes
                 )
                 finding = Finding("call_without_answer", message, where, got=arguments)
                 unanswered.append(finding.as_warning())
-    if undeclared:
-        yield CheckResult(CONVERSATION, Verdict.FAILED, tuple(undeclared))
+    if faults:
+        yield CheckResult(CONVERSATION, Verdict.FAILED, tuple(faults))
     if unanswered:
         yield CheckResult(CONVERSATION, Verdict.PASSED, tuple(unanswered))
 

@@ -10,15 +10,18 @@ import importlib.util
 import inspect
 import sys
 import sysconfig
-from collections.abc import Awaitable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from importlib.metadata import packages_distributions
 from pathlib import Path
 from typing import Any
 
 from evalkit._lib.files import is_inside
+from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
+from evalkit.checks.core.call_arguments import misfit
 from evalkit.errors import EvalkitError, TargetError, ToolCrashed
+from evalkit.suite.model.tools import ArgumentsInvalid
 
 
 def resolve(target: str, root: Path) -> Any:
@@ -43,14 +46,15 @@ def resolve(target: str, root: Path) -> Any:
     return value
 
 
-def call_tool(target: str, arguments: dict[str, Any], root: Path) -> Any:
+def call_tool(target: str, arguments: dict[str, Any], root: Path, parameters: JSON = None) -> Any:
     """Call a suite's python tool with the arguments of a function call; await a coroutine.
 
-    Raises ToolCrashed, TargetError.
+    Raises ArgumentsInvalid for arguments that do not fit the declared ``parameters`` or the
+    function, ToolCrashed, TargetError.
     """
-    function = resolve(target, root)
-    if not callable(function):
-        raise TargetError(f"python target {target!r} is not callable")
+    function = _function(target, root)
+    if reason := misfit(parameters, arguments) or _signature_misfit(function, arguments):
+        raise ArgumentsInvalid(f"the arguments do not fit the declared parameters: {reason}")
     try:
         value = function(**arguments)
         if not inspect.isawaitable(value):
@@ -64,6 +68,32 @@ def call_tool(target: str, arguments: dict[str, Any], root: Path) -> Any:
     except Exception as error:
         name = type(error).__name__
         raise ToolCrashed(f"the python tool {target} raised {name}: {error}") from error
+
+
+def signature_misfit(target: str, arguments: dict[str, Any], root: Path) -> str:
+    """Return why a suite's python tool cannot be called with arguments, ``""`` if it can be.
+
+    Raises TargetError.
+    """
+    return _signature_misfit(_function(target, root), arguments)
+
+
+def _function(target: str, root: Path) -> Callable[..., Any]:
+    function = resolve(target, root)
+    if not callable(function):
+        raise TargetError(f"python target {target!r} is not callable")
+    return function  # type: ignore[no-any-return]
+
+
+def _signature_misfit(function: Callable[..., Any], arguments: dict[str, Any]) -> str:
+    try:
+        inspect.signature(function).bind(**arguments)
+    except TypeError as error:
+        return f"the signature of the function: {error}"
+    except ValueError:
+        # Some functions of extension modules have no signature.
+        return ""
+    return ""
 
 
 async def awaited(value: Awaitable[Any]) -> Any:

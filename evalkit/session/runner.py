@@ -311,7 +311,9 @@ def _drive(
         answer = tool.run(
             effect.arguments,
             variant.variables,
-            lambda target, arguments: call_tool(target, arguments, settings.root),
+            lambda target, arguments: call_tool(
+                target, arguments, settings.root, tool.schema(variant.variables)
+            ),
         )
         return ToolResult(answer.result, answer.is_error)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -23,6 +24,7 @@ rules:
   - {when: {text: down}, error: {status: 503}}
   - {when: {text: blocked}, error: {status: 400, code: safety, message: blocked for safety}}
   - {when: {text: unknown tool}, steps: [{type: function_call, id: c1, name: not_declared, arguments: {}}]}
+  - {when: {text: call with a}, steps: [{type: function_call, id: c1, name: tool, arguments: {a: 1}}]}
   - {when: {text: use the tool}, steps: [{call: {name: tool, arguments: {a: 1}}}]}
   - {when: {text: json}, steps: [{json: {a: 1}}]}
   - {when: {text: {contains: say }}, reply: said}
@@ -49,10 +51,11 @@ Run = Callable[..., dict[str, dict[str, Any]]]
 
 
 @pytest.fixture
-def run(tmp_path: Path, url: str) -> Run:
+def run(tmp_path: Path, url: str) -> Iterator[Run]:
     """Return a function that runs scenarios live and returns the result lines by id."""
     (tmp_path / "runner_tools.py").write_text(
         "def boom(**arguments):\n    raise RuntimeError('the tool broke')\n"
+        "def needs_b(b):\n    return b\n"
     )
 
     def go(
@@ -76,7 +79,8 @@ def run(tmp_path: Path, url: str) -> Run:
         lines = [json.loads(runner.run(variant).line) for variant in variants]
         return {line["id"]: line for line in lines}
 
-    return go
+    yield go
+    sys.modules.pop("runner_tools", None)
 
 
 def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -167,6 +171,48 @@ def test_a_tool_that_crashes_is_an_error_with_its_reason(run: Run) -> None:
         "tool_crashed",
         True,
     )
+
+
+@pytest.mark.parametrize(
+    ("parameters", "answer", "reason", "returns_error"),
+    [
+        ("{a: {type: integer}}", "python: 'runner_tools:needs_b'", "argument: 'b'", True),
+        ("{a: {type: string}}", "python: 'runner_tools:boom'", "/a must be of type string", True),
+        ("{a: {type: string}}", "result: fixed", "/a must be of type string, got 1", False),
+        ("{a: {enum: [2, 3]}}", "result: fixed", "/a must be one of [2, 3], got 1", False),
+    ],
+)
+@pytest.mark.parametrize("expect", ["", "tool_calls", "{not: {status: failed}}"])
+def test_invalid_arguments_are_the_fault_of_the_model(
+    run: Run, parameters: str, answer: str, reason: str, returns_error: bool, expect: str
+) -> None:
+    declared = f"{{type: object, properties: {parameters}}}"
+    result = one(
+        run(
+            f"tools: {{tool: {{description: t, parameters: {declared}, {answer}}}}}\n"
+            f"scenarios: [{{id: a, tools: [tool], turns: [{{user: call with a, expect: [{expect}]}}]}}]"
+        )
+    )
+    assert result["verdict"] == "failed", result["message"]
+    (finding,) = [finding for check in result["checks"] for finding in check["findings"]]
+    assert finding["code"] == "arguments_invalid"
+    assert reason in finding["message"]
+    assert finding["got"] == {"a": 1}
+    (sent,) = [each["step"] for each in result["turns"][0]["steps"] if each["origin"] == "client"]
+    assert sent.get("is_error", False) is returns_error
+    assert ("do not fit the declared parameters" in json.dumps(sent)) is returns_error
+
+
+@pytest.mark.parametrize(("option", "verdict"), [("schema", "failed"), ("ignore", "passed")])
+def test_a_suite_decides_whether_arguments_are_checked(run: Run, option: str, verdict: str) -> None:
+    path = f"{{expect: [{{tool_calls: {{arguments: {option}}}}}]"
+    results = run(
+        "tools: {tool: {description: t, parameters: {type: object, required: [b]}, result: x}}\n"
+        f"scenarios: [{{id: a, tools: [tool], turns: [{{user: call with a}}], {path[1:]}}},"
+        f" {{id: b, turns: [{{user: say x}}], {path[1:]}}}]"
+    )
+    assert results["s::a"]["verdict"] == verdict
+    assert results["s::b"]["verdict"] == "passed"
 
 
 def test_a_call_of_an_undeclared_tool_is_a_finding_not_a_crash(run: Run) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,6 +14,7 @@ from evalkit.errors import TargetError, ToolCrashed, UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL
 from evalkit.session.python_targets import call_tool, resolve
 from evalkit.session.settings import Settings, rerecord_command
+from evalkit.suite.model.tools import ArgumentsInvalid
 
 
 def settings(url: str | None = None, **environment: str) -> Settings:
@@ -133,6 +136,26 @@ def test_tools_are_called_with_the_arguments_of_the_call(project: Path) -> None:
     with pytest.raises(ToolCrashed, match="project_tools:broken raised RuntimeError: boom"):
         call_tool("project_tools:broken", {"a": 1}, project)
     with pytest.raises(ToolCrashed, match="TypeError"):
-        call_tool("project_tools:plain", {"wrong": 1}, project)
+        call_tool("project_tools:plain", {"a": []}, project)
     with pytest.raises(TargetError, match="not callable"):
         call_tool("project_tools:Inner.value", {}, project)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ({}, "missing a required argument: 'a'"),
+        ({"a": 1, "wrong": 2}, "unexpected keyword argument 'wrong'"),
+        ({"a": 1, "b": "2"}, "/b must be of type integer"),
+        ({"a": None}, "/a must be of type integer, got null"),
+    ],
+)
+def test_arguments_that_do_not_fit_never_reach_the_function(
+    project: Path, arguments: dict[str, Any], reason: str
+) -> None:
+    parameters = {
+        "type": "OBJECT",
+        "properties": {"a": {"type": "INTEGER"}, "b": {"type": "integer"}},
+    }
+    with pytest.raises(ArgumentsInvalid, match=re.escape(reason)):
+        call_tool("project_tools:plain", arguments, project, parameters)

@@ -1,5 +1,8 @@
 """Validate JSON values with JSON Schema: Draft 2020-12 unless ``$schema`` names another.
 
+Two words of OpenAPI 3.0 that schemas for this service contain are understood everywhere: with
+``nullable: true`` a schema also accepts null, and types may be in capitals (``STRING``).
+
 Formats are checked. Nothing is ever fetched: a reference that leads out of the document is a
 mistake of the schema. This is the only module that knows ``jsonschema`` and ``referencing``.
 """
@@ -7,7 +10,7 @@ mistake of the schema. This is the only module that knows ``jsonschema`` and ``r
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -60,11 +63,11 @@ def _compile(text: str) -> tuple[Validator | None, list[SchemaProblem]]:
     # jsonschema takes long to import, and few suites need it.
     from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
-    from jsonschema.validators import validator_for
+    from jsonschema.validators import extend, validator_for
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
 
-    schema = json.loads(text)
+    schema = _plain_types(json.loads(text))
     if not isinstance(schema, bool | Mapping):
         message = f"a JSON Schema must be a mapping, got {show(schema)}"
         return None, [((), message)]
@@ -87,7 +90,36 @@ def _compile(text: str) -> tuple[Validator | None, list[SchemaProblem]]:
                 found.append((path, f"the reference {show(target)} {where}"))
     if found:
         return None, found
+    if '"nullable"' in text:
+        nullable = {word: _or_null(check) for word, check in kind.VALIDATORS.items()}
+        kind = extend(kind, nullable)  # type: ignore[no-untyped-call]
     return kind(schema, registry=EMPTY_REGISTRY, format_checker=kind.FORMAT_CHECKER), []
+
+
+def _plain_types(schema: JSON) -> JSON:
+    """Return a schema with its types in lower case."""
+    if isinstance(schema, list):
+        return [_plain_types(item) for item in schema]
+    if not isinstance(schema, dict):
+        return schema
+    return {
+        key: value.lower()
+        if key == "type" and isinstance(value, str) and value.lower() in _TYPES
+        else value
+        if key in _DATA_KEYWORDS
+        else _plain_types(value)
+        for key, value in schema.items()
+    }
+
+
+def _or_null(check: Callable[..., Any]) -> Callable[..., Any]:
+    """Let a keyword accept null where its schema is nullable."""
+
+    def validate(validator: Any, value: Any, instance: Any, schema: Any) -> Any:
+        is_null = instance is None and schema.get("nullable") is True
+        return () if is_null else check(validator, value, instance, schema)
+
+    return validate
 
 
 def _problem(error: ValidationError) -> SchemaProblem:

@@ -21,6 +21,10 @@ _RESULT_KEYS = ("result", "results", "python")
 _DECLARATION_KEYS = ("description", "short_description", "parameters", "defer_loading")
 
 
+class ArgumentsInvalid(ValueError):
+    """A tool's Python function cannot be called with the model's arguments."""
+
+
 class ToolOutcome(NamedTuple):
     """What a tool returned: any JSON value, and whether the tool failed."""
 
@@ -68,20 +72,32 @@ class Tool:
     ) -> ToolOutcome:
         """Return the outcome of a call with these arguments.
 
-        ``call(target, arguments)`` runs the tool's Python function. Raises only what ``call``
-        raises.
+        ``call(target, arguments)`` runs the tool's Python function; it may raise ArgumentsInvalid,
+        which the model receives as an error. Raises whatever else ``call`` raises.
         """
         try:
             match = self._first_match(arguments, variables)
             if match is not None:
                 names = {**variables, "arguments": arguments}
                 return ToolOutcome(render(match.result, names), match.is_error)
-        except TemplateError as error:
+            if self.python:
+                return ToolOutcome(call(self.python, arguments))
+        except (TemplateError, ArgumentsInvalid) as error:
             return ToolOutcome({"error": f"{self.name}: {error}"}, is_error=True)
-        if self.python:
-            return ToolOutcome(call(self.python, arguments))
         message = f"{self.name} has no result for {show(arguments)}"
         return ToolOutcome({"error": message}, is_error=True)
+
+    def schema(self, variables: Mapping[str, JSON]) -> JSON:
+        """Return the declared parameters as they are sent, None without any."""
+        schema = self.declaration.get("parameters")
+        return render(schema, variables) if self.declaration_has_templates else schema
+
+    def calls_python(self, arguments: JSON, variables: Mapping[str, JSON]) -> bool:
+        """Return whether a call with these arguments runs the Python function."""
+        try:
+            return bool(self.python) and self._first_match(arguments, variables) is None
+        except TemplateError:
+            return False
 
     def has_result_for(self, arguments: JSON, variables: Mapping[str, JSON]) -> bool:
         """Return whether the suite declares a result for these arguments."""

@@ -20,6 +20,9 @@ if sys.platform == "win32":
 else:
     import fcntl
 
+FILE_ERRORS = (OSError, UnicodeEncodeError)
+"""What opening a file raises; the second where the system's encoding cannot spell its name."""
+
 
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a whole file or nothing, and wait until it is on the disk."""
@@ -115,12 +118,18 @@ def try_lock(handle: int) -> bool:
 
 @contextmanager
 def file_errors(path: Path, failure: str, advice: str = "") -> Iterator[None]:
-    """Report an OSError of the block as a UsageError, such as ``<path>: cannot be read (…)``."""
+    """Report a file error of the block as a UsageError, such as ``<path>: cannot be read (…)``."""
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or error
-        raise UsageError(f"{display_path(path)}: {failure} ({reason}){advice}") from error
+    except FILE_ERRORS as error:
+        raise UsageError(f"{display_path(path)}: {failure} ({reason_of(error)}){advice}") from error
+
+
+def reason_of(error: Exception) -> str:
+    """Return why a file cannot be used; ``error`` is one of ``FILE_ERRORS``."""
+    if isinstance(error, UnicodeEncodeError):
+        return f"file names of this system are {error.encoding}; set PYTHONUTF8=1"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def display_path(path: Path) -> str:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from evalkit._lib import yaml
-from evalkit._lib.files import display_path, sha256, write_atomic
+from evalkit._lib.files import FILE_ERRORS, display_path, reason_of, sha256, write_atomic
 from evalkit.cassette.bodies import decompress_body
 from evalkit.cassette.fast_reader import read_rendered
 from evalkit.cassette.recording import Cassette, Recording
@@ -98,8 +98,8 @@ class MediaFolder:
         if not path.exists() or path.read_bytes() != data:
             try:
                 write_atomic(path, data)
-            except OSError as error:
-                message = f"{path}: media cannot be written: {error.strerror or error}"
+            except FILE_ERRORS as error:
+                message = f"{path}: media cannot be written: {reason_of(error)}"
                 raise UsageError(message) from error
         return f'"{PREFIX}sha256:{name}"'
 
@@ -115,8 +115,8 @@ class MediaFolder:
             data = path.read_bytes()
         except FileNotFoundError:
             raise CassetteError(f"media file {path} is missing") from None
-        except OSError as error:
-            message = f"media file {path} cannot be read: {error.strerror or error}"
+        except FILE_ERRORS as error:
+            message = f"media file {path} cannot be read: {reason_of(error)}"
             raise CassetteError(message) from error
         if sha256(data) != digest:
             raise CassetteError(f"media file {path} was changed: its name is not its digest")
@@ -145,8 +145,8 @@ def load_cassette(
         data = path.read_bytes()
     except FileNotFoundError:
         return None
-    except OSError as error:
-        message = f"{display_path(path)}:1 cannot be read: {error.strerror or error}"
+    except FILE_ERRORS as error:
+        message = f"{display_path(path)}:1 cannot be read: {reason_of(error)}"
         raise CassetteError(message) from error
     cassette = read_rendered(data)
     if cassette is None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from evalkit._lib.files import display_path, sync_folder, try_lock
+from evalkit._lib.files import FILE_ERRORS, display_path, reason_of, sync_folder, try_lock
 from evalkit._lib.json import dumps, loads
 from evalkit.cassette.recording import Recording
 from evalkit.errors import CassetteError, UsageError
@@ -66,8 +66,8 @@ def read_journal(path: Path) -> JournalContent:
         return parse_journal(path.read_bytes(), display_path(path))
     except FileNotFoundError:
         return JournalContent()
-    except OSError as error:
-        message = f"{display_path(path)}:1 cannot be read: {error.strerror or error}"
+    except FILE_ERRORS as error:
+        message = f"{display_path(path)}:1 cannot be read: {reason_of(error)}"
         raise CassetteError(message) from error
 
 
@@ -192,9 +192,8 @@ class CassetteJournal:
 def _write_errors(path: Path, advice: str = "") -> Iterator[None]:
     try:
         yield
-    except OSError as error:
-        reason = error.strerror or error
-        message = f"{display_path(path)}: cannot record here: {reason}{advice}"
+    except FILE_ERRORS as error:
+        message = f"{display_path(path)}: cannot record here: {reason_of(error)}{advice}"
         raise UsageError(message) from error
 
 

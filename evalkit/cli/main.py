@@ -5,8 +5,10 @@ command is called, so that ``evalkit --help`` is fast and every command can impo
 its top.
 """
 
+import io
+import sys
 from importlib import import_module
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import click
 
@@ -15,6 +17,8 @@ from evalkit._lib.version import VERSION
 from evalkit.errors import IntegrityError, Misconfigured
 
 EXIT_PASS, EXIT_FAILED, EXIT_USAGE, EXIT_INTEGRITY, EXIT_INCONCLUSIVE = range(5)
+_STRICT = ("strict", "surrogateescape")
+"""Error handlers of a stream under which a character that it cannot encode is an exception."""
 VERDICT_CODES = {"pass": EXIT_PASS, "fail": EXIT_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
 
 
@@ -53,6 +57,13 @@ COMMANDS = {
 
 class _LazyGroup(click.Group):
     """Imports a command only when it is called, not to list it."""
+
+    def main(self, *args: Any, **kwargs: Any) -> Any:
+        for stream in (sys.stdout, sys.stderr):
+            # Output quotes suites and models, whose characters the console may not have.
+            if isinstance(stream, io.TextIOWrapper) and stream.errors in _STRICT:
+                stream.reconfigure(errors="backslashreplace")
+        return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)

@@ -34,6 +34,15 @@ class Request(NamedTuple):
         body = self.body if isinstance(self.body, dict) else {}
         return bool(body.get("stream")) or ("stream", "true") in self.query
 
+    @property
+    def creates_interaction(self) -> bool:
+        """Whether the request creates an interaction; a cancel, say, does not."""
+        return (
+            self.method == "POST"
+            and isinstance(self.body, dict)
+            and self.path.rstrip("/").endswith("/interactions")
+        )
+
     def to_json(self) -> dict[str, Any]:
         """Return the request as result lines contain it."""
         out: dict[str, Any] = {"method": self.method, "path": self.path, "body": self.body}

@@ -31,7 +31,6 @@ from evalkit.cassette.recording import Recording
 from evalkit.conversation.history_digest import (
     EMPTY,
     HistoryDigest,
-    input_steps,
     is_client_step,
     marks,
     model_step_digests,
@@ -40,6 +39,7 @@ from evalkit.conversation.history_digest import (
 )
 from evalkit.conversation.reconstruct import request_of, response_of
 from evalkit.conversation.response_reader import read_response
+from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import RawStep, steps_of, strip_user_input
 from evalkit.transcript import Exchange, Request, Response
 

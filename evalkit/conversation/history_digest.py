@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from evalkit._lib.json import JSON, canonical
 from evalkit.protocol.step_reader import RawStep, content_blocks, type_of
-from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES
+from evalkit.protocol.step_types import CLIENT_STEPS
 
 _WITHOUT_VALUE: tuple[JSON, ...] = (None, "", [], {})
 
@@ -46,17 +46,6 @@ def prefix_digests(steps: Iterable[RawStep], start: HistoryDigest = EMPTY) -> li
             digest = HistoryDigest(step_digest(step, before.steps), before.results, has_model)
         digests.append(digest)
     return digests
-
-
-def input_steps(value: JSON) -> list[RawStep]:
-    """Return an ``input`` of any shape as steps; values that are not objects are left out."""
-    if isinstance(value, str):
-        return [{"type": "user_input", "content": [{"type": "text", "text": value}]}]
-    items = [value] if isinstance(value, dict) else value if isinstance(value, list) else []
-    items = [item for item in items if isinstance(item, dict)]
-    if items and all(type_of({"type": "text", **item}) in CONTENT_TYPES for item in items):
-        return [{"type": "user_input", "content": items}]
-    return items
 
 
 def is_client_step(step: RawStep) -> bool:

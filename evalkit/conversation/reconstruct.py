@@ -33,8 +33,8 @@ from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON, loads
 from evalkit.cassette.recording import Cassette, Recording
-from evalkit.conversation.history_digest import input_steps
 from evalkit.conversation.response_reader import read_response
+from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import (
     content_blocks,
     is_running,

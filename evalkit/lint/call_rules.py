@@ -11,6 +11,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.rules import RuleFinding
+from evalkit.protocol.input_reader import items_of
 from evalkit.protocol.step_reader import pair_calls, steps_of
 from evalkit.protocol.step_types import SERVER_CALLS
 from evalkit.transcript import Exchange
@@ -43,9 +44,8 @@ class _Conversation:
 
     def check(self, thread: Sequence[Exchange]) -> Iterator[RuleFinding]:
         for exchange in thread:
-            body = exchange.request.body
-            if exchange.request.method == "POST" and isinstance(body, dict):
-                yield from self._check_request(exchange, body)
+            if exchange.request.creates_interaction:
+                yield from self._check_request(exchange, exchange.request.body)
             if exchange.interaction is not None and exchange.error is None:
                 self._read_interaction(exchange, exchange.interaction)
         for id_, (number, index) in self._waiting.items():
@@ -64,17 +64,26 @@ class _Conversation:
         previous = body.get("previous_interaction_id")
         if previous and not (isinstance(previous, str) and previous in self._interactions):
             self._began_elsewhere = True
-        steps = _input_steps(body)
+        items = items_of(body.get("input"))
+        steps = [item.step for item in items]
         # The history check covers later requests of a stateless conversation.
         covered = not previous and self._has_history
         self._names.update({id_: name for id_, (name, _) in _function_calls(steps).items()})
-        for index, step in enumerate(steps):
+        for step, pointer, _ in items:
             id_ = step.get("call_id")
             if step.get("type") != "function_result" or not isinstance(id_, str) or not id_:
                 continue
             self._answered.add(id_)
             if not covered and not self._began_elsewhere and id_ not in self._names:
-                yield _unpaired_result(exchange, index, step, id_)
+                yield RuleFinding(
+                    "result_unpaired",
+                    f"the result of {show(step.get('name') or id_, 40)} has no call in this "
+                    "conversation",
+                    exchange=exchange.number,
+                    part="request",
+                    pointer=f"{pointer}/call_id",
+                    got=id_,
+                )
         if not covered and exchange.error is None and exchange.failure is None:
             expected = self._waiting if previous else _function_calls(steps)
             for id_ in expected:
@@ -104,19 +113,6 @@ class _Conversation:
             }
 
 
-def _unpaired_result(exchange: Exchange, index: int, step: RawStep, id_: str) -> RuleFinding:
-    name = show(step.get("name") or id_, 40)
-    is_list = isinstance(exchange.request.body["input"], list)
-    return RuleFinding(
-        "result_unpaired",
-        f"the result of {name} has no call in this conversation",
-        exchange=exchange.number,
-        part="request",
-        pointer=f"/input/{index}/call_id" if is_list else "/input/call_id",
-        got=id_,
-    )
-
-
 def _function_calls(steps: Sequence[RawStep]) -> dict[str, tuple[str, int]]:
     """Return the name and the index of each function call by its id."""
     return {
@@ -124,13 +120,6 @@ def _function_calls(steps: Sequence[RawStep]) -> dict[str, tuple[str, int]]:
         for index, step in enumerate(steps)
         if step.get("type") == "function_call" and isinstance(id_ := step.get("id"), str) and id_
     }
-
-
-def _input_steps(body: dict[str, JSON]) -> list[RawStep]:
-    """Return the items of an input; those that are not objects as empty ones, to keep indexes."""
-    value = body.get("input")
-    items = value if isinstance(value, list) else [value]
-    return [item if isinstance(item, dict) else {} for item in items]
 
 
 def _check_service_calls(exchange: Exchange) -> Iterator[RuleFinding]:

@@ -23,10 +23,11 @@ from evalkit.cassette.files import load_cassette
 from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.demultiplex import split_conversations
-from evalkit.conversation.history_digest import input_steps, is_client_step, step_digest
+from evalkit.conversation.history_digest import is_client_step, step_digest
 from evalkit.conversation.reconstruct import TranscriptBuilder, request_of, response_of
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import CassetteError
+from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import RawStep, steps_of
 from evalkit.transcript import Exchange
 
@@ -94,11 +95,7 @@ def _find_origin(
 
 def _resent_model_steps(exchange: Exchange) -> list[RawStep]:
     body = exchange.request.body
-    if (
-        exchange.request.method != "POST"
-        or not isinstance(body, dict)
-        or body.get("previous_interaction_id")
-    ):
+    if not exchange.request.creates_interaction or body.get("previous_interaction_id"):
         return []
     return [step for step in input_steps(body.get("input")) if not is_client_step(step)]
 

@@ -53,7 +53,7 @@ def _unchecked(thread: list[Exchange], checked: set[int]) -> list[Exchange]:
         if exchange.number not in checked:
             break
         body = exchange.request.body
-        creates = exchange.request.method == "POST" and isinstance(body, dict)
+        creates = exchange.request.creates_interaction
         usable = exchange.error is None and exchange.failure is None
         if creates and usable and exchange.interaction and not body.get("continuation_token"):
             start = index

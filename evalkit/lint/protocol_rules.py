@@ -142,6 +142,8 @@ class SchemaWalk:
 
     def walk_family(self, name: str, value: dict[str, JSON], at: str) -> None:
         """Walk an object whose type decides its fields: a step, content, event, delta, tool."""
+        if name == "content" and self._is_request and value.get("type") == "function_result":
+            name = "step"  # some clients send results inside a user's message
         family = FAMILIES[name]
         type_ = value.get(family.tag)
         if not isinstance(type_, str):
@@ -285,7 +287,7 @@ def _check_exchange(exchange: Exchange, notes: NoteCollector) -> None:
     if exchange.error is not None and exchange.events is None:
         _check_error(exchange.error.body, response.status, notes)
         return
-    if request.method == "POST" and isinstance(request.body, dict):
+    if request.creates_interaction:
         notes.part = "request"
         SchemaWalk(notes).walk_shape("create", SHAPES["create"], request.body, "")
         notes.part = "response"

@@ -23,7 +23,8 @@ from pydantic import Field
 from evalkit._lib.json import JSON, canonical, equal
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.history.findings import HistoryComparison
-from evalkit.checks.history.matching import HistoryStep, comparable, items_of
+from evalkit.checks.history.matching import HistoryStep
+from evalkit.protocol.input_reader import comparable, items_of
 from evalkit.protocol.step_reader import RawStep, steps_of, strip_user_input
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding
@@ -64,7 +65,7 @@ class History(Check):
         last: Sent | None = None
         for position, exchange in enumerate(exchanges):
             body = exchange.request.body
-            if not isinstance(body, dict) or exchange.request.method != "POST":
+            if not exchange.request.creates_interaction:
                 last = _after_poll(last, exchange)
                 continue
             is_in_view = view.turn is None or exchange.turn == view.turn.number

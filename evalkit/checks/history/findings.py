@@ -23,12 +23,11 @@ from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.core.formatting import against, excerpt, first_difference, table
 from evalkit.checks.history.matching import (
     HistoryStep,
-    InputItem,
     Matching,
     call_key,
     disorder,
-    items_of,
 )
+from evalkit.protocol.input_reader import InputItem, items_of
 from evalkit.protocol.step_reader import RawStep, type_of
 from evalkit.protocol.step_types import CLIENT_STEPS, OPTIONAL_FIELDS, REQUIRED_FIELDS
 from evalkit.transcript import Exchange

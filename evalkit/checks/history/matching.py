@@ -1,9 +1,7 @@
 """Which item of a request re-sends which step of the history.
 
-An ``input`` may be a string, one content object, a list of content objects (each of these is one
-``user_input``) or a list of steps (docs/protocol.md section 2.1). A ``user_input``'s ``content``
-may be a string, which is one text block. Two requests with the same meaning in two of these shapes
-have the same history. Steps of the model are never rewritten: there, every difference counts.
+Two requests with the same meaning in two shapes of ``input`` (``protocol.input_reader``) have the
+same history. Steps of the model are never rewritten: there, every difference counts.
 
 Steps are compared by keys (equal keys, equal steps), in this order:
 
@@ -25,85 +23,10 @@ from collections.abc import Callable, Hashable, Sequence
 from functools import cached_property
 from typing import NamedTuple
 
-from evalkit._lib.json import JSON, MISSING, canonical, resolve_pointer
+from evalkit._lib.json import JSON, canonical
+from evalkit.protocol.input_reader import InputItem
 from evalkit.protocol.step_reader import RawStep, pair_calls, type_of
-from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES
-
-_CONTENT = frozenset(CONTENT_TYPES)
-
-
-class InputItem(NamedTuple):
-    """One step of an input, and the pointer to it in the request body.
-
-    ``source`` is the step as it was sent, None where it was sent as a string or as content.
-    """
-
-    step: RawStep
-    pointer: str
-    source: RawStep | None
-
-    def locate(self, path: str) -> str:
-        """Return the pointer in the request body to a path in the step, as far as possible."""
-        parts = path.split("/")[1:]
-        value: JSON = self.source
-        for depth, part in enumerate(parts):
-            child = resolve_pointer(value, f"/{part}")
-            is_absent_key = isinstance(value, dict | list) and depth == len(parts) - 1
-            if child is MISSING and not is_absent_key:
-                return "/".join([self.pointer, *parts[:depth]])
-            value = child
-        return self.pointer + path
-
-
-def items_of(value: JSON) -> list[InputItem]:
-    """Return an input of any shape as steps, none where it is absent or null."""
-    if value is None:
-        return []
-    is_content_list = isinstance(value, list) and value != [] and all(map(_is_content, value))
-    if isinstance(value, str) or is_content_list:
-        return [InputItem(_user_input(value), "/input", None)]
-    if isinstance(value, list):
-        return [_item(item, f"/input/{index}") for index, item in enumerate(value)]
-    return [_item(value, "/input")]
-
-
-def comparable(step: RawStep) -> RawStep:
-    """Return a step as it is compared: a ``user_input`` with its content as typed blocks."""
-    if step.get("type") == "user_input" and "content" in step:
-        return {**step, "content": _blocks(step["content"])}
-    return step
-
-
-def _item(value: JSON, pointer: str) -> InputItem:
-    if not isinstance(value, dict):
-        return InputItem({"type": "", "value": value}, pointer, None)
-    if _is_content(value):
-        return InputItem(_user_input(value), pointer, None)
-    return InputItem(comparable(value), pointer, value)
-
-
-def _user_input(content: JSON) -> RawStep:
-    return {"type": "user_input", "content": _blocks(content)}
-
-
-def _blocks(content: JSON) -> JSON:
-    if isinstance(content, str):
-        return [{"type": "text", "text": content}]
-    if isinstance(content, dict):
-        return [_typed(content)]
-    return [_typed(block) for block in content] if isinstance(content, list) else content
-
-
-def _typed(block: JSON) -> JSON:
-    is_untyped_text = isinstance(block, dict) and "type" not in block and "text" in block
-    return {"type": "text", **block} if is_untyped_text else block
-
-
-def _is_content(value: JSON) -> bool:
-    if not isinstance(value, dict):
-        return False
-    return type_of(value) in _CONTENT or ("type" not in value and "text" in value)
-
+from evalkit.protocol.step_types import CLIENT_STEPS
 
 Pairs = dict[int, int]
 """Index of a step of the history to the index of an item of the request."""

@@ -23,8 +23,8 @@ from evalkit.cassette import journal
 from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.conversation.history_digest import input_steps
 from evalkit.errors import EvalkitError, UsageError
+from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import content_blocks
 from evalkit.protocol.wire_facts import is_retryable
 from evalkit.server.replay.library import NormalizedRequest, normalize_recording

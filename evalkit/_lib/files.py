@@ -8,6 +8,7 @@ import hashlib
 import os
 import shutil
 import sys
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -114,6 +115,17 @@ def try_lock(handle: int) -> bool:
     except OSError:
         return True
     return True
+
+
+@contextmanager
+def exclusive(path: Path) -> Iterator[None]:
+    """Let one process at a time run the block for an existing file; the others wait."""
+    with path.open("rb") as file:
+        # Windows locks bytes, and nobody reads those beyond the end.
+        os.lseek(file.fileno(), 1 << 30, os.SEEK_SET)
+        while not try_lock(file.fileno()):
+            time.sleep(0.02)
+        yield
 
 
 @contextmanager

@@ -93,7 +93,8 @@ class _CassetteReader:
             status = self._get(status_mapping, int, (*response_path, "status", "code"))
             reason, body_key = status_mapping.get("message"), "body"
         return Recording(
-            method=self._get(request, str, (*request_path, "method")),
+            # Clients send any spelling of a method in capitals; aiohttp's callers may not.
+            method=self._get(request, str, (*request_path, "method")).upper(),
             uri=self._get(request, str, (*request_path, "uri")),
             request_body=self._body(request.get("body"), (*request_path, "body")),
             request_headers=self._headers(request, (*request_path, "headers")),

@@ -14,7 +14,8 @@ from typing import Any
 
 import pytest
 
-from evalkit.errors import UsageError
+from evalkit._lib.yaml import locate
+from evalkit.errors import Problem, SuiteErrors, UsageError
 from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.options import folder_of
 from evalkit.results import Journal, Manifest, Run, tally_of
@@ -78,12 +79,22 @@ class SessionState:
         self._models = tuple(config.getoption("evalkit_model"))
         self._repeat: int | None = config.getoption("evalkit_repeat")
         self._used_cassettes: set[str] = set()
+        self._suite_names: dict[str, str] = {}
         self._marks: dict[str, pytest.MarkDecorator] = {}
         self._catalog = Catalog()
 
     def load(self, path: Path) -> list[Variant]:
-        """Load a suite and return its variants. Raises SuiteErrors."""
+        """Load a suite and return its variants. Raises SuiteErrors, also for a duplicate name."""
         suite = load(path, root=self.settings.root, checks=self._catalog)
+        # Some file systems ignore case, and the name is that of the folder of cassettes.
+        first = self._suite_names.setdefault(suite.name.casefold(), suite.label)
+        if first != suite.label:
+            line = locate(path.read_text("utf-8"))["suite",].line
+            message = (
+                f"the suite name {suite.name!r} is that of {first} (names must differ, because "
+                "they name cassettes and results); rename one of them"
+            )
+            raise SuiteErrors([Problem(suite.label, line, 1, message)])
         variants = expand(suite, models=self._models, repeat=self._repeat)
         self.runner.introduce(variants)
         self.manifest.suites[suite.label] = {

@@ -1,19 +1,23 @@
 """Run variants: converse over a transport, evaluate the transcript, render the result line.
 
 One Runner serves a session. It drops a transcript as soon as its result line is rendered. Only
-the variants of a scenario that compares them (``same_as``) are cached, until the next scenario
-starts, so that none runs, or is recorded, twice. Nothing here depends on pytest.
+the variants of a scenario that compares them (``same_as``) are cached: in replay until the next
+scenario starts, else until the session ends, so that none is recorded twice in whatever order they
+run. Where several processes share a session (pytest-xdist), the one that needs a sibling waits for
+the one that records it. Nothing here depends on pytest.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from evalkit._lib.clock import timestamp
+from evalkit._lib.files import exclusive
 from evalkit._lib.text import show, visible
 from evalkit._lib.version import VERSION
 from evalkit.cassette.files import load_cassette
@@ -98,6 +102,8 @@ class Runner:
         self._families: dict[tuple[Path, str], list[Variant]] = {}
         self._cached_family: tuple[Path, str] | None = None
         self._cache: dict[str, _VariantRun] = {}
+        self._started = time.time()
+        self._locked_suite: Path | None = None
 
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Register variants, so that ``same_as`` finds siblings that the session deselects."""
@@ -148,14 +154,36 @@ class Runner:
         family = _family(variant)
         if family not in self._families:
             return self._converse(variant)
-        if family != self._cached_family:
+        if family != self._cached_family and not self.settings.may_record:
             self._cached_family, self._cache = family, {}
         if variant.id not in self._cache:
-            self._cache[variant.id] = self._converse(variant)
+            with self._shared_settings(variant) as settings:
+                self._cache[variant.id] = self._converse(variant, settings)
         return self._cache[variant.id]
 
-    def _converse(self, variant: Variant) -> _VariantRun:
-        settings = self.settings
+    @contextmanager
+    def _shared_settings(self, variant: Variant) -> Iterator[Settings]:
+        """Yield settings with which a variant that others compare with is recorded once.
+
+        While the block runs, no other process records a variant of this suite. A cassette that
+        one of them wrote in this session is replayed.
+        """
+        settings, suite = self.settings, variant.suite.path
+        # Within a conversation a check may need another variant of the suite that is locked.
+        if settings.live or not settings.may_record or suite == self._locked_suite:
+            yield settings
+            return
+        with exclusive(suite):
+            self._locked_suite = suite
+            try:
+                path = self.cassette(variant)
+                is_new = path.exists() and path.stat().st_mtime >= self._started
+                yield replace(settings, mode="once") if is_new else settings
+            finally:
+                self._locked_suite = None
+
+    def _converse(self, variant: Variant, settings: Settings | None = None) -> _VariantRun:
+        settings = settings or self.settings
         evaluator = Evaluator(
             variant, settings.root, lambda selector: self._sibling(variant, selector)
         )
@@ -170,7 +198,8 @@ class Runner:
                 evaluator=evaluator,
             )
             return _VariantRun(transcript, unplayed, evaluator)
-        transport = self._live_transport(variant) if settings.live else self._transport(variant)
+        live = settings.live
+        transport = self._live_transport(variant) if live else self._transport(variant, settings)
         try:
             with evaluator.requests_over(transport.send):
                 transcript = _drive(variant, transport, settings, end_turn)
@@ -181,8 +210,7 @@ class Runner:
             transport.close()
         return _VariantRun(transcript, list(transport.unplayed), evaluator)
 
-    def _transport(self, variant: Variant) -> Transport:
-        settings = self.settings
+    def _transport(self, variant: Variant, settings: Settings) -> Transport:
         return open_transport(
             mode=settings.mode,
             path=self.cassette(variant),

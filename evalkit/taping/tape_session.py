@@ -164,7 +164,7 @@ class TapeSession:
                 missing=self._is_missing,
                 path=plan.path,
                 label=plan.label,
-                hint=lambda: plan.hint,
+                hint=plan.hint,
                 redactor=self._redactor,
             )
             self.faults.append(error)

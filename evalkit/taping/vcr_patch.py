@@ -143,7 +143,7 @@ class _TapeCassette(Cassette):  # type: ignore[misc]
 
 def _tape_request(request: Any) -> TapeRequest:
     headers = {_text(name): _text(value) for name, value in request.headers.items()}
-    return TapeRequest(str(request.method), str(request.uri), _body(request.body), headers)
+    return TapeRequest(str(request.method).upper(), str(request.uri), _body(request.body), headers)
 
 
 def _text(value: Any) -> str:

@@ -76,7 +76,7 @@ def cassette_miss(
     missing: bool,
     path: Path,
     label: str,
-    hint: Callable[[], str],
+    hint: str | Callable[[], str],
     redactor: Redactor,
 ) -> CassetteMiss:
     """Return the exception for a request; ``missing`` if the cassette file does not exist."""
@@ -92,7 +92,7 @@ def cassette_miss(
         lambda number: line_of(path, number),
         label=label,
         name=display_path(path),
-        hint=hint(),
+        hint=hint if isinstance(hint, str) else hint(),
         missing=missing,
         note=note,
     )
@@ -183,7 +183,7 @@ def open_transport(
     path: Path,
     live: Callable[[], Endpoint] | None,
     metadata: Mapping[str, JSON],
-    hint: Callable[[], str],
+    hint: str | Callable[[], str],
     secrets: Sequence[str] = (),
     label: str,
     patterns: Sequence[str] = (),
@@ -192,8 +192,8 @@ def open_transport(
     """Return the transport that replays or records the cassette ``path``.
 
     ``live`` creates the endpoint when the first response must be recorded; the endpoint is closed
-    with the transport. ``hint`` returns the command that records this variant again, ``label`` is
-    its name in messages. ``secrets`` and ``patterns`` are redacted in everything that is written or
+    with the transport. ``hint`` is the command that records this variant again, or a function that
+    returns it; ``label`` is its name in messages. ``secrets`` and ``patterns`` are redacted in everything that is written or
     compared. ``media`` is the folder of media files, by default ``_media`` two folders above the
     cassette.
 

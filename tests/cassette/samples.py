@@ -133,7 +133,7 @@ BODIES: st.SearchStrategy[str | bytes] = st.one_of(
 )
 RECORDINGS = st.builds(
     Recording,
-    method=st.sampled_from(["POST", "GET", "DELETE", "no"]),
+    method=st.sampled_from(["POST", "GET", "DELETE", "NO"]),
     uri=st.sampled_from(
         [
             HOST + PATH,

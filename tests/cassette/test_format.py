@@ -397,3 +397,9 @@ def test_numbers_keep_their_spelling_in_both_bodies(number: str) -> None:
 def test_rendering_is_deterministic_and_stable() -> None:
     once = render(Cassette([recording(FIRST)]))
     assert render(parse(once, "c.yaml")) == once
+
+
+@pytest.mark.parametrize("method", ["get", "Patch", "delete", "pOsT"])
+def test_methods_are_read_in_capitals(method: str) -> None:
+    text = LAYOUT.replace("method: POST", f"method: {method}")
+    assert parse(text, "c.yaml").recordings[0].method == method.upper()

@@ -109,3 +109,28 @@ _TAKES_BOTH = pytest.mark.skipif(
 def test_python_test_file_in_a_suite_folder_still_runs(recorded: Project, name: str) -> None:
     (recorded.root / "suites" / "test_plain.py").write_text("def test_plain():\n    pass\n")
     recorded.run(name, "suites/test_plain.py").assert_outcomes(passed=5)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "name"),
+    [
+        ("suites/a/talk.yaml", "suites/b/talk.yaml", "talk"),
+        ("suites/talk.yaml", "suites/upper.yaml", "Talk"),
+        ("suites/talk.yaml", "pkg/talk.eval.yaml", "talk"),
+    ],
+    ids=["one file name", "another case", "another folder"],
+)
+def test_suite_name_that_another_suite_has_is_an_error(
+    project: Project, first: str, second: str, name: str
+) -> None:
+    for path, suite in ((first, "talk"), (second, name)):
+        (project.root / path).parent.mkdir(parents=True, exist_ok=True)
+        text = WEATHER.replace("suite: weather", f"# Talks.\nsuite: {suite}")
+        (project.root / path).write_text(text)
+    result = project.record(first, second, mode="all")
+    result.assert_outcomes(errors=1)
+    other = f"the suite name {name!r} is that of {first} (names must differ*); rename one of them"
+    result.stdout.fnmatch_lines([f"{second}:2:1 {other}"])
+    assert not project.cassettes()
+    # Naming one suite in two ways is not a second suite.
+    project.run(first, f"{first}::london[stateful]", "--collect-only").assert_outcomes(errors=0)

@@ -67,6 +67,16 @@ def test_recorded_once_and_then_replayed(service: Service, cassette: Path) -> No
         run(open_recording(service, cassette), ask(3))
 
 
+@pytest.mark.parametrize("mode", ["none", "once"])
+@pytest.mark.parametrize("hint", ["python app.py", lambda: "python app.py"])
+def test_command_of_a_miss_is_a_text_or_a_function(
+    service: Service, cassette: Path, mode: str, hint: Any
+) -> None:
+    run(open_recording(service, cassette), ask(1))
+    with pytest.raises(CassetteMiss, match=r"record this scenario again:\n +python app\.py"):
+        run(open_recording(service, cassette, mode, hint=hint), ask(2))
+
+
 def test_a_cassette_has_metadata_of_its_origin(service: Service, cassette: Path) -> None:
     run(open_recording(service, cassette), ask(1))
     text = cassette.read_text()

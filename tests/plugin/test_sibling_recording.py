@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from starlette.applications import Starlette
 
 from evalkit.server import Script, create_app, serving
 from tests.plugin.project import Project
@@ -34,10 +35,11 @@ ORDERS = {
 }
 
 
-class CountingServer:
+class CountingServer(Starlette):
     """An ASGI application that counts the requests to another one."""
 
     def __init__(self) -> None:
+        super().__init__()
         script = "script: slow\nrules: [{delay: 0.05, reply: '{{ text }}'}]\n"
         self._app = create_app(Script.load(script, "slow.yaml"))
         self.requests = 0

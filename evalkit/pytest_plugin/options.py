@@ -80,6 +80,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
     )
     parser.addini(
+        "evalkit_python",
+        "installed packages whose functions suites may name with python:",
+        type="args",
+        default=[],
+    )
+    parser.addini(
         "evalkit_redact",
         "regular expressions of texts that must never be written, one per line",
         type="linelist",

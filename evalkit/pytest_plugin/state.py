@@ -40,6 +40,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Sett
         environment=environment,
         live=config.getoption("evalkit_live"),
         patterns=config.getini("evalkit_redact"),
+        packages=config.getini("evalkit_python"),
     )
 
 

@@ -111,7 +111,7 @@ def _create_tape(item: pytest.Item, settings: Settings) -> Tape:
     return Tape(
         plan,
         Catalog(),
-        root=config.rootpath,
+        python=settings.python,
         ignore=config.getini("evalkit_ignore_hosts"),
         strict=config.getoption("evalkit_strict"),
     )

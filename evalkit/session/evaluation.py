@@ -17,7 +17,7 @@ that are on by default always run: a broken history is often why a later turn wa
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import Any, cast
 
 from evalkit._lib.json import MISSING
@@ -41,7 +41,7 @@ from evalkit.errors import (
     ToolCrashed,
 )
 from evalkit.protocol.wire_facts import is_infrastructure_fault
-from evalkit.session.python_targets import resolve, signature_misfit
+from evalkit.session.python_targets import PythonTargets
 from evalkit.suite import Expectation, Variant
 from evalkit.transcript import Exchange, Request, Response, Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
@@ -99,11 +99,11 @@ class Evaluator:
     def __init__(
         self,
         variant: Variant,
-        root: Path,
+        python: PythonTargets,
         find_sibling: Callable[[Mapping[str, Any]], Transcript | None],
     ) -> None:
         self._variant = variant
-        self._root = root
+        self._python = python
         self._find_sibling = find_sibling
         self._requests: CheckRequests | None = None
         self._turn_results: dict[int, list[CheckResult]] = {}
@@ -193,7 +193,7 @@ class Evaluator:
 
     def _signature_misfit(self, target: str, arguments: dict[str, Any]) -> str:
         try:
-            return signature_misfit(target, arguments, self._root)
+            return self._python.signature_misfit(target, arguments)
         except TargetError:
             # The call itself failed with it, and the turn says so.
             return ""
@@ -239,7 +239,7 @@ class Evaluator:
         return View(
             transcript,
             turn,
-            resolve=lambda target: resolve(target, self._root),
+            resolve=self._python.resolve,
             read=lambda name: self._variant.suite.file(name).read_text(encoding="utf-8"),
             sibling=self._find_sibling,
             approved=self._approved,

@@ -1,19 +1,20 @@
-"""Import ``python: package.module:name`` targets, from the project or an installed package only.
+"""Import ``python: package.module:name`` targets that the project owns.
 
-A suite is data: these targets are the only place where YAML can run code. A target in the standard
-library (``os:system``), or in a file outside both the project and site-packages, is refused before
-it is imported.
+A suite is data: these targets are the only place where YAML can run code. A target must name a
+function or class *defined* in a module under the project root, or in a package that the ini option
+``evalkit_python`` names. What such a module merely imported from elsewhere (``tools:os.system``, or
+``tools:system``) is refused, and a module from elsewhere is refused before it is imported.
 """
 
 import importlib
 import importlib.util
 import inspect
 import sys
-import sysconfig
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
-from importlib.metadata import packages_distributions
+from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 from evalkit._lib.files import is_inside
@@ -23,66 +24,120 @@ from evalkit.checks.core.call_arguments import misfit
 from evalkit.errors import EvalkitError, TargetError, ToolCrashed
 from evalkit.suite.model.tools import ArgumentsInvalid
 
+_INSTALLED = frozenset({"site-packages", "dist-packages"})
 
-def resolve(target: str, root: Path) -> Any:
-    """Import what ``package.module:name`` names; ``name`` may contain dots. Raises TargetError."""
-    module_name, colon, attribute = target.partition(":")
-    if not colon or not module_name or not attribute:
-        raise TargetError(f"python target {target!r} is not of the form package.module:name")
-    with _importable(root):
-        _check_origin(target, module_name, root)
-        try:
-            value: Any = importlib.import_module(module_name)
-        except Exception as error:
+
+@dataclass(frozen=True, slots=True)
+class PythonTargets:
+    """The code that suites and tests may name: the project's, and that of named ``packages``."""
+
+    root: Path
+    packages: tuple[str, ...] = ()
+
+    def resolve(self, target: str) -> Any:
+        """Import what ``package.module:name`` names; ``name`` may contain dots.
+
+        Raises TargetError.
+        """
+        module_name, colon, attribute = target.partition(":")
+        if not colon or not module_name or not attribute:
+            raise TargetError(f"python target {target!r} is not of the form package.module:name")
+        with _importable(self.root):
+            self._check_module(target, module_name)
+            try:
+                module = importlib.import_module(module_name)
+            except Exception as error:
+                raise TargetError(
+                    f"python target {target!r}: importing {module_name} failed: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+        value: Any = module
+        for name in attribute.split("."):
+            if not hasattr(value, name):
+                hint = did_you_mean(name, dir(value))
+                raise TargetError(f"python target {target!r}: {module_name} has no {name!r}{hint}")
+            value = getattr(value, name)
+        owner = _defining_module(value)
+        if owner is None or not self._owns(owner.__name__, getattr(owner, "__file__", None)):
+            origin = "an unknown module" if owner is None else owner.__name__
             raise TargetError(
-                f"python target {target!r}: importing {module_name} failed: "
-                f"{type(error).__name__}: {error}"
-            ) from error
-    for name in attribute.split("."):
-        if not hasattr(value, name):
-            hint = did_you_mean(name, dir(value))
-            raise TargetError(f"python target {target!r}: {module_name} has no {name!r}{hint}")
-        value = getattr(value, name)
-    return value
+                f"python target {target!r}: {attribute} is defined in {origin}, not in "
+                f"{self._expected()}; call it from a function of the project"
+            )
+        return value
 
+    def call(self, target: str, arguments: dict[str, Any], parameters: JSON = None) -> Any:
+        """Call a suite's python tool with the arguments of a function call; await a coroutine.
 
-def call_tool(target: str, arguments: dict[str, Any], root: Path, parameters: JSON = None) -> Any:
-    """Call a suite's python tool with the arguments of a function call; await a coroutine.
+        Raises ArgumentsInvalid for arguments that do not fit the declared ``parameters`` or the
+        function, ToolCrashed, TargetError.
+        """
+        function = self._function(target)
+        if reason := misfit(parameters, arguments) or _signature_misfit(function, arguments):
+            raise ArgumentsInvalid(f"the arguments do not fit the declared parameters: {reason}")
+        try:
+            value = function(**arguments)
+            if not inspect.isawaitable(value):
+                return value
+            # Slow: importing asyncio takes longer than a replayed variant, and few tools need it.
+            import asyncio
 
-    Raises ArgumentsInvalid for arguments that do not fit the declared ``parameters`` or the
-    function, ToolCrashed, TargetError.
-    """
-    function = _function(target, root)
-    if reason := misfit(parameters, arguments) or _signature_misfit(function, arguments):
-        raise ArgumentsInvalid(f"the arguments do not fit the declared parameters: {reason}")
-    try:
-        value = function(**arguments)
-        if not inspect.isawaitable(value):
-            return value
-        # Slow: importing asyncio takes longer than a whole replayed variant, and few tools need it.
-        import asyncio
+            return asyncio.run(awaited(value))
+        except EvalkitError:
+            raise
+        except Exception as error:
+            name = type(error).__name__
+            raise ToolCrashed(f"the python tool {target} raised {name}: {error}") from error
 
-        return asyncio.run(awaited(value))
-    except EvalkitError:
-        raise
-    except Exception as error:
-        name = type(error).__name__
-        raise ToolCrashed(f"the python tool {target} raised {name}: {error}") from error
+    def signature_misfit(self, target: str, arguments: dict[str, Any]) -> str:
+        """Return why a suite's python tool cannot be called with arguments, ``""`` if it can be.
 
+        Raises TargetError.
+        """
+        return _signature_misfit(self._function(target), arguments)
 
-def signature_misfit(target: str, arguments: dict[str, Any], root: Path) -> str:
-    """Return why a suite's python tool cannot be called with arguments, ``""`` if it can be.
+    def _function(self, target: str) -> Callable[..., Any]:
+        function = self.resolve(target)
+        if not callable(function):
+            raise TargetError(f"python target {target!r} is not callable")
+        return function  # type: ignore[no-any-return]
 
-    Raises TargetError.
-    """
-    return _signature_misfit(_function(target, root), arguments)
+    def _check_module(self, target: str, module_name: str) -> None:
+        """Refuse a module from elsewhere before its code runs."""
+        top = module_name.partition(".")[0]
+        if _is_standard(top) and not self._owns(module_name, None):
+            raise TargetError(
+                f"python target {target!r}: {top} is in the standard library, not in "
+                f"{self._expected()}"
+            )
+        try:
+            spec = importlib.util.find_spec(top)
+            if spec is not None and spec.origin is None:
+                # A namespace package may be in several folders and holds no code: its module counts.
+                spec = importlib.util.find_spec(module_name)
+        except (ImportError, ValueError) as error:
+            raise TargetError(f"python target {target!r}: {error}") from error
+        if spec is None or spec.origin is None:
+            raise TargetError(
+                f"python target {target!r}: no module {module_name!r} in {self._expected()}"
+            )
+        if not self._owns(module_name, spec.origin):
+            raise TargetError(
+                f"python target {target!r}: {spec.origin} is not in {self._expected()}; "
+                f"to trust the package, add to pytest.ini: evalkit_python = {top}"
+            )
 
+    def _owns(self, module_name: str, file: str | None) -> bool:
+        if any(f"{module_name}.".startswith(f"{package}.") for package in self.packages):
+            return True
+        if file is None or _is_standard(module_name) or not is_inside(self.root, Path(file)):
+            return False
+        # A virtual environment inside the project holds other people's code.
+        return _INSTALLED.isdisjoint(Path(file).resolve().relative_to(self.root.resolve()).parts)
 
-def _function(target: str, root: Path) -> Callable[..., Any]:
-    function = resolve(target, root)
-    if not callable(function):
-        raise TargetError(f"python target {target!r} is not callable")
-    return function  # type: ignore[no-any-return]
+    def _expected(self) -> str:
+        named = f" or {', '.join(self.packages)}" if self.packages else ""
+        return f"the project ({self.root}){named}"
 
 
 def _signature_misfit(function: Callable[..., Any], arguments: dict[str, Any]) -> str:
@@ -101,39 +156,17 @@ async def awaited(value: Awaitable[Any]) -> Any:
     return await value
 
 
-def _check_origin(target: str, module_name: str, root: Path) -> None:
-    top = module_name.partition(".")[0]
-    if top in sys.stdlib_module_names:
-        raise TargetError(
-            f"python target {target!r}: {top} is in the standard library; "
-            "a target must be in the project or an installed package"
-        )
-    try:
-        spec = importlib.util.find_spec(top)
-        if spec is not None and spec.origin is None:
-            # A namespace package may be in several folders and holds no code; its module counts.
-            spec = importlib.util.find_spec(module_name)
-    except (ImportError, ValueError) as error:
-        raise TargetError(f"python target {target!r}: {error}") from error
-    if spec is None or spec.origin is None:
-        raise TargetError(
-            f"python target {target!r}: no module {module_name!r} in {root} "
-            "or among the installed packages"
-        )
-    origin = Path(spec.origin)
-    if not is_inside(root, origin) and not _is_installed(top, origin):
-        raise TargetError(
-            f"python target {target!r}: {origin} is outside the project ({root}) "
-            "and not an installed package"
-        )
+def _defining_module(value: Any) -> ModuleType | None:
+    """Return the module that defines a function or class; for an instance that of its class."""
+    if callable(value):
+        value = inspect.unwrap(value)
+    if not isinstance(value, type) and not inspect.isroutine(value):
+        value = type(value)
+    return sys.modules.get(getattr(value, "__module__", None) or "")
 
 
-def _is_installed(top: str, origin: Path) -> bool:
-    paths = sysconfig.get_paths()
-    if any(is_inside(Path(paths[key]), origin) for key in ("purelib", "platlib")):
-        return True
-    # An editable installation is outside site-packages.
-    return top in packages_distributions()
+def _is_standard(module_name: str) -> bool:
+    return module_name.partition(".")[0] in sys.stdlib_module_names
 
 
 @contextmanager

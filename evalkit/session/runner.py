@@ -28,7 +28,6 @@ from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, TimedOut,
 from evalkit.protocol.wire_facts import API_REVISION
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
 from evalkit.session.evaluation import CONVERSATION, Evaluator, failure_text
-from evalkit.session.python_targets import call_tool
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports import open_transport
@@ -185,7 +184,7 @@ class Runner:
     def _converse(self, variant: Variant, settings: Settings | None = None) -> _VariantRun:
         settings = settings or self.settings
         evaluator = Evaluator(
-            variant, settings.root, lambda selector: self._sibling(variant, selector)
+            variant, settings.python, lambda selector: self._sibling(variant, selector)
         )
         end_turn = _stop_on_failure(variant, evaluator) if variant.stop_on_failure else _continue
         if variant.target is not None:
@@ -339,8 +338,8 @@ def _drive(
         answer = tool.run(
             effect.arguments,
             variant.variables,
-            lambda target, arguments: call_tool(
-                target, arguments, settings.root, tool.schema(variant.variables)
+            lambda target, arguments: settings.python.call(
+                target, arguments, tool.schema(variant.variables)
             ),
         )
         return ToolResult(answer.result, answer.is_error)

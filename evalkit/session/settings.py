@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 from evalkit.cassette.recorder import RecordMode
 from evalkit.errors import UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL, API_HOST, API_KEY_VARIABLES
+from evalkit.session.python_targets import PythonTargets
 
 UNUSED_KEY = "no-key-is-needed"
 """What an application sends as its key where nobody reads it."""
@@ -23,7 +24,8 @@ class Settings:
     """The settings of a session.
 
     ``root`` is the project's root, ``cassettes`` an absolute folder. ``patterns`` are regular
-    expressions of further texts to redact.
+    expressions of further texts to redact. ``packages`` are those whose functions suites may name
+    beside the project's own.
     """
 
     root: Path
@@ -34,6 +36,7 @@ class Settings:
     key: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     patterns: tuple[str, ...] = ()
+    packages: tuple[str, ...] = ()
 
     @classmethod
     def read(
@@ -46,6 +49,7 @@ class Settings:
         environment: Mapping[str, str],
         live: bool = False,
         patterns: Sequence[str] = (),
+        packages: Sequence[str] = (),
     ) -> Settings:
         """Combine options and environment. All keys of the environment are secrets, used or not."""
         keys = keys_of(environment)
@@ -58,7 +62,13 @@ class Settings:
             key=keys[0] if keys else None,
             secrets=keys,
             patterns=tuple(patterns),
+            packages=tuple(packages),
         )
+
+    @property
+    def python(self) -> PythonTargets:
+        """The code that suites may name."""
+        return PythonTargets(self.root, self.packages)
 
     @property
     def may_record(self) -> bool:

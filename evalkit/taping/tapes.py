@@ -32,7 +32,7 @@ from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction
 from evalkit.errors import EvalkitError, ExpectationFailed, UsageError
 from evalkit.plugins import Catalog
 from evalkit.protocol.step_reader import output_text
-from evalkit.session.python_targets import resolve
+from evalkit.session.python_targets import PythonTargets
 from evalkit.session.settings import keys_of
 from evalkit.suite import CheckCatalog
 from evalkit.taping.expectations import CheckEntry, read_checks, run_checks, user_stacklevel
@@ -77,7 +77,9 @@ def tape(
         secrets=(*keys_of(os.environ), *secrets),
         patterns=tuple(redact),
     )
-    return Tape(plan, Catalog(), root=Path.cwd(), ignore=ignore_hosts, strict=strict)
+    return Tape(
+        plan, Catalog(), python=PythonTargets(Path.cwd()), ignore=ignore_hosts, strict=strict
+    )
 
 
 def _file_of(name: str) -> str:
@@ -91,8 +93,8 @@ def _file_of(name: str) -> str:
 class Tape:
     """The HTTP traffic of an application while a block runs.
 
-    Only one tape runs at a time in a process. ``root`` is the project, for checks that name files
-    and functions. Entering raises UsageError (another tape runs, another process records) and
+    Only one tape runs at a time in a process. ``python`` has the project's root, for checks that
+    name files and functions. Entering raises UsageError (another tape runs, another process records) and
     CassetteError.
     """
 
@@ -101,13 +103,13 @@ class Tape:
         plan: TapePlan,
         catalog: CheckCatalog,
         *,
-        root: Path,
+        python: PythonTargets,
         ignore: Sequence[str] = (),
         strict: bool = False,
     ) -> None:
         self._plan = plan
         self._catalog = catalog
-        self._root = root
+        self._python = python
         self._ignored_hosts = tuple(ignore)
         self._strict = strict
         self._session: TapeSession | None = None
@@ -241,7 +243,7 @@ class Tape:
         return run_checks(
             View(
                 *view,
-                resolve=lambda target: resolve(target, self._root),
+                resolve=self._python.resolve,
                 read=self._read_file,
             ),
             checks,
@@ -250,8 +252,8 @@ class Tape:
         )
 
     def _read_file(self, name: str) -> str:
-        path = self._root / name
-        if not is_inside(self._root, path):
+        path = self._python.root / name
+        if not is_inside(self._python.root, path):
             raise LookupError(f"{name} is outside the project")
         try:
             return path.read_text(encoding="utf-8")

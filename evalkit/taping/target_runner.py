@@ -18,7 +18,7 @@ from evalkit.conversation.history import blocks
 from evalkit.conversation.reconstruct import TranscriptBuilder, response_of
 from evalkit.errors import EvalkitError, TargetError, ToolCrashed
 from evalkit.session.evaluation import Evaluator
-from evalkit.session.python_targets import awaited, resolve
+from evalkit.session.python_targets import awaited
 from evalkit.session.runner import EndTurn
 from evalkit.session.settings import (
     UNUSED_KEY,
@@ -89,7 +89,7 @@ def run_target(
     Raises UsageError where a key is missing or another tape runs; TargetError, CassetteError.
     """
     assert variant.target is not None
-    function = resolve(variant.target, settings.root)
+    function = settings.python.resolve(variant.target)
     if not callable(function):
         raise TargetError(f"target {variant.target!r} is not callable")
     plan = TapePlan(

@@ -9,6 +9,7 @@ import pytest
 
 from evalkit.plugins import Catalog
 from evalkit.session.evaluation import Evaluator
+from evalkit.session.python_targets import PythonTargets
 from evalkit.suite import expand, load
 from evalkit.transcript import Step, Transcript, Turn
 from evalkit.verdict import Verdict
@@ -40,7 +41,7 @@ def test_undeclared_call_is_reported_without_a_tool_calls_check(
     path.write_text(SUITE.format(turn=turn, whole=whole))
     (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
     step = Step({"type": "function_call", "name": name, "arguments": {}, "id": "c"}, "model", 1)
-    results = Evaluator(variant, tmp_path, lambda selector: None).evaluate(
+    results = Evaluator(variant, PythonTargets(tmp_path), lambda selector: None).evaluate(
         Transcript(turns=[Turn(1, [], steps=[step])])
     )
     found = [result for result in results if result.name == "conversation"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Iterator
+from operator import attrgetter
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 
 from evalkit.errors import TargetError, ToolCrashed, UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL
-from evalkit.session.python_targets import call_tool, resolve
+from evalkit.session.python_targets import PythonTargets
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.suite.model.tools import ArgumentsInvalid
 
@@ -63,23 +64,46 @@ def test_the_command_can_be_pasted_into_a_shell() -> None:
     )
 
 
+TOOLS = """\
+import functools
+import os
+import subprocess
+import jsonschema
+from os import system
+from threading import Thread
+
+async def later(a): return {'a': a}
+def plain(a, b=2): return a + b
+def broken(a): raise RuntimeError('boom')
+class Inner:
+    value = 7
+    def method(self, a): return a
+    @staticmethod
+    def static(a): return a
+class Worker(Thread):
+    pass
+@functools.lru_cache
+def cached(a): return a
+shell = functools.partial(os.system)
+inner = Inner()
+"""
+
+
 @pytest.fixture
 def project(tmp_path: Path) -> Iterator[Path]:
-    (tmp_path / "project_tools.py").write_text(
-        "async def later(a): return {'a': a}\n"
-        "def plain(a, b=2): return a + b\n"
-        "def broken(a): raise RuntimeError('boom')\n"
-        "class Inner:\n    value = 7\n"
-    )
+    (tmp_path / "project_tools.py").write_text(TOOLS)
     (tmp_path / "broken_module_of_test.py").write_text("1 / 0\n")
     yield tmp_path
     for name in ("project_tools", "broken_module_of_test"):
         sys.modules.pop(name, None)
 
 
-def test_targets_are_imported_from_the_project_and_from_packages(project: Path) -> None:
-    assert resolve("project_tools:Inner.value", project) == 7
-    assert resolve("jsonschema:validate", project).__name__ == "validate"
+@pytest.mark.parametrize(
+    "name", ["plain", "later", "Inner", "Inner.method", "Inner.static", "inner.method", "cached"]
+)
+def test_what_the_project_defines_is_resolved(project: Path, name: str) -> None:
+    value = PythonTargets(project).resolve(f"project_tools:{name}")
+    assert value == attrgetter(name)(sys.modules["project_tools"])
     assert str(project) not in sys.path
 
 
@@ -92,23 +116,59 @@ def test_targets_are_imported_from_the_project_and_from_packages(project: Path) 
         ("project_tools:plane", "no 'plane' (did you mean 'plain'?)"),
         ("no_such_module_anywhere:x", "no module 'no_such_module_anywhere' in"),
         ("broken_module_of_test:x", "importing broken_module_of_test failed: ZeroDivisionError"),
+        ("jsonschema:validate", "add to pytest.ini: evalkit_python = jsonschema"),
+        ("click.utils:os.system", "add to pytest.ini: evalkit_python = click"),
+        ("project_tools:os.system", "os.system is defined in posix, not in the project"),
+        ("project_tools:system", "system is defined in posix, not in the project"),
+        ("project_tools:subprocess.run", "defined in subprocess, not in the project"),
+        ("project_tools:jsonschema.validate", "defined in jsonschema.validators, not in"),
+        ("project_tools:shell", "shell is defined in functools, not in the project"),
+        ("project_tools:Worker.start", "defined in threading, not in the project"),
+        ("project_tools:Worker.__subclasses__", "defined in an unknown module, not in"),
+        ("project_tools:plain.__class__", "defined in builtins, not in the project"),
+        ("project_tools:os", "not in the project"),
+        ("project_tools:Inner.value", "defined in builtins, not in the project"),
     ],
 )
-def test_invalid_target_is_rejected(project: Path, target: str, message: str) -> None:
+def test_what_the_project_does_not_define_is_rejected(
+    project: Path, target: str, message: str
+) -> None:
     with pytest.raises(TargetError) as caught:
-        resolve(target, project)
+        PythonTargets(project).resolve(target)
     assert message in str(caught.value)
 
 
-def test_module_outside_the_project_is_rejected(
+def test_a_named_package_counts_as_the_projects_own(project: Path) -> None:
+    targets = PythonTargets(project, ("jsonschema", "click.utils"))
+    assert targets.resolve("jsonschema:validate").__name__ == "validate"
+    assert targets.resolve("project_tools:jsonschema.validate").__name__ == "validate"
+    with pytest.raises(TargetError, match=r"os\.system is defined in posix, not in"):
+        targets.resolve("click.utils:os.system")
+    with pytest.raises(TargetError, match="evalkit_python = click"):
+        targets.resolve("click.core:Command")
+
+
+def test_a_virtual_environment_in_the_project_is_not_the_project(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    packages = project / ".venv" / "lib" / "python3.13" / "site-packages"
+    packages.mkdir(parents=True)
+    (packages / "package_of_test.py").write_text("def run(command): raise AssertionError\n")
+    monkeypatch.syspath_prepend(str(packages))
+    with pytest.raises(TargetError, match="evalkit_python = package_of_test"):
+        PythonTargets(project).resolve("package_of_test:run")
+
+
+def test_a_module_outside_the_project_is_rejected_before_it_runs(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     (tmp_path / "elsewhere").mkdir()
-    (tmp_path / "elsewhere" / "stray_module_of_test.py").write_text("x = 1\n")
+    (tmp_path / "elsewhere" / "stray_module_of_test.py").write_text("def x(): pass\n")
     (tmp_path / "project").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
-    with pytest.raises(TargetError, match="is outside the project"):
-        resolve("stray_module_of_test:x", tmp_path / "project")
+    with pytest.raises(TargetError, match="is not in the project"):
+        PythonTargets(tmp_path / "project").resolve("stray_module_of_test:x")
+    assert "stray_module_of_test" not in sys.modules
 
 
 def test_a_namespace_package_resolves_to_the_project(
@@ -116,29 +176,33 @@ def test_a_namespace_package_resolves_to_the_project(
 ) -> None:
     for name, value in (("elsewhere", 1), ("project", 2)):
         (tmp_path / name / "twofold_folder_of_test").mkdir(parents=True)
-        (tmp_path / name / "twofold_folder_of_test" / "mod.py").write_text(f"x = {value}\n")
+        (tmp_path / name / "twofold_folder_of_test" / "mod.py").write_text(
+            f"def x(): return {value}\n"
+        )
     (tmp_path / "elsewhere" / "twofold_folder_of_test" / "stray.py").write_text("x = 1\n")
     monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    targets = PythonTargets(tmp_path / "project")
     try:
-        assert resolve("twofold_folder_of_test.mod:x", tmp_path / "project") == 2
-        with pytest.raises(TargetError, match="is outside the project"):
-            resolve("twofold_folder_of_test.stray:x", tmp_path / "project")
+        assert targets.resolve("twofold_folder_of_test.mod:x")() == 2
+        with pytest.raises(TargetError, match="is not in the project"):
+            targets.resolve("twofold_folder_of_test.stray:x")
         with pytest.raises(TargetError, match=r"no module 'twofold_folder_of_test\.gone'"):
-            resolve("twofold_folder_of_test.gone:x", tmp_path / "project")
+            targets.resolve("twofold_folder_of_test.gone:x")
     finally:
         for name in [name for name in sys.modules if name.startswith("twofold_folder_of_test")]:
             del sys.modules[name]
 
 
 def test_tools_are_called_with_the_arguments_of_the_call(project: Path) -> None:
-    assert call_tool("project_tools:plain", {"a": 1}, project) == 3
-    assert call_tool("project_tools:later", {"a": 1}, project) == {"a": 1}
+    targets = PythonTargets(project)
+    assert targets.call("project_tools:plain", {"a": 1}) == 3
+    assert targets.call("project_tools:later", {"a": 1}) == {"a": 1}
     with pytest.raises(ToolCrashed, match="project_tools:broken raised RuntimeError: boom"):
-        call_tool("project_tools:broken", {"a": 1}, project)
+        targets.call("project_tools:broken", {"a": 1})
     with pytest.raises(ToolCrashed, match="TypeError"):
-        call_tool("project_tools:plain", {"a": []}, project)
+        targets.call("project_tools:plain", {"a": []})
     with pytest.raises(TargetError, match="not callable"):
-        call_tool("project_tools:Inner.value", {}, project)
+        targets.call("project_tools:inner", {})
 
 
 @pytest.mark.parametrize(
@@ -158,4 +222,4 @@ def test_arguments_that_do_not_fit_never_reach_the_function(
         "properties": {"a": {"type": "INTEGER"}, "b": {"type": "integer"}},
     }
     with pytest.raises(ArgumentsInvalid, match=re.escape(reason)):
-        call_tool("project_tools:plain", arguments, project, parameters)
+        PythonTargets(project).call("project_tools:plain", arguments, parameters)

@@ -57,6 +57,9 @@ class PythonTargets:
                 hint = did_you_mean(name, dir(value))
                 raise TargetError(f"python target {target!r}: {module_name} has no {name!r}{hint}")
             value = getattr(value, name)
+        if not callable(value):
+            # Harmless, and the caller reports it as what it is.
+            return value
         owner = _defining_module(value)
         if owner is None or not self._owns(owner.__name__, getattr(owner, "__file__", None)):
             origin = "an unknown module" if owner is None else owner.__name__
@@ -158,8 +161,7 @@ async def awaited(value: Awaitable[Any]) -> Any:
 
 def _defining_module(value: Any) -> ModuleType | None:
     """Return the module that defines a function or class; for an instance that of its class."""
-    if callable(value):
-        value = inspect.unwrap(value)
+    value = inspect.unwrap(value)
     if not isinstance(value, type) and not inspect.isroutine(value):
         value = type(value)
     return sys.modules.get(getattr(value, "__module__", None) or "")

@@ -37,7 +37,7 @@ evalkit serves <title> at <url>   (Ctrl-C ends)
   curl    : curl <url>/v1beta/interactions -H 'x-goog-api-key: anything' \
 -d '{"model": "gemini-3.5-flash", "input": "Hello"}'"""
 
-_SCRIPT_OPTIONS = ("--script", "--signing-key", "--api-key", "--lenient")
+_SCRIPT_OPTIONS = ("--script", "--signing-key", "--api-key", "--lenient", "--strict")
 _NEEDED = {
     "--timing": "--cassettes",
     "--replay-again": "--cassettes",
@@ -74,7 +74,12 @@ _NEEDED = {
 @click.option(
     "--lenient",
     is_flag=True,
-    help="Log what the API would refuse (altered histories, unpaired calls, …) and accept it.",
+    help="Log what the API would refuse (altered calls, unpaired results, …) and accept it.",
+)
+@click.option(
+    "--strict",
+    is_flag=True,
+    help="Also refuse what the API may accept, such as any altered step of a history.",
 )
 @click.option(
     "--cassettes",
@@ -121,6 +126,7 @@ def serve(
     signing_key: str | None,
     api_key: str | None,
     lenient: bool,
+    strict: bool,
     cassettes: Path | None,
     timing: Timing | None,
     replay_again: bool,
@@ -142,6 +148,7 @@ def serve(
             "--signing-key": signing_key,
             "--api-key": api_key,
             "--lenient": lenient,
+            "--strict": strict,
             "--cassettes": cassettes,
             "--timing": timing,
             "--replay-again": replay_again,
@@ -165,6 +172,7 @@ def serve(
             key=signing_key.encode() if signing_key else DEFAULT_KEY,
             api_key=api_key,
             lenient=lenient,
+            strict=strict,
             log=_echo,
             seed=seed,
         )
@@ -178,7 +186,8 @@ def serve(
 
 def _check_options(values: Mapping[str, object]) -> None:
     exclusive = [(one, other) for one in _SCRIPT_OPTIONS for other in ("--cassettes", "--upstream")]
-    for option, other in [*exclusive, ("--cassettes", "--upstream")]:
+    pairs = [*exclusive, ("--cassettes", "--upstream"), ("--lenient", "--strict")]
+    for option, other in pairs:
         if values[option] and values[other]:
             raise UsageError(f"{option} and {other} cannot be given together")
     for option, other in _NEEDED.items():

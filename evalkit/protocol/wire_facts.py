@@ -8,13 +8,43 @@ of docs/protocol.md.
 # Addresses and versions (sections 1.1 to 1.3).
 API_HOST = "generativelanguage.googleapis.com"
 API_BASE_URL = f"https://{API_HOST}"
-API_VERSIONS = ("v1", "v1beta", "v1alpha")
+API_VERSIONS = ("v1", "v1beta", "v1alpha", "v1beta1")
 DEFAULT_API_VERSION = "v1beta"
 API_REVISION = "2026-05-20"
 """Value of the ``Api-Revision`` header that this code describes; the service ignores it."""
 
 API_VERSION_PATTERN = r"v[0-9]+(?:(?:alpha|beta)[0-9]*)?"
 """Regular expression of a version as a path segment, future ones included: ``v1beta``, ``v2``."""
+
+RESOURCES = (
+    "interactions",
+    "agents",
+    "environments",
+    "webhooks",
+    "triggers",
+    "voices",
+    "credentials",
+    "decisions",
+)
+"""Collections of the API: the first path segment after version, project and location."""
+
+# Names (section 2).
+MODEL_FAMILIES = ("gemini", "gemma", "lyria", "nano-banana")
+"""What the names of the SDKs' models begin with; new models of a family appear every month."""
+
+AGENTS = (
+    "antigravity-preview-05-2026",
+    "antigravity-preview-09-2026",
+    "deep-research-preview-04-2026",
+    "deep-research-max-preview-04-2026",
+    "deep-research-pro-preview-12-2025",
+    "code-mender",
+)
+SENTINEL_SIGNATURES = (
+    "skip_thought_signature_validator",
+    "context_engineering_is_the_way_to_go",
+)
+"""Signatures that the service accepts on thoughts which no model produced (section 9)."""
 
 # Keys (section 1.2).
 API_KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")

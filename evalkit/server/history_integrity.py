@@ -14,6 +14,10 @@ Two spellings of a step are the same step if they differ only in key order, numb
 have only in a stream (section 11). The client's steps (``user_input``, ``function_result``) are
 sealed as history by the next thought.
 
+The real service is documented to verify function calls of the current turn only, and widely used
+clients rebuild, shorten or invent older turns. So only an alteration there is certainly refused; the
+errors about all others are marked as inferred.
+
 A *state* is the hash of a history up to some step. An answer that continues another one is signed
 on top of the state after that one.
 
@@ -40,6 +44,7 @@ from typing import Any
 from evalkit._lib.json import canonical
 from evalkit.protocol.step_reader import RawStep, pair_calls
 from evalkit.protocol.step_types import CLIENT_STEPS, STEP_TYPES
+from evalkit.protocol.wire_facts import SENTINEL_SIGNATURES
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 Describe = Callable[[int], str]
@@ -50,6 +55,10 @@ _KIND = b"\x12"
 _CODE_SIZE, _SEAL_SIZE = 8, 16
 _MIN_SIZE, _SIZE_RANGE = 80, 120
 _TOKEN_KIND = b"\x13"
+# Some clients treat signatures as bytes, and encode them.
+_SENTINELS = frozenset(SENTINEL_SIGNATURES) | {
+    base64.b64encode(text.encode()).decode() for text in SENTINEL_SIGNATURES
+}
 _STATE_SIZE = 32
 _TOKEN_SIZE = 2 + 2 * _STATE_SIZE + _SEAL_SIZE
 
@@ -94,23 +103,33 @@ def state_of(steps: Sequence[RawStep], state: bytes = b"") -> bytes:
     return state
 
 
-def verify_signatures(key: bytes, conversation: Sequence[RawStep], describe: Describe) -> None:
-    """Raise ErrorResponse (400) naming the first step that differs from what this server sent."""
+def find_alterations(
+    key: bytes, conversation: Sequence[RawStep], describe: Describe
+) -> Iterator[ErrorResponse]:
+    """Yield an error (400) about each step that differs from what this server sent.
+
+    Of inferred errors only the first is yielded, because one alteration changes every seal after
+    it.
+    """
+    kinds = [step["type"] for step in conversation]
+    turn_start = len(kinds) - kinds[::-1].index("user_input") if "user_input" in kinds else 0
+    is_reported = False
     for segment, codes in _segment_codes(key, conversation):
-        if segment.thought is None:
-            for index in segment.model:
-                step = conversation[index]
-                if step["type"] in STEP_TYPES:
-                    raise _altered(describe(index), step, "does not follow its signed thought")
-            continue
-        thought = conversation[segment.thought]
-        signature = thought.get("signature")
-        if not isinstance(signature, str) or not signature:
-            raise _altered(describe(segment.thought), thought, "has no signature")
-        sent = signature.encode("utf-8", "surrogatepass")
-        if not hmac.compare_digest(sent, _seal(key, codes).encode()):
-            index, problem = _find_alteration(key, conversation, segment, codes, describe)
-            raise _altered(describe(index), conversation[index], problem)
+        is_checked = any(
+            index >= turn_start and kinds[index] == "function_call" for index in segment.model
+        )
+        for index, problem, breaks_call in _alterations(
+            key, conversation, segment, codes, describe
+        ):
+            is_inferred = not (is_checked and breaks_call)
+            if is_inferred and is_reported:
+                continue
+            is_reported = True
+            yield bad_request(
+                f"{describe(index)}: this {kinds[index]} {problem}. "
+                "Send every step of a history exactly as it was received.",
+                is_inferred=is_inferred,
+            )
 
 
 def check_pairs(conversation: Sequence[RawStep], describe: Describe) -> None:
@@ -149,48 +168,52 @@ def check_pairs(conversation: Sequence[RawStep], describe: Describe) -> None:
             )
 
 
-def check_not_repeated(
-    stored: Sequence[RawStep], sent: Sequence[RawStep], describe: Describe
-) -> None:
-    """Raise ErrorResponse (400) for a model step that is sent although it is stored already.
+def find_repeated(step: RawStep, stored: Sequence[RawStep]) -> int | None:
+    """Return the index of the stored step that a client sends again, None for a new one.
 
-    The client's own steps are not checked: a user may ask the same question twice, and
-    ``check_pairs`` finds a repeated result.
+    Steps of the client are new: a user may ask the same question twice, and ``check_pairs`` finds a
+    repeated result. A thought is the same if its signature is; clients drop its summary.
     """
-    for index, step in enumerate(sent, len(stored)):
-        if step["type"] in CLIENT_STEPS:
-            continue
-        for known, other in enumerate(stored):
-            if _is_same_step(other, step):
-                raise bad_request(
-                    f"{describe(index)}: this {step['type']} is already {describe(known)}. "
-                    "With 'previous_interaction_id' send only what is new; "
-                    "to send a history, leave the id out."
-                )
+    if step["type"] in CLIENT_STEPS:
+        return None
+    return next((index for index, other in enumerate(stored) if _is_same_step(other, step)), None)
 
 
 def _is_same_step(one: RawStep, other: RawStep) -> bool:
-    return _canonical_text(one) == _canonical_text(other) and (
-        one["type"] != "thought" or one.get("signature") == other.get("signature")
-    )
+    if one["type"] == other["type"] == "thought" and one.get("signature"):
+        return bool(one["signature"] == other.get("signature"))
+    return _canonical_text(one) == _canonical_text(other)
 
 
-def _find_alteration(
+def _alterations(
     key: bytes,
     conversation: Sequence[RawStep],
     segment: _Segment,
     codes: list[bytes],
     describe: Describe,
-) -> tuple[int, str]:
-    """Return the index of the step that breaks a seal, and what is wrong with it.
+) -> Iterator[tuple[int, str, bool]]:
+    """Yield the steps that break a seal: index, problem, and whether a call is not as it was signed.
 
     ``codes`` are those of the steps that were sent.
     """
-    assert segment.thought is not None
-    signature = conversation[segment.thought]["signature"]
+    if segment.thought is None:
+        for index in segment.model:
+            step = conversation[index]
+            if step["type"] in STEP_TYPES and step.get("signature") not in _SENTINELS:
+                is_call = step["type"] == "function_call"
+                yield index, "does not follow its signed thought", is_call
+        return
+    signature = conversation[segment.thought].get("signature")
+    if not isinstance(signature, str) or not signature:
+        yield segment.thought, "has no signature", True
+        return
+    sent_signature = signature.encode("utf-8", "surrogatepass")
+    if signature in _SENTINELS or hmac.compare_digest(sent_signature, _seal(key, codes).encode()):
+        return
     sealed = _open_seal(key, signature)
     if sealed is None:
-        return segment.thought, "has a signature that this server did not create"
+        yield segment.thought, "has a signature that this server did not create", True
+        return
     # A signature covers the whole history before it, so it cannot be valid in two positions.
     same = [
         index
@@ -198,19 +221,22 @@ def _find_alteration(
         if step["type"] == "thought" and step.get("signature") == signature
     ]
     if len(same) > 1:
-        return same[1], f"has the signature of {describe(same[0])}"
+        yield same[1], f"has the signature of {describe(same[0])}", True
+        return
     if sealed[0] != codes[0]:
-        return segment.thought, (
-            "was signed for another history: a step before it was altered, removed, added or moved"
-        )
+        problem = "a step before it was altered, removed, added or moved"
+        yield segment.thought, f"was signed for another history: {problem}", False
     if sealed[1] != codes[1]:
-        return segment.thought, "is not as this server sent it"
+        yield segment.thought, "is not as this server sent it", False
     original, sent = sealed[2:], codes[2:]
     for number, index in enumerate(segment.model):
         if number >= len(original) or original[number] != sent[number]:
-            return index, _difference(original, sent, number)
-    last = segment.model[-1] if segment.model else segment.thought
-    return last, "was followed by a step that is missing"
+            is_call = conversation[index]["type"] == "function_call"
+            is_new = is_call and sent[number] not in original
+            yield index, _difference(original, sent, number), is_new
+    if len(original) > len(sent):
+        last = segment.model[-1] if segment.model else segment.thought
+        yield last, "was followed by a step that is missing", False
 
 
 def _difference(original: Sequence[bytes], sent: Sequence[bytes], number: int) -> str:
@@ -226,13 +252,6 @@ def _difference(original: Sequence[bytes], sent: Sequence[bytes], number: int) -
     if expected is None or expected in sent[number + 1 :]:
         return "was not sent by this server"
     return "is not as this server sent it"
-
-
-def _altered(position: str, step: RawStep, problem: str) -> ErrorResponse:
-    return bad_request(
-        f"{position}: this {step['type']} {problem}. "
-        "Send every step of a history exactly as it was received."
-    )
 
 
 def _segment_codes(

@@ -70,6 +70,46 @@ class NoDocument(ValueError):
     """No valid document was found; the message says where and why, in one line."""
 
 
+_MAPS_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "definitions", "dependentSchemas")
+_DATA = ("const", "default", "enum", "examples", "example", "required", "dependentRequired")
+_SNAKE_CASE = re.compile(r"_([a-z])")
+
+
+def standard_schema(schema: JSON) -> JSON:
+    """Return a schema in the spelling of JSON Schema, from the one of Google's ``Schema`` type.
+
+    Clients built for older APIs send types in capitals, keywords in snake case and whole numbers as
+    texts: ``{"type": "STRING", "min_length": "1"}``.
+    """
+    if isinstance(schema, list):
+        return [standard_schema(part) for part in schema]
+    if not isinstance(schema, dict):
+        return schema
+    standard: dict[str, JSON] = {}
+    for name, value in schema.items():
+        name = _SNAKE_CASE.sub(lambda match: match[1].upper(), name)
+        if name in _MAPS_OF_SCHEMAS and isinstance(value, dict):
+            value = {key: standard_schema(part) for key, part in value.items()}
+        elif name == "type":
+            value = _standard_type(value)
+        elif name.startswith(("min", "max")) and isinstance(value, str) and value.isdecimal():
+            value = int(value)
+        elif name not in _DATA:
+            value = standard_schema(value)
+        standard[name] = value
+    if standard.get("type") == "type_unspecified":
+        del standard["type"]
+    return standard
+
+
+def _standard_type(value: JSON) -> JSON:
+    if isinstance(value, list):
+        return [_standard_type(one) for one in value]
+    if isinstance(value, str) and value.isupper():
+        return value.lower()
+    return value
+
+
 def check_schema(schema: JSON) -> None:
     """Raise NoDocument if ``schema`` is not a valid JSON Schema."""
     try:

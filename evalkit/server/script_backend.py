@@ -26,7 +26,7 @@ _TIMEOUT = 10.0
 class ScriptBackend:
     """Serves a script.
 
-    ``key``, ``api_key`` and ``lenient`` are options of the service; ``log`` gets a line for each
+    ``key``, ``api_key``, ``lenient`` and ``strict`` are options of the service; ``log`` gets a line for each
     tolerated violation and each webhook delivery; ``seed`` decides which requests get the script's
     faults. The ``server`` header names evalkit, so that recordings from here are not mistaken for
     recordings of the real service.
@@ -39,6 +39,7 @@ class ScriptBackend:
         key: bytes = DEFAULT_KEY,
         api_key: str | None = None,
         lenient: bool = False,
+        strict: bool = False,
         log: Callable[[str], object] = lambda line: None,
         seed: int = 0,
     ) -> None:
@@ -48,6 +49,7 @@ class ScriptBackend:
             key=key,
             api_key=api_key,
             lenient=lenient,
+            strict=strict,
             warn=lambda line: log(f"warning: {line}"),
             seed=seed,
         )

@@ -20,9 +20,9 @@ class Client:
     Bodies are parsed; ``last`` is the last reply, ``warnings`` the tolerated violations.
     """
 
-    def __init__(self, script: Script, *, lenient: bool = False) -> None:
+    def __init__(self, script: Script, *, lenient: bool = False, strict: bool = False) -> None:
         self.warnings: list[str] = []
-        self.service = Service(script, lenient=lenient, warn=self.warnings.append)
+        self.service = Service(script, lenient=lenient, strict=strict, warn=self.warnings.append)
         self.last = Reply(0)
 
     def __call__(self, method: str, path: str, body: Any = None, **query: str) -> Any:
@@ -61,15 +61,22 @@ def lenient(default_script: Script) -> Client:
 
 
 @pytest.fixture
-def scripted() -> Callable[[str], Client]:
+def strict(default_script: Script) -> Client:
+    """A client of a new, strict service with the included script."""
+    return Client(default_script, strict=True)
+
+
+@pytest.fixture
+def scripted() -> Callable[..., Client]:
     """Return a client of a new service by the text of a script's rules."""
 
-    def make(rules: str) -> Client:
+    def make(rules: str, *, strict: bool = False) -> Client:
         return Client(
             Script.load(
                 rules if rules.startswith("script:") else f"script: test\nrules:\n{rules}",
                 "test.yaml",
-            )
+            ),
+            strict=strict,
         )
 
     return make

@@ -49,7 +49,7 @@ def hop(client: Any, answer: Any, **fields: Any) -> Any:
 
 @pytest.mark.parametrize("store", [True, False], ids=["stored", "not stored"])
 def test_an_answer_is_continued_to_its_end(
-    parts_client: Any, scripted: Callable[[str], Any], store: bool
+    parts_client: Any, scripted: Callable[..., Any], store: bool
 ) -> None:
     answers = [parts_client.create(ASKED, store=store)]
     for _ in range(2):
@@ -69,11 +69,11 @@ def test_an_answer_is_continued_to_its_end(
     after = [*whole, {"type": "user_input", "content": "Thank you."}]
     assert scripted(SCRIPT).create(after, store=False)["status"] == "completed"
     altered = [*after[:4], {**after[4], "content": []}, *after[5:]]
-    assert message(scripted(SCRIPT).create(altered, store=False)).startswith(
+    assert message(scripted(SCRIPT, strict=True).create(altered, store=False)).startswith(
         "input[4]: this model_output is not as this server sent it."
     )
     assert "another history" in message(
-        scripted(SCRIPT).create([*after[:1], *after[3:]], store=False)
+        scripted(SCRIPT, strict=True).create([*after[:1], *after[3:]], store=False)
     )
 
 

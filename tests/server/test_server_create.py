@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
+from evalkit.protocol.wire_facts import AGENTS
 from evalkit.server.requests import create
 from evalkit.server.requests.create import (
-    AGENTS,
     KnownNames,
     declared_functions,
     read_create,
@@ -355,10 +355,6 @@ def test_every_form_of_input_is_read_as_a_list_of_steps(input_: Any, steps: list
                 '\'input[0]\' must be an object {"type": "user_input", "content": […]}, '
                 'without role and parts, got "a".'
             ),
-        ),
-        (
-            [STEP, TEXT],
-            "'input' mixes steps and contents; put the contents into a step of type user_input.",
         ),
         ([STEP, {"content": []}], "'input[1].type' is required."),
         (

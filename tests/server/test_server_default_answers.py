@@ -49,7 +49,11 @@ def test_the_question_is_repeated() -> None:
 
 
 def test_the_message_before_is_repeated_too() -> None:
-    history = [{"type": "user_input", "content": "one"}, {"type": "user_input", "content": "two"}]
+    history = [
+        {"type": "user_input", "content": "one"},
+        {"type": "model_output", "content": []},
+        {"type": "user_input", "content": "two"},
+    ]
     assert "Before that you said: “one”." in output_text([only(ask(history))])
 
 

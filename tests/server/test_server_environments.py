@@ -311,3 +311,44 @@ def test_a_deleted_environment_cannot_be_used(client: Any) -> None:
 
 def test_an_empty_body_creates_an_empty_environment(client: Any) -> None:
     assert client("POST", "/v1beta/environments", None)["file_count"] == "0"
+
+
+@pytest.mark.parametrize(
+    ("fields", "mode"),
+    [
+        ({}, None),
+        ({"mode": "on_demand"}, "on_demand"),
+        ({"mode": "self_hosted", "custom_config": {"zone": "a"}}, "self_hosted"),
+        ({"mode": "self_hosted", "system_instruction": "Be brief."}, "self_hosted"),
+        ({"system_instruction": "Be brief.", "custom_config": None}, None),
+    ],
+)
+def test_an_environment_has_a_mode_and_its_key_once(
+    client: Any, fields: dict[str, Any], mode: str | None
+) -> None:
+    created = client("POST", "/v1/environments", fields)
+    assert created.get("mode") == mode
+    assert created.get("custom_config") == fields.get("custom_config")
+    assert "system_instruction" not in created
+    assert created.pop("environment_key", "").startswith("ek_") == (mode == "self_hosted")
+    assert client("GET", f"/v1/environments/{created['id']}") == created
+    assert client("GET", "/v1/environments") == {"environments": [created]}
+
+
+def test_environments_are_listed_by_mode(client: Any) -> None:
+    for mode in ("on_demand", "self_hosted", None):
+        client("POST", "/v1/environments", {"mode": mode})
+    listed = client("GET", "/v1/environments", mode="on_demand", page_size="1")
+    assert [one["mode"] for one in listed["environments"]] == ["on_demand"]
+    rest = client("GET", "/v1/environments", mode="on_demand", page_token=listed["next_page_token"])
+    assert [one.get("mode") for one in rest["environments"]] == [None]
+    assert "next_page_token" not in rest
+    assert "mode" in client("GET", "/v1/environments", mode="other")["error"]["message"]
+
+
+@pytest.mark.parametrize("fields", [{"mode": "self_hosted"}, {"custom_config": {"a": 1}}])
+def test_an_interaction_may_describe_its_environment(client: Any, fields: Any) -> None:
+    environment = {"type": "remote", **fields}
+    body = client.create("x", agent="antigravity-preview-09-2026", environment=environment)
+    stored = client("GET", f"/v1/environments/{body['environment_id']}")
+    assert {name: stored[name] for name in fields} == fields

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import copy
 import json
 from collections.abc import Callable
@@ -39,10 +40,11 @@ def fresh(
     *,
     key: bytes = DEFAULT_KEY,
     lenient: bool = False,
+    strict: bool = False,
     warn: Callable[[str], object] = print,
 ) -> Any:
     """Return the answer of a server that was started for this request."""
-    service = Service(load_script(), key=key, lenient=lenient, warn=warn)
+    service = Service(load_script(), key=key, lenient=lenient, strict=strict, warn=warn)
     reply = service.handle(
         Call(
             "POST",
@@ -263,10 +265,10 @@ ATTACKS: list[tuple[str, Alter, str]] = [
 @pytest.mark.parametrize(
     ("alter", "expected"), [row[1:] for row in ATTACKS], ids=[row[0] for row in ATTACKS]
 )
-def test_an_altered_history_is_refused_naming_the_step(
+def test_a_strict_server_refuses_an_altered_history_naming_the_step(
     history: Steps, alter: Alter, expected: str
 ) -> None:
-    answer = ask(alter(copy.deepcopy(history)))
+    answer = ask(alter(copy.deepcopy(history)), strict=True)
     assert answer == {
         "http": 400,
         "error": {"code": "invalid_request", "message": expected + EXACTLY},
@@ -274,12 +276,88 @@ def test_an_altered_history_is_refused_naming_the_step(
 
 
 @pytest.mark.parametrize("alter", [row[1] for row in ATTACKS], ids=[row[0] for row in ATTACKS])
-def test_a_lenient_server_logs_the_alteration_and_answers(history: Steps, alter: Alter) -> None:
+@pytest.mark.parametrize("lenient", [False, True])
+def test_an_alteration_of_an_earlier_turn_is_logged_once(
+    history: Steps, alter: Alter, lenient: bool
+) -> None:
     warnings: list[str] = []
-    answer = ask(alter(copy.deepcopy(history)), lenient=True, warn=warnings.append)
+    answer = ask(alter(copy.deepcopy(history)), lenient=lenient, warn=warnings.append)
     assert answer["http"] == 200
     assert len(warnings) == 1
     assert warnings[0].startswith("tolerated: input[")
+
+
+ATTACKS_ON_CALLS: list[tuple[str, Alter, str]] = [
+    (
+        "thought dropped",
+        drop(1),
+        "input[1]: this function_call does not follow its signed thought.",
+    ),
+    ("signature emptied", put(1, signature=""), "input[1]: this thought has no signature."),
+    ("signature removed", without(1, "signature"), "input[1]: this thought has no signature."),
+    (
+        "signature altered",
+        put(1, signature="AAAA" * 40),
+        "input[1]: this thought has a signature that this server did not create.",
+    ),
+    (
+        "arguments altered",
+        put(3, arguments={"location": "Rome"}),
+        "input[3]: this function_call is not as this server sent it.",
+    ),
+    (
+        "call invented",
+        lambda steps: [*steps[:4], INVENTED, *steps[4:], FOR_INVENTED],
+        "input[4]: this function_call was not sent by this server.",
+    ),
+    (
+        "question and call altered",
+        lambda steps: put(2, name="other")([user("x"), *steps[1:]]),
+        "input[2]: this function_call is not as this server sent it.",
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("alter", "expected"),
+    [row[1:] for row in ATTACKS_ON_CALLS],
+    ids=[row[0] for row in ATTACKS_ON_CALLS],
+)
+def test_every_server_refuses_altered_calls_of_the_current_turn(
+    history: Steps, alter: Alter, expected: str
+) -> None:
+    answer = ask(alter(copy.deepcopy(history[:6])))
+    assert answer == {
+        "http": 400,
+        "error": {"code": "invalid_request", "message": expected + EXACTLY},
+    }
+
+
+REBUILT: list[tuple[str, Alter]] = [
+    ("summary added", put(1, summary=[{"type": "text", "text": "I call a function."}])),
+    ("question shortened", put(0, content=[{"type": "text", "text": "London and Paris?"}])),
+    ("question dropped", drop(0)),
+    ("signature on the call", put(2, signature="")),
+    ("sentinel", put(1, signature="skip_thought_signature_validator")),
+    (
+        "encoded sentinel",
+        put(1, signature=base64.b64encode(b"skip_thought_signature_validator").decode()),
+    ),
+    (
+        "sentinels on the calls",
+        lambda steps: [
+            {**step, "signature": "context_engineering_is_the_way_to_go"}
+            if step["type"] == "function_call"
+            else step
+            for step in drop(1)(steps)
+        ],
+    ),
+]
+
+
+@pytest.mark.parametrize("alter", [row[1] for row in REBUILT], ids=[row[0] for row in REBUILT])
+def test_what_clients_change_around_signed_calls_is_accepted(history: Steps, alter: Alter) -> None:
+    assert ask(alter(copy.deepcopy(history[:6])))["status"] == "completed"
 
 
 PAIRS: list[tuple[str, Alter, str]] = [
@@ -476,29 +554,50 @@ def message(body: Any) -> str:
     return str(body["error"]["message"])
 
 
-def test_a_stored_history_sent_again_with_its_id_is_refused(client: Any) -> None:
+REPEATED = (
+    " With 'previous_interaction_id' send only what is new; to send a history, leave the id out."
+)
+
+
+def test_steps_sent_again_beside_an_id_are_left_out(client: Any, strict: Any) -> None:
     first = client.create("I have 2 dogs in my house.")
     listed = client.get(first["id"])["steps"]
-    body = client.create(
-        [*listed, user("How many paws are in my house?")], previous_interaction_id=first["id"]
-    )
-    assert message(body) == (
-        "input[1]: this thought is already step 2 of the stored conversation. "
-        "With 'previous_interaction_id' send only what is new; to send a history, leave the id out."
-    )
-    body = client.create([listed[2], user("And?")], previous_interaction_id=first["id"])
-    assert message(body).startswith(
-        "input[0]: this model_output is already step 3 of the stored conversation."
-    )
+    asked = user("How many paws are in my house?")
+    again = client.create([*listed[1:], asked], previous_interaction_id=first["id"])
+    assert "8 paws" in output_text(again["steps"])
+    expected = "input[1]: this model_output is already step 3 of the stored conversation."
+    assert client.warnings == [f"tolerated: {expected}{REPEATED}"]
+    assert [step["type"] for step in client.get(again["id"], include_input="true")["input"]] == [
+        "user_input"
+    ]
+    first = strict.create("I have 2 dogs in my house.")
+    body = strict.create([*first["steps"], asked], previous_interaction_id=first["id"])
+    assert message(body) == expected + REPEATED
 
 
-def test_a_call_sent_again_with_its_result_is_refused(client: Any) -> None:
-    first = client.create("What is the temperature in London?", tools=TOOLS)
-    call = first["steps"][1]
-    body = client.create([call, result(call)], tools=TOOLS, previous_interaction_id=first["id"])
-    assert message(body).startswith(
-        "input[0]: this function_call is already step 3 of the stored conversation."
+@pytest.mark.parametrize("extra", [{}, {"summary": [{"type": "text", "text": "x"}]}])
+def test_a_thought_may_be_sent_again_with_the_results(strict: Any, extra: dict[str, Any]) -> None:
+    first = strict.create("What is the temperature in London?", tools=TOOLS)
+    thought, call = first["steps"]
+    body = strict.create(
+        [{**thought, **extra}, result(call)], tools=TOOLS, previous_interaction_id=first["id"]
     )
+    assert output_text(body["steps"]) == "The temperature in London is currently 20°C."
+
+
+def test_only_a_strict_server_refuses_a_call_sent_again_with_its_result(
+    client: Any, strict: Any
+) -> None:
+    for server in (client, strict):
+        first = server.create("What is the temperature in London?", tools=TOOLS)
+        call = first["steps"][1]
+        body = server.create([call, result(call)], tools=TOOLS, previous_interaction_id=first["id"])
+        if server is strict:
+            assert message(body).startswith(
+                "input[0]: this function_call is already step 3 of the stored conversation."
+            )
+        else:
+            assert output_text(body["steps"]) == "The temperature in London is currently 20°C."
 
 
 def test_a_question_may_be_asked_again(client: Any) -> None:
@@ -506,9 +605,11 @@ def test_a_question_may_be_asked_again(client: Any) -> None:
     assert client.create("Hello", previous_interaction_id=first["id"])["status"] == "completed"
 
 
-def test_an_invented_step_with_an_id_is_refused(client: Any) -> None:
+def test_only_a_strict_server_refuses_an_invented_step_with_an_id(client: Any, strict: Any) -> None:
     first = client.create("Hello")
-    body = client.create([SAID, user("x")], previous_interaction_id=first["id"])
+    assert "error" not in client.create([SAID, user("x")], previous_interaction_id=first["id"])
+    first = strict.create("Hello")
+    body = strict.create([SAID, user("x")], previous_interaction_id=first["id"])
     assert message(body) == "input[0]: this model_output was not sent by this server." + EXACTLY
 
 

@@ -17,8 +17,8 @@ from evalkit.server.calls import Call
 from evalkit.server.history_integrity import (
     DEFAULT_KEY,
     check_pairs,
+    find_alterations,
     sign_answer,
-    verify_signatures,
 )
 from evalkit.server.requests.error_response import ErrorResponse
 
@@ -167,7 +167,8 @@ def conversation(turns: list[int], tail: bool) -> Steps:
 
 def check(steps: Steps) -> None:
     check_pairs(steps, "input[{}]".format)
-    verify_signatures(DEFAULT_KEY, steps, "input[{}]".format)
+    for error in find_alterations(DEFAULT_KEY, steps, "input[{}]".format):
+        raise error
 
 
 def without_result_places(steps: Steps) -> Any:

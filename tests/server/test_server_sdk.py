@@ -10,6 +10,9 @@ from typing import Any
 import pytest
 from pydantic import BaseModel, Field
 
+from evalkit.server import create_app, load_script, serving
+from evalkit.server.script_backend import ScriptBackend
+
 genai = pytest.importorskip("google.genai")
 
 MODEL = "gemini-3.5-flash"
@@ -123,7 +126,7 @@ def test_stateless_conversation(sdk: Any, sent: Callable[[Any], Any]) -> None:
     )
 
 
-def test_altered_stateless_conversation(sdk: Any) -> None:
+def test_a_strict_server_refuses_an_altered_history(sdk: Any) -> None:
     from google.genai._gaos.lib.compat_errors import BadRequestError
 
     history: list[Any] = [
@@ -140,10 +143,15 @@ def test_altered_stateless_conversation(sdk: Any) -> None:
             "content": [{"type": "text", "text": "How many paws are in my house?"}],
         }
     )
-    with pytest.raises(
-        BadRequestError, match=r"input\[2\]: this model_output is not as this server sent it"
+    backend = ScriptBackend(load_script(), strict=True)
+    with (
+        serving(create_app(backend)) as url,
+        genai.Client(api_key="any", http_options={"base_url": url}) as client,
+        pytest.raises(
+            BadRequestError, match=r"input\[2\]: this model_output is not as this server sent it"
+        ),
     ):
-        sdk.interactions.create(model=MODEL, store=False, input=history)
+        client.interactions.create(model=MODEL, store=False, input=history)
 
 
 def test_image_and_audio(sdk: Any) -> None:

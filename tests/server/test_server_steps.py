@@ -269,7 +269,7 @@ def test_content_that_is_a_text_becomes_a_list(scripted: Callable[[str], Any]) -
     ("kind", "fields"), [row[:2] for row in STEPS if row[0] not in ("user_input", "function_call")]
 )
 def test_every_step_can_be_sent_back_to_any_server(
-    kind: str, fields: dict[str, Any], scripted: Callable[[str], Any]
+    kind: str, fields: dict[str, Any], scripted: Callable[..., Any]
 ) -> None:
     text = script_of({"type": kind, **fields}, {"text": "done"})
     history: list[Any] = [{"type": "user_input", "content": "go"}]
@@ -283,7 +283,7 @@ def test_every_step_can_be_sent_back_to_any_server(
         return
     assert scripted(text).create(history, store=False)["status"] == "completed"
     history[2 if kind != "thought" else 1]["mine"] = 1
-    body = scripted(text).create(history, store=False)
+    body = scripted(text, strict=True).create(history, store=False)
     assert body["error"]["message"].startswith(
         f"input[{2 if kind != 'thought' else 1}]: this {kind} "
     )

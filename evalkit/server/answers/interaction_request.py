@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
+from itertools import groupby
 
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import RawStep, content_blocks, pair_calls
@@ -38,11 +39,13 @@ class InteractionRequest:
     """One request to answer.
 
     ``seed`` is a hex digest that differs for every create; everything that looks random is derived
-    from it. ``part`` is the requested part of an answer that takes several requests.
+    from it. ``part`` is the requested part of an answer that takes several requests. The first
+    ``stored`` steps of the conversation were not sent with this request.
     """
 
     body: Mapping[str, JSON]
     conversation: Sequence[RawStep]
+    stored: int = 0
     seed: str = ""
     environment_id: str | None = None
     part: AnswerPart = AnswerPart()  # noqa: RUF009 - frozen
@@ -50,11 +53,18 @@ class InteractionRequest:
     @cached_property
     def texts(self) -> list[str]:
         """The text of every user message, oldest first; a message without text is ``""``."""
-        return [_join_texts(content_blocks(step)) for step in self._user_messages]
+        return [_join_texts(blocks) for blocks in self._user_messages]
 
     @cached_property
-    def _user_messages(self) -> list[RawStep]:
-        return [step for step in self.conversation if step["type"] == "user_input"]
+    def _user_messages(self) -> list[list[JSON]]:
+        """The content of every user message; some clients send each part as its own step."""
+        earlier, new = self.conversation[: self.stored], self.conversation[self.stored :]
+        return [
+            [block for step in steps for block in content_blocks(step)]
+            for part in (earlier, new)
+            for kind, steps in groupby(part, lambda step: step["type"])
+            if kind == "user_input"
+        ]
 
     @property
     def text(self) -> str:
@@ -64,7 +74,7 @@ class InteractionRequest:
     @cached_property
     def attached(self) -> list[dict[str, JSON]]:
         """The media blocks of the last user message."""
-        blocks = content_blocks(self._user_messages[-1]) if self._user_messages else []
+        blocks = self._user_messages[-1] if self._user_messages else []
         return [
             block
             for block in blocks

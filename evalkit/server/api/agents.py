@@ -17,6 +17,7 @@ from evalkit._lib import clock
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical, dumps
 from evalkit._lib.text import did_you_mean
+from evalkit.protocol.wire_facts import AGENTS
 from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.interactions import Interactions
 from evalkit.server.calls import Call, Reply
@@ -28,7 +29,12 @@ from evalkit.server.requests.bodies import (
     read_object,
     validator,
 )
-from evalkit.server.requests.create import AGENTS, ENVIRONMENT, check_function_names, tools_schema
+from evalkit.server.requests.create import (
+    ENVIRONMENT,
+    check_function_names,
+    short_name,
+    tools_schema,
+)
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 _TOOLS = ("code_execution", "function", "google_search", "mcp_server", "url_context")
@@ -84,7 +90,7 @@ class Agents(ResourceCollection[dict[str, JSON]]):
     def create(self, call: Call) -> Reply:
         """``POST /agents``."""
         body = read_object(call.body, _CREATE_AGENT)
-        base = body.get("base_agent") or AGENTS[0]
+        base = short_name(body.get("base_agent") or AGENTS[0])
         if base not in self._bases:
             hint = did_you_mean(base, self._bases)
             raise bad_request(f"'base_agent': '{base}' is not an agent to extend{hint}.")

@@ -48,8 +48,11 @@ class ResourceCollection(Generic[T]):
 
     def list_page(self, call: Call) -> Reply:
         """``GET`` of the collection: one page."""
-        numbered = zip(self._numbers.values(), self.by_id.values(), strict=True)
-        return Reply(200, page_body(self._plural, numbered, call.query, self._to_json))
+        return Reply(200, page_body(self._plural, self.numbered(), call.query, self._to_json))
+
+    def numbered(self) -> Iterable[tuple[int, T]]:
+        """Return the resources in order of creation, each after its number."""
+        return zip(self._numbers.values(), self.by_id.values(), strict=True)
 
     def get(self, call: Call, resource_id: str) -> Reply:
         """``GET`` of one resource."""

@@ -20,7 +20,6 @@ contains an address, to which the client sends the file in pieces:
 Archives (``extract``) are not supported.
 """
 
-import base64
 import hmac
 import mimetypes
 from collections.abc import Mapping
@@ -31,16 +30,34 @@ from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
 from evalkit.server.api.collection import ResourceCollection, page_body
 from evalkit.server.calls import Call, Reply
-from evalkit.server.requests.bodies import STRING, closed_object, read_object, validator
-from evalkit.server.requests.create import NETWORK, SOURCES
+from evalkit.server.requests.bodies import (
+    OBJECT,
+    STRING,
+    check,
+    closed_object,
+    decode_base64,
+    read_object,
+    validator,
+)
+from evalkit.server.requests.create import ENVIRONMENT_MODE, NETWORK, SOURCES
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
 
 LIFETIME = timedelta(days=7)
 MAX_FILE_SIZE = 64 * 1024 * 1024
 """In bytes."""
 _CREATE = validator(
-    closed_object({"from_environment": STRING, "network": NETWORK, "sources": SOURCES})
+    closed_object(
+        {
+            "from_environment": STRING,
+            "network": NETWORK,
+            "sources": SOURCES,
+            "mode": ENVIRONMENT_MODE,
+            "custom_config": OBJECT,
+            "system_instruction": STRING,
+        }
+    )
 )
+_LIST_MODE = validator(ENVIRONMENT_MODE)
 
 
 @dataclass(slots=True, kw_only=True)
@@ -54,6 +71,8 @@ class Environment:
     created: str
     updated: str
     used: datetime
+    mode: str | None = None
+    custom_config: JSON = None
 
     @property
     def is_expired(self) -> bool:
@@ -72,6 +91,8 @@ class Environment:
             "size_bytes": str(sum(map(len, self.files.values()))),
             **({"sources": self.sources} if self.sources else {}),
             **({"network": self.network} if self.network is not None else {}),
+            **({"mode": self.mode} if self.mode is not None else {}),
+            **({"custom_config": self.custom_config} if self.custom_config is not None else {}),
         }
 
     def entry(self, path: str) -> dict[str, JSON]:
@@ -104,7 +125,11 @@ class Environments(ResourceCollection[Environment]):
         self._uploads_started = 0
 
     def create(self, call: Call) -> Reply:
-        """``POST /environments``; an empty body creates an empty environment."""
+        """``POST /environments``; an empty body creates an empty environment.
+
+        Only this reply contains the ``environment_key`` of a self-hosted environment, with which
+        the client's sandbox asks for work. None connects here, so the key is not stored.
+        """
         body = read_object(call.body or b"{}", _CREATE)
         copied_files: Mapping[str, bytes] = {}
         if "from_environment" in body:
@@ -117,7 +142,22 @@ class Environments(ResourceCollection[Environment]):
         self._created += 1
         environment = self._create(f"env_{self._created:08x}", body)
         environment.files |= copied_files
-        return Reply(200, dumps(environment.to_json()))
+        reply = environment.to_json()
+        if environment.mode == "self_hosted":
+            key = hmac.digest(self._key, f"key of {environment.id}".encode(), "sha256")
+            reply["environment_key"] = f"ek_{key.hex()}"
+        return Reply(200, dumps(reply))
+
+    def list_page(self, call: Call) -> Reply:
+        """``GET /environments``: one page, of one ``mode`` if the query has it."""
+        mode = call.query.get("mode")
+        check(mode, _LIST_MODE, "mode")
+        numbered = [
+            (number, environment)
+            for number, environment in self.numbered()
+            if mode is None or (environment.mode or "on_demand") == mode
+        ]
+        return Reply(200, page_body("environments", numbered, call.query, Environment.to_json))
 
     def files(self, call: Call, resource_id: str, path: str) -> Reply:
         """``GET /environments/{id}/files/{path}``.
@@ -246,6 +286,8 @@ class Environments(ResourceCollection[Environment]):
             created=now,
             updated=now,
             used=clock.now(),
+            mode=fields.get("mode"),
+            custom_config=fields.get("custom_config"),
         )
         return self.add(environment_id, environment)
 
@@ -272,7 +314,7 @@ def _files_of(sources: list[JSON]) -> dict[str, bytes]:
         path = str(source.get("target") or f"source-{index + 1}").strip("/")
         is_base64 = source.get("encoding") == "base64"
         files[path] = (
-            base64.b64decode(content) if is_base64 else content.encode(errors="surrogatepass")
+            decode_base64(content) if is_base64 else content.encode(errors="surrogatepass")
         )
     return files
 

@@ -7,7 +7,7 @@ logs; what cannot be interpreted is refused by every server.
 
 import json
 from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from evalkit._lib import clock
@@ -25,15 +25,15 @@ from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.fault_injection.plans import FaultSelector
 from evalkit.server.history_integrity import (
     AnswerPart,
-    check_not_repeated,
     check_pairs,
+    find_alterations,
+    find_repeated,
     issue_token,
     read_token,
-    verify_signatures,
 )
 from evalkit.server.requests.create import KnownNames, read_create
 from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
-from evalkit.server.requests.inputs import last_messages, steps_of_input
+from evalkit.server.requests.inputs import last_messages, read_input
 from evalkit.server.scripting.script import Script
 
 _RUNNING_FIELDS = (
@@ -55,7 +55,7 @@ class StoredInteraction:
 
     ``final`` is its state when it has ended, ``sent`` the input of its request as steps,
     ``conversation`` every step up to the end of the answer. ``remaining_polls`` still find it
-    running. ``must_notify``: webhooks are to be notified when it ends, as they are of background
+    running; it may be queued until the first of them. ``must_notify``: webhooks are to be notified when it ends, as they are of background
     runs. ``webhook_config`` is the request's.
     """
 
@@ -63,6 +63,7 @@ class StoredInteraction:
     sent: Sequence[RawStep]
     conversation: tuple[RawStep, ...]
     remaining_polls: int = 0
+    is_queued: bool = False
     must_notify: bool = False
     webhook_config: Mapping[str, JSON] | None = None
 
@@ -76,11 +77,12 @@ class StoredInteraction:
         if not self.is_running:
             return self.final
         fields = {name: self.final[name] for name in _RUNNING_FIELDS if name in self.final}
-        return {"id": "", "status": "in_progress", **fields}
+        return {"id": "", "status": "queued" if self.is_queued else "in_progress", **fields}
 
     def poll(self, *, until_end: bool = False) -> None:
         """Count one poll, or all that remain; the last one ends the run."""
         if self.is_running:
+            self.is_queued = False
             self.remaining_polls = 0 if until_end else self.remaining_polls - 1
             self.final["updated"] = clock.timestamp()
 
@@ -126,13 +128,13 @@ class Interactions(ResourceCollection[StoredInteraction]):
         if call.query.get("alt") == "sse":
             body["stream"] = True
         base = self._previous_steps(body)
-        sent = steps_of_input(body["input"]) if "input" in body else []
+        sent = self._read_input(body, base)
         part = self._read_part(body, base, sent)
-        self._check_history(base, sent)
         seed = self._next_seed(body)
         request = InteractionRequest(
             body=body,
             conversation=(*base, *sent),
+            stored=len(base),
             seed=seed,
             environment_id=self._environments.use(body.get("environment"), seed),
             part=part,
@@ -184,7 +186,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         ``path`` is where the request is in another body.
         """
         try:
-            if "agent" not in read_create(dumps(body).encode(), self._known):
+            if "agent" not in read_create(dumps(body).encode(), self._known, self._on_violation):
                 raise bad_request("'agent' is required.")
         except ErrorResponse as error:
             message = f"'{path}': {error.message}"
@@ -225,7 +227,8 @@ class Interactions(ResourceCollection[StoredInteraction]):
         prefix = "'previous_interaction_id': "
         stored = self.find(body["previous_interaction_id"], prefix)
         if stored.is_running:
-            message = f"{prefix}interaction '{stored.final['id']}' is still in_progress."
+            status = stored.current()["status"]
+            message = f"{prefix}interaction '{stored.final['id']}' is still {status}."
             self._on_violation(bad_request(message, code="failed_precondition"))
         return stored.conversation
 
@@ -240,26 +243,36 @@ class Interactions(ResourceCollection[StoredInteraction]):
                 self._on_violation(error)
         return AnswerPart()
 
-    def _check_history(self, base: Sequence[RawStep], sent: Sequence[RawStep]) -> None:
-        """Report what is wrong with the history to ``on_violation``."""
-        conversation = (*base, *sent)
+    def _read_input(self, body: Mapping[str, JSON], base: Sequence[RawStep]) -> list[RawStep]:
+        """Return the new steps; report what is wrong with the history to ``on_violation``.
 
-        def describe(index: int) -> str:
-            if index >= len(base):
-                return f"input[{index - len(base)}]"
-            return f"step {index + 1} of the stored conversation"
-
-        checks: list[Callable[[], None]] = [
-            lambda: check_not_repeated(base, sent, describe),
-            lambda: check_pairs(conversation, describe),
-        ]
+        Some clients send steps of the last answer again beside ``previous_interaction_id``. They
+        are left out; thoughts silently, because Google's own agent kit sends them.
+        """
+        steps: list[RawStep] = []
+        positions = [f"step {index + 1} of the stored conversation" for index in range(len(base))]
+        items = read_input(body["input"], self._on_violation) if "input" in body else []
+        for position, step in items:
+            known = find_repeated(step, base)
+            if known is None:
+                positions.append(position)
+                steps.append(step)
+            elif step["type"] != "thought":
+                message = (
+                    f"{position}: this {step['type']} is already {positions[known]}. "
+                    "With 'previous_interaction_id' send only what is new; "
+                    "to send a history, leave the id out."
+                )
+                self._on_violation(bad_request(message, is_inferred=True))
+        conversation = (*base, *steps)
+        try:
+            check_pairs(conversation, positions.__getitem__)
+        except ErrorResponse as error:
+            self._on_violation(error)
         if self._script.signatures:
-            checks.append(lambda: verify_signatures(self._key, conversation, describe))
-        for check in checks:
-            try:
-                check()
-            except ErrorResponse as error:
-                self._on_violation(error)
+            for alteration in find_alterations(self._key, conversation, positions.__getitem__):
+                self._on_violation(alteration)
+        return steps
 
     def _answer(self, request: InteractionRequest) -> tuple[InteractionDraft, str]:
         """Return the answer, and for the log what produced it."""
@@ -290,6 +303,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
             sent=sent,
             conversation=(*request.conversation, *final["steps"]),
             remaining_polls=draft.polls if runs_in_background else 0,
+            is_queued=request.body.get("service_tier") == "deferred",
             must_notify=runs_in_background or webhook_config is not None,
             webhook_config=webhook_config,
         )

@@ -18,7 +18,12 @@ from evalkit.server.api.webhooks import WebhookDelivery, Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.fault_injection.plans import FaultSelector
 from evalkit.server.history_integrity import DEFAULT_KEY
-from evalkit.server.requests.error_response import ErrorResponse, bad_request, raise_violation
+from evalkit.server.requests.error_response import (
+    ErrorResponse,
+    bad_request,
+    raise_known_violation,
+    raise_violation,
+)
 from evalkit.server.scripting.script import Script
 
 
@@ -26,9 +31,9 @@ class Service:
     """Answers calls by a script.
 
     ``key`` signs thoughts and webhooks. ``api_key`` is the only accepted API key; without one, any
-    key is accepted. A ``lenient`` service tolerates violations of the protocol that it would
-    otherwise refuse, and reports each as a line to ``warn``. ``seed`` decides which requests get
-    the faults of rules.
+    key is accepted. A ``lenient`` service tolerates violations of the protocol, a ``strict`` one
+    none; otherwise those are refused that the real service is known to refuse. What is tolerated
+    is a line to ``warn``. ``seed`` decides which requests get the faults of rules.
     """
 
     def __init__(
@@ -38,11 +43,13 @@ class Service:
         key: bytes = DEFAULT_KEY,
         api_key: str | None = None,
         lenient: bool = False,
+        strict: bool = False,
         warn: Callable[[str], object] = lambda line: None,
         seed: int = 0,
     ) -> None:
         self._api_key = api_key
         self._warn = warn
+        self._lenient = lenient
         self.agents = Agents(script.known.agents)
         self.environments = Environments(key)
         self.webhooks = Webhooks(key)
@@ -52,7 +59,7 @@ class Service:
             created_agents=self.agents.by_id,
             environments=self.environments,
             webhooks=self.webhooks,
-            on_violation=self._log_violation if lenient else raise_violation,
+            on_violation=raise_violation if strict else self._on_violation,
             selector=FaultSelector(seed),
         )
         self.triggers = Triggers(self.interactions)
@@ -81,7 +88,9 @@ class Service:
         deliveries, self.webhooks.outbox = self.webhooks.outbox, []
         return deliveries
 
-    def _log_violation(self, error: ErrorResponse) -> None:
+    def _on_violation(self, error: ErrorResponse) -> None:
+        if not self._lenient:
+            raise_known_violation(error)
         self._warn(f"tolerated: {error.message}")
 
     def _check_key(self, call: Call) -> None:
@@ -99,8 +108,9 @@ class Service:
 Operation = Callable[[Service], Callable[..., Reply]]
 
 _VERSION = f"/(?:{'|'.join(API_VERSIONS)})"
-_PREFIX = f"(?:(?:(?!{_VERSION}/)/[^/]+)*{_VERSION})?/?"
-"""The path prefix of a base URL and an API version, both optional.
+_PROJECT = "(?:/projects/[^/]+/locations/[^/]+)?"
+_PREFIX = f"(?:(?:(?!{_VERSION}/)/[^/]+)*{_VERSION})?{_PROJECT}/?"
+"""The path prefix of a base URL, an API version, and a project of the cloud platform, all optional.
 
 One SDK sends ``//interactions``.
 """

@@ -3,11 +3,13 @@
 The schema of a resource is in the resource's own module. Null means absent (docs/protocol.md
 section 10, row 18): nulls of a body are dropped, and its optional fields may be null. Every error
 names its path in the body. Where a schema has a ``description``, its errors say that the value must
-be that.
+be that. Errors of a schema with ``"$comment": INFERRED`` are refused by strict servers only.
 """
 
+import base64
 import json
 import math
+import re
 from collections.abc import Iterable
 
 from jsonschema import Draft202012Validator, FormatChecker
@@ -19,31 +21,48 @@ from evalkit.server.requests.error_response import (
     ErrorResponse,
     OnViolation,
     bad_request,
-    raise_violation,
+    raise_known_violation,
 )
-from evalkit.server.schema_documents import NoDocument, check_schema
+from evalkit.server.schema_documents import NoDocument, check_schema, standard_schema
 
 STRING = {"type": ["string", "null"]}
 BOOLEAN = {"type": ["boolean", "null"]}
 NUMBER = {"type": ["number", "null"]}
 ARRAY = {"type": ["array", "null"]}
 OBJECT = {"type": ["object", "null"]}
+INFERRED = "inferred"
+_UNUSUAL_BASE64 = "base64 in the standard alphabet, padded, in one line"
+# Google's JSON parsers also read the URL-safe alphabet, missing padding and white space. That this
+# API does is only inferred.
 BASE64 = {
     "type": ["string", "null"],
-    "pattern": r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z",
-    "description": "base64",
+    "if": {"pattern": r"^(?:[A-Za-z0-9+/]{4})*(?:[A-Za-z0-9+/]{2}==|[A-Za-z0-9+/]{3}=)?\Z"},
+    "else": {
+        "allOf": [
+            {"format": "base64", "description": "base64"},
+            {"not": {}, "description": _UNUSUAL_BASE64, "$comment": INFERRED},
+        ]
+    },
 }
 
 
 JSON_SCHEMA = {"type": ["object", "null"], "format": "json-schema"}
 _FORMATS = FormatChecker(())
+_BASE64_DIGITS = re.compile(r"[A-Za-z0-9+/]*")
+_URL_SAFE = str.maketrans("-_", "+/")
 
 
 @_FORMATS.checks("json-schema", raises=NoDocument)
 def _is_json_schema(value: JSON) -> bool:
     if value is not None:
-        check_schema(value)
+        check_schema(standard_schema(value))
     return True
+
+
+@_FORMATS.checks("base64")
+def _is_base64(value: JSON) -> bool:
+    digits = "".join(value.split()).translate(_URL_SAFE).rstrip("=")
+    return _BASE64_DIGITS.fullmatch(digits) is not None and len(digits) % 4 != 1
 
 
 def closed_object(properties: dict[str, JSON], *required: str) -> dict[str, JSON]:
@@ -62,7 +81,7 @@ def validator(schema: JSON) -> Draft202012Validator:
 
 
 def read_object(
-    raw: bytes, schema: Draft202012Validator, on_violation: OnViolation = raise_violation
+    raw: bytes, schema: Draft202012Validator, on_violation: OnViolation = raise_known_violation
 ) -> dict[str, JSON]:
     """Return the body without its top-level nulls.
 
@@ -93,7 +112,7 @@ def check(
     value: JSON,
     schema: Draft202012Validator,
     path: str,
-    on_violation: OnViolation = raise_violation,
+    on_violation: OnViolation = raise_known_violation,
 ) -> None:
     """Raise ErrorResponse (400) for a value that is not valid; ``path`` is where the value is.
 
@@ -101,9 +120,12 @@ def check(
     """
     for error in list(schema.iter_errors(value)):
         place = _join(path, error.absolute_path)
+        closed: JSON = error.schema
+        if closed.get("$comment") == INFERRED:
+            on_violation(_invalid_value(place, error, is_inferred=True))
+            continue
         if error.validator != "additionalProperties":
             raise _invalid_value(place, error)
-        closed: JSON = error.schema
         instance: JSON = error.instance
         fields = closed["properties"]
         for name in [name for name in instance if name not in fields]:
@@ -115,7 +137,15 @@ def check(
             del instance[name]
 
 
-def _invalid_value(path: str, error: ValidationError) -> ErrorResponse:
+def decode_base64(text: str) -> bytes:
+    """Decode base64 of either alphabet, with or without padding and white space."""
+    digits = "".join(text.split()).rstrip("=").translate(_URL_SAFE)
+    return base64.b64decode(digits + "=" * (-len(digits) % 4))
+
+
+def _invalid_value(
+    path: str, error: ValidationError, *, is_inferred: bool = False
+) -> ErrorResponse:
     value: JSON = error.instance
     schema: JSON = error.schema
     expected: JSON = error.validator_value
@@ -130,7 +160,9 @@ def _invalid_value(path: str, error: ValidationError) -> ErrorResponse:
         missing = next(name for name in expected if name not in value)
         return bad_request(f"'{_join(path, [missing])}' is required.")
     if "description" in schema:
-        return bad_request(f"'{path}' must be {schema['description']}, got {show(value, 60)}.")
+        expected = schema["description"]
+        message = f"'{path}' must be {expected}, got {show(value, 60)}."
+        return bad_request(message, is_inferred=is_inferred)
     if error.validator == "type":
         types = expected if isinstance(expected, list) else [expected]
         names = " or ".join(name for name in types if name != "null")

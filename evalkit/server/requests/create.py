@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
+from evalkit.protocol.wire_facts import AGENTS, MODEL_FAMILIES
 from evalkit.server.requests.bodies import (
     ARRAY,
     BASE64,
@@ -28,19 +29,12 @@ from evalkit.server.requests.error_response import (
     ErrorResponse,
     OnViolation,
     bad_request,
-    raise_violation,
+    raise_known_violation,
 )
+from evalkit.server.schema_documents import standard_schema
 
-AGENTS = (
-    "antigravity-preview-05-2026",
-    "antigravity-preview-09-2026",
-    "deep-research-preview-04-2026",
-    "deep-research-max-preview-04-2026",
-    "deep-research-pro-preview-12-2025",
-)
-"""The agents in the API's guide. Every ``gemini-…`` model is accepted, future ones included."""
-
-_MODEL = re.compile(r"(?:models/)?gemini-[a-z0-9][a-z0-9.\-]*\Z")
+_MODEL = re.compile(rf"(?:{'|'.join(MODEL_FAMILIES)})-[a-z0-9][a-z0-9.\-]*\Z")
+_COLLECTION = re.compile(r"(?:.*/)?(?:models|agents)/(?=[^/]+\Z)")
 
 _FORMAT_TYPES = ("text", "image", "audio", "video")
 # An object of one of the types, or a bare JSON Schema.
@@ -91,6 +85,7 @@ _GENERATION_CONFIG = closed_object(
         "image_config": OBJECT,
         "temperature": NUMBER,
         "top_p": NUMBER,
+        "top_k": NUMBER,
     }
 )
 _LABEL = {
@@ -129,6 +124,7 @@ NETWORK = {
     "if": {"type": "string"},
     "then": {"enum": ["disabled"]},
 }
+ENVIRONMENT_MODE = {"enum": ["on_demand", "self_hosted", None]}
 ENVIRONMENT = {
     **closed_object(
         {
@@ -137,6 +133,8 @@ ENVIRONMENT = {
             "sources": SOURCES,
             "network": NETWORK,
             "env": OBJECT,
+            "mode": ENVIRONMENT_MODE,
+            "custom_config": OBJECT,
         }
     ),
     "type": ["string", "object", "null"],
@@ -193,7 +191,7 @@ _INHERITED = {
 
 @dataclass(frozen=True, slots=True)
 class KnownNames:
-    """The names a request may use besides ``gemini-…`` models and the API's agents.
+    """The names a request may use besides the API's own.
 
     ``models`` and ``agents`` are a script's. ``created_agents`` are those created by clients, by
     id.
@@ -210,16 +208,19 @@ class KnownNames:
 
 
 def read_create(
-    raw: bytes, known: KnownNames, on_violation: OnViolation = raise_violation
+    raw: bytes, known: KnownNames, on_violation: OnViolation = raise_known_violation
 ) -> dict[str, JSON]:
     """Return the checked body of a create request, without top-level nulls.
 
     Raises ErrorResponse (400, 404). An agent's name in ``model`` is moved to ``agent``, because the
     API's background guide sends it there (docs/protocol.md section 10, row 22). An agent that a
     client created supplies system instruction, tools, configuration and environment where the
-    request has none.
+    request has none. Names lose their collection (``models/…``), schemas get standard spelling.
     """
     body = read_object(raw, _VALIDATOR, on_violation)
+    for name in ("model", "agent"):
+        if name in body:
+            body[name] = short_name(body[name])
     if body.get("model") in known.all_agents and "agent" not in body:
         body["agent"] = body.pop("model")
     _check_target(body, known, on_violation)
@@ -227,7 +228,36 @@ def read_create(
     check_function_names(body)
     agent = known.created_agents.get(body.get("agent", ""), {})
     inherited = {name: agent[key] for name, key in _INHERITED.items() if key in agent}
-    return {**inherited, **body}
+    return _with_standard_schemas({**inherited, **body})
+
+
+def short_name(name: str) -> str:
+    """Return the name of a model or agent without ``models/`` or ``agents/`` and what is before it.
+
+    Clients of the cloud platform send ``projects/…/locations/…/publishers/google/models/…``.
+    """
+    return _COLLECTION.sub("", name)
+
+
+def _with_standard_schemas(body: dict[str, JSON]) -> dict[str, JSON]:
+    if "tools" in body:
+        body["tools"] = [
+            {**tool, "parameters": standard_schema(tool["parameters"])}
+            if tool["type"] == "function" and "parameters" in tool
+            else tool
+            for tool in body["tools"]
+        ]
+    if "response_format" in body:
+        body["response_format"] = _standard_format(body["response_format"])
+    return body
+
+
+def _standard_format(entry: JSON) -> JSON:
+    if isinstance(entry, list):
+        return [_standard_format(one) for one in entry]
+    if entry.get("type") not in _FORMAT_TYPES:
+        return standard_schema(entry)
+    return {**entry, "schema": standard_schema(entry["schema"])} if "schema" in entry else entry
 
 
 def check_function_names(body: Mapping[str, JSON]) -> None:
@@ -298,6 +328,10 @@ def _check_combinations(
         if name in body:
             on_violation(bad_request(f"'{name}' cannot be used with '{target}'."))
             del body[name]
+    if body.get("service_tier") == "deferred" and not body.get("background"):
+        on_violation(
+            bad_request("'service_tier' deferred needs 'background': true; a deferred run waits.")
+        )
     if body.get("background") and body.get("store") is False:
         on_violation(
             bad_request("'background' needs 'store': a run that is not stored cannot be polled.")

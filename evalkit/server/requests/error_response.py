@@ -52,7 +52,8 @@ class ErrorResponse(Exception):
     """An error response to a request.
 
     ``code`` and ``message`` have defaults by status. ``gateway`` selects the gateway's body;
-    ``field`` is the invalid field in it.
+    ``field`` is the invalid field in it. ``is_inferred``: it is not known that the service refuses
+    this; only a strict server does.
     """
 
     def __init__(
@@ -64,6 +65,7 @@ class ErrorResponse(Exception):
         headers: Mapping[str, str] | None = None,
         gateway: bool = False,
         field: str = "",
+        is_inferred: bool = False,
     ) -> None:
         fallback = "api_error" if status >= 500 else "invalid_request"
         default = _DEFAULTS.get(status, (fallback, "The request was refused."))
@@ -73,6 +75,7 @@ class ErrorResponse(Exception):
         self.headers = dict(headers or {})
         self.gateway = gateway
         self.field = field
+        self.is_inferred = is_inferred
         super().__init__(f"{self.status} {self.code}: {self.message}")
 
     def body(self) -> dict[str, Any]:
@@ -97,7 +100,7 @@ class ErrorResponse(Exception):
 
 
 OnViolation = Callable[[ErrorResponse], None]
-"""Handles a violation of the protocol: raises it, or, in a lenient server, logs it."""
+"""Handles a violation of the protocol: raises it, or logs it if this server tolerates it."""
 
 
 def raise_violation(error: ErrorResponse) -> None:
@@ -105,6 +108,12 @@ def raise_violation(error: ErrorResponse) -> None:
     raise error
 
 
-def bad_request(message: str, *, code: str = "") -> ErrorResponse:
+def raise_known_violation(error: ErrorResponse) -> None:
+    """Raise the error, unless it is only inferred that the service refuses the request."""
+    if not error.is_inferred:
+        raise error
+
+
+def bad_request(message: str, *, code: str = "", is_inferred: bool = False) -> ErrorResponse:
     """Return the usual error: 400 ``invalid_request``."""
-    return ErrorResponse(400, message, code=code)
+    return ErrorResponse(400, message, code=code, is_inferred=is_inferred)

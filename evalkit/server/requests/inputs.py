@@ -4,15 +4,19 @@ A string, a content block or a list of content blocks become one ``user_input`` 
 ``content`` is a list. A list of steps is not changed, so that unknown fields and types survive and
 signatures can be verified. A single step object, which only one SDK sends, is a list of one step.
 An item of an unknown type needs only its ``type``. Every error names its path.
+
+Some clients send function results as content of a ``user_input`` step; they become steps of their
+own, at the position where they are.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import groupby
 
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
 from evalkit.server.requests.bodies import ARRAY, BASE64, BOOLEAN, STRING, check, validator
-from evalkit.server.requests.error_response import bad_request
+from evalkit.server.requests.error_response import OnViolation, bad_request, raise_known_violation
 
 _STEP_OBJECT = {
     "type": "object",
@@ -82,21 +86,62 @@ _VALIDATORS = {
 
 
 def steps_of_input(value: JSON) -> list[RawStep]:
-    """Return the steps of an ``input``.
+    """Return the steps of an ``input``."""
+    return [step for _, step in read_input(value)]
+
+
+def read_input(
+    value: JSON, on_violation: OnViolation = raise_known_violation
+) -> list[tuple[str, RawStep]]:
+    """Return the steps of an ``input``, each after its position, for example ``input[2]``.
 
     Raises ErrorResponse (400) naming the position, for example ``input[2].content[0].data``.
     """
     check(value, _INPUT, "input")
     if isinstance(value, list):
-        items = [_read_item(item, f"input[{index}]") for index, item in enumerate(value)]
+        paths = [f"input[{index}]" for index in range(len(value))]
+        items = [
+            (path, _read_item(item, path, on_violation))
+            for path, item in zip(paths, value, strict=True)
+        ]
     else:
-        items = [_read_item(value, "input")]
-    are_contents = {item["type"] in CONTENT_TYPES for item in items}
-    if len(are_contents) == 2:
-        raise bad_request(
+        items = [("input", _read_item(value, "input", on_violation))]
+    if len({_is_content(item) for item in items}) == 2:
+        message = (
             "'input' mixes steps and contents; put the contents into a step of type user_input."
         )
-    return [{"type": "user_input", "content": items}] if True in are_contents else items
+        on_violation(bad_request(message, is_inferred=True))
+    steps: list[tuple[str, RawStep]] = []
+    for are_contents, group in groupby(items, _is_content):
+        if are_contents:
+            contents = list(group)
+            step = {"type": "user_input", "content": [content for _, content in contents]}
+            steps.append((contents[0][0], step))
+        else:
+            for path, step in group:
+                steps += _split_results(path, step)
+    return steps
+
+
+def _is_content(item: tuple[str, RawStep]) -> bool:
+    return item[1]["type"] in CONTENT_TYPES
+
+
+def _split_results(path: str, step: RawStep) -> Iterator[tuple[str, RawStep]]:
+    """Yield the function results in a message's content as steps, and the rest as messages."""
+    content = step["content"] if step["type"] == "user_input" else []
+    if all(block["type"] != "function_result" for block in content):
+        yield path, step
+        return
+    numbered = list(enumerate(content))
+    for is_result, group in groupby(numbered, lambda one: one[1]["type"] == "function_result"):
+        blocks = list(group)
+        first = f"{path}.content[{blocks[0][0]}]"
+        if not is_result:
+            yield first, {**step, "content": [block for _, block in blocks]}
+            continue
+        for index, block in blocks:
+            yield f"{path}.content[{index}]", block
 
 
 def last_messages(steps: Sequence[RawStep]) -> list[RawStep]:
@@ -107,16 +152,19 @@ def last_messages(steps: Sequence[RawStep]) -> list[RawStep]:
     return [step for step in steps[start:] if step["type"] == "user_input"]
 
 
-def _read_item(item: JSON, path: str) -> dict[str, JSON]:
+def _read_item(item: JSON, path: str, on_violation: OnViolation) -> dict[str, JSON]:
     """Return a content block or step with its type; the content of a message becomes a list."""
     if isinstance(item, str):
         item = {"text": item}
     if isinstance(item, dict) and item.get("type") is None and isinstance(item.get("text"), str):
         item = {**item, "type": "text"}
     check(item, _ITEM, path)
-    check(item, _VALIDATORS.get(item["type"], _ITEM), path)
+    check(item, _VALIDATORS.get(item["type"], _ITEM), path, on_violation)
     if item["type"] != "user_input":
         return dict(item)
     content = item["content"] if isinstance(item["content"], list) else [item["content"]]
-    blocks = [_read_item(block, f"{path}.content[{index}]") for index, block in enumerate(content)]
+    blocks = [
+        _read_item(block, f"{path}.content[{index}]", on_violation)
+        for index, block in enumerate(content)
+    ]
     return {**item, "content": blocks}

@@ -3,23 +3,27 @@
 There are three layers. Headers are written by an allow-list, so an unknown header is left out.
 Known secrets (the live key) are replaced in every text, in every spelling that a server or client
 may use: plain, percent-encoded, JSON-escaped (also twice, as in the arguments of a streamed call),
-base64 at any alignment, and split over the events of a stream. Configured patterns are applied as
-they are. Finally ``guard`` searches the text that is about to be written; it finds a secret where
-nothing redacts, such as in metadata.
+base64 at any alignment, and split over the events of a stream. Configured patterns are searched for
+in the values of strings: in a JSON document never outside of them, and in a stream in the text that
+its events add up to. Finally ``guard`` searches the text that is about to be written; it finds a
+secret where nothing redacts, such as in metadata.
 
-A secret under eight characters is not replaced in texts, because that would damage ordinary words;
-it is only kept out of headers and queries. Outgoing requests are redacted in the same way before
-they are matched, so a redacted recording can be replayed.
+A secret that anybody may write by chance is not replaced in texts, because that would change
+ordinary words of the conversation: one under eight characters, or a word (``anything``). It is only
+kept out of headers and queries. Outgoing requests are redacted in the same way before they are
+matched, so a redacted recording can be replayed.
 """
 
 import base64
 import json
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
+from typing import NamedTuple
 from urllib.parse import unquote
 
+from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import is_json, to_bytes, to_text
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.errors import SecretLeak, UsageError
@@ -35,7 +39,14 @@ _SIGNING_SECRET = re.compile(SIGNING_SECRET_PREFIX + r"(?:[A-Za-z0-9+=_-]|\\?/){
 _PARAMETER = re.compile(r"([?&])([^=&#]+)=([^&#]*)")
 _USER_INFO = re.compile(r"(?<=://)[^/?#@]*@")
 _ESCAPE = re.compile(r"\\+u([0-9a-fA-F]{4})|\\x([0-9a-fA-F]{2})|%(?:25)*([0-9a-fA-F]{2})")
-_STRING_FIELD = re.compile(r'"([A-Za-z_]\w*)"\s*:\s*"((?:[^"\\]|\\.)*)"')
+# A random key of this form is rarer than one in a billion.
+_WORD = re.compile(r"[A-Z]?[a-z]{1,23}|[A-Z]{1,24}")
+# A string with what tells whether it is the name of a member, or a whole number that may be one of
+# an account. Shorter numbers are counts and indexes.
+_JSON_TOKEN = re.compile(r'("[^"\\]*(?:\\.[^"\\]*)*")(\s*:)?|(?<![\w.+-])-?\d{8,}(?![\w.])')
+_EVENT_LINE = re.compile(r"(?m)^(data:.*)$")
+_STREAMED = ("text", "arguments")
+"""Fields of a delta whose pieces add up to one text."""
 
 
 class Redactor:
@@ -46,27 +57,59 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Sequence[str] = ()) -> None:
-        stripped = dict.fromkeys(secret.strip() for secret in secrets)
         self._secrets = tuple(
-            secret for secret in stripped if len(secret) >= SHORTEST and secret not in TOKEN
+            dict.fromkeys(secret.strip() for secret in secrets if is_replaceable(secret.strip()))
         )
         self._patterns = tuple(patterns)
         self.active = bool(self._secrets or self._patterns)
 
     def with_secrets(self, secrets: Iterable[str]) -> "Redactor":
         """Return a redactor that knows further secrets."""
-        new = [secret for secret in secrets if secret.strip() not in self._secrets]
+        stripped = {secret.strip(): None for secret in secrets}
+        new = [each for each in stripped if each not in self._secrets and is_replaceable(each)]
         return Redactor([*self._secrets, *new], self._patterns) if new else self
 
     def text(self, text: str) -> str:
-        """Return a text without secrets and without matches of patterns."""
+        """Return a text, which may be a JSON document, without secrets and matches of patterns."""
+        text = self._without_secrets(text)
+        for pattern in self._compiled_patterns:
+            text = _apply(text, _edits(text, pattern))
+        return text
+
+    def _without_secrets(self, text: str) -> str:
         views = _unescaped_views(text) if self._secrets else []
         for secret, pattern, replacement in self._secret_rules:
             if _is_in(secret, views):
                 text = pattern.sub(replacement, text)
-        for pattern in self._compiled_patterns:
-            text = pattern.sub(TOKEN, text)
         return text
+
+    def events(self, events: Sequence[JSON]) -> list[JSON]:
+        """Return the events of a stream without secrets and matches in the texts they add up to."""
+        pieces: dict[tuple[str, ...], list[tuple[int, str]]] = {}
+        for number, event in enumerate(events):
+            if isinstance(event, dict):
+                for path, text in _strings(event, (repr(event.get("index")),)):
+                    pieces.setdefault(path, []).append((number, text))
+        cleaned = list(events)
+        for path, items in pieces.items():
+            before = [text for _, text in items]
+            after = self._joined(before, path[-1] in _STREAMED)
+            for (number, _), old, new in zip(items, before, after, strict=True):
+                if old != new:
+                    cleaned[number] = _replaced(cleaned[number], path[1:], new)
+        return cleaned
+
+    def _joined(self, texts: list[str], with_patterns: bool) -> list[str]:
+        """Redact pieces of one text, each match in the piece in which it starts."""
+        whole = "".join(texts)
+        views = _unescaped_views(whole) if self._secrets else []
+        for secret, pattern, replacement in self._secret_rules:
+            if _is_in(secret, views):
+                found = pattern.finditer("".join(texts))
+                texts = _distribute(texts, [Edit(*each.span(), replacement) for each in found])
+        for pattern in self._compiled_patterns if with_patterns else ():
+            texts = _distribute(texts, _edits("".join(texts), pattern))
+        return texts
 
     def uri(self, uri: str) -> str:
         """Return a redacted URI without user, password and values of key parameters."""
@@ -134,21 +177,115 @@ class Redactor:
     def _body(self, body: str | bytes) -> str | bytes:
         if isinstance(body, bytes):
             return to_bytes(self.text(to_text(body)))
-        text = body
-        # A model that repeats a key in a stream splits it over events: a reader who joins the
-        # strings of one field would have it.
-        if "data:" in text:
-            for secret in self._secrets:
-                while (joined := _without_split_secret(text, secret)) is not None:
-                    text = joined
-        text = self.text(_SIGNING_SECRET.sub(TOKEN, text))
-        if self._patterns and is_json(body) and not is_json(text):
-            patterns = ", ".join(map(repr, self._patterns))
-            raise UsageError(
-                f"a redaction pattern ({patterns}) breaks a JSON body; "
-                "it must match inside one string"
-            )
-        return text
+        text = _SIGNING_SECRET.sub(TOKEN, body)
+        if not self.active or "data:" not in text:
+            clean = self.text(text)
+            if clean != text and is_json(text) and not is_json(clean):
+                patterns = ", ".join(map(repr, self._patterns))
+                raise UsageError(
+                    f"a redaction pattern ({patterns}) breaks a JSON body (it must match inside one"
+                    " string); write it without quotes"
+                )
+            return clean
+        # Every second part is a line of data.
+        parts = _EVENT_LINE.split(text)
+        events = [_event(line) for line in parts[1::2]]
+        for number, clean in enumerate(self.events(events)):
+            at, line = 2 * number + 1, parts[2 * number + 1]
+            if clean is not events[number]:
+                end = "\r" if line.endswith("\r") else ""
+                parts[at] = f"data: {json.dumps(clean, ensure_ascii=line.isascii())}{end}"
+            elif clean is None or not any(path[-1] in _STREAMED for path, _ in _strings(clean)):
+                parts[at] = line[:5] + self.text(line[5:])
+        parts[::2] = map(self.text, parts[::2])
+        return self._without_secrets("".join(parts))
+
+
+class Edit(NamedTuple):
+    """A part of a text, and what replaces it."""
+
+    start: int
+    end: int
+    replacement: str
+
+
+def is_replaceable(secret: str) -> bool:
+    """Return whether a secret is replaced in texts: nobody would write it by chance."""
+    return len(secret) >= SHORTEST and not _WORD.fullmatch(secret) and secret not in TOKEN
+
+
+def _edits(text: str, pattern: re.Pattern[str]) -> list[Edit]:
+    """Return the edits that remove the matches of a pattern from a text.
+
+    In a JSON document, also one inside a string, the values of strings are searched, names that
+    are not identifiers, and long whole numbers. A pattern with a quote is about the JSON text.
+    """
+    is_document = text.lstrip().startswith(("{", "[")) and is_json(text)
+    if not is_document or '"' in pattern.pattern:
+        found = pattern.finditer(text)
+        return [Edit(*match.span(), TOKEN) for match in found if match.group()]
+    edits = []
+    for token in _JSON_TOKEN.finditer(text):
+        string, colon = token.groups()
+        if string is None:
+            if pattern.fullmatch(token.group()):
+                edits.append(Edit(*token.span(), f'"{TOKEN}"'))
+            continue
+        value = json.loads(string, strict=False)
+        if colon and value.isidentifier():
+            continue
+        if inner := _edits(value, pattern):
+            quoted = json.dumps(_apply(value, inner), ensure_ascii=string.isascii())
+            edits.append(Edit(*token.span(1), quoted))
+    return edits
+
+
+def _apply(text: str, edits: Sequence[Edit]) -> str:
+    return _distribute([text], edits)[0]
+
+
+def _distribute(texts: Sequence[str], edits: Sequence[Edit]) -> list[str]:
+    """Apply edits of the joined text to its pieces."""
+    changed = list(texts)
+    for start, end, replacement in reversed(edits):
+        at = 0
+        for number, text in enumerate(texts):
+            first, last = max(start - at, 0), min(end - at, len(text))
+            if first < last:
+                new = replacement if start >= at else ""
+                changed[number] = changed[number][:first] + new + changed[number][last:]
+            at += len(text)
+    return changed
+
+
+def _event(line: str) -> JSON:
+    try:
+        event = json.loads(line.removeprefix("data:"))
+    except (ValueError, RecursionError):
+        return None
+    return event if isinstance(event, dict) else None
+
+
+def _strings(value: JSON, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Yield every string in a JSON value with its path; numbers in it are positions in a list."""
+    if isinstance(value, str):
+        yield path, value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            yield from _strings(item, (*path, key))
+    elif isinstance(value, list):
+        for index, item in enumerate(value):
+            yield from _strings(item, (*path, str(index)))
+
+
+def _replaced(value: JSON, path: tuple[str, ...], new: str) -> JSON:
+    """Return a copy of a JSON value with another string at a path."""
+    if not path:
+        return new
+    if isinstance(value, dict):
+        return {**value, path[0]: _replaced(value[path[0]], path[1:], new)}
+    index = int(path[0])
+    return [*value[:index], _replaced(value[index], path[1:], new), *value[index + 1 :]]
 
 
 def _redact_key(match: re.Match[str]) -> str:
@@ -193,34 +330,3 @@ def _unescaped_views(text: str) -> list[str]:
 def _is_in(secret: str, views: list[str]) -> bool:
     plain = secret.replace("\\", "")
     return any(plain in view for view in views)
-
-
-def _without_split_secret(body: str, secret: str) -> str | None:
-    """Return a body without one secret that is split over the strings of a field, or None."""
-    fields: dict[str, list[re.Match[str]]] = {}
-    for match in _STRING_FIELD.finditer(body):
-        fields.setdefault(match[1], []).append(match)
-    for matches in fields.values():
-        texts = [_unquote(match[2]) for match in matches]
-        at = "".join(texts).find(secret)
-        if at < 0:
-            continue
-        edits = []
-        # ``at`` is the start of the secret relative to the current string.
-        for match, text in zip(matches, texts, strict=True):
-            first, last = max(at, 0), min(at + len(secret), len(text))
-            if first < last:
-                rest = text[:first] + (TOKEN if at >= 0 else "") + text[last:]
-                edits.append((match, json.dumps(rest, ensure_ascii=False)[1:-1]))
-            at -= len(text)
-        for match, rest in reversed(edits):
-            body = body[: match.start(2)] + rest + body[match.end(2) :]
-        return body
-    return None
-
-
-def _unquote(inner: str) -> str:
-    try:
-        return str(json.loads(f'"{inner}"', strict=False))
-    except ValueError:
-        return inner

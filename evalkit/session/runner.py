@@ -27,6 +27,7 @@ from evalkit.conversation.reconstruct import transcript_of
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, TimedOut, UsageError
 from evalkit.protocol.wire_facts import API_REVISION
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
+from evalkit.results.records import ResultLine
 from evalkit.session.evaluation import CONVERSATION, Evaluator, failure_text
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.transcript import Request, Response, Transcript, Turn
@@ -295,12 +296,22 @@ class Runner:
             location = f"{variant.suite.label}:{variant.line}"
             message = self._redact(failure_text(variant.id, location, checks))
         record = result_record(identity, verdict, message, checks, transcript, unplayed)
+        if self._redactor.active:
+            self._redact_streams(record)
         line = result_line(record, self._redact)
         counts = tally_of(record)
         counts["warned"] = [self._redact(visible(text)) for text in counts["warned"]]
         return VariantOutcome(
             verdict=verdict, message=message, line=line, tally=counts, cassette=cassette
         )
+
+    def _redact_streams(self, record: ResultLine) -> None:
+        """Redact texts that are split over events; a replayed stream was redacted before."""
+        turns = [exchange for turn in record["turns"] for exchange in turn["exchanges"]]
+        for exchange in (*turns, *record.get("judge_exchanges", ())):
+            response = exchange.get("response", {})
+            if response.get("source") != "replayed" and "events" in response:
+                response["events"] = self._redactor.events(response["events"])
 
     def _redact(self, text: str) -> str:
         # A model may repeat a secret that it received.

@@ -23,7 +23,7 @@ from evalkit.cassette.files import load_cassette
 from evalkit.cassette.matching import Player, body_value, route_of
 from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, check_mode
 from evalkit.cassette.recording import Headers, Recording
-from evalkit.cassette.redaction import SHORTEST, Redactor
+from evalkit.cassette.redaction import Redactor
 from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
 from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
@@ -247,8 +247,7 @@ class TapeSession:
             self._is_described = True
 
     def _add_secrets(self, secrets: Iterable[str]) -> None:
-        long_enough = [secret for secret in secrets if len(secret.strip()) >= SHORTEST]
-        self._redactor = self._redactor.with_secrets(long_enough)
+        self._redactor = self._redactor.with_secrets(secrets)
         if self._recorder is not None:
             self._recorder.redactor = self._redactor
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+from typing import Any
 from urllib.parse import quote
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.redaction import TOKEN, Redactor
+from evalkit.cassette.redaction import TOKEN, Redactor, is_replaceable
 from evalkit.errors import SecretLeak, UsageError
 from tests.cassette.samples import recording
 
@@ -157,9 +158,117 @@ def test_patterns_are_replaced_and_validated() -> None:
         Redactor([], ["("]).text("x")
 
 
-def test_a_pattern_that_breaks_json_is_refused() -> None:
+def test_a_pattern_with_quotes_that_breaks_json_is_refused() -> None:
     with pytest.raises(UsageError, match="breaks a JSON body"):
         Redactor([], ['": "']).recording(recording({"a": "b"}))
+
+
+@pytest.mark.parametrize("word", ["anything", "Development", "PLACEHOLDER", "qwertzuiopasdfgh"])
+def test_a_key_that_is_a_word_leaves_texts_alone(word: str) -> None:
+    redactor = Redactor([word])
+    assert redactor.text(f"If you need {word}, ask.") == f"If you need {word}, ask."
+    assert redactor.uri(f"https://h/v1/x?key={word}") == f"https://h/v1/x?key={TOKEN}"
+    redactor.guard(f"a text with {word}", "c.yaml")
+    assert not redactor.active
+
+
+@pytest.mark.parametrize("key", ["test-key", "aQzKbWxRtY", "anything1", "a" * 25, "AIzaSyD-k"])
+def test_a_key_that_is_not_a_word_is_replaced(key: str) -> None:
+    assert Redactor([key]).text(f"It is {key}.") == f"It is {TOKEN}."
+
+
+MAIL = r"dana@\S+"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ({"a": "to dana@example.org", "b": "Be brief."}, {"a": f"to {TOKEN}", "b": "Be brief."}),
+        ({"a": "dana@example.org\nnext"}, {"a": f"{TOKEN}\nnext"}),
+        ({"a": '{"to": "dana@example.org", "n": 1}'}, {"a": f'{{"to": "{TOKEN}", "n": 1}}'}),
+        ({"a": '["{\\"to\\": \\"dana@x.org\\"}"]'}, {"a": f'["{{\\"to\\": \\"{TOKEN}\\"}}"]'}),
+        ({"dana@example.org": ["dana@"], "dana": 1}, {TOKEN: ["dana@"], "dana": 1}),
+        ({"a": 'said "dana@example.org" to'}, {"a": f'said "{TOKEN} to'}),
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("indent", [None, 2])
+def test_a_pattern_takes_nothing_of_the_json_around_it(
+    body: object, expected: object, indent: int | None
+) -> None:
+    text = json.dumps(body, indent=indent)
+    assert json.loads(Redactor([], [MAIL]).text(text)) == expected
+    clean, _ = Redactor([], [MAIL]).recording(Recording("POST", "http://h/", text, body=text))
+    assert json.loads(str(clean.request_body)) == json.loads(str(clean.body)) == expected
+
+
+@pytest.mark.parametrize(
+    ("pattern", "text", "expected"),
+    [
+        (
+            r"\d{12,}",
+            '{"card":4111111111111111,"n":7,"x":1.0}',
+            '{"card":"REDACTED","n":7,"x":1.0}',
+        ),
+        (r"\d+", '{"n":7,"t":1234,"x":10000000.5}', '{"n":7,"t":1234,"x":10000000.5}'),
+        ("text", '{"type":"text","text":"a text"}', '{"type":"REDACTED","text":"a REDACTED"}'),
+        ("x*", '{"a": "xxb"}', '{"a": "REDACTEDb"}'),
+        (r'(?<="n": ")[^"]+', '{"n": "7", "m": "7"}', '{"n": "REDACTED", "m": "7"}'),
+        (MAIL, "not {JSON} dana@x.org", "not {JSON} REDACTED"),
+        (MAIL, '{"a": "\\udc00 dana@x.org"}', '{"a": "\\udc00 REDACTED"}'),
+        (MAIL, '{"a": 1e21, "ü": "dana@x.org"}', '{"a": 1e21, "ü": "REDACTED"}'),
+    ],
+)
+def test_a_pattern_replaces_strings_and_long_whole_numbers(
+    pattern: str, text: str, expected: str
+) -> None:
+    assert Redactor([], [pattern]).text(text) == expected
+
+
+def stream(*deltas: dict[str, Any], end: str = "\n") -> str:
+    events = [
+        {"event_type": "step.delta", "index": delta.pop("index", 0), "delta": delta}
+        for delta in deltas
+    ]
+    return "".join(f"event: step.delta{end}data: {json.dumps(event)}{end}{end}" for event in events)
+
+
+@pytest.mark.parametrize("end", ["\n", "\r\n"])
+@pytest.mark.parametrize("field", ["text", "arguments"])
+def test_a_pattern_sees_the_text_that_a_stream_adds_up_to(field: str, end: str) -> None:
+    pieces = ['{"to": "dana@', "exam", 'ple.org", "cc": "', 'dana@x.org"}']
+    deltas: list[dict[str, Any]] = [{"type": field, field: piece} for piece in pieces]
+    other: dict[str, Any] = {"type": field, field: "dana@", "index": 1}
+    body = stream(*deltas[:2], other, *deltas[2:], end=end) + f"data: [DONE]{end}{end}"
+    clean, _ = Redactor([], [MAIL]).recording(Recording("POST", "http://h/", body=body))
+    lines = [line for line in str(clean.body).split(end) if line.startswith("data: {")]
+    events = [json.loads(line[6:]) for line in lines]
+    texts = [event["delta"][field] for event in events if event["index"] == 0]
+    assert json.loads("".join(texts)) == {"to": TOKEN, "cc": TOKEN}
+    assert events[2]["delta"][field] == "dana@"
+    assert str(clean.body).endswith(f"data: [DONE]{end}{end}")
+    assert Redactor([], [MAIL]).recording(clean)[0].body == clean.body
+
+
+@pytest.mark.parametrize(
+    "spelling",
+    [KEY, quote(KEY, safe=""), base64.b64encode(KEY.encode()).decode(), json.dumps({"k": KEY})],
+    ids=["plain", "percent", "base64", "json"],
+)
+def test_a_key_split_over_a_stream_is_replaced_in_every_spelling(spelling: str) -> None:
+    pieces = [spelling[at : at + 5] for at in range(0, len(spelling), 5)]
+    body = stream(*({"type": "text", "text": piece} for piece in pieces))
+    lines = [line for line in redacted(body).splitlines() if line.startswith("data:")]
+    joined = "".join(json.loads(line[6:])["delta"]["text"] for line in lines)
+    Redactor([KEY]).guard(joined, "x")
+    assert TOKEN in joined
+
+
+def test_an_error_in_the_middle_of_a_stream_stays_json() -> None:
+    error = json.dumps([{"error": {"message": "no dana@x.org", "code": 503}}], indent=2)
+    body = stream({"type": "text", "text": "a"}) + error
+    clean, _ = Redactor([], [MAIL]).recording(Recording("POST", "http://h/", body=body))
+    tail = str(clean.body)[str(clean.body).index("[") :]
+    assert json.loads(tail) == [{"error": {"message": f"no {TOKEN}", "code": 503}}]
 
 
 def test_the_repr_has_no_secret() -> None:
@@ -184,7 +293,11 @@ def test_redacted_text_has_no_secret_and_does_not_change_again(
     secret: str, before: str, after: str
 ) -> None:
     redactor = Redactor([secret])
-    if secret in TOKEN or TOKEN in secret or secret.replace("\\", "") in f"{before}{TOKEN}{after}":
+    if (
+        not is_replaceable(secret)
+        or TOKEN in secret
+        or secret.replace("\\", "") in f"{before}{TOKEN}{after}"
+    ):
         return  # the guard looks past backslashes, and would rather refuse once too often
     text = redactor.text(json.dumps({"a": before + secret + after}))
     assert TOKEN in text

@@ -15,6 +15,16 @@ _INVISIBLE = re.compile(
     "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
+_LOG_COMMANDS = (
+    # GitHub, at the beginning of a line.
+    (re.compile(r"^(\s*):(?=:)", re.MULTILINE), r"\1: "),
+    # GitHub and Azure Pipelines (``##[…]``, ``##vso[…]``) and TeamCity, anywhere.
+    (re.compile(r"#(?=#(?:\[|vso\[|teamcity\[))", re.IGNORECASE), "# "),
+    # Buildkite: a line that begins or opens a group.
+    (re.compile(r"^(?=(?:---|\+\+\+|~~~|\^\^\^)\s)", re.MULTILINE), " "),
+)
+"""The marker of a command in the log of a CI system, and what takes its place."""
+
 
 def nearest(word: str, valid: Iterable[str]) -> str | None:
     """Return the valid word most similar to ``word``, or None if none is similar."""
@@ -39,11 +49,14 @@ def visible(text: str) -> str:
 
 
 def escape_log_commands(text: str) -> str:
-    """Return text that GitHub's runner does not read as commands.
+    """Return text that no CI system reads as commands.
 
-    The runner executes ``::`` at the beginning of a line and ``##[`` anywhere.
+    A space goes into, or before, each marker of ``_LOG_COMMANDS``. Commands that consist of control
+    characters (GitLab's sections, Jenkins' notes) are the business of ``visible``.
     """
-    return re.sub(r"(?m)^(\s*)::", r"\1: :", text).replace("##[", "# #[")
+    for marker, replacement in _LOG_COMMANDS:
+        text = marker.sub(replacement, text)
+    return text
 
 
 def shorten(text: str, limit: int = 80) -> str:

@@ -18,6 +18,7 @@ from rich.text import Text
 from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.main import VERDICT_CODES
+from evalkit.cli.output import echo_json
 from evalkit.cli.tables import grid
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.comparison import compare as compare_runs
@@ -120,7 +121,7 @@ def compare(
         page = comparison_page.write(comparison, baseline_run, candidate_run, folder)
         comment.write(comparison, folder)
     if as_json:
-        click.echo(text)
+        echo_json(comparison.to_json())
     else:
         _print_comparison(comparison, Console(highlight=False))
         click.echo(f"written: {path}\n         {page}")

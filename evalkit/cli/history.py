@@ -3,7 +3,6 @@
 The terminal shows one row per run, then the scenarios that flip or fail, with one sign per run.
 """
 
-import json
 from pathlib import Path
 
 import click
@@ -12,6 +11,7 @@ from rich.text import Text
 
 from evalkit._lib.files import file_errors
 from evalkit._lib.text import plural, visible
+from evalkit.cli.output import echo_json
 from evalkit.cli.tables import grid
 from evalkit.compare.history import RunHistory, ScenarioHistory, build_history, read_runs
 from evalkit.config import find_config, load_config
@@ -66,7 +66,7 @@ def history(
     for line in skipped:
         click.echo(f"evalkit: left out {line}", err=True)
     if as_json:
-        click.echo(json.dumps(run_history.to_json(), indent=2))
+        echo_json(run_history.to_json())
         return
     page = out or reports / "history.html"
     with file_errors(page, "cannot be written", "; choose another file with --out"):

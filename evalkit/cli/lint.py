@@ -1,6 +1,5 @@
 """``evalkit lint``: what is wrong, risky or new in cassettes from any tool."""
 
-import json
 import shlex
 import textwrap
 import tomllib
@@ -16,6 +15,7 @@ import click
 
 from evalkit._lib.text import plural, show, visible
 from evalkit.cli.main import EXIT_FAILED, EXIT_INTEGRITY, EXIT_PASS
+from evalkit.cli.output import echo_json
 from evalkit.errors import UsageError
 from evalkit.lint import RULES, LintFinding, LintOptions, LintOutcome
 from evalkit.lint import lint as lint_paths
@@ -122,7 +122,7 @@ def lint(
     )
     outcome = lint_paths(paths, options)
     if as_json:
-        click.echo(json.dumps([finding.to_json() for finding in outcome.findings], indent=1))
+        echo_json([finding.to_json() for finding in outcome.findings])
     else:
         click.echo("\n".join(_report(outcome)))
     counted = SEVERITIES[: SEVERITIES.index(fail_on) + 1]

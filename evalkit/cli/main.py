@@ -5,8 +5,6 @@ command is called, so that ``evalkit --help`` is fast and every command can impo
 its top.
 """
 
-import io
-import sys
 from importlib import import_module
 from typing import Any, NamedTuple
 
@@ -14,11 +12,10 @@ import click
 
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.version import VERSION
+from evalkit.cli.output import safe_output
 from evalkit.errors import IntegrityError, Misconfigured
 
 EXIT_PASS, EXIT_FAILED, EXIT_USAGE, EXIT_INTEGRITY, EXIT_INCONCLUSIVE = range(5)
-_STRICT = ("strict", "surrogateescape")
-"""Error handlers of a stream under which a character that it cannot encode is an exception."""
 VERDICT_CODES = {"pass": EXIT_PASS, "fail": EXIT_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
 
 
@@ -59,11 +56,8 @@ class _LazyGroup(click.Group):
     """Imports a command only when it is called, not to list it."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        for stream in (sys.stdout, sys.stderr):
-            # Output quotes suites and models, whose characters the console may not have.
-            if isinstance(stream, io.TextIOWrapper) and stream.errors in _STRICT:
-                stream.reconfigure(errors="backslashreplace")
-        return super().main(*args, **kwargs)
+        with safe_output():
+            return super().main(*args, **kwargs)
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)

@@ -3,7 +3,6 @@
 Decisions are made in the terminal, by options, or on a local web page.
 """
 
-import json
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -13,6 +12,7 @@ from rich.console import Console
 
 from evalkit._lib.text import did_you_mean, quoted
 from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
+from evalkit.cli.output import echo_json
 from evalkit.cli.review_terminal import ReviewDialog, format_summary, print_decisions, print_list
 from evalkit.errors import UsageError
 from evalkit.results import Run
@@ -122,7 +122,7 @@ def review(
     if run_.manifest.get("complete") is False:
         click.echo("evalkit: the run did not end; results are missing from this review", err=True)
     if as_json:
-        click.echo(json.dumps(_to_json(run, state), indent=2))
+        echo_json(_to_json(run, state))
     else:
         if as_list:
             print_list(state, console)

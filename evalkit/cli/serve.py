@@ -6,6 +6,7 @@ from pathlib import Path
 
 import click
 
+from evalkit._lib.text import visible
 from evalkit.errors import UsageError
 from evalkit.server.app import create_app
 from evalkit.server.calls import Backend
@@ -160,10 +161,10 @@ def serve(
     plans = [_parse_fault(number, text) for number, text in enumerate(faults, 1)]
     if cassettes is not None:
         backend: Backend = CassetteBackend(
-            cassettes, timing=timing or "instant", again=replay_again, log=_echo
+            cassettes, timing=timing or "instant", again=replay_again, log=_log
         )
     elif upstream is not None:
-        backend = open_proxy(upstream, record, key_env=upstream_key_env, log=_echo)
+        backend = open_proxy(upstream, record, key_env=upstream_key_env, log=_log)
     else:
         if api_key == "":
             raise UsageError("--api-key is empty; omit it to accept any key")
@@ -173,10 +174,10 @@ def serve(
             api_key=api_key,
             lenient=lenient,
             strict=strict,
-            log=_echo,
+            log=_log,
             seed=seed,
         )
-    log: Callable[[str], object] = (lambda line: None) if quiet else _echo
+    log: Callable[[str], object] = (lambda line: None) if quiet else _log
     app = create_app(backend, log=log, faults=plans, seed=seed)
     if warning := raise_file_limit():
         click.echo(warning, err=True)
@@ -200,6 +201,11 @@ def _parse_fault(number: int, text: str) -> FaultPlan:
         return parse_plan(text, f"--fault {number}")
     except FaultPlanError as error:
         raise UsageError(f"--fault {text!r}: {error}") from error
+
+
+def _log(line: str) -> None:
+    """Print one line of the log; clients decide what is in it."""
+    _echo(visible(line).replace("\n", "<U+000A>"))
 
 
 def _echo(line: str) -> None:

@@ -4,7 +4,6 @@ The verdict is printed first, then the problems, then the records. Text from fil
 invisible characters made visible.
 """
 
-import json
 import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +15,7 @@ from evalkit._lib.clock import now
 from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, visible
+from evalkit.cli.output import echo_json
 from evalkit.cli.report import page_problems
 from evalkit.compare.gates import DEFAULT
 from evalkit.config import NAME, Config, find_config, load_config, parse_config
@@ -92,7 +92,7 @@ def verify(
         problems = [*result.problems, *page_problems(run, result.records[-1])]
         result = result._replace(problems=sorted_problems(problems))
     if as_json:
-        click.echo(json.dumps(_to_json(result, trust), indent=2))
+        echo_json(_to_json(result, trust))
     else:
         for line in _lines(run, result, trust):
             click.echo(line)

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.text import plural
+from evalkit._lib.text import escape_log_commands, plural
 from evalkit.errors import Misconfigured
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
@@ -216,14 +216,14 @@ class Reporter:
             return
         terminalreporter.section("evalkit", sep="=")
         for text in _summary(state):
-            terminalreporter.write_line(text)
+            terminalreporter.write_line(escape_log_commands(text))
         if state.strict and (state.unplayed or state.unused_cassettes):
             terminalreporter.write_line(
                 "failed by --evalkit-strict: the recordings and cassettes above are not used",
                 red=True,
             )
         for text in state.report_errors:
-            terminalreporter.write_line(text, red=True)
+            terminalreporter.write_line(escape_log_commands(text), red=True)
         page = state.directory / "index.html"
         start = Path(self._config.invocation_params.dir)
         shown = page.relative_to(start) if page.is_relative_to(start) else page

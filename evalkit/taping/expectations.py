@@ -14,7 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, cast
 
 from evalkit._lib.json import JSON
-from evalkit._lib.text import visible
+from evalkit._lib.text import escape_log_commands, visible
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.runner import defaults, run_check, unexpected_error
 from evalkit.errors import ExpectationFailed, UsageError
@@ -95,7 +95,7 @@ def run_checks(
         raise ExpectationFailed(failure_text(title, location, results))
     for result in results:
         for finding in result.findings:
-            message = f"{title}: {result.name}: {visible(finding.message)}"
+            message = escape_log_commands(f"{title}: {result.name}: {visible(finding.message)}")
             warnings.warn(message, ExpectationWarning, stacklevel=user_stacklevel())
     return results
 

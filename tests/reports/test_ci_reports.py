@@ -91,11 +91,33 @@ def test_escaped_text_is_readable() -> None:
     assert len(code("x" * 999)) < 400
 
 
-@given(st.text(st.sampled_from(":# [\n a"), max_size=30))
+COMMANDS = re.compile(
+    r"^\s*::|##\[|##vso\[|##teamcity\[|^(?:---|\+\+\+|~~~|\^\^\^)\s", re.MULTILINE | re.IGNORECASE
+)
+"""What GitHub, Azure Pipelines, TeamCity and Buildkite read as commands."""
+PIECES = [
+    ":",
+    "#",
+    "##",
+    " ",
+    "[",
+    "\n",
+    "a",
+    "---",
+    "+++",
+    "~~~",
+    "^^^",
+    "vso[",
+    "TeamCity[",
+    "\t",
+]
+
+
+@given(st.lists(st.sampled_from(PIECES), max_size=12).map("".join))
 def test_no_line_of_a_log_is_a_command(text: str) -> None:
     shown = escape_log_commands(text)
-    assert not re.search(r"^\s*::", shown, re.MULTILINE)
-    assert "##[" not in shown
+    assert not COMMANDS.search(shown)
+    assert shown.replace(" ", "") == text.replace(" ", "")
 
 
 def test_annotation_is_escaped_for_the_runner() -> None:

@@ -1,0 +1,98 @@
+"""What the commands print is data: no CI system reads it as commands, JSON keeps its values."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import click
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from rich.console import Console
+
+from evalkit.cli.output import echo_json, safe_output
+from evalkit.cli.serve import _log
+
+
+@contextmanager
+def redirected() -> Iterator[io.BytesIO]:
+    """Redirect stdout to bytes, as to a CI system's log."""
+    buffer = io.BytesIO()
+    before, sys.stdout = sys.stdout, io.TextIOWrapper(buffer, encoding="ascii")
+    try:
+        yield buffer
+    finally:
+        sys.stdout.detach()
+        sys.stdout = before
+
+
+def printed(*writes: str) -> str:
+    with redirected() as buffer, safe_output():
+        for text in writes:
+            sys.stdout.write(text)
+    return buffer.getvalue().decode()
+
+
+@pytest.mark.parametrize(
+    ("writes", "expected"),
+    [
+        (["::error::x\n"], ": :error::x\n"),
+        (["  ::error::x\n"], "  : :error::x\n"),
+        (["a", "::b\n", "::c\n"], "a::b\n: :c\n"),
+        (["got ##[error]x"], "got # #[error]x"),
+        (["##vso[task.setvariable]x"], "# #vso[task.setvariable]x"),
+        (["##TeamCity[buildStop]"], "# #TeamCity[buildStop]"),
+        (["ok\n", "--- group\n"], "ok\n --- group\n"),
+        (["ok", "--- no group\n"], "ok--- no group\n"),
+        (["caf\u00e9 \u6f22"], "caf\\xe9 \\u6f22"),
+    ],
+)
+def test_commands_of_ci_systems_are_escaped_where_a_line_begins(
+    writes: list[str], expected: str
+) -> None:
+    assert printed(*writes) == expected
+
+
+@pytest.mark.parametrize("width", range(20, 60))
+def test_wrapped_text_never_begins_a_line_with_a_command(width: int) -> None:
+    text = "a model wrote this and then ::add-mask::x and ::error file=a::b at the end ::warning::c"
+    with redirected() as buffer, safe_output():
+        Console(width=width).print(text)
+        click.echo(click.wrap_text(text, width))
+    assert not re.search(r"^\s*::", buffer.getvalue().decode(), re.MULTILINE)
+
+
+@given(st.recursive(st.text("#[vso\u2028\n:x"), lambda inner: st.lists(inner), max_leaves=5))
+def test_json_keeps_its_values(value: object) -> None:
+    with redirected() as buffer, safe_output():
+        echo_json(value)
+    assert json.loads(buffer.getvalue()) == value
+    assert b"##" not in buffer.getvalue()
+
+
+def test_output_streams_are_restored() -> None:
+    before = sys.stdout, sys.stderr
+    with pytest.raises(KeyError), safe_output():
+        raise KeyError
+    assert (sys.stdout, sys.stderr) == before
+    print("still open")
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("GET /\x1b]52;c;eA==\x07 404", "GET /<U+001B>]52;c;eA==<U+0007> 404"),
+        ("GET /a\nPOST /forged 200", "GET /a<U+000A>POST /forged 200"),
+        ("GET /\u202egnp.exe 404", "GET /<U+202E>gnp.exe 404"),
+        ("GET /\x9b31m 404", "GET /<U+009B>31m 404"),
+    ],
+)
+def test_the_servers_log_has_one_printable_line_for_a_request(line: str, shown: str) -> None:
+    with redirected() as buffer, safe_output():
+        _log(line)
+    assert buffer.getvalue().decode() == f"{shown}\n"

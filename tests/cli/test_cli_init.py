@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -87,19 +88,27 @@ def test_the_new_gates_are_valid(started: Path) -> None:
     assert config.gate("release")[1].non_inferiority is not None
 
 
-def steps(project: Path) -> dict[str, Any]:
+def workflow(project: Path) -> dict[str, Any]:
     value = yaml.safe_load((project / ".github/workflows/evalkit.yml").read_text())
-    return {step.get("name"): step for step in value["jobs"]["replay"]["steps"]}
+    assert isinstance(value, dict)
+    return value
+
+
+def steps(project: Path, job: str) -> dict[str, Any]:
+    return {step.get("name"): step for step in workflow(project)["jobs"][job]["steps"]}
 
 
 def compare(project: Path) -> list[subprocess.CompletedProcess[str]]:
-    """Run the steps of a pull request."""
-    found = steps(project)
-    assert found["Replay the base branch"]["env"] == {"BASE": "${{ github.base_ref }}"}
-    return [
-        shell(found[name]["run"], project, BASE="main")
-        for name in ("Replay", "Replay the base branch", "Compare")
-    ]
+    """Run the steps of a pull request: one job on the change, one on the base branch."""
+    results = [shell(steps(project, "replay")["Replay"]["run"], project)]
+    base = project.parent / "base"
+    cloned = shell(f"git clone -q -b main {project.parent}/remote {base}", project)
+    assert cloned.returncode == 0, cloned.stderr
+    scripts = steps(project, "compare")
+    results.append(shell(scripts["Replay the base branch"]["run"], base))
+    shutil.copytree(project / "reports/latest", base / "reports/latest")
+    results.append(shell(scripts["Compare"]["run"], base))
+    return results
 
 
 def test_the_github_workflow_compares_with_the_base_branch(project: Path) -> None:
@@ -108,11 +117,31 @@ def test_the_github_workflow_compares_with_the_base_branch(project: Path) -> Non
         result.stdout + result.stderr for result in results
     ]
     assert results[-1].stdout.startswith("PASS  gate default: 0 of 3 pairs regressed, none may")
-    assert (
-        (project / "reports/latest/comparison/comment.md")
-        .read_text()
-        .startswith("<!-- evalkit:comparison -->\n")
-    )
+    comment = project.parent / "base/reports/comparison/comment.md"
+    assert comment.read_text().startswith("<!-- evalkit:comparison -->\n")
+
+
+def test_code_under_review_has_no_token_that_may_write(project: Path) -> None:
+    value = workflow(project)
+    assert value["permissions"] == {"contents": "read"}
+    assert "permissions" not in value["jobs"]["replay"]
+    checkout = value["jobs"]["compare"]["steps"][0]["with"]
+    assert checkout["ref"] == "${{ github.event.pull_request.base.sha }}"
+    checkouts = [job["steps"][0]["with"] for job in value["jobs"].values()]
+    assert [step["persist-credentials"] for step in checkouts] == [False, False]
+    condition = "github.event.pull_request.head.repo.full_name == github.repository"
+    assert condition in steps(project, "compare")["Comment"]["if"]
+
+
+def test_actions_are_pinned_by_commit(project: Path) -> None:
+    uses = [
+        step["uses"]
+        for job in workflow(project)["jobs"].values()
+        for step in job["steps"]
+        if "uses" in step
+    ]
+    assert len(uses) == 7
+    assert [use for use in uses if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", use)] == []
 
 
 def test_a_regression_fails_the_workflow(project: Path) -> None:
@@ -123,6 +152,20 @@ def test_a_regression_fails_the_workflow(project: Path) -> None:
     assert results[-1].stdout.startswith("FAIL  gate default: 2 of 3 pairs regressed, none may")
 
 
+LENIENT = "gates:\n  default: {max_regressions: 99}\n"
+
+
+def test_a_change_cannot_loosen_the_gate_that_judges_it(project: Path) -> None:
+    suite = project / "suites/hello.yaml"
+    suite.write_text(suite.read_text().replace('contains: "8"', 'contains: "7"'))
+    (project / "evalkit.yaml").write_text(LENIENT)
+    assert load_config(project / "evalkit.yaml").gate(None)[1].max_regressions == 99
+    assert compare(project)[-1].stdout.startswith("FAIL  gate default: 2 of 3 pairs regressed")
+    results = gitlab(project, "evalkit-compare")
+    assert results.returncode == 1
+    assert "FAIL  gate default: 2 of 3 pairs regressed" in results.stdout
+
+
 def test_a_base_branch_without_suites_is_accepted(project: Path) -> None:
     removed = shell(
         "git checkout -q main && git rm -qr suites && git commit -qm gone && git push -q "
@@ -131,7 +174,7 @@ def test_a_base_branch_without_suites_is_accepted(project: Path) -> None:
     )
     assert removed.returncode == 0, removed.stderr
     assert [result.returncode for result in compare(project)] == [0, 0, 0]
-    assert not (project / "reports/base").exists()
+    assert not (project.parent / "base/reports/base").exists()
 
 
 def test_the_comment_is_updated_by_its_marker(project: Path, tmp_path: Path) -> None:
@@ -143,7 +186,7 @@ def test_the_comment_is_updated_by_its_marker(project: Path, tmp_path: Path) -> 
         f'case "$*" in *--jq*) cat {tmp_path}/found;; esac\n'
     )
     fake.chmod(0o755)
-    step = steps(project)["Comment"]
+    step = steps(project, "compare")["Comment"]
     for found, expected in (
         ("", "--method POST repos/o/r/issues/7/comments"),
         ("41\n", "--method PATCH repos/o/r/issues/comments/41"),
@@ -153,31 +196,47 @@ def test_the_comment_is_updated_by_its_marker(project: Path, tmp_path: Path) -> 
         folders = [str(fake.parent), str(Path(sys.executable).parent), os.environ["PATH"]]
         path = os.pathsep.join(folders)
         result = shell(
-            step["run"], project, PATH=path, GITHUB_REPOSITORY="o/r", NUMBER="7", GH_TOKEN="x"
+            step["run"],
+            project.parent / "base",
+            PATH=path,
+            GITHUB_REPOSITORY="o/r",
+            NUMBER="7",
+            GH_TOKEN="x",
         )
         assert result.returncode == 0, result.stderr
         asked = (tmp_path / "asked").read_text()
         assert 'startswith("<!-- evalkit:comparison -->")' in asked
+        assert '.user.login == "github-actions[bot]"' in asked
         assert expected in asked
 
 
-def test_the_gitlab_job_compares_with_the_target_branch(project: Path) -> None:
-    job = yaml.safe_load((project / ".gitlab/evalkit.yml").read_text())["evalkit"]
+def gitlab_jobs(project: Path) -> dict[str, Any]:
+    value = yaml.safe_load((project / ".gitlab/evalkit.yml").read_text())
+    assert isinstance(value, dict)
+    return value
+
+
+def gitlab(project: Path, job: str) -> subprocess.CompletedProcess[str]:
+    script = "\n".join(gitlab_jobs(project)[job]["script"])
+    return shell(script, project, CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main")
+
+
+def test_the_gitlab_jobs_compare_with_the_target_branch(project: Path) -> None:
     assert yaml.safe_load((project / ".gitlab-ci.yml").read_text()) == {
         "include": [{"local": ".gitlab/evalkit.yml"}]
     }
-    script = "\n".join(line for line in job["script"] if "pip install" not in line)
-    result = shell(script, project, CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main")
+    assert gitlab(project, "evalkit").returncode == 0
+    result = gitlab(project, "evalkit-compare")
     assert result.returncode == 0, result.stdout + result.stderr
     assert "PASS  gate default" in result.stdout
-    assert (project / job["artifacts"]["reports"]["junit"]).is_file()
+    artifacts = gitlab_jobs(project)["evalkit"]["artifacts"]
+    assert (project / artifacts["reports"]["junit"]).is_file()
+    assert (project / "reports/comparison/comment.md").is_file()
 
 
 def test_on_a_push_gitlab_only_replays(project: Path) -> None:
-    job = yaml.safe_load((project / ".gitlab/evalkit.yml").read_text())["evalkit"]
-    result = shell("\n".join(line for line in job["script"] if "pip install" not in line), project)
-    assert result.returncode == 0
-    assert "gate" not in result.stdout
+    rules = gitlab_jobs(project)["evalkit-compare"]["rules"]
+    assert rules == [{"if": "$CI_MERGE_REQUEST_TARGET_BRANCH_NAME", "when": "always"}]
 
 
 def test_existing_files_are_not_changed(tmp_path: Path) -> None:

@@ -161,7 +161,7 @@ class Turn:
     ``status`` is that of the last interaction (``completed``, ``requires_action``, …), None
     without one. ``outcome`` is one of:
 
-    * ``completed``;
+    * ``completed``, with ``reason`` where the suite wanted calls to stay open;
     * ``api_error``, with ``error``;
     * ``incomplete``, with ``reason``: transport, miss, crashed tool, a limit;
     * ``not_run``, with ``reason``: an earlier turn ended the conversation.

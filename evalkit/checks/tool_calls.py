@@ -344,7 +344,8 @@ def _unpaired(turn: Turn) -> Iterator[Finding]:
             f" {show(steps[call].get('arguments'), 60)} ({show(steps[call].get('id'))})",
         )
         for call, result in pairing.pairs
-        if result is None
+        # A completed turn with a reason was to end with open calls.
+        if result is None and not (turn.outcome == "completed" and turn.reason)
     ]
     problems += [
         (

@@ -1,25 +1,19 @@
 """``evalkit import``: recorded conversations become suites with cassettes that replay them."""
 
-import os
 import re
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import click
 
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, file_errors, write_atomic
 from evalkit._lib.text import plural, visible
-from evalkit.cassette.recording import Recording
-from evalkit.conversation.reconstruct import split_uri
-from evalkit.errors import EvalkitError, UsageError
-from evalkit.importing.scenario_drafts import draft_scenarios, group_into_suites
-from evalkit.importing.suite_writer import write_suites
-from evalkit.importing.traffic_reader import LOG_SUFFIXES, read_traffic
+from evalkit.cassette.files import load_cassette
+from evalkit.cli.import_trial import TrialProject
+from evalkit.errors import CassetteError, UsageError
+from evalkit.importing.scenario_drafts import ScenarioDraft, draft_scenarios, group_into_suites
+from evalkit.importing.traffic_reader import read_traffic
 from evalkit.lint.file_search import find_files
-from evalkit.plugins import Catalog
-from evalkit.session import Runner, Settings
-from evalkit.session.recorded_endpoint import RecordedEndpoint
-from evalkit.suite import expand, load
-from evalkit.verdict import Verdict
 
 _EPILOG = """\b
 Examples:
@@ -53,7 +47,8 @@ def import_(
 ) -> None:
     """Draft suites from recorded API conversations.
 
-    PATHS are cassettes, tapes and JSONL logs of API traffic.
+    PATHS are cassettes, tapes, HTTP archives (HAR) and JSON logs of API traffic; of folders,
+    cassettes only. Every scenario is replayed before it is written; what does not pass is listed.
     """
     name = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", paths[0].stem).strip("-.") or "imported"
     if not _SUITE_NAME.fullmatch(name):
@@ -61,24 +56,34 @@ def import_(
             f"--suite: {visible(name)!r} is not a suite name "
             "(letters, digits, '-', '_' and '.', a letter or digit first)"
         )
-    logs = [path for path in paths if path.suffix in LOG_SUFFIXES]
-    cassette_files = find_files([path for path in paths if path not in logs]).cassettes
-    if not cassette_files and not logs:
-        raise UsageError(f"no cassette and no .jsonl log in {', '.join(map(str, paths))}")
-    drafts = draft_scenarios(
-        {display_path(path): read_traffic(path) for path in (*cassette_files, *logs)}
-    )
+    folders = [path for path in paths if path.is_dir()]
+    files = [path for path in paths if path not in folders] + find_files(folders).cassettes
+    drafts = draft_scenarios({display_path(path): read_traffic(path) for path in files})
     if not drafts:
         raise UsageError("no conversation: the files contain no request to the interactions API")
-    suites = group_into_suites(drafts, name, _describe([draft.source for draft in drafts]))
     # The schema of the project is in its root, where `evalkit init` writes it.
     depth = 0 if out.is_absolute() else len(out.parts)
-    written = write_suites(suites, out, "../" * depth + "evalkit.schema.json")
-    for path, suite in zip(written, suites, strict=True):
-        click.echo(f"{path}: {plural(len(suite.scenarios), 'scenario')}")
-    if not no_cassettes:
-        recordings = {str(draft.entry["id"]): draft.recordings for draft in drafts}
-        _write_cassettes(written, recordings, cassettes.absolute())
+    schema = "../" * depth + "evalkit.schema.json"
+    with TemporaryDirectory(prefix="evalkit-import-") as folder:
+        trial = TrialProject(Path(folder))
+        staged = trial.root / (out.name if out.is_absolute() else Path(*out.parts))
+        left_out = {draft.id: problem for draft in drafts if (problem := trial.fit(draft))}
+        while True:
+            passing = [draft for draft in drafts if draft.id not in left_out]
+            if not passing:
+                break
+            suites = group_into_suites(passing, name, _describe([one.source for one in passing]))
+            problems = trial.record(suites, staged, schema)
+            left_out |= problems
+            if not problems:
+                break
+            trial.clear()
+        _list_left_out(drafts, left_out)
+        if not passing:
+            raise UsageError("no conversation can be replayed; nothing was written")
+        _install(staged, out, None if no_cassettes else (trial.cassettes, cassettes))
+    for suite in suites:
+        click.echo(f"{out / suite.name}.yaml: {plural(len(suite.scenarios), 'scenario')}")
     click.echo(
         "The expectations are drafts: they say what happened, not what is right. "
         "Read them, and keep what matters."
@@ -91,24 +96,44 @@ def _describe(sources: list[str]) -> str:
     return ", ".join(names[:2]) + more
 
 
-def _write_cassettes(
-    paths: list[Path], recordings: dict[str, list[Recording]], cassettes: Path
-) -> None:
-    """Run every drafted scenario over its recordings, so that it replays; print what fails."""
-    root = Path.cwd()
-    # The cassettes name the endpoint of the recordings, not the current one.
-    first = split_uri(next(iter(recordings.values()))[0].uri)
-    base_url = f"{first.scheme}://{first.netloc}" if first.netloc else None
-    runner = Runner(
-        Settings.read(root, cassettes, "once", base_url=base_url, environment=os.environ),
-        endpoint=lambda variant: RecordedEndpoint(recordings[variant.scenario.id]),
-    )
-    for path in paths:
-        for variant in expand(load(path.absolute(), root=root, checks=Catalog())):
-            try:
-                outcome = runner.run(variant)
-            except EvalkitError as error:
-                click.echo(f"  {variant.id}: {visible(str(error))}", err=True)
-                continue
-            if outcome.verdict is not Verdict.PASSED:
-                click.echo(f"  {outcome.verdict}: {visible(outcome.message)}", err=True)
+def _list_left_out(drafts: list[ScenarioDraft], left_out: dict[str, str]) -> None:
+    for draft in drafts:
+        if problem := left_out.get(draft.id):
+            place = f"{draft.source}, conversation {draft.number} ({draft.id})"
+            click.echo(f"left out: {place}: {visible(problem)}", err=True)
+
+
+def _install(suites: Path, out: Path, cassettes: tuple[Path, Path] | None) -> None:
+    """Copy the files of the trial project, the suites last: a suite is there when all is.
+
+    A file of an import that was killed is equal and no obstacle.
+    """
+    targets = {} if cassettes is None else _below(*cassettes)
+    targets |= _below(suites / "_media", out / "_media")
+    targets |= {path: out / path.name for path in suites.glob("*.yaml")}
+    for source, target in targets.items():
+        with file_errors(target, "cannot be written"):
+            if target.exists() and not _are_equal(source, target):
+                raise UsageError(
+                    f"{display_path(target)}: the file already exists; choose another name with "
+                    "--suite, or another folder with --out and --cassettes"
+                )
+    for source, target in targets.items():
+        with file_errors(target, "cannot be written"):
+            if not target.exists():
+                write_atomic(target, source.read_bytes())
+
+
+def _below(source: Path, target: Path) -> dict[Path, Path]:
+    return {path: target / path.relative_to(source) for path in source.rglob("*") if path.is_file()}
+
+
+def _are_equal(source: Path, target: Path) -> bool:
+    """Return whether two files have the same content, cassettes except for their metadata."""
+    if source.read_bytes() == target.read_bytes():
+        return True
+    try:
+        one, other = load_cassette(source), load_cassette(target)
+    except CassetteError:
+        return False
+    return one is not None and other is not None and one.recordings == other.recordings

@@ -14,7 +14,9 @@ error that occurred.
 A turn is a user message and everything until the model needs no more tools. It consists of rounds:
 a POST, its continuations (docs/protocol.md section 8.3) and its polls (section 8.1). After each
 round the waiting calls are run, and their results are the input of the next round. Without waiting
-calls the turn is completed, whatever the status of the response.
+calls the turn is completed, whatever the status of the response. It is completed too after as many
+responses as the plan's ``stop_after`` says; the calls that are open then are answered together with
+the next turn's message.
 
 Otherwise a turn, and with it the conversation, ends as follows:
 
@@ -147,6 +149,7 @@ class _Engine:
         self.continues = not self.background and "agent" not in fields
         self.exchanges = 0
         self.answer_start = 0
+        self.open_calls: list[Step] = []
 
     def run(self) -> Conversation:
         turns = self.transcript.turns
@@ -182,14 +185,17 @@ class _Engine:
         """Run one turn. Raises TurnEnded or an EvalkitError if it cannot be completed."""
         content = source.content(context(self.transcript.turns[:-1]))
         turn.user = blocks(content)
-        part = self.history.message(content)
+        part = self.history.message(content, (yield from self.answer_open_calls()))
         rounds = 0
         while True:
             start = len(turn.steps)
             received, identity = yield from self.run_round(turn, part)
             waiting = self.calls.waiting([step.raw for step in received], turn.status)
-            if not waiting:
+            if not waiting or self.is_stopped(turn):
                 self.history.add(identity, [step.raw for step in received])
+                self.open_calls = [received[index] for index in waiting]
+                if waiting:
+                    turn.reason = f"stop_after: {len(turn.exchanges)} left calls open"
                 return
             limit = self.plan.max_tool_rounds
             if rounds >= limit:
@@ -206,6 +212,20 @@ class _Engine:
             self.history.add(identity, [step.raw for step in received])
             part = self.history.results(results)
             turn.steps[start:] = _timeline(received)
+
+    def answer_open_calls(self) -> Generator[Effect, Any, list[dict[str, JSON]]]:
+        """Run the functions whose calls the turn before left open; return their results."""
+        results = []
+        for call in self.open_calls:
+            results.append((yield from self.call(call.raw)))
+            steps = self.transcript.turns[-2].steps
+            steps.insert(steps.index(call) + 1, Step(results[-1], "client", self.exchanges + 1))
+        self.open_calls = []
+        return results
+
+    def is_stopped(self, turn: Turn) -> bool:
+        """Return whether a turn has as many responses as the plan lets it have."""
+        return len(turn.exchanges) == self.plan.stop_after.get(turn.number)
 
     def call(self, call: dict[str, JSON]) -> Generator[Effect, Any, dict[str, JSON]]:
         """Run one function and return its result step."""
@@ -230,7 +250,7 @@ class _Engine:
             body = {**self.first_fields, **part, **self.last_fields}
             exchange = yield from self.send(turn, Request("POST", self.path, body))
             identity = _text(exchange, "id") or ""
-            if identity and self.runs_on(exchange):
+            if identity and self.runs_on(exchange) and not self.is_stopped(turn):
                 exchange = yield from self.poll(turn, exchange, identity)
             interaction = exchange.interaction
             if interaction is not None:
@@ -251,6 +271,8 @@ class _Engine:
                 raise TurnEnded(error=exchange.error)
             if interaction is None or exchange.failure is not None:
                 raise TurnEnded(exchange.failure or "no Interaction was received")
+            if self.is_stopped(turn):
+                return received, identity
             if is_running(interaction):
                 raise TurnEnded(f"the response is still {turn.status} and has no id to poll")
             token = _text(exchange, "continuation_token")
@@ -272,7 +294,7 @@ class _Engine:
             if polls:
                 yield Pause(self.plan.poll_seconds)
             exchange = yield from self.send(turn, Request("GET", path))
-            if not self.runs_on(exchange):
+            if not self.runs_on(exchange) or self.is_stopped(turn):
                 return exchange
         raise TurnEnded(f"the run had not ended after {self.plan.max_polls} polls")
 

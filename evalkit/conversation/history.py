@@ -8,7 +8,7 @@ after its call, then what is new. It relies on no id, because real responses hav
 (docs/protocol.md section 11).
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from evalkit._lib.json import JSON
@@ -33,9 +33,14 @@ class StatefulHistory:
     def __init__(self, fields: Mapping[str, JSON]) -> None:
         self._previous: JSON = fields.get("previous_interaction_id") or None
 
-    def message(self, content: str | list[dict[str, Any]]) -> RequestPart:
-        """Return the part with a user's message; a string stays one, as in the API's guide."""
-        return self._part(content)
+    def message(
+        self, content: str | list[dict[str, Any]], results: Sequence[dict[str, JSON]] = ()
+    ) -> RequestPart:
+        """Return the part with a user's message; a string stays one, as in the API's guide.
+
+        ``results`` of calls that the turn before left open are sent with it.
+        """
+        return self._part([*results, _user_input(content)] if results else content)
 
     def results(self, results: list[dict[str, JSON]]) -> RequestPart:
         """Return the part with function results, which :meth:`add` has received too."""
@@ -62,9 +67,11 @@ class StatelessHistory:
         self._store: JSON = fields.get("store", False)
         self._steps: list[dict[str, JSON]] = []
 
-    def message(self, content: str | list[dict[str, Any]]) -> RequestPart:
-        """Return the history and the message as a ``user_input`` step."""
-        self._steps.append({"type": "user_input", "content": blocks(content)})
+    def message(
+        self, content: str | list[dict[str, Any]], results: Sequence[dict[str, JSON]] = ()
+    ) -> RequestPart:
+        """Return the history, results of open calls, and the message as a ``user_input`` step."""
+        self._steps += [*results, _user_input(content)]
         return self._part()
 
     def results(self, results: list[dict[str, JSON]]) -> RequestPart:
@@ -84,6 +91,10 @@ HISTORIES: dict[str, type[StatefulHistory] | type[StatelessHistory]] = {
     "stateful": StatefulHistory,
     "stateless": StatelessHistory,
 }
+
+
+def _user_input(content: str | list[dict[str, Any]]) -> dict[str, JSON]:
+    return {"type": "user_input", "content": blocks(content)}
 
 
 def blocks(content: str | list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -40,7 +40,8 @@ class Plan:
 
     ``max_tool_rounds`` limits the rounds of function results in a turn, ``max_polls`` the polls of
     a background run (by default a day at five seconds), ``max_hops`` the continuations of a
-    response. ``settings`` are added to those of the transcript.
+    response. ``stop_after`` says, by the number of a turn, after how many responses it ends even if
+    the model waits for results or a run goes on. ``settings`` are added to those of the transcript.
     """
 
     fields: Mapping[str, JSON]
@@ -54,6 +55,7 @@ class Plan:
     settings: Mapping[str, JSON] = field(default_factory=dict)
     max_polls: int = 17_280
     max_hops: int = 64
+    stop_after: Mapping[int, int] = field(default_factory=dict)
 
 
 class TurnView:

@@ -78,6 +78,11 @@ def is_judge_request(request: Request) -> bool:
     return request.method == "POST" and is_judge_body(request.body)
 
 
+def has_message(request: Request) -> bool:
+    """Return whether a request sends a user's message, not only results or a continuation."""
+    return _message(request) is not None
+
+
 def split_uri(uri: str) -> SplitResult:
     """Split a recorded URI; an invalid one (``https://[x``) is all path."""
     try:

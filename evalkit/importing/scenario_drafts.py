@@ -15,21 +15,32 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
-from evalkit._lib.json import JSON, loads
+from evalkit._lib.json import JSON, equal, loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.compare.alignment import cited_sources
 from evalkit.conversation.demultiplex import split_conversations
-from evalkit.conversation.reconstruct import is_interaction, transcript_of
+from evalkit.conversation.reconstruct import is_interaction, request_of, response_of, transcript_of
+from evalkit.conversation.response_reader import read_response
 from evalkit.importing.tool_stubs import ToolStubs, merge_functions, stub_tools
 from evalkit.protocol.step_reader import steps_of
 from evalkit.suite.model.language import ScenarioKeys
 from evalkit.suite.model.project_files import KINDS, MIME_TYPES
-from evalkit.transcript import Transcript, Turn
+from evalkit.transcript import Exchange, Transcript, Turn
 
 TAG = "drafted"
 """The tag of every drafted scenario: ``pytest -m drafted``."""
 
+_VARYING = (
+    "input",
+    "previous_interaction_id",
+    "continuation_token",
+    "tools",
+    "stream",
+    "background",
+)
 _DERIVED_SETTINGS = frozenset({"history", "stream", "background", "tools"})
+_EMPTY: tuple[JSON, ...] = (None, "", [], {})
+_METHODS = ("GET", "POST")
 _TEMPLATE = re.compile(r"{[{%#]")
 _WORD = re.compile(r"[a-z0-9]+")
 _LONGEST_ID = 40
@@ -42,8 +53,14 @@ class ScenarioDraft:
     entry: dict[str, JSON]
     tools: ToolStubs
     source: str
+    number: int
     recordings: list[Recording]
     media: dict[str, bytes] = field(default_factory=dict)
+
+    @property
+    def id(self) -> str:
+        """The id of the scenario."""
+        return str(self.entry["id"])
 
 
 @dataclass(slots=True)
@@ -75,17 +92,40 @@ def draft_scenarios(sources: Mapping[str, list[Recording]]) -> list[ScenarioDraf
     """
     conversations = []
     for source, source_recordings in sources.items():
-        traffic = [recording for recording in source_recordings if is_interaction(recording)]
+        traffic = [
+            recording
+            for recording in source_recordings
+            if is_interaction(recording) and recording.method in _METHODS
+        ]
         for number, thread in enumerate(split_conversations(traffic), 1):
             recordings = [traffic[index] for index in thread]
-            transcript = transcript_of(Cassette(recordings))
+            useful = _without_failed_requests(recordings)
+            transcript = transcript_of(Cassette(useful))
             if transcript.turns:
-                conversations.append((source, number, recordings, transcript))
+                conversations.append((source, number, useful, transcript))
     ids = scenario_ids(_first_text(transcript) for *_, transcript in conversations)
     return [
         _draft_scenario(id_, *conversation)
         for id_, conversation in zip(ids, conversations, strict=True)
     ]
+
+
+def _without_failed_requests(recordings: list[Recording]) -> list[Recording]:
+    """Return recordings without those that failed before another request to the same resource.
+
+    A failed request is not part of the history, so what follows does not depend on it.
+    """
+    useful: list[Recording] = []
+    later: set[tuple[str, str]] = set()
+    for recording in reversed(recordings):
+        request = request_of(recording)
+        exchange = Exchange(1, 1, request)
+        read_response(exchange, response_of(recording))
+        has_failed = exchange.error is not None or exchange.failure is not None
+        if not has_failed or (request.method, request.path) not in later:
+            useful.insert(0, recording)
+        later.add((request.method, request.path))
+    return useful
 
 
 def group_into_suites(drafts: Iterable[ScenarioDraft], name: str, origin: str) -> list[SuiteDraft]:
@@ -111,8 +151,12 @@ def scenario_ids(texts: Iterable[str]) -> Iterator[str]:
 
 
 def escape_templates(value: JSON) -> JSON:
-    """Return a value whose strings render as themselves, whatever they contain."""
+    """Return a value whose strings render as themselves, whatever they contain.
+
+    YAML has no half surrogate pairs; each becomes U+FFFD.
+    """
     if isinstance(value, str):
+        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         if not _TEMPLATE.search(value):
             return value
         # A text with the end of a raw block is printed as a string literal.
@@ -128,7 +172,17 @@ def _draft_scenario(
     id_: str, source: str, number: int, recordings: list[Recording], transcript: Transcript
 ) -> ScenarioDraft:
     settings = dict(transcript.settings)
-    tools = stub_tools(transcript, settings.get("tools"))
+    creates = [each for each in transcript.exchanges if each.request.creates_interaction]
+    # A suite has one setting for all turns, and a streamed response can be made a plain one.
+    settings["stream"] = all(each.request.streamed and each.events is not None for each in creates)
+    tools = stub_tools(transcript, [each.request.body.get("tools") for each in creates])
+    sent = [{**each.request.body, **dict.fromkeys(_VARYING)} for each in creates]
+    others = {key for body in sent for key in body if not equal(body[key], sent[0].get(key))}
+    if others:
+        names = ", ".join(sorted(others))
+        tools.notes.append(f"requests differ in {names}; all turns have the first values")
+    if not settings["stream"] and any(each.events is not None for each in creates):
+        tools.notes.append("some responses were streamed; here all of them are plain JSON")
     entry: dict[str, JSON] = {
         "id": id_,
         "description": f"From {source}, conversation {number}.",
@@ -136,7 +190,7 @@ def _draft_scenario(
     }
     request_fields: dict[str, JSON] = {}
     for key, value in settings.items():
-        if key not in _DERIVED_SETTINGS and value is not None:
+        if key not in _DERIVED_SETTINGS and value not in _EMPTY:
             target = entry if key in ScenarioKeys.__annotations__ else request_fields
             target[key] = escape_templates(value)
     entry |= {
@@ -148,7 +202,7 @@ def _draft_scenario(
         entry["request"] = request_fields
     if tools.listed:
         entry["tools"] = escape_templates(tools.listed)
-    draft = ScenarioDraft(entry, tools, source, recordings)
+    draft = ScenarioDraft(entry, tools, source, number, recordings)
     entry["turns"] = [_draft_turn(turn, settings, draft) for turn in transcript.turns]
     return draft
 
@@ -195,7 +249,7 @@ def _draft_user_message(blocks: list[JSON], draft: ScenarioDraft) -> dict[str, J
         draft.tools.notes.append("a turn began without a message of the user")
         return {"user": "…"}
     text, *media = blocks
-    if isinstance(text, dict) and set(text) == {"type", "text"} and text["type"] == "text":
+    if isinstance(text, dict) and text == {"type": "text", "text": text.get("text") or None}:
         attachments = [_draft_attachment(block, draft) for block in media]
         if None not in attachments:
             user = {"user": escape_templates(text["text"])}

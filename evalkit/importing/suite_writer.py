@@ -1,4 +1,4 @@
-"""Write drafted suites as YAML files. No existing file is overwritten.
+"""Write drafted suites as YAML files.
 
 PyYAML writes block style, and texts of several lines as literal blocks. It implements YAML 1.1,
 evalkit reads 1.2: a text that either would read as something else is quoted.
@@ -9,9 +9,8 @@ from typing import Any
 
 import yaml as pyyaml
 
-from evalkit._lib.files import display_path, write_atomic
+from evalkit._lib.files import write_atomic
 from evalkit._lib.yaml import resolve_scalar
-from evalkit.errors import UsageError
 from evalkit.importing.scenario_drafts import SuiteDraft
 
 _WIDTH = 100
@@ -51,28 +50,12 @@ def render_suite(suite: SuiteDraft, schema: str) -> str:
 
 
 def write_suites(suites: list[SuiteDraft], folder: Path, schema: str) -> list[Path]:
-    """Write suites and their media into a folder; return the suites' paths.
-
-    Raises UsageError where a suite file already exists or cannot be written.
-    """
-    paths = [folder / f"{suite.name}.yaml" for suite in suites]
-    for path in paths:
-        if path.exists():
-            raise UsageError(
-                f"{display_path(path)}: the file already exists; "
-                "choose another name with --suite, or another folder with --out"
-            )
-    try:
-        for suite, path in zip(suites, paths, strict=True):
-            folder.mkdir(parents=True, exist_ok=True)
-            for scenario in suite.scenarios:
-                for name, data in scenario.media.items():
-                    (folder / "_media").mkdir(exist_ok=True)
-                    # The name is the content's digest, so an existing file is equal.
-                    (folder / "_media" / name).write_bytes(data)
-            write_atomic(path, render_suite(suite, schema))
-    except OSError as error:
-        raise UsageError(
-            f"cannot write into {display_path(folder)}: {error.strerror or error}"
-        ) from error
+    """Write suites and their media into a folder; return the suites' paths. Raises OSError."""
+    paths = []
+    for suite in suites:
+        for scenario in suite.scenarios:
+            for name, data in scenario.media.items():
+                write_atomic(folder / "_media" / name, data)
+        paths.append(folder / f"{suite.name}.yaml")
+        write_atomic(paths[-1], render_suite(suite, schema))
     return paths

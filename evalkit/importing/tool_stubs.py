@@ -7,7 +7,7 @@ a note says so.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 
@@ -41,14 +41,17 @@ class ToolStubs:
         )
 
 
-def stub_tools(transcript: Transcript, declared: JSON) -> ToolStubs:
-    """Return the tools of a conversation; ``declared`` is ``tools`` as it was sent."""
+def stub_tools(transcript: Transcript, declared: Sequence[JSON]) -> ToolStubs:
+    """Return the tools of a conversation; ``declared`` are the ``tools`` of its requests."""
     stubs = ToolStubs()
-    for tool in declared if isinstance(declared, list) else ():
-        if not isinstance(tool, Mapping):
+    tools = [tool for sent in declared if isinstance(sent, list) for tool in sent]
+    for index, tool in enumerate(tools):
+        if not isinstance(tool, Mapping) or any(equal(tool, other) for other in tools[:index]):
             continue
         name = tool.get("name")
-        if tool.get("type") == "function" and isinstance(name, str) and re.match(FUNCTION, name):
+        if name in stubs.functions:
+            stubs.notes.append(f"{name} was declared in more than one way; the first one is used")
+        elif tool.get("type") == "function" and isinstance(name, str) and re.match(FUNCTION, name):
             entry = {key: tool[key] for key in _DECLARATION_KEYS if tool.get(key) is not None}
             stubs.functions[name] = {**entry, "results": []}
             stubs.listed.append(name)
@@ -60,9 +63,9 @@ def stub_tools(transcript: Transcript, declared: JSON) -> ToolStubs:
         entry["results"].sort(key=lambda result: -len(result["when"]))
         if not entry["results"]:
             del entry["results"]
-            entry["result"] = {"error": f"{name} was not called in what was imported"}
+            entry["result"] = {"error": f"{name} has no result in what was imported"}
             stubs.notes.append(
-                f"{name} was declared and never called: replace its invented result by a real one"
+                f"{name} has no recorded result: replace the invented one by a real one"
             )
     return stubs
 
@@ -87,14 +90,13 @@ def _add_results(transcript: Transcript, stubs: ToolStubs) -> None:
     for pair in pair_calls(steps).pairs:
         call = steps[pair.call_index]
         name = call.get("name")
-        if (
-            pair.result_index is None
-            or call.get("type") != "function_call"
-            or not isinstance(name, str)
-        ):
+        if call.get("type") != "function_call" or not isinstance(name, str):
             continue
-        if name not in stubs.functions:
-            stubs.notes.append(f"{name} was called and never declared")
+        if name not in stubs.functions and re.match(FUNCTION, name):
+            stubs.notes.append(f"{name} was called and never declared; here it is declared")
+            stubs.functions[name] = {"results": []}
+            stubs.listed.append(name)
+        if pair.result_index is None or name not in stubs.functions:
             continue
         results = stubs.functions[name]["results"]
         arguments = call.get("arguments")

@@ -1,104 +1,221 @@
 """Read what is imported as recordings: cassettes from any tool, and logs of API traffic.
 
-A log has one exchange per line, as JSON. Programs name the parts differently, so each part may have
-one of several names::
+A log is JSON in UTF-8 or UTF-16: one document a line, one after the other, or in one array; or an
+HTTP archive (HAR) of a browser or a proxy. Programs name the parts of an exchange differently, so
+each part may have one of several names::
 
     {"request": {"method": "POST", "url": "https://…/v1beta/interactions", "body": {…}},
      "response": {"status": 200, "body": {…}}}
 
-A body is JSON, or text (JSON, or server-sent events). ``method`` defaults to POST, the path to the
-interactions resource, ``status`` to 200. A line of ``results.jsonl`` is accepted too: it contains
-exchanges.
+A body is JSON, or text (JSON, or server-sent events), as Base64 where the log says so, or a list of
+events or of chunks. ``method`` defaults to POST, the path to the interactions resource, ``status``
+to 200. ``request`` and ``response`` may be the bodies themselves. A line of ``results.jsonl`` is
+accepted too: it contains exchanges.
 """
 
+import base64
+import codecs
+import json
+import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
-from evalkit._lib.files import display_path
-from evalkit._lib.json import JSON, dumps, json_type, loads
+from evalkit._lib.files import display_path, file_errors
+from evalkit._lib.json import JSON, dumps, json_type
+from evalkit._lib.text import show
+from evalkit.cassette.bodies import decompress_body
 from evalkit.cassette.files import load_cassette
-from evalkit.cassette.recording import Recording
+from evalkit.cassette.format import parse
+from evalkit.cassette.recording import Headers, Recording
 from evalkit.errors import CassetteError, UsageError
+from evalkit.protocol.stream_writer import sse_text
 from evalkit.protocol.wire_facts import API_BASE_URL, DEFAULT_API_VERSION, interactions_path
 
-LOG_SUFFIXES = (".jsonl", ".ndjson")
+LOG_SUFFIXES = (".jsonl", ".ndjson", ".json", ".har", ".log")
 PART_NAMES: dict[str, tuple[str, ...]] = {
-    "request": ("request", "req"),
-    "response": ("response", "resp", "res"),
+    "request": ("request", "req", "input"),
+    "response": ("response", "resp", "res", "output"),
     "url": ("url", "uri", "path"),
     "method": ("method", "verb"),
     "status": ("status", "status_code", "statusCode", "code"),
-    "body": ("body", "json", "data", "content", "text"),
+    "headers": ("headers", "header"),
+    "body": ("body", "json", "postData", "data", "content", "text", "events", "chunks"),
 }
-"""The names that a part of a log line may have, the usual one first."""
+"""The names that a part of a log may have, the usual one first."""
 
+_CONTAINERS = ("log", "entries", "turns", "exchanges", "interactions")
+_OF_BODIES = frozenset(("steps", "object", "error", "event_type"))
+_ENCODINGS = {
+    codecs.BOM_UTF8: "utf-8-sig",
+    codecs.BOM_UTF16_LE: "utf-16",
+    codecs.BOM_UTF16_BE: "utf-16",
+}
 _DEFAULT_URL = API_BASE_URL + interactions_path(DEFAULT_API_VERSION)
+# Raw line breaks in strings, and byte order marks and record separators (RFC 7464) between
+# documents, are not JSON, and programs write them.
+_DECODER = json.JSONDecoder(strict=False)
+_GAP = re.compile("[\\s\ufeff\x1e]*")
+_NO_RESPONSE = "the log has no response"
 
 
 def read_traffic(path: Path) -> list[Recording]:
-    """Read a cassette, or a log where the name ends with ``.jsonl`` or ``.ndjson``.
+    """Read a cassette or a log; which of them it is follows from its content.
 
     Raises UsageError and CassetteError, with file and line.
     """
-    if path.suffix in LOG_SUFFIXES:
-        return list(_read_log(path))
-    cassette = load_cassette(path)
-    if cassette is None:
-        raise UsageError(f"{display_path(path)}: no such file")
-    return cassette.recordings
+    name = display_path(path)
+    with file_errors(path, "cannot be read"):
+        text = _decode(path.read_bytes(), name)
+    is_json = text[_GAP.match(text).end() :][:1] in ("{", "[")  # type: ignore[union-attr]
+    if path.suffix.lower() not in LOG_SUFFIXES and not is_json:
+        cassette = load_cassette(path)
+        return cassette.recordings if cassette is not None else []
+    recordings: list[Recording] = []
+    for line, document in _documents(text, name):
+        if isinstance(document, Mapping) and {"interactions", "version"} <= document.keys():
+            # vcrpy's JSON serializer writes surrogate pairs, which YAML does not read.
+            recordings += parse(json.dumps(document, ensure_ascii=False), name).recordings
+        else:
+            exchanges = _exchanges(document, f"{name}:{line}")
+            recordings += [_recording(*exchange) for exchange in exchanges]
+    return recordings
 
 
-def _read_log(path: Path) -> Iterator[Recording]:
+def _decode(data: bytes, name: str) -> str:
+    encoding = next((known for bom, known in _ENCODINGS.items() if data.startswith(bom)), "utf-8")
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise UsageError(f"{display_path(path)} cannot be read: {error}") from error
-    for number, text in enumerate(lines, 1):
-        if not text.strip():
-            continue
-        position = f"{display_path(path)}:{number}"
+        # Programs that cut strings in the middle of a character write half of a surrogate pair.
+        return data.decode(encoding, "surrogatepass")
+    except UnicodeDecodeError as error:
+        line = data.count(b"\n", 0, error.start) + 1
+        raise UsageError(
+            f"{name}:{line} is not text in UTF-8 (byte 0x{data[error.start]:02X}); convert it"
+        ) from None
+
+
+def _documents(text: str, name: str) -> Iterator[tuple[int, JSON]]:
+    """Yield each JSON document with the line on which it starts."""
+    line, end = 1, 0
+    while (start := _GAP.match(text, end).end()) < len(text):  # type: ignore[union-attr]
+        line += text.count("\n", end, start)
         try:
-            value = loads(text)
+            value, end = _DECODER.raw_decode(text, start)
         except (ValueError, RecursionError) as error:
-            raise CassetteError(f"{position} is not JSON: {error}") from error
-        turns = value.get("turns") if isinstance(value, Mapping) else None
-        if not isinstance(turns, list):
-            yield _parse_exchange(value, position)
-            continue
-        for turn in turns:  # a line of results.jsonl
-            for exchange in turn.get("exchanges", ()) if isinstance(turn, Mapping) else ():
-                yield _parse_exchange(exchange, position)
+            got = show(text[start : start + 60].partition("\n")[0])
+            raise CassetteError(f"{name}:{line} is not JSON ({error}): {got}") from None
+        yield line, value
+        line += text.count("\n", start, end)
 
 
-def _parse_exchange(value: JSON, position: str) -> Recording:
-    request = _part(value, "request", None) if isinstance(value, Mapping) else None
-    response = _part(value, "response", {}) if isinstance(value, Mapping) else None
-    if not isinstance(request, Mapping) or not isinstance(response, Mapping):
+def _exchanges(value: JSON, place: str) -> Iterator[tuple[Mapping[str, JSON], str]]:
+    """Yield the exchanges of a document, however deep it contains them, and their places."""
+    if isinstance(value, list):
+        for number, item in enumerate(value, 1):
+            yield from _exchanges(item, f"{place} item {number}")
+        return
+    part = value if isinstance(value, Mapping) else {}
+    container = next(
+        (part[key] for key in _CONTAINERS if isinstance(part.get(key), list | dict)), None
+    )
+    if container is not None and not isinstance(_part(part, "request"), Mapping):
+        yield from _exchanges(container, place)
+    elif isinstance(_part(part, "request"), Mapping):
+        yield part, place
+    else:
+        got = f"an object with {show(sorted(part), 60)}" if part else show(value, 60)
         raise CassetteError(
-            f'{position} is not an exchange: expected {{"request": {{…}}, "response": {{…}}}}'
+            f'{place} is not an exchange: expected {{"request": {{…}}, "response": {{…}}}}, '
+            f"got {got}"
         )
-    request_body = _part(request, "body", None)
-    status = _part(response, "status", 200)
+
+
+def _recording(exchange: Mapping[str, JSON], place: str) -> Recording:
+    request, response = _part(exchange, "request"), _part(exchange, "response")
+    if "input" in request and _part(request, "body") is None:
+        request = {"body": request}
+    if isinstance(response, Mapping) and response.keys() & _OF_BODIES and "body" not in response:
+        response = {"body": response}
+    elif not isinstance(response, Mapping):
+        response = {"body": response} if response else {"status": 0}
+    status = _part(response, "status")
+    if isinstance(status, Mapping):
+        status = status.get("code")
+    if isinstance(status, str) and re.match(r"\d{3}\b", status):
+        status = int(status[:3])
+    if status is None:
+        status = 200
     if isinstance(status, bool) or not isinstance(status, int):
-        raise CassetteError(f"{position}: the status is {json_type(status)}, not a number")
-    body = _as_text(_part(response, "body", ""))
-    is_stream = body.lstrip().startswith(("event:", "data:", ":"))
+        raise CassetteError(f"{place}: the status is {json_type(status)}, not a number")
+    headers = _headers(response)
+    request_body = _part(request, "body")
+    try:
+        body = _body(_part(response, "body"), headers)
+        if request_body is not None:
+            request_body = _body(request_body, _headers(request))
+    except ValueError as error:
+        raise CassetteError(f"{place}: a body cannot be read: {error}") from None
     return Recording(
-        method=str(_part(request, "method", "POST")),
-        uri=str(_part(request, "url", _DEFAULT_URL)),
-        request_body=None if request_body is None else _as_text(request_body),
+        method=str(_part(request, "method") or "POST").upper(),
+        uri=str(_part(request, "url") or _DEFAULT_URL),
+        request_body=request_body,
         status=status,
-        response_headers={
-            "content-type": ["text/event-stream" if is_stream else "application/json"]
-        },
+        response_headers={"content-type": [_content_type(headers, body)]},
         body=body,
+        broken=None if status else _NO_RESPONSE,
     )
 
 
-def _as_text(body: JSON) -> str:
-    return body if isinstance(body, str) else dumps(body)
+def _body(value: JSON, headers: Headers) -> str | bytes:
+    """Return a body as text, or as bytes that are not UTF-8."""
+    encoding = ""
+    if isinstance(value, Mapping):
+        if value.get("type") == "Buffer" and isinstance(value.get("data"), list):
+            value, encoding = bytes(value["data"]), "bytes"  # as Node.js serializes bytes
+        elif "base64_string" in value:
+            value, encoding = value["base64_string"], "base64"
+        elif isinstance(value.get("text"), str) and value.keys() & {"mimeType", "encoding", "size"}:
+            value, encoding = value["text"], str(value.get("encoding") or "")
+        elif "mimeType" in value:
+            value = ""  # a HAR without the content
+        elif value.keys() == {"string"}:
+            value = value["string"]
+    if encoding.lower() == "base64":
+        value = base64.b64decode(value)
+    if isinstance(value, bytes):
+        data = decompress_body(value, headers)
+        try:
+            return data.decode() if isinstance(data, bytes) else data
+        except UnicodeDecodeError:
+            return data
+    if isinstance(value, list) and value:
+        if all(isinstance(item, str) for item in value):
+            return "".join(value)
+        if all(isinstance(item, Mapping) and "event_type" in item for item in value):
+            return "".join(sse_text(value))
+    return "" if value is None else value if isinstance(value, str) else dumps(value)
 
 
-def _part(value: Mapping[str, JSON], name: str, default: JSON) -> JSON:
+def _content_type(headers: Headers, body: str | bytes) -> str:
+    """Return the type of a response: as logged where an API sends it, else by the body."""
+    text = body if isinstance(body, str) else ""
+    if text.lstrip("\ufeff \r\n").startswith(("event:", "data:", "id:", ":")):
+        return "text/event-stream"
+    (logged, *_) = headers.get("content-type") or ["application/json"]
+    return logged
+
+
+def _headers(message: Mapping[str, JSON]) -> Headers:
+    """Return headers given as an object, as pairs, or as objects with name and value."""
+    value, headers = _part(message, "headers"), Headers()
+    for item in value.items() if isinstance(value, Mapping) else value or ():
+        if isinstance(item, Mapping):
+            item = (item.get("name"), item.get("value"))
+        if isinstance(item, tuple | list) and len(item) == 2:
+            values = item[1] if isinstance(item[1], list) else [item[1]]
+            headers.setdefault(str(item[0]).lower(), []).extend(map(str, values))
+    return headers
+
+
+def _part(value: Mapping[str, JSON], name: str) -> JSON:
     values = (value[alias] for alias in PART_NAMES[name] if value.get(alias) is not None)
-    return next(values, default)
+    return next(values, None)

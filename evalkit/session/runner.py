@@ -362,6 +362,7 @@ def _drive(
         stream=variant.settings["stream"],
         background=variant.settings["background"],
         max_tool_rounds=variant.max_tool_rounds,
+        stop_after=variant.scenario.stop_after,
         poll_seconds=settings.poll_seconds,
         settings=variant.settings,
     )

@@ -581,3 +581,42 @@ def test_transcript_bodies_are_json() -> None:
     world = World([says(call(), status="requires_action"), says(text("ok"))], {"weather": {"a": 1}})
     world.run(plan("one", history="stateless"))
     assert json.loads(json.dumps(world.bodies)) == world.bodies
+
+
+@pytest.mark.parametrize("history", ["stateful", "stateless"])
+def test_calls_left_open_are_answered_with_the_next_message(history: str) -> None:
+    world = World(
+        [
+            says(call(call_id="c1"), call(call_id="c2"), status="requires_action", id="v1_a"),
+            says(text("Fine."), id="v1_b"),
+        ],
+        {"weather": "22"},
+    )
+    transcript = world.run(plan("Weather?", "And?", history=history, stop_after={1: 1}))
+    results = [result("22", call_id="c1"), result("22", call_id="c2")]
+    sent = world.bodies[1]["input"]
+    assert sent[-3:] == [*results, user("And?")]
+    assert len(sent) == (3 if history == "stateful" else 6)
+    first, second = transcript.turns
+    assert (first.outcome, first.status) == ("completed", "requires_action")
+    assert [step.type for step in first.steps] == ["function_call", "function_result"] * 2
+    assert (second.outcome, second.text) == ("completed", "Fine.")
+
+
+def test_a_turn_may_stop_after_a_round_of_results_or_before_a_run_ends() -> None:
+    asking = [says(call(call_id=f"c{number}"), status="requires_action") for number in range(9)]
+    world = World(asking, {"weather": "x"})
+    (turn,) = world.run(plan("Weather?", stop_after={1: 2})).turns
+    assert (turn.outcome, len(turn.exchanges), len(world.called)) == ("completed", 2, 1)
+    for limit, polls in ((1, 0), (3, 2)):
+        world = World([says(status="in_progress")] * 9)
+        (turn,) = world.run(plan("Long", background=True, stop_after={1: limit})).turns
+        assert (turn.outcome, turn.status) == ("completed", "in_progress")
+        assert [request.method for request in world.requests] == ["POST"] + ["GET"] * polls
+
+
+def test_a_turn_that_ends_earlier_or_fails_is_not_changed_by_its_limit() -> None:
+    (turn,) = World([says(text("Two."))]).run(plan("Dogs?", stop_after={1: 5})).turns
+    assert (turn.outcome, turn.text) == ("completed", "Two.")
+    (turn,) = World([answer("busy", status=503)]).run(plan("Dogs?", stop_after={1: 1})).turns
+    assert turn.outcome == "api_error"

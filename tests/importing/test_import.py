@@ -302,7 +302,7 @@ def test_results_of_a_run_can_be_imported(ask: Callable[..., dict[str, Any]], he
     call("traffic.jsonl", "--suite", "shop")
     pytest_in(here, "suites", "--evalkit-report", "run")
     outcome = call("run/results.jsonl", "--suite", "again")
-    assert outcome.exit_code == 0
+    assert outcome.exit_code == 0, outcome.output
     (scenario,) = load_suite(here / "suites/again.yaml", root=here, checks=Catalog()).scenarios
     assert scenario.id == "order-1"
 
@@ -311,7 +311,8 @@ def test_results_of_a_run_can_be_imported(ask: Callable[..., dict[str, Any]], he
     ("name", "text", "message"),
     [
         ("a.jsonl", "{", "a.jsonl:1 is not JSON"),
-        ("a.jsonl", "\n[]\n", "a.jsonl:2 is not an exchange: expected"),
+        ("a.jsonl", "\n[]\n", "no conversation: the files contain no request"),
+        ("a.jsonl", "\n[1]\n", "a.jsonl:2 item 1 is not an exchange: expected"),
         ("a.jsonl", "{}", "a.jsonl:1 is not an exchange: expected"),
         ("a.jsonl", '{"request": 1, "response": {}}', "a.jsonl:1 is not an exchange: expected"),
         (
@@ -347,4 +348,4 @@ def test_existing_files_are_not_overwritten(ask: Callable[..., dict[str, Any]], 
         "evalkit: --suite: 'a b' is not a suite name "
         "(letters, digits, '-', '_' and '.', a letter or digit first)\n"
     )
-    assert "no such file" in call("none.yaml").output
+    assert "No such file" in call("none.yaml").output

@@ -246,6 +246,11 @@ def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) 
         tools=tools,
         turns=turns,
         expect=_expect(context, own, defaults, path, rows, len(turns)),
+        stop_after={
+            number: entry["stop_after"]
+            for number, entry in enumerate(turn_entries, start=1)
+            if "stop_after" in entry
+        },
         max_tool_rounds=keys.get("max_tool_rounds", 8),
         repeat=keys.get("repeat", 1),
         timeout=keys.get("timeout"),

@@ -228,6 +228,14 @@ class TurnEntry(TypedDict, total=False):
         OneOrMany[AttachEntry], Field(description="Files or URLs sent after the text.")
     ]
     expect: Annotated[Expectations, Field(description="Checks over this turn.")]
+    stop_after: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="End the turn after this many responses, even if the model waits for "
+            "results or a background run goes on.",
+        ),
+    ]
 
 
 @with_config(_FORBID)

@@ -62,7 +62,8 @@ class Scenario:
     """One conversation, defaults merged in.
 
     ``fields`` are the request fields that do not vary. ``variables`` and ``expect`` have one entry
-    for each case row. ``target`` names the application's function that runs the turns, if any.
+    for each case row. ``stop_after`` is that of each turn that has one, by its number. ``target``
+    names the application's function that runs the turns, if any.
     """
 
     id: str
@@ -79,6 +80,7 @@ class Scenario:
     tools: Mapping[str, Tool]
     turns: Sequence[ScenarioTurn]
     expect: Sequence[Sequence[Expectation]]
+    stop_after: Mapping[int, int]
     max_tool_rounds: int
     repeat: int
     timeout: float | None

@@ -3,7 +3,9 @@
 Text is read and written by orjson, 2 to 4 times as fast as by the standard library. The results are
 those of the standard library, and so are the exceptions; only the exponent of a float may be
 spelled differently (``1e-7``, ``1e-07``). The standard library takes over where orjson refuses a
-value or would change it: integers over 64 bits, NaN, lone surrogates, deep nesting.
+value or would change it: integers over 64 bits, NaN, lone surrogates, deep nesting. What no reader
+of JSON could be sent unchanged is refused: ``NaN`` and ``Infinity``, and numbers that no float or
+integer of Python can hold.
 
 Two JSON values are equal if RFC 8259 gives them the same meaning: key order does not count, nor
 does the spelling of a number (``1`` equals ``1.0`` and ``1e0``), but ``true`` does not equal ``1``.
@@ -11,9 +13,10 @@ Python's ``==`` differs in the last point.
 """
 
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any
+from typing import Any, NoReturn
 
 import orjson
 
@@ -59,7 +62,33 @@ def loads(text: str | bytes) -> JSON:
             return orjson.loads(data)
     except ValueError:
         pass
-    return json.loads(text)
+    return json.loads(text, **NUMBERS)
+
+
+def _refuse_constant(word: str) -> NoReturn:
+    raise ValueError(f"{word} is not a JSON value")
+
+
+def _finite_float(text: str) -> float:
+    value = float(text)
+    if math.isinf(value):
+        raise ValueError(f"the number {text[:40]} is too large")
+    return value
+
+
+def _readable_int(text: str) -> int:
+    try:
+        return int(text)
+    except ValueError:
+        raise ValueError(f"a number of {len(text):,} digits is too long") from None
+
+
+NUMBERS: dict[str, Any] = {
+    "parse_constant": _refuse_constant,
+    "parse_float": _finite_float,
+    "parse_int": _readable_int,
+}
+"""Arguments of the standard library's reader, with which a number is exact or refused."""
 
 
 def dumps(value: JSON) -> str:
@@ -118,9 +147,9 @@ def canonical(value: JSON) -> str:
 
 def _with_plain_numbers(value: JSON) -> JSON:
     if isinstance(value, dict):
-        return {key: _with_plain_numbers(item) for key, item in value.items()}
+        return dict(zip(value, map(_with_plain_numbers, value.values()), strict=True))
     if isinstance(value, list):
-        return [_with_plain_numbers(item) for item in value]
+        return list(map(_with_plain_numbers, value))
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
@@ -131,11 +160,10 @@ def equal(left: JSON, right: JSON) -> bool:
     if isinstance(left, bool) or isinstance(right, bool):
         return left is right
     if isinstance(left, Mapping):
-        return (
-            isinstance(right, Mapping)
-            and left.keys() == right.keys()
-            and all(equal(left[key], right[key]) for key in left)
-        )
+        if not isinstance(right, Mapping) or left.keys() != right.keys():
+            return False
+        # No generator: it would double the stack that deep nesting needs.
+        return all(map(equal, left.values(), map(right.__getitem__, left)))
     if isinstance(left, list | tuple):
         return (
             isinstance(right, list | tuple)

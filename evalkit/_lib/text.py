@@ -2,18 +2,22 @@
 
 import json
 import re
+import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import MISSING, json_type
+from evalkit._lib.lookalikes import lookalike_note
 
-# Control, bidirectional, zero-width and tag characters, surrogates and non-characters; not newline
-# and tab.
+# Control, bidirectional, zero-width and tag characters, spaces that look like others, surrogates
+# and non-characters; not newline and tab.
 _INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff"
-    "\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
+    "[\x00-\x08\x0b-\x1f\x7f-\xa0\u00ad\u034f\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f"
+    "\u205f-\u206f\u3164\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
 )
+# A letter and the accents that one composed letter may replace.
+_DECOMPOSED = re.compile("[^\\W\\d_][\u0300-\u036f]+")
 
 _LOG_COMMANDS = (
     # GitHub, at the beginning of a line.
@@ -34,18 +38,31 @@ def nearest(word: str, valid: Iterable[str]) -> str | None:
 def did_you_mean(word: str, valid: Iterable[str]) -> str:
     """Return ``" (did you mean 'x'?)"`` or ``""``."""
     suggestion = nearest(word, valid)
-    return f" (did you mean {suggestion!r}?)" if suggestion else ""
+    if not suggestion:
+        return ""
+    note = lookalike_note(suggestion, word)
+    return f" (did you mean {suggestion!r}?{f' {word!r} {note}' if note else ''})"
 
 
 def visible(text: str) -> str:
-    """Replace characters that show as nothing or reorder text by tokens such as ``<U+202E>``.
+    """Replace characters that cannot be told apart by tokens such as ``<U+202E>``.
 
-    The result is safe for a terminal and names what was there (Unicode TR36, section 3).
+    They show as nothing, as a space, reorder text, or are accents of decomposed letters. The
+    result is safe for a terminal and names what was there (Unicode TR36, section 3).
     """
-    # Most text is printable, and this test is ten times as fast as the search.
+    # Most text is printable and composed, and these tests are ten times as fast as the search.
+    if not unicodedata.is_normalized("NFC", text):
+        text = _DECOMPOSED.sub(_mark_accents, text)
     if text.isprintable():
         return text
     return _INVISIBLE.sub(lambda match: f"<U+{ord(match.group()):04X}>", text)
+
+
+def _mark_accents(match: re.Match[str]) -> str:
+    letters = match.group()
+    if unicodedata.is_normalized("NFC", letters):
+        return letters
+    return letters[0] + "".join(f"<U+{ord(accent):04X}>" for accent in letters[1:])
 
 
 def escape_log_commands(text: str) -> str:
@@ -81,6 +98,8 @@ def show(value: Any, limit: int = 80) -> str:
         text = json.dumps(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = repr(value)
+    except RecursionError:
+        return f"({json_type(value)}, nested too deep to be shown)"
     return shorten(text, limit)
 
 

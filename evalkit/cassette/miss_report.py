@@ -10,6 +10,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, MISSING, differences, dumps, equal
+from evalkit._lib.lookalikes import lookalike_note
 from evalkit._lib.text import shorten, show, visible
 from evalkit.cassette.matching import Player, Query, body_value, normalize_route, route_of
 from evalkit.cassette.recording import Recording
@@ -251,6 +252,8 @@ def _difference_lines(recorded: JSON, sent: JSON) -> list[str]:
         old_text, new_text = _contrast(old, new)
         lines.append(f"    {shorten(pointer, 100) or 'the whole body'}")
         lines += [f"      recorded  {old_text}", f"      sent      {new_text}"]
+        if isinstance(old, str) and isinstance(new, str) and (note := lookalike_note(old, new)):
+            lines.append(f"      the text sent {note}")
     if len(items) > _MAX_SHOWN:
         at_least = "more than " if len(items) > _MAX_COUNTED else ""
         lines.append(f"    and {at_least}{min(len(items), _MAX_COUNTED) - _MAX_SHOWN} more")

@@ -3,7 +3,7 @@
 import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
-from typing import Annotated, Any, ClassVar, Self
+from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
@@ -98,11 +98,12 @@ def _compile_all(expressions: dict[str, QueryRules]) -> dict[str, QueryRules]:
 
 
 class JsonQuery(Check):
-    """The output is one JSON document, and the result of each JMESPath expression is as expected.
+    """The result of each JMESPath expression over a JSON document is as expected.
 
-    The empty case: without an expression (bare ``json`` or ``json: {}``) the output only has to be
-    one JSON document. An expression that finds nothing results in null, as JMESPath defines:
-    ``equals: null`` passes then and every other rule fails.
+    The document is the output, the last interaction of the turn as it was received, or the body of
+    every request of the turn. The empty case: without an expression (bare ``json`` or ``json: {}``)
+    there only has to be a document. An expression that finds nothing results in null, as JMESPath
+    defines: ``equals: null`` passes then and every other rule fails.
     """
 
     name: ClassVar[str] = "json"
@@ -111,15 +112,34 @@ class JsonQuery(Check):
     expressions: Annotated[dict[str, Rules], AfterValidator(_compile_all)] = Field(
         {}, description="JMESPath expressions, each with a value or rules."
     )
+    of: Literal["output", "interaction", "request"] = Field(
+        "output",
+        description="What is read: the output (default), the turn's last interaction as received,"
+        " or the body of every request.",
+    )
+    fenced: bool = Field(
+        False,
+        description="Accept an output in a Markdown fence, and text around the fence.",
+    )
 
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each rule that is broken."""
-        turn = view.last
-        value, problem = read_output(turn)
-        if problem is not None:
-            yield problem
+        if self.of == "output":
+            turn = view.last
+            value, problem = read_output(turn, fenced=self.fenced)
+            if problem is not None:
+                yield problem
+                return
+            where = Where(turn=turn.number if turn is not None else None, part="output", pointer="")
+            yield from self._query(value, where)
             return
-        where = Where(turn=turn.number if turn is not None else None, part="output", pointer="")
+        documents = list(_received(view) if self.of == "interaction" else _sent(view))
+        if not documents:
+            yield Finding(f"{self.of}_absent", f"there is no {self.of} to read", view.where)
+        for value, where in documents:
+            yield from self._query(value, where)
+
+    def _query(self, value: JSON, where: Where) -> Iterator[Finding]:
         for text, rules in self.expressions.items():
             try:
                 result = _compile(text).search(value)
@@ -129,8 +149,11 @@ class JsonQuery(Check):
                     "query_failed",
                     f"{text}: {str(error).splitlines()[0]}",
                     where,
-                    detail=f"output  {show(excerpt(value), 300)}",
+                    detail=f"{self.of}  {show(excerpt(value), 300)}",
                 )
+                continue
+            except RecursionError:
+                yield Finding("query_failed", f"{text}: the value is nested too deep", where)
                 continue
             got = excerpt(result)
             for message, expected in rules.problems(result):
@@ -145,6 +168,23 @@ class JsonQuery(Check):
                     got=got,
                     detail=detail,
                 )
+
+
+def _received(view: View) -> Iterator[tuple[JSON, Where]]:
+    """Yield the last interaction in view."""
+    for exchange in reversed(view.last.exchanges if view.last is not None else []):
+        if exchange.interaction is not None:
+            where = Where(turn=exchange.turn, exchange=exchange.number, part="response", pointer="")
+            yield exchange.interaction, where
+            return
+
+
+def _sent(view: View) -> Iterator[tuple[JSON, Where]]:
+    """Yield the body of every request in view."""
+    for exchange in view.exchanges:
+        if exchange.request.body is not None:
+            where = Where(turn=exchange.turn, exchange=exchange.number, part="request", pointer="")
+            yield exchange.request.body, where
 
 
 @lru_cache(maxsize=1000)

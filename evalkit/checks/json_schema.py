@@ -22,13 +22,14 @@ from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.arguments import Target
 from evalkit.checks.core.base import Check, ParsedArgument, View, option_error
 from evalkit.checks.core.formatting import against, excerpt
-from evalkit.checks.core.json_output import read_output
+from evalkit.checks.core.json_output import fenced_document, read_output
 from evalkit.checks.core.schema_validation import problems, violations
 from evalkit.errors import Misconfigured
 from evalkit.verdict import Finding, Where
 
 _SENT = "response_format"
-_OPTIONS = ("use", "schema", "file", "python")
+_SOURCES = ("use", "schema", "file", "python")
+_OPTIONS = (*_SOURCES, "fenced")
 _KEYWORDS = (
     "type", "properties", "required", "items", "enum", "const", "title", "description",
     "additionalProperties", "anyOf", "oneOf", "allOf", "not", "if", "then", "else", "minimum",
@@ -84,6 +85,9 @@ class JsonSchema(Check):
     python: Target | None = Field(
         None, description="A pydantic model, dataclass or TypedDict: package.module:Name."
     )
+    fenced: bool = Field(
+        False, description="Accept a document in a Markdown fence, and text around the fence."
+    )
 
     @classmethod
     def parse_argument(cls, argument: JSON) -> ParsedArgument:
@@ -103,10 +107,10 @@ class JsonSchema(Check):
 
     @model_validator(mode="after")
     def _refuse_several_sources(self) -> Self:
-        values = zip(_OPTIONS, (self.use, self.schema_, self.file, self.python), strict=True)
+        values = zip(_SOURCES, (self.use, self.schema_, self.file, self.python), strict=True)
         names = [name for name, value in values if value is not None]
         if len(names) > 1:
-            raise option_error(f"takes one of {', '.join(_OPTIONS)}, got {' and '.join(names)}")
+            raise option_error(f"takes one of {', '.join(_SOURCES)}, got {' and '.join(names)}")
         return self
 
     def run(self, view: View) -> Iterator[Finding]:
@@ -117,7 +121,7 @@ class JsonSchema(Check):
         turn = view.last
         model = view.resolve(self.python) if self.python is not None else None
         schema = _schema_of(model, self.python) if self.python is not None else self._schema(view)
-        value, problem = read_output(turn)
+        value, problem = read_output(turn, fenced=self.fenced)
         if turn is None or problem is not None:
             yield from [problem] if problem is not None else []
             return
@@ -136,7 +140,8 @@ class JsonSchema(Check):
                 detail="" if expected is MISSING else f"{against(expected, got)}\n{notes}".rstrip(),
             )
         if is_valid and model is not None:
-            yield from _model_violations(model, turn.text, turn.number)
+            document = fenced_document(turn.text) if self.fenced else turn.text
+            yield from _model_violations(model, str(document), turn.number)
 
     def _schema(self, view: View) -> JSON:
         if self.schema_ is not None:

@@ -1,26 +1,39 @@
-"""``text``: what the output text is, as both SDKs compute it (docs/protocol.md section 3)."""
+"""``text``: what the output text is, as both SDKs compute it (docs/protocol.md section 3).
+
+``similar_to`` is scored by difflib's ratio: twice the number of characters in matching blocks,
+divided by the number of all. Its time grows with the square of the length and more, so longer texts
+are scored by their longest common subsequence, which is never shorter than the matching blocks.
+"""
 
 import re
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from difflib import SequenceMatcher
-from typing import ClassVar
+from typing import Any, ClassVar, Literal
 
 from pydantic import Field
 
+from evalkit._lib.json import JSON
+from evalkit._lib.lookalikes import lookalike_note
 from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Regex, Words
-from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.base import Check, NumberedStep, View
 from evalkit.checks.core.formatting import excerpt, first_difference
+from evalkit.protocol.step_reader import text_blocks
 from evalkit.verdict import Finding, Where
 
-_NOT_RULES = {"min_ratio", "ignore_case"}
+_NOT_RULES = {"of", "min_ratio", "ignore_case"}
+_MAX_PLACES = 3
+_BLOCKS_LIMIT = 2_000**2
+_SUBSEQUENCE_LIMIT = 110_000**2
 
 
 class Text(Check):
     """The output text contains, equals, matches or resembles what is given, by every given rule.
 
-    The empty case: no output text counts as the empty text, so ``not_contains`` and ``max_chars``
+    ``not_contains`` always reads all text of the model, the other rules with ``of: all``: each
+    ``model_output`` in view, one under the other. The empty case: no output text counts as the empty text, so ``not_contains`` and ``max_chars``
     pass and the others fail. Without any rule (bare ``text``) there must be a text that is not
     blank.
     """
@@ -28,11 +41,17 @@ class Text(Check):
     name: ClassVar[str] = "text"
     shorthand: ClassVar[str | None] = "contains"
 
+    of: Literal["output_text", "all"] = Field(
+        "output_text",
+        description="What is read: the output text, as the SDKs compute it, or all text of the"
+        " model in view.",
+    )
     contains: Words | None = Field(
         None, description="A string, or several, all of which must occur."
     )
     not_contains: Words | None = Field(
-        None, description="A string, or several, none of which may occur."
+        None,
+        description="A string, or several, none of which may occur in any text of the model.",
     )
     any_of: Words | None = Field(None, description="Strings of which at least one must occur.")
     all_of: Words | None = Field(None, description="Strings that must all occur.")
@@ -43,7 +62,9 @@ class Text(Check):
     max_chars: int | None = Field(None, ge=0, description="Most characters allowed.")
     min_chars: int | None = Field(None, ge=0, description="Fewest characters allowed.")
     similar_to: str | None = Field(
-        None, description="A text that it must resemble, by difflib's ratio."
+        None,
+        description="A text that it must resemble, by difflib's ratio; long texts by their longest"
+        " common subsequence.",
     )
     min_ratio: float = Field(
         0.8,
@@ -57,27 +78,61 @@ class Text(Check):
         """Yield each rule that is broken."""
         turn = view.last
         text = turn.text if turn is not None else ""
+        everything = _all_text(view)
         where = Where(turn=turn.number if turn is not None else None, part="output")
-        for finding in self._mismatches(text):
-            detail = finding.detail or f"text  {show(text, 300)}"
-            yield replace(finding, where=where, got=excerpt(text), detail=detail)
+        source = everything if self.of == "all" else text
+        # The words may also be in an output that a later one replaced.
+        for finding in self._forbidden(everything):
+            place = replace(view.where, part="output")
+            yield replace(finding, where=place, got=excerpt(everything))
+        for finding in self._mismatches(source):
+            expected = finding.expected
+            words = expected if isinstance(expected, list) else [expected]
+            notes = [
+                f"{show(word, 40)} {note}"
+                for word in words
+                if isinstance(word, str) and (note := lookalike_note(word, source))
+            ]
+            if finding.code == "text_missing" and not notes:
+                notes = list(self._elsewhere(view, words))
+            detail = finding.detail or f"text  {show(source, 300)}"
+            detail = "\n".join([detail, *notes])
+            yield replace(finding, where=where, got=excerpt(source), detail=detail)
 
-    def _mismatches(self, original: str) -> Iterator[Finding]:
-        fold = str.casefold if self.ignore_case else str
-        text = fold(original)
-        for word in (*(self.contains or ()), *(self.all_of or ())):
-            if fold(word) not in text:
-                yield Finding(
-                    "text_missing", f"the text does not contain {show(word)}", expected=word
-                )
+    def _fold(self, text: str) -> str:
+        return text.casefold() if self.ignore_case else text
+
+    def _forbidden(self, original: str) -> Iterator[Finding]:
+        text = self._fold(original)
         for word in self.not_contains or ():
-            at = text.find(fold(word))
+            at = text.find(self._fold(word))
             if at >= 0:
                 yield Finding(
                     "text_forbidden",
                     f"the text contains {show(word)}, which it must not",
                     expected=word,
                     detail=f"text  {_around(text, at, len(word))} at character {at + 1}",
+                )
+
+    def _elsewhere(self, view: View, words: Sequence[JSON]) -> Iterator[str]:
+        """Yield where in the conversation words are that the text does not contain."""
+        for word in words:
+            places = [
+                f"step {each.number} of turn {each.turn} ({each.step.type})"
+                for each in view.numbered_steps
+                if any(self._fold(str(word)) in self._fold(text) for text in _strings(each))
+            ]
+            more = f" and {len(places) - _MAX_PLACES} more" if len(places) > _MAX_PLACES else ""
+            if places:
+                yield f"{show(word, 40)} is in {', '.join(places[:_MAX_PLACES])}{more}"
+
+    def _mismatches(self, original: str) -> Iterator[Finding]:
+        fold = self._fold
+        text = fold(original)
+        for word in (*(self.contains or ()), *(self.all_of or ())):
+            if fold(word) not in text:
+                yield Finding(
+                    "text_missing", f"the text does not contain {show(word)}", expected=word
                 )
         if self.any_of is not None and not any(fold(word) in text for word in self.any_of):
             yield Finding(
@@ -150,9 +205,55 @@ def _around(text: str, at: int, length: int) -> str:
     return show(f"{before}{text[start:end]}{after}", 120)
 
 
+def _all_text(view: View) -> str:
+    """Return the text of each ``model_output`` in view, one under the other."""
+    outputs: dict[tuple[int, int], list[str]] = {}
+    for turn in view.turns:
+        for block in text_blocks([step.raw for step in turn.steps]):
+            outputs.setdefault((turn.number, block.step), []).append(block.text)
+    return "\n".join("".join(texts) for texts in outputs.values())
+
+
+def _strings(item: NumberedStep) -> Iterator[str]:
+    """Yield every string of a step."""
+    waiting: list[Any] = [item.step.raw]
+    while waiting:
+        value = waiting.pop()
+        if isinstance(value, str):
+            yield value
+        elif isinstance(value, dict):
+            waiting += [item for key, item in value.items() if key not in ("type", "signature")]
+        elif isinstance(value, list):
+            waiting += value
+
+
 def _ratio(expected: str, text: str, enough: float) -> float:
-    matcher = SequenceMatcher(None, expected, text, autojunk=False)
-    # An upper bound, which settles texts of quite another length or alphabet before the quadratic
-    # comparison.
-    bound = matcher.quick_ratio()
-    return bound if bound < enough else matcher.ratio()
+    """Return how similar two texts are, or an upper bound of it that is not enough."""
+    total = len(expected) + len(text)
+    # The characters in common settle texts of quite another length or alphabet.
+    bound = 2 * (Counter(expected) & Counter(text)).total() / total if total else 1.0
+    if bound < enough:
+        return bound
+    if len(expected) * len(text) <= _BLOCKS_LIMIT:
+        return SequenceMatcher(None, expected, text, autojunk=False).ratio()
+    # Books are compared by their words, and libraries by the characters in common.
+    for left, right in ((expected, text), (expected.split(), text.split())):
+        if len(left) * len(right) <= _SUBSEQUENCE_LIMIT:
+            return 2 * _common_subsequence(left, right) / (len(left) + len(right))
+    return bound
+
+
+def _common_subsequence(left: Sequence[str], right: Sequence[str]) -> int:
+    """Return the length of the longest common subsequence of two sequences.
+
+    The algorithm is Hyyrö's (2004), whose rows are the bits of one integer: 100,000 characters are
+    compared with as many others in a second or two.
+    """
+    positions: dict[str, int] = {}
+    for index, item in enumerate(right):
+        positions[item] = positions.get(item, 0) | 1 << index
+    whole = row = (1 << len(right)) - 1
+    for item in left:
+        matches = row & positions.get(item, 0)
+        row = (row + matches | row - matches) & whole
+    return len(right) - row.bit_count()

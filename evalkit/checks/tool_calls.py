@@ -23,7 +23,7 @@ from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.call_arguments import arguments_invalid, declared_parameters, misfit
 from evalkit.checks.core.formatting import excerpt, table
 from evalkit.checks.core.schema_validation import problems as schema_problems
-from evalkit.checks.core.schema_validation import validator, violations
+from evalkit.checks.core.schema_validation import violations
 from evalkit.checks.core.sequences import Automaton, alignment_table, assign
 from evalkit.protocol.step_reader import pair_calls
 from evalkit.protocol.step_types import RESULT_OF
@@ -49,7 +49,7 @@ _FITS: dict[str, Callable[[JSON, JSON], bool]] = {
     "exact": equal,
     "superset": lambda expected, got: covers(got, expected),
     "subset": covers,
-    "schema": lambda expected, got: bool(validator(expected).is_valid(got)),
+    "schema": lambda expected, got: next(violations(expected, got), None) is None,
     "ignore": lambda expected, got: True,
 }
 """How arguments are compared. The received ones are the subset or superset."""

@@ -169,6 +169,6 @@ class DecisionFile:
         with file_errors(self.path, "cannot be read"):
             data = self.path.read_bytes() if self.path.exists() else HEAD.encode()
         try:
-            return data.decode()
+            return data.decode("utf-8-sig")
         except UnicodeDecodeError as error:
             raise _invalid_file(display_path(self.path), 1, f"not UTF-8: {error.reason}") from error

@@ -73,7 +73,7 @@ def _snapshot_path(item: ReviewItem, root: Path) -> Path:
 
 def _read(path: Path, item: ReviewItem) -> str | None:
     try:
-        return path.read_bytes().decode()
+        return path.read_bytes().decode("utf-8-sig")
     except FileNotFoundError:
         return None
     except (OSError, UnicodeDecodeError) as error:

@@ -240,7 +240,7 @@ class Evaluator:
             transcript,
             turn,
             resolve=self._python.resolve,
-            read=lambda name: self._variant.suite.file(name).read_text(encoding="utf-8"),
+            read=lambda name: self._variant.suite.file(name).read_text(encoding="utf-8-sig"),
             sibling=self._find_sibling,
             approved=self._approved,
             ask=self._send_request,
@@ -264,7 +264,7 @@ class Evaluator:
         except OSError as error:
             raise Misconfigured(f"{shown}:1 cannot be read: {error.strerror or error}") from error
         try:
-            return Approved(shown, data.decode())
+            return Approved(shown, data.decode("utf-8-sig"))
         except UnicodeDecodeError as error:
             line = data.count(b"\n", 0, error.start) + 1
             raise Misconfigured(f"{shown}:{line} is not UTF-8: {error.reason}") from None

@@ -256,7 +256,7 @@ class Tape:
         if not is_inside(self._python.root, path):
             raise LookupError(f"{name} is outside the project")
         try:
-            return path.read_text(encoding="utf-8")
+            return path.read_text(encoding="utf-8-sig")
         except (OSError, UnicodeDecodeError) as error:
             raise LookupError(f"{name} cannot be read: {error}") from None
 

@@ -292,7 +292,11 @@ JSON_TEXTS: list[tuple[str, list[str], str]] = [
     ("{'a': 1}", ["not_json"], "not JSON: Expecting property name"),
     ('{"a": NaN}', ["not_json"], "NaN is not a JSON value"),
     ("[" * 100_000, ["not_json"], "nested too deep"),
-    ("9" * 5000, ["not_json"], "not JSON"),
+    ("9" * 5000, ["not_json"], "cannot be read exactly: a number of 5,000 digits is too long"),
+    ('{"a": 1, "b": {"c": 1e400}}', ["not_json"], "the number 1e400 is too large"),
+    ('[{"a": 1, "a": 1}]', ["not_json"], 'the key "a" occurs more than once'),
+    ("1" * 4000, [], ""),
+    ("[" * 500 + "]" * 500, [], ""),
 ]
 
 JSON: list[tuple[Any, Any, list[str]]] = [

@@ -231,6 +231,12 @@ def test_a_call_of_an_undeclared_tool_is_a_finding_not_a_crash(run: Run) -> None
     ]
 
 
+def test_a_byte_order_mark_in_a_file_of_a_check_is_no_part_of_it(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "schema.json").write_text('{"type": "object", "required": ["a"]}', "utf-8-sig")
+    turns = "[{user: json, expect: [{json_schema: {file: schema.json}}]}]"
+    assert one(run(f"scenarios: [{{id: a, turns: {turns}}}]"))["verdict"] == "passed"
+
+
 def test_a_check_that_crashes_is_errored_never_failed(run: Run) -> None:
     result = one(
         run("scenarios: [{id: a, turns: [{user: say x, expect: [{python: 'runner_tools:boom'}]}]}]")

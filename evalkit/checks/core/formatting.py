@@ -5,15 +5,18 @@ Used on the failing path only. Lines have no trailing spaces. Text of a model pa
 """
 
 import json
-import unicodedata
 from collections.abc import Sequence
-from itertools import zip_longest
+from itertools import islice, zip_longest
 from typing import Any
 
+from evalkit._lib.json import differences, json_type
+from evalkit._lib.lookalikes import char_name, lookalike_note
 from evalkit._lib.text import show, visible
 
 _EXCERPT = 2000
 _CONTEXT = 40
+_MAX_DEPTH = 60
+_MAX_NOTES = 20
 
 
 def table(rows: Sequence[Sequence[str]]) -> str:
@@ -41,7 +44,7 @@ def first_difference(expected: str, got: str) -> str:
     start = max(0, at - _CONTEXT)
     lead = "…" if start else ""
     caret = " " * (10 + len(lead) + 1 + len(_escaped(expected[start:at]))) + "^"
-    names = f"expected {_char_name(expected, at)}, got {_char_name(got, at)}"
+    names = f"expected {char_name(expected, at)}, got {char_name(got, at)}"
     return "\n".join(
         [
             f"expected  {lead}{_window(expected, start, at)}",
@@ -60,19 +63,22 @@ def _escaped(text: str) -> str:
     return visible(json.dumps(text, ensure_ascii=False)[1:-1])
 
 
-def _char_name(text: str, at: int) -> str:
-    if at >= len(text):
-        return "the end"
-    char = text[at]
-    if char.isascii() and char.isprintable():
-        return f"'{char}'"
-    return f"U+{ord(char):04X} {unicodedata.name(char, '')}".rstrip()
+def lookalike_notes(expected: Any, got: Any) -> list[str]:
+    """Return a line for each string of a value that only looks like the expected one."""
+    notes = []
+    for path, left, right in islice(differences(expected, got), _MAX_NOTES):
+        if isinstance(left, str) and isinstance(right, str):
+            note = lookalike_note(left, right)
+            notes += [f"{path or show(left, 40)} {note}"] if note else []
+    return notes
 
 
-def excerpt(value: Any) -> Any:
-    """Return a copy of a value in which long strings (media, pages) are cut, with their length."""
+def excerpt(value: Any, depth: int = 0) -> Any:
+    """Return a copy of a value in which long strings and deep nesting are cut."""
     if isinstance(value, str) and len(value) > _EXCERPT:
         return f"{value[: _EXCERPT // 2]}… ({len(value):,} characters)"
+    if depth == _MAX_DEPTH and isinstance(value, dict | list):
+        return f"… ({json_type(value)}, nested deeper)"
     if isinstance(value, dict):
-        return {key: excerpt(item) for key, item in value.items()}
-    return [excerpt(item) for item in value] if isinstance(value, list) else value
+        return {key: excerpt(item, depth + 1) for key, item in value.items()}
+    return [excerpt(item, depth + 1) for item in value] if isinstance(value, list) else value

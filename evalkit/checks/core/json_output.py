@@ -1,20 +1,23 @@
 """Read the output text as one JSON document (RFC 8259), or say what it is instead.
 
 The reader is strict: a document in a Markdown fence, or with a sentence around it, would break the
-program that receives it. The finding says where the document is. ``NaN`` and ``Infinity`` are
-Python's, not JSON's. Whitespace around the document is allowed.
+program that receives it. The finding says where the document is. What programs would read
+differently is a finding too: a key that occurs twice, a number that no float or integer can hold,
+``NaN`` and ``Infinity``, which are Python's. Whitespace around the document is allowed.
 """
 
 import json
 import re
-from typing import Any, NamedTuple, NoReturn
+from collections import Counter
+from typing import Any, NamedTuple
 
-from evalkit._lib.json import MISSING, json_type
+from evalkit._lib.json import MISSING, NUMBERS, json_type
 from evalkit._lib.text import show
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 
 _FENCE = re.compile(r"\s*(```|~~~)")
+_FENCED = re.compile(r"(?ms)^[ ]{0,3}(```+|~~~+)[^\n`]*\n(.*?)\n?^[ ]{0,3}\1[`~]*[ ]*$")
 _START = re.compile(r"[\[{]")
 _MAX_STARTS = 20
 """How many positions are tried as the start of a document inside other text."""
@@ -37,15 +40,30 @@ def parse(text: str) -> Document:
     except RecursionError:
         return Document(MISSING, "the JSON is nested too deep to be read", 0)
     except ValueError as error:
-        return Document(MISSING, f"not JSON: {error}", 0)
+        return Document(MISSING, f"the JSON cannot be read exactly: {error}", 0)
 
 
-def read_output(turn: Turn | None) -> tuple[Any, Finding | None]:
-    """Return the value of a turn's output text, or ``MISSING`` and a finding ``not_json``."""
+def fenced_document(text: str) -> str | Document:
+    """Return what is in the only Markdown fence of a text, the text where there is none."""
+    fences = _FENCED.findall(text)
+    if len(fences) > 1:
+        problem = f"the output has {len(fences)} Markdown code fences, expected one"
+        return Document(MISSING, problem, text.find(fences[1][1]))
+    return fences[0][1] if fences else text
+
+
+def read_output(turn: Turn | None, *, fenced: bool = False) -> tuple[Any, Finding | None]:
+    """Return the value of a turn's output text, or ``MISSING`` and a finding ``not_json``.
+
+    ``fenced`` accepts a document in a Markdown fence, with other text around the fence.
+    """
     text = turn.text if turn is not None else ""
-    value, problem, offset = parse(text)
+    document = fenced_document(text) if fenced else text
+    value, problem, offset = parse(document) if isinstance(document, str) else document
     if not problem:
         return value, None
+    if offset is not None and isinstance(document, str):
+        offset += text.find(document)
     if offset is not None:
         line, column = text.count("\n", 0, offset) + 1, offset - text.rfind("\n", 0, offset)
         problem += f" (line {line}, column {column})"
@@ -53,11 +71,15 @@ def read_output(turn: Turn | None) -> tuple[Any, Finding | None]:
     return MISSING, Finding("not_json", problem, where, detail=f"output  {show(text, 300)}")
 
 
-def _refuse_constant(word: str) -> NoReturn:
-    raise ValueError(f"{word} is not a JSON value")
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    value = dict(pairs)
+    if len(value) < len(pairs):
+        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
+        raise ValueError(f"the key {show(twice, 40)} occurs more than once in an object")
+    return value
 
 
-_DECODER = json.JSONDecoder(parse_constant=_refuse_constant)
+_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, **NUMBERS)
 
 
 def _diagnose(text: str, error: json.JSONDecodeError) -> Document:

@@ -14,8 +14,10 @@ from collections.abc import Container, Iterable
 from dataclasses import replace
 from traceback import extract_tb
 
+from evalkit._lib.json import MISSING
 from evalkit._lib.text import shorten, show
 from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.formatting import against, lookalike_notes
 from evalkit.checks.history.check import History
 from evalkit.checks.stream import Stream
 from evalkit.errors import EvalkitError
@@ -83,6 +85,7 @@ def run_check(
         has_failed = not has_failed
     if severity == Severity.WARN:
         findings, has_failed = [finding.as_warning() for finding in findings], False
+    findings = list(map(_with_lookalikes, findings))
     if turn is not None:
         findings = [
             replace(finding, where=replace(finding.where, turn=finding.where.turn or turn))
@@ -90,6 +93,15 @@ def run_check(
         ]
     verdict = Verdict.FAILED if has_failed else Verdict.PASSED
     return CheckResult(name, verdict, tuple(findings), turn=turn, declared=declared)
+
+
+def _with_lookalikes(finding: Finding) -> Finding:
+    """Add to a finding which texts only look like the expected ones, unless it says so itself."""
+    if MISSING in (finding.expected, finding.got) or "U+" in finding.detail:
+        return finding
+    notes = lookalike_notes(finding.expected, finding.got)
+    detail = finding.detail or against(finding.expected, finding.got)
+    return replace(finding, detail="\n".join([detail, *notes])) if notes else finding
 
 
 def _crash(name: str, error: Exception, turn: int | None) -> Finding:

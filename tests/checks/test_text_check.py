@@ -1,0 +1,148 @@
+"""Which text the check ``text`` reads, where missing words are, texts that look alike, scores."""
+
+from __future__ import annotations
+
+import time
+from difflib import SequenceMatcher
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from evalkit._lib.lookalikes import lookalike_note
+from evalkit._lib.text import did_you_mean, show, visible
+from evalkit.checks.text import _common_subsequence, _ratio
+from tests.checks.test_check_verdicts import CALL, RESULT, codes, judge, output, says
+
+TURN: dict[str, Any] = {
+    "steps": [
+        {"type": "thought", "summary": [{"type": "text", "text": "They want Paris."}]},
+        says("Let me look it up."),
+        CALL,
+        RESULT | {"result": "21 degrees"},
+        says("It is "),
+        {"type": "thought", "signature": "sig"},
+        says("warm."),
+    ],
+    "request": {"tools": [{"type": "function", "name": "look"}]},
+}
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ({"equals": "It is warm."}, []),
+        ({"contains": "look it up"}, ["text_missing"]),
+        ({"contains": "look it up", "of": "all"}, []),
+        ({"equals": "Let me look it up.\nIt is \nwarm.", "of": "all"}, []),
+        ({"not_contains": "look it up"}, ["text_forbidden"]),
+        ({"not_contains": ["21", "Paris"]}, []),
+        ({"max_chars": 12}, []),
+        ({"max_chars": 12, "of": "all"}, ["text_too_long"]),
+    ],
+)
+def test_the_check_reads_the_output_text_or_all_text(
+    options: dict[str, Any], expected: list[str]
+) -> None:
+    assert codes({"text": options}, TURN) == expected
+
+
+def test_over_the_conversation_forbidden_words_are_searched_in_every_turn() -> None:
+    source = {"turns": [output("one secret"), output("two")]}
+    assert codes({"text": {"not_contains": "secret"}}, source, whole=True) == ["text_forbidden"]
+    assert codes({"text": {"contains": "secret"}}, source, whole=True) == ["text_missing"]
+    assert codes({"text": {"contains": ["one", "two"], "of": "all"}}, source, whole=True) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "place"),
+    [
+        ({"contains": "21 degrees"}, '"21 degrees" is in step 4 of turn 1 (function_result)'),
+        ({"all_of": ["warm", "paris"], "ignore_case": True}, "is in step 1 of turn 1 (thought)"),
+        ({"any_of": ["sky", "look it"]}, '"sky" is in step 3 of turn 1 (function_call)'),
+        ({"any_of": ["sky", "look it"]}, '"look it" is in step 2 of turn 1 (model_output)'),
+    ],
+)
+def test_a_miss_says_where_else_the_words_are(options: dict[str, Any], place: str) -> None:
+    (finding,) = judge({"text": options}, TURN).findings
+    assert place in finding.detail
+
+
+LOOKALIKES = [
+    ("20 km", "only 20\u00a0km", "character 8 is U+00A0 NO-BREAK SPACE, not ' '"),
+    ("na\u00efve", "nai\u0308ve", "'i' with U+0308 COMBINING DIAERESIS"),
+    ("don't", "I don\u2019t", "character 6 is U+2019 RIGHT SINGLE QUOTATION MARK, not '''"),
+    ("1-2", "1\u20132", "U+2013 EN DASH"),
+    ("paypal", "p\u0430ypal", "U+0430 CYRILLIC SMALL LETTER A"),
+    ("abc", "ab\u200bc", "U+200B ZERO WIDTH SPACE"),
+    ("abc", "a\u202ebc", "U+202E RIGHT-TO-LEFT OVERRIDE"),
+    ("fine", "\ufb01ne", "U+FB01 LATIN SMALL LIGATURE FI"),
+    ("\uff21B", "AB", "'A', not U+FF21 FULLWIDTH LATIN CAPITAL LETTER A"),
+]
+
+
+@pytest.mark.parametrize(("expected", "got", "note"), LOOKALIKES)
+def test_text_that_only_looks_alike_is_named(expected: str, got: str, note: str) -> None:
+    assert note in lookalike_note(expected, got)
+    entries: list[tuple[Any, Any]] = [
+        ({"text": expected}, output(got)),
+        ({"text": {"equals": expected}}, output(got)),
+        ({"tool_calls": [{"name": "look", "arguments": {"at": expected}}]}, call_of(got)),
+        ({"steps": [{"type": "function_call", "name": "look", "arguments": {"at": expected}}]}, call_of(got)),
+    ]  # fmt: skip
+    for entry, source in entries[: 4 if len(expected) == len(got) else 2]:
+        (finding, *_) = judge(entry, source).findings
+        assert note.split(", not")[0] in finding.detail or entry is entries[3][0], finding
+
+
+def call_of(text: str) -> dict[str, Any]:
+    steps = [CALL | {"arguments": {"at": text}}, RESULT]
+    return {"steps": steps, "request": {"tools": [{"type": "function", "name": "look"}]}}
+
+
+@pytest.mark.parametrize(
+    ("expected", "got"), [("a", "ab"), ("ab", "a"), ("a", "b"), ("\u00e9", "e"), (" ", "\u00a0x")]
+)
+def test_text_that_looks_different_or_is_there_needs_no_note(expected: str, got: str) -> None:
+    assert lookalike_note(expected, got) == ""
+
+
+@given(st.text(max_size=20), st.text(max_size=20))
+def test_a_note_never_fails_and_is_about_a_difference(expected: str, got: str) -> None:
+    assert expected != got or lookalike_note(expected, got) == ""
+
+
+def test_spaces_and_decomposed_letters_are_visible_in_every_message() -> None:
+    assert visible("20\u202fC, \u00a0, \u2003") == "20<U+202F>C, <U+00A0>, <U+2003>"
+    assert show("cafe\u0301") == '"cafe<U+0301>"'
+    for text in (
+        "caf\u00e9",
+        "Vi\u1ec7t",
+        "\u0939\u093f\u0928\u094d\u0926\u0940",
+        "q\u0308",
+        "\u3000",
+    ):
+        assert visible(text) == text
+    assert "U+043E CYRILLIC" in did_you_mean("c\u043entains", ["contains"])
+
+
+@given(st.text("ab ", max_size=12), st.text("ab ", max_size=12))
+def test_the_common_subsequence_is_at_least_the_matching_blocks(left: str, right: str) -> None:
+    blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
+    common = _common_subsequence(left, right)
+    assert sum(block.size for block in blocks) <= common <= min(len(left), len(right))
+    assert common == _common_subsequence(right, left)
+
+
+def test_long_texts_are_compared_in_seconds() -> None:
+    words = [f"word{number * 7919 % 9973}" for number in range(12_000)]
+    text = " ".join(words)
+    edited = " ".join([*words[:4000], "something", "else", *words[4100:]])
+    began = time.process_time()
+    assert len(text) > 100_000
+    assert _ratio(text, edited, 0.8) > 0.98
+    assert _ratio(text, text[::-1], 0.8) < 0.8
+    assert _ratio(text * 20, edited * 20, 0.8) > 0.98
+    assert _ratio("", "", 0.8) == 1.0
+    assert time.process_time() - began < 60

@@ -51,7 +51,7 @@ def patch_aiohttp() -> None:
         return connector.Connection(self, request.connection_key, protocol, self._loop)
 
     connect.real = real_connect  # type: ignore[attr-defined]
-    connector.BaseConnector.connect = connect  # type: ignore[method-assign]
+    connector.BaseConnector.connect = connect  # type: ignore[assignment,method-assign]
 
 
 class _TapeTransport(asyncio.Transport):

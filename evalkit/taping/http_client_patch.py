@@ -13,8 +13,13 @@ from http.client import HTTPConnection, HTTPResponse
 from io import BytesIO
 from typing import Any
 
-from evalkit.taping.http_wire import RequestBuffer, WireRequest, WireResponse, header_text
-from evalkit.taping.http_wire import response_bytes
+from evalkit.taping.http_wire import (
+    RequestBuffer,
+    WireRequest,
+    WireResponse,
+    header_text,
+    response_bytes,
+)
 from evalkit.taping.running_tape import RunningTape, running_tape
 from evalkit.taping.tape_session import TapeRequest
 
@@ -127,7 +132,7 @@ def _uri(connection: Any, request: WireRequest) -> str:
 
 def _send_live(connection: Any, data: bytes) -> WireResponse:
     """Send a request over a connection of its own, and read the whole response."""
-    outer = getattr(_live, "connection", None)
+    outer, sock = getattr(_live, "connection", None), connection.sock
     _live.connection, connection.sock = connection, None
     try:
         connection.connect()
@@ -142,4 +147,4 @@ def _send_live(connection: Any, data: bytes) -> WireResponse:
         _live.connection = outer
         if connection.sock is not None:
             connection.sock.close()
-        connection.sock = None
+        connection.sock = sock

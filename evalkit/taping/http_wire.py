@@ -107,7 +107,7 @@ def _join_chunks(data: bytearray, at: int) -> bytes | None:
     """Return a chunked body (RFC 9112, section 7.1), None if its last chunk is missing."""
     if not data.endswith(_END_OF_HEAD):
         return None
-    chunks = []
+    chunks: list[bytes] = []
     while (end := data.find(b"\r\n", at)) >= 0:
         size = int(data[at:end].partition(b";")[0], 16)
         if not size:

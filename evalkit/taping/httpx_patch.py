@@ -95,6 +95,4 @@ def _response(library: Any, answer: WireResponse, method: str) -> Any:
     extensions = {"http_version": b"HTTP/1.1", "reason_phrase": answer.reason.encode()}
     # With ``content`` the response would be closed and decompressed already.
     stream = library.ByteStream(answer.body)
-    return library.Response(
-        answer.status, headers=headers, stream=stream, extensions=extensions
-    )
+    return library.Response(answer.status, headers=headers, stream=stream, extensions=extensions)

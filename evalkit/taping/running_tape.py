@@ -1,10 +1,10 @@
 """The tape that runs, and which requests it handles.
 
 Clients are patched once per process, by the modules ``http_client_patch``, ``httpx_patch``,
-``aiohttp_patch`` and ``socket_guard``; what they intercept is routed here. While no tape runs, every
-request takes its usual way. All threads and tasks of the process share the running tape. A thread
-that a replaying tape leaves behind belongs to it still: its requests are refused, because nothing
-that a replay started may reach a server.
+``aiohttp_patch`` and ``socket_guard``; what they intercept is routed here. While no tape runs,
+every request takes its usual way. All threads and tasks of the process share the running tape. A
+thread that a replaying tape leaves behind belongs to it still: its requests are refused, because
+nothing that a replay started may reach a server.
 """
 
 import threading
@@ -73,9 +73,7 @@ class RunningTape:
                 self.session.miss(request)
             return None
         headers = [
-            (name, value)
-            for name, values in recording.response_headers.items()
-            for value in values
+            (name, value) for name, values in recording.response_headers.items() for value in values
         ]
         body = recording.body if isinstance(recording.body, bytes) else to_bytes(recording.body)
         return WireResponse(recording.status, recording.reason, headers, body)

@@ -20,27 +20,19 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import decompress_body, to_text
 from evalkit.cassette.files import load_cassette
+from evalkit.cassette.headers import SHORTEST, body_headers, secrets_in_header
 from evalkit.cassette.matching import Player, body_value, route_of
 from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, check_mode
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
-from evalkit.protocol.wire_facts import (
-    COOKIE_HEADERS,
-    CREDENTIAL_HEADERS,
-    KEY_PARAMETERS,
-    SECRET_FIELDS,
-    SECRET_RESPONSE_HEADERS,
-)
+from evalkit.protocol.wire_facts import KEY_PARAMETERS, SECRET_FIELDS
 from evalkit.transcript import Request, Response, Source
 from evalkit.transports.cassette_transports import cassette_miss, unplayed
 from evalkit.transports.conversion import recording_of
 
-# They describe how a body was sent, not the body that is recorded.
-_TRANSFER_HEADERS = frozenset(("content-encoding", "content-length", "transfer-encoding"))
 _BOUNDARY = re.compile(r'multipart/.*?;\s*boundary="?([^";,\s]+)', re.IGNORECASE)
-_COOKIE = re.compile(r"[^=;\s]+=([^;]*)")
 _TOKENS = re.compile("|".join(SECRET_FIELDS))
 _TOKENS_IN_JSON = re.compile(rf'"(?:{_TOKENS.pattern})"\s*:\s*"([^"\\]+)"')
 
@@ -77,9 +69,7 @@ class TapeRequest(NamedTuple):
     headers: Mapping[str, str]
 
     @classmethod
-    def of(
-        cls, method: str, uri: str, headers: Mapping[str, str], body: bytes
-    ) -> "TapeRequest":
+    def of(cls, method: str, uri: str, headers: Mapping[str, str], body: bytes) -> "TapeRequest":
         """Return a request whose body was read; the random boundary of a form becomes a fixed one.
 
         A compressed body is decompressed, because compressors write the time of day.
@@ -291,16 +281,16 @@ class TapeSession:
             whole if isinstance(whole, str) else to_text(whole),
             elapsed_ms=round(elapsed_ms, 1),
         )
-        dropped = _TRANSFER_HEADERS - ({"content-length"} if request.method == "HEAD" else set())
-        kept = {name: values for name, values in headers.items() if name not in dropped}
         value = request.json
         if value is not request.body and not isinstance(value, bytes):
-            recording = recording_of(Request(request.method, request.uri, value), request.uri, response)
+            recording = recording_of(
+                Request(request.method, request.uri, value), request.uri, response
+            )
         else:
             recording = recording_of(Request(request.method, request.uri), request.uri, response)
             recording.request_body = request.body or ""
             recording.request_headers = {name: [text] for name, text in request.headers.items()}
-        recording.response_headers = kept
+        recording.response_headers = body_headers(request.method, headers)
         return recording
 
     def _describe(
@@ -325,19 +315,17 @@ class TapeSession:
 
 def _secrets_in(request: TapeRequest, recording: Recording | None) -> Iterator[str]:
     """Yield keys in headers and query, cookies, and the tokens of an authorization server."""
-    for name, value in request.headers.items():
-        if name in CREDENTIAL_HEADERS:
-            yield value.rpartition(" ")[2]
-    for name, value in parse_qsl(urlsplit(request.uri).query):
-        if unquote(name).lower() in KEY_PARAMETERS:
-            yield value
+    headers = list(request.headers.items())
     bodies = [request.body]
     if recording is not None:
         bodies.append(recording.body)
-        for name in SECRET_RESPONSE_HEADERS & recording.response_headers.keys():
-            for value in recording.response_headers[name]:
-                cookie = _COOKIE.match(value) if name in COOKIE_HEADERS else None
-                yield cookie[1] if cookie else value
+        for name, values in recording.response_headers.items():
+            headers += [(name, value) for value in values]
+    for name, value in headers:
+        yield from secrets_in_header(name, value)
+    for name, value in parse_qsl(urlsplit(request.uri).query):
+        if unquote(name).lower() in KEY_PARAMETERS:
+            yield value
     for text in bodies:
         if isinstance(text, str) and _TOKENS.search(text):
             yield from _TOKENS_IN_JSON.findall(text)

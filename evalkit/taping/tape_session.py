@@ -20,7 +20,7 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import decompress_body, to_text
 from evalkit.cassette.files import load_cassette
-from evalkit.cassette.headers import SHORTEST, body_headers, secrets_in_header
+from evalkit.cassette.headers import body_headers, secrets_in_header
 from evalkit.cassette.matching import Player, body_value, route_of
 from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, check_mode
 from evalkit.cassette.recording import Headers, Recording

@@ -25,7 +25,7 @@ Ctrf
 JUnit
 MarkdownSummary
 
-# Methods and parameters that libraries call: pytest, click, PyYAML, uvicorn, HTTP clients, Hypothesis.
+# Methods and parameters that libraries call: pytest, click, PyYAML, uvicorn, vcrpy, Hypothesis.
 _.collect
 _.runtest
 _.reportinfo
@@ -38,11 +38,10 @@ _.row_factory
 _.dispatch
 _.evalkit_decisions
 _.evalkit
-_.is_closing
-resume_reading
-_.makefile
-_._is_patched
-_.is_verified
+_.play_response
+_.filter_request
+_.find_requests_with_most_matches
+_.can_play_response_for
 indentless
 strategy
 
@@ -78,3 +77,7 @@ _.ticks
 
 # Attributes of the public test helpers.
 _.delivered
+
+# Attributes of items that hooks of other plugins and of conftest files read.
+_.fixturenames
+_.funcargs

@@ -28,7 +28,7 @@ from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import first_difference
 from evalkit.checks.core.json_output import read_output
 from evalkit.errors import Misconfigured
-from evalkit.suite.model.variants import file_word
+from evalkit.suite.model.variants import MAX_NAME_BYTES, bounded, file_word
 from evalkit.verdict import Finding, Where
 
 Kind = Literal["text", "json", "steps"]
@@ -54,7 +54,8 @@ def path_of(
     # A part such as "turn2" must not look like the number of the turn.
     words = [re.sub(r"^turn(\d+)$", r"turn-\1", file_word(part)) for part in parts]
     turns = [f"turn{turn}"] if turn else []
-    return f"{FOLDER}/{suite}/{'.'.join([scenario, *words, *turns, name])}.{_SUFFIXES[kind]}"
+    file = bounded(".".join([scenario, *words, *turns, name]), MAX_NAME_BYTES)
+    return f"{FOLDER}/{suite}/{file}.{_SUFFIXES[kind]}"
 
 
 def render(kind: Kind, value: JSON) -> str:

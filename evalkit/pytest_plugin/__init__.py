@@ -9,6 +9,7 @@ from evalkit.pytest_plugin.hooks import (
     pytest_collect_file,
     pytest_configure,
     pytest_recording_configure,
+    pytest_sessionstart,
 )
 from evalkit.pytest_plugin.options import pytest_addoption
 
@@ -18,4 +19,5 @@ __all__ = [
     "pytest_collect_file",
     "pytest_configure",
     "pytest_recording_configure",
+    "pytest_sessionstart",
 ]

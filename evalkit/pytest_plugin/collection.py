@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from evalkit._lib.text import shorten
 from evalkit.errors import Misconfigured
+from evalkit.suite.model.variants import variant_name
+from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import SessionState
@@ -16,6 +21,7 @@ if TYPE_CHECKING:
     from evalkit.suite import Variant
 
 OUTCOME: pytest.StashKey[VariantOutcome] = pytest.StashKey()
+_REASON = 240
 
 
 class SuiteFile(pytest.File):
@@ -28,14 +34,22 @@ class SuiteFile(pytest.File):
         self._get_state = get_state
 
     def collect(self) -> Iterator[pytest.Item]:
-        """Load the suite and yield one item per variant."""
+        """Load the suite and yield one item per variant.
+
+        pytest compares the names on the command line with those of the items. All trials of a
+        variant have its name, so that ``suites/a.yaml::hello`` selects each of them, except for
+        one that is named there with its number (``hello#1``, ``hello#2``).
+        """
         state = self._get_state(self.config)
+        arguments = {argument.partition("::")[2] for argument in self.config.args}
         for variant in state.load(self.path):
+            name = variant_name(variant.scenario.id, variant.parts, 1)
+            numbered = f"{name}#{variant.trial}"
             # With an explicit id pytest applies its own rules for brackets to it, which
             # --last-failed and ids on the command line need.
-            yield VariantItem.from_parent(
+            yield state.item_class(variant).from_parent(
                 self,
-                name=variant.name,
+                name=numbered if numbered in arguments else name,
                 nodeid=f"{self.nodeid}::{variant.name}",
                 variant=variant,
                 state=state,
@@ -44,37 +58,105 @@ class SuiteFile(pytest.File):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a user's mistake as its message alone."""
         if isinstance(excinfo.value, Misconfigured):
-            return str(excinfo.value)
+            return message_only(excinfo, self.path, 1)
         return super().repr_failure(excinfo)
 
 
-class VariantFailed(Exception):
-    """A variant failed or was errored; ``str()`` is the whole text to show."""
+class VariantFailed(AssertionError):
+    """A check failed; ``str()`` is the whole text to show.
+
+    An AssertionError, because other plugins (Allure) call everything else broken, not failed.
+    """
+
+
+class VariantErrored(Exception):
+    """A variant could not be evaluated; ``str()`` is the whole text to show."""
 
 
 class VariantItem(pytest.Item):
-    """One variant, run and evaluated as one test."""
+    """One variant, run and evaluated as one test.
+
+    It has what hooks of conftest files and plugins read of every item, as if each were a function.
+    """
+
+    cls = None
+    instance = None
+    module = sys.modules[__name__]
+    funcargs: Mapping[str, Any] = MappingProxyType({})
 
     def __init__(self, *, variant: Variant, state: SessionState, **kwargs: Any) -> None:
         super().__init__(**kwargs)
         self.variant = variant
         self._state = state
         for tag in variant.tags:
-            self.add_marker(state.mark(self.config, tag))
+            self.add_marker(state.mark(tag))
+
+    @property
+    def fixturenames(self) -> list[str]:
+        """The names of fixtures: none."""
+        return []
+
+    @property
+    def originalname(self) -> str:
+        """The name without parts: the scenario."""
+        return self.variant.scenario.id
+
+    @property
+    def function(self) -> Callable[[], None]:
+        """The test as a function; its docstring is the scenario's title."""
+
+        def run() -> None:
+            self.runtest()
+
+        run.__name__, run.__doc__ = self.originalname, self.variant.title
+        return run
 
     def runtest(self) -> None:
         """Run the variant and store its outcome for the report that pytest creates next."""
         outcome = self._state.run(self.variant)
         self.stash[OUTCOME] = outcome
         if outcome.message:
-            raise VariantFailed(outcome.message)
+            failed = outcome.verdict is Verdict.FAILED
+            raise (VariantFailed if failed else VariantErrored)(outcome.message)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show findings and a user's mistake as text; only a bug of evalkit shows a traceback."""
-        if isinstance(excinfo.value, VariantFailed | Misconfigured):
-            return str(excinfo.value)
+        if isinstance(excinfo.value, VariantFailed | VariantErrored | Misconfigured):
+            return message_only(excinfo, self.path, self.variant.line)
         return super().repr_failure(excinfo)
 
     def reportinfo(self) -> tuple[os.PathLike[str], int, str]:
         """Return the suite file, the scenario's line (from 0) and the variant's name."""
-        return self.path, self.variant.line - 1, self.name
+        return self.path, self.variant.line - 1, self.variant.name
+
+
+class LabeledVariantItem(VariantItem):
+    """A variant with a tag that is also a mark of another plugin, which needs arguments.
+
+    ``-m`` selects by the tag, and the plugin does not see it: without arguments it would crash.
+    """
+
+    def iter_markers_with_node(self, name: str | None = None) -> Iterator[tuple[Any, pytest.Mark]]:
+        """Yield the marks of a name with the node that has them; without a name all marks."""
+        for node, mark in super().iter_markers_with_node(name):
+            if name is None or mark.args or mark.kwargs or not self._state.is_label(mark.name):
+                yield node, mark
+
+
+def message_only(
+    excinfo: pytest.ExceptionInfo[BaseException], path: os.PathLike[str], line: int
+) -> Any:
+    """Return what pytest shows of an exception: its text, and one line of it in the summary."""
+    shown = excinfo.getrepr(style="value", chain=False)
+    # The first finding is below the title and an empty line.
+    title, *text = str(excinfo.value).split("\n")
+    reason = (
+        next(filter(None, text), title)
+        if isinstance(excinfo.value, VariantFailed | VariantErrored)
+        else title
+    )
+    if shown.reprcrash is not None:
+        location = shown.reprcrash
+        location.path, location.lineno = os.fspath(path), line
+        location.message = shorten(reason, _REASON)
+    return shown

@@ -13,7 +13,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker, suite_folders
+from evalkit.pytest_plugin.options import (
+    CRASHED,
+    RESULT,
+    WORKER_NUMBER,
+    WORKER_OUTPUT,
+    is_worker,
+)
+from evalkit.pytest_plugin.project import check_suite_folders, is_suite
 
 if TYPE_CHECKING:
     from evalkit.taping import Tape
@@ -38,14 +45,14 @@ def pytest_configure(config: pytest.Config) -> None:
         config.pluginmanager.register(WorkerListener(config), "evalkit-worker-listener")
 
 
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Refuse folders of suites that do not exist."""
+    check_suite_folders(session.config)
+
+
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:
-    """Collect a suite: a YAML file in a folder of ``evalkit_suites``, or named ``*.eval.yaml``."""
-    name = file_path.name
-    if not name.endswith((".yaml", ".yml")):
-        return None
-    if not name.endswith((".eval.yaml", ".eval.yml")) and not any(
-        file_path.is_relative_to(folder) for folder in suite_folders(parent.config)
-    ):
+    """Collect a suite; ``is_suite`` says which YAML files are suites."""
+    if not file_path.name.endswith((".yaml", ".yml")) or not is_suite(file_path, parent):
         return None
     # Start-up cost: only a session with suites imports evalkit.
     from evalkit.pytest_plugin.collection import SuiteFile
@@ -68,11 +75,20 @@ class WorkerListener:
 
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
+        self._is_each = config.getoption("dist") == "each"
+        self._workers = 0
+
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_configure_node(self, node: Any) -> None:
+        """With ``--dist each``, number the workers: every one runs all variants."""
+        node.workerinput[WORKER_NUMBER] = self._workers
+        self._workers += self._is_each
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Register the reporter when the first result arrives from a worker."""
-        if hasattr(report, RESULT) and not self._config.pluginmanager.has_plugin(
+        """Register the reporter when the first result arrives from a worker, or one crashes."""
+        crashed = report.when == CRASHED and ".yaml::" in report.nodeid
+        if (hasattr(report, RESULT) or crashed) and not self._config.pluginmanager.has_plugin(
             "evalkit-reporter"
         ):
             # Start-up cost: only a session with suites imports evalkit.
@@ -91,4 +107,4 @@ class WorkerListener:
             # Start-up cost: only a session with suites imports evalkit.
             from evalkit.pytest_plugin.reporter import session_state
 
-            session_state(self._config).merge_worker_output(output)
+            session_state(self._config).merge_worker_output(output, each=self._is_each)

@@ -1,14 +1,17 @@
 """Command-line and ini options. Like ``hooks``, loaded in every session: no evalkit imports."""
 
-from pathlib import Path
-
 import pytest
 
 WORKER_OUTPUT = "evalkit"
 """The key of a pytest-xdist worker's output for its controller."""
+WORKER_NUMBER = "evalkit_worker"
+"""The key of a worker's input: its number from 0 with ``--dist each``, else 0."""
 RESULT = "evalkit_result"
 """The attribute of pytest's report that carries a variant's result."""
+CRASHED: str = "???"
+"""What pytest-xdist gives as ``when`` of the report of a test in which its worker crashed."""
 DEFAULTS = {"cassettes": "cassettes", "report": "reports/latest"}
+DEFAULT_SUITES = ["suites"]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
@@ -71,7 +74,10 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="fail on recordings left unplayed and on cassettes no variant uses",
     )
     parser.addini(
-        "evalkit_suites", "folders whose *.yaml files are suites", type="args", default=["suites"]
+        "evalkit_suites",
+        "folders whose *.yaml files are suites, relative to the ini file",
+        type="args",
+        default=DEFAULT_SUITES,
     )
     parser.addini(
         "evalkit_ignore_hosts",
@@ -97,21 +103,6 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise ValueError(f"{text!r} is not a whole number from 1")
     return int(text)
-
-
-def suite_folders(config: pytest.Config) -> list[Path]:
-    """Return the folders of the ini option ``evalkit_suites``, absolute."""
-    return [config.rootpath / name for name in config.getini("evalkit_suites")]
-
-
-def folder_of(config: pytest.Config, name: str) -> Path:
-    """Return the absolute folder of an option in ``DEFAULTS``.
-
-    A folder on the command line is relative to the working directory, a default to the project.
-    """
-    folder: str = config.getoption(f"evalkit_{name}")
-    base = config.rootpath if folder == DEFAULTS[name] else config.invocation_params.dir
-    return base / folder
 
 
 def is_worker(config: pytest.Config) -> bool:

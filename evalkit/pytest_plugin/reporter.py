@@ -5,6 +5,7 @@ from a worker of pytest-xdist, and the process that the user started appends it 
 """
 
 import os
+import shlex
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,17 +13,20 @@ from typing import Any
 import pytest
 
 from evalkit._lib.clock import timestamp
+from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.text import escape_log_commands, plural
 from evalkit.errors import Misconfigured
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
-from evalkit.pytest_plugin.options import RESULT, WORKER_OUTPUT, is_worker
+from evalkit.pytest_plugin.options import CRASHED, RESULT, WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.state import SessionState, stored_outcome, stored_results
 from evalkit.reports.ci import github
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
 from evalkit.results.manifest import file_digest
+from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
+from evalkit.session import VariantOutcome
 from evalkit.session.prefetch import Prefetcher
 from evalkit.verdict import Verdict
 
@@ -48,19 +52,17 @@ class Reporter:
     def __init__(self, config: pytest.Config, state: SessionState) -> None:
         self._config = config
         self._state = state
-
-    def pytest_deselected(self, items: Sequence[pytest.Item]) -> None:
-        """Count the variants that -k and -m removed."""
-        variants = sum(isinstance(item, VariantItem) for item in items)
-        self._state.manifest.totals.deselected += variants
+        self._waiting: dict[tuple[str, str], dict[str, Any]] = {}
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Find unused cassettes, load results to resume, refuse to record without a key."""
         state = self._state
         state.find_unused_cassettes()
+        items = [item for item in session.items if isinstance(item, VariantItem)]
+        # By -k and -m, but also by --last-failed and by node ids, which pytest does not report.
+        state.manifest.totals.deselected = max(0, state.manifest.totals.collected - len(items))
         if session.config.option.collectonly:
             return
-        items = [item for item in session.items if isinstance(item, VariantItem)]
         if session.config.getoption("evalkit_resume"):
             self._load_results(items)
         if is_worker(session.config) or not items or not state.settings.may_record:
@@ -92,52 +94,75 @@ class Reporter:
         state.resumed = {id_: line for id_, line in lines.items() if id_ in selected}
         state.uncounted = set(state.resumed.values())
 
-    @pytest.hookimpl(wrapper=True)
+    def pytest_collectreport(self, report: pytest.CollectReport) -> None:
+        """Remember what could not be collected: the run is not complete."""
+        if report.failed and not report.nodeid.endswith(".py"):
+            self._state.not_collected.add(report.nodeid)
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-        """Attach a variant's outcome to its last report: the call, or a setup that did not pass."""
+        """Attach a variant's outcome to its call, or to a setup that did not pass."""
         report = yield
         if isinstance(item, VariantItem) and (
             call.when == "call" or (call.when == "setup" and not report.passed)
         ):
             outcome = item.stash.get(OUTCOME, None)
             if outcome is None:
-                verdict = Verdict.SKIPPED if report.skipped else Verdict.ERRORED
-                outcome = self._state.runner.not_run(item.variant, verdict, _reason(call))
+                outcome = self._state.runner.not_run(item.variant, *_not_run(call))
             else:
                 del item.stash[OUTCOME]
-            # pytest carries extra attributes with plain values from a worker to the controller.
-            result = {
-                "verdict": str(outcome.verdict),
-                "line": outcome.line,
-                "tally": outcome.tally,
-                "cassette": outcome.cassette,
-            }
-            setattr(report, RESULT, result)
+            xfailed = report.skipped and hasattr(report, "wasxfail")
+            if xfailed and outcome.verdict is Verdict.ERRORED and call.excinfo:
+                # An xfail mark expects a failure of the model. It must not hide that nothing was
+                # tested.
+                report.outcome, report.longrepr = "failed", item.repr_failure(call.excinfo)
+                del report.wasxfail
+            _attach(report, outcome)
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show an errored variant as an error, because it says nothing about the model."""
         result = getattr(report, RESULT, None)
-        if result and result["verdict"] == "errored" and report.failed and report.when == "call":
+        if result and result["verdict"] == "errored" and report.failed and report.when != "setup":
             return "error", "E", "ERROR"
         return None
 
+    @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Append a result to the journal, unless this process is a worker."""
-        result = getattr(report, RESULT, None)
-        if result is None or is_worker(self._config):
+        """Append a result to the journal when its test has ended, unless this is a worker."""
+        if is_worker(self._config):
             return
-        try:
+        if report.when == CRASHED:
+            variant = self._state.find_variant(self._config.rootpath, report.nodeid)
+            if variant is not None:
+                reason = str(report.longrepr)
+                _attach(report, self._state.runner.not_run(variant, Verdict.ERRORED, reason))
+        node: Any = getattr(report, "node", None)
+        key = report.nodeid, node.gateway.id if node else ""
+        result = getattr(report, RESULT, None)
+        if result is not None:
+            # pytest keeps all reports until the session ends; results are too large for that.
+            setattr(report, RESULT, {"verdict": result["verdict"]})
+            self._waiting[key] = result | {"pytest": _counted_as(report, result["verdict"])}
+        if report.outcome not in ("passed", "failed", "skipped"):
+            # Another plugin will run the test again ("rerun"); the last attempt is its result.
+            self._waiting.pop(key, None)
+        elif report.when in ("teardown", CRASHED) and key in self._waiting:
+            result = self._waiting.pop(key)
+            if report.when == "teardown" and report.failed:
+                result["pytest"] = "errored", _crash_message(report)
             self._add(report.nodeid, result)
+
+    def _add(self, nodeid: str, result: dict[str, Any]) -> None:
+        try:
+            self._append(nodeid, result)
         except Misconfigured as error:
             # Without a place for results the session is useless, so end it.
             raise pytest.UsageError(str(error)) from error
-        # pytest keeps all reports until the session ends; results are too large for that.
-        setattr(report, RESULT, {"verdict": result["verdict"]})
 
-    def _add(self, nodeid: str, result: dict[str, Any]) -> None:
+    def _append(self, nodeid: str, result: dict[str, Any]) -> None:
         state, line, tally = self._state, result["line"], result["tally"]
         if state.journal is None:
             state.journal = self._open_journal()
@@ -145,6 +170,10 @@ class Reporter:
             # A resumed result: the journal started with it.
             state.uncounted.discard(line)
         else:
+            outcome, reason = result["pytest"]
+            if outcome != result["verdict"]:
+                line = with_pytest_outcome(line, outcome, state.runner.redact(reason))
+                tally["outcome"] = outcome
             state.journal.append(line)
         state.manifest.totals.add(tally)
         if result["cassette"] is not None:
@@ -156,8 +185,9 @@ class Reporter:
     def _open_journal(self) -> Journal:
         directory = self._state.directory
         check_output(directory, "--evalkit-report")
-        for name in DERIVED:
-            (directory / name).unlink(missing_ok=True)
+        with file_errors(directory, "cannot be written", "; name another with --evalkit-report"):
+            for name in DERIVED:
+                (directory / name).unlink(missing_ok=True)
         journal = Journal(directory, self._state.resumed.values())
         self._state.manifest.write(directory)
         return journal
@@ -172,6 +202,9 @@ class Reporter:
             return
         if state.prefetcher is not None:
             state.prefetcher.close()
+        for (nodeid, _), result in self._waiting.items():
+            # The session ended within the test's teardown.
+            self._add(nodeid, result)
         if state.journal is not None:
             state.journal.close()
             self._complete_manifest()
@@ -192,7 +225,10 @@ class Reporter:
         for name in manifest.cassettes:
             manifest.cassettes[name] = file_digest(state.settings.cassettes / name)
         manifest.ended = timestamp()
-        manifest.complete = totals.run + totals.deselected >= totals.collected
+        manifest.not_collected = sorted(state.not_collected)
+        manifest.complete = (
+            not state.not_collected and totals.run + totals.deselected >= totals.collected
+        )
 
     def _write_reports(self) -> None:
         state = self._state
@@ -205,9 +241,8 @@ class Reporter:
                 github.append_summary(run, os.environ)
         except (OSError, Misconfigured) as error:
             # The results are safe, and reports can be written from them again.
-            state.report_errors.append(
-                f"cannot write all reports: {error}; then run: evalkit report {state.directory}"
-            )
+            command = shlex.join(["evalkit", "report", display_path(state.directory)])
+            state.report_errors.append(f"cannot write all reports: {error}; then run: {command}")
 
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what was run with denominators, what is unused, and where the report is."""
@@ -235,6 +270,7 @@ class Reporter:
 def _summary(state: SessionState) -> Iterator[str]:
     totals = state.manifest.totals
     yield totals.summary
+    yield from _first("not collected: ", sorted(state.not_collected))
     yield (
         f"{totals.scored} scored by {plural(totals.checks, 'check')}, "
         f"{plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
@@ -255,7 +291,39 @@ def _first(label: str, names: Sequence[str]) -> Iterator[str]:
         yield f"  … and {len(names) - _LISTED} more"
 
 
-def _reason(call: pytest.CallInfo[None]) -> str:
+def _attach(report: pytest.TestReport, outcome: VariantOutcome) -> None:
+    # pytest carries extra attributes with plain values from a worker to the controller.
+    result = {
+        "verdict": str(outcome.verdict),
+        "line": outcome.line,
+        "tally": outcome.tally,
+        "cassette": outcome.cassette,
+    }
+    setattr(report, RESULT, result)
+
+
+def _not_run(call: pytest.CallInfo[None]) -> tuple[Verdict, str]:
+    """Return the verdict of a variant that was not run, and why it was not."""
     if call.excinfo is None:
-        return "not run"
-    return str(call.excinfo.value) or call.excinfo.typename
+        return Verdict.ERRORED, "not run"
+    error = call.excinfo.value
+    skipped = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
+    reason = str(error) or call.excinfo.typename
+    return Verdict.SKIPPED if skipped else Verdict.ERRORED, reason
+
+
+def _counted_as(report: pytest.TestReport, verdict: str) -> tuple[str, str]:
+    """Return as what pytest counts a test (``xfailed``, say), and its reason."""
+    if hasattr(report, "wasxfail"):
+        return "xfailed" if report.skipped else "xpassed", report.wasxfail
+    if report.failed and verdict == "errored":
+        return "errored", ""
+    return report.outcome, _crash_message(report) if report.outcome != verdict else ""
+
+
+def _crash_message(report: pytest.TestReport) -> str:
+    longrepr: Any = report.longrepr
+    if isinstance(longrepr, tuple):  # of a skip: file, line, reason
+        return str(longrepr[2])
+    crash = getattr(longrepr, "reprcrash", None)
+    return str(crash.message if crash else longrepr or "")

@@ -8,7 +8,9 @@ cannot be resumed.
 
 import json
 import os
+import re
 from collections.abc import Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +19,10 @@ import pytest
 from evalkit._lib.yaml import locate
 from evalkit.errors import Problem, SuiteErrors, UsageError
 from evalkit.plugins import Catalog
-from evalkit.pytest_plugin.options import folder_of
+from evalkit.pytest_plugin.collection import LabeledVariantItem, VariantItem
+from evalkit.pytest_plugin.command_line import repeated_command
+from evalkit.pytest_plugin.options import WORKER_NUMBER
+from evalkit.pytest_plugin.project import folder_of, project_root
 from evalkit.results import Journal, Manifest, Run, tally_of
 from evalkit.results.manifest import file_digest
 from evalkit.results.run_directory import RESULTS
@@ -27,13 +32,15 @@ from evalkit.suite import Variant, expand, load
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
 
+_NEEDS_ARGUMENTS = re.compile(r"(\w+)\(\s*\w+\s*[,)]")
+"""A registered mark whose first parameter has no default: ``timeout(timeout, method=None)``."""
 _REPORTED_OPTIONS = ("record", "live", "cassettes", "base_url", "model", "repeat", "strict")
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Settings:
     """Read the settings of a session from its options and the environment."""
     return Settings.read(
-        config.rootpath,
+        project_root(config),
         folder_of(config, "cassettes"),
         config.getoption("evalkit_record"),
         base_url=config.getoption("evalkit_base_url"),
@@ -41,6 +48,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Sett
         live=config.getoption("evalkit_live"),
         patterns=config.getini("evalkit_redact"),
         packages=config.getini("evalkit_python"),
+        command=repeated_command(config),
     )
 
 
@@ -61,7 +69,13 @@ class SessionState:
 
     def __init__(self, config: pytest.Config, environment: Mapping[str, str]) -> None:
         self.settings = read_settings(config, environment)
-        self.runner = Runner(self.settings, run_target=_run_target)
+        self._repeat: int | None = config.getoption("evalkit_repeat")
+        self.runner = Runner(
+            self.settings,
+            run_target=_run_target,
+            worker=getattr(config, "workerinput", {}).get(WORKER_NUMBER, 0),
+            repeat=self._repeat,
+        )
         self.directory = folder_of(config, "report")
         self.manifest = Manifest(
             {name: config.getoption(f"evalkit_{name}") for name in _REPORTED_OPTIONS}
@@ -78,11 +92,15 @@ class SessionState:
         self.report_errors: list[str] = []
         self.ci_commands: list[str] = []
         self._models = tuple(config.getoption("evalkit_model"))
-        self._repeat: int | None = config.getoption("evalkit_repeat")
         self._used_cassettes: set[str] = set()
         self._suite_names: dict[str, str] = {}
         self._marks: dict[str, pytest.MarkDecorator] = {}
+        self._labels = frozenset(
+            match[1] for match in map(_NEEDS_ARGUMENTS.match, config.getini("markers")) if match
+        ) - {"xfail"}
+        self._register_mark = partial(config.addinivalue_line, "markers")
         self._catalog = Catalog()
+        self.not_collected: set[str] = set()
 
     def load(self, path: Path) -> list[Variant]:
         """Load a suite and return its variants. Raises SuiteErrors, also for a duplicate name."""
@@ -111,12 +129,31 @@ class SessionState:
         self._used_cassettes.update(variant.cassette for variant in variants)
         return variants
 
-    def mark(self, config: pytest.Config, tag: str) -> pytest.MarkDecorator:
+    def find_variant(self, root: Path, nodeid: str) -> Variant | None:
+        """Return the variant of a node id, whose path is relative to ``root``; None for others."""
+        path, _, name = nodeid.partition("::")
+        if not path.endswith((".yaml", ".yml")):
+            return None
+        suite = load(root / path, root=self.settings.root, checks=self._catalog)
+        variants = expand(suite, models=self._models, repeat=self._repeat)
+        # pytest-xdist may append a group to the name.
+        names = name, name.rpartition("@")[0]
+        return next((variant for variant in variants if variant.name in names), None)
+
+    def mark(self, tag: str) -> pytest.MarkDecorator:
         """Return a tag as a mark, registered so that ``--strict-markers`` accepts it."""
         if tag not in self._marks:
-            config.addinivalue_line("markers", f"{tag}: tag of an evalkit suite")
+            self._register_mark(f"{tag}: tag of an evalkit suite")
             self._marks[tag] = getattr(pytest.mark, tag)
         return self._marks[tag]
+
+    def is_label(self, tag: str) -> bool:
+        """Return whether a tag is also a mark of another plugin, which needs arguments."""
+        return tag in self._labels
+
+    def item_class(self, variant: Variant) -> type[VariantItem]:
+        """Return the class of a variant's item."""
+        return VariantItem if self._labels.isdisjoint(variant.tags) else LabeledVariantItem
 
     def run(self, variant: Variant) -> VariantOutcome:
         """Return the outcome of a variant: stored by an earlier session, or of a run."""
@@ -149,17 +186,20 @@ class SessionState:
                 "collected": totals.collected,
                 "deselected": totals.deselected,
                 "unused_cassettes": self.unused_cassettes,
+                "not_collected": sorted(self.not_collected),
             }
         )
 
-    def merge_worker_output(self, text: str) -> None:
-        """Merge the output of one worker."""
+    def merge_worker_output(self, text: str, *, each: bool) -> None:
+        """Merge the output of one worker; ``each`` of them runs all variants, or one in common."""
         output = json.loads(text)
         totals = self.manifest.totals
         self.manifest.suites.update(output["suites"])
+        self.not_collected.update(output["not_collected"])
         # Every worker collects all suites, so the largest number is the number.
-        totals.collected = max(totals.collected, output["collected"])
-        totals.deselected = max(totals.deselected, output["deselected"])
+        combine = sum if each else max
+        totals.collected = combine((totals.collected, output["collected"]))
+        totals.deselected = combine((totals.deselected, output["deselected"]))
         self.unused_cassettes = sorted({*self.unused_cassettes, *output["unused_cassettes"]})
 
 

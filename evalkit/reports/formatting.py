@@ -87,7 +87,16 @@ def headline(head: ResultHead, findings: Findings) -> str:
     """Return in one line why a result has its verdict.
 
     That is its first finding, else its message; for a passed result its first warning, else ``""``.
+    What pytest counts as something else says so first.
     """
+    if "pytest" in head:
+        outcome, reason = head["pytest"]["outcome"], shorten(head["pytest"]["reason"], HEADLINE)
+        rest = _headline(head, findings)
+        return f"{outcome}{': ' * bool(reason)}{reason}{f' ({rest})' if rest else ''}"
+    return _headline(head, findings)
+
+
+def _headline(head: ResultHead, findings: Findings) -> str:
     severity = "warn" if head["verdict"] == "passed" else "error"
     messages = [
         (check["name"], finding["message"])

@@ -13,21 +13,27 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from evalkit._lib.json import JSON, dumps
+from evalkit._lib.text import visible
 from evalkit.reports.formatting import count, findings_of
 from evalkit.results.records import ManifestRecord, ResultHead
+from evalkit.results.result_line import outcome_of
 
 VERDICTS = ("passed", "failed", "errored", "skipped")
+EXPECTED = ("xfailed", "xpassed")
+"""As what else pytest counts a test: it has an xfail mark."""
 
 
 class ResultCounts:
     """Counts over results, of a run or a suite.
 
+    ``outcomes`` counts as pytest does, which differs from verdicts by marks (xfail) and hooks.
     ``rates`` counts tags by verdict; ``sizes`` (tokens) and ``times`` (milliseconds) have one value
     for each variant that has one.
     """
 
     def __init__(self) -> None:
         self.verdicts: Counter[str] = Counter()
+        self.outcomes: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
         self.rates: Counter[tuple[str, str]] = Counter()
         self.sizes: array[float] = array("d")
@@ -38,6 +44,7 @@ class ResultCounts:
         """Count one result."""
         verdict, metrics = head["verdict"], head["metrics"]
         self.verdicts[verdict] += 1
+        self.outcomes[outcome_of(head)] += 1
         for tag in head["tags"]:
             self.tags[tag] += 1
             self.rates[tag, verdict] += 1
@@ -59,6 +66,7 @@ class ResultCounts:
         total = cls()
         for other in counts:
             total.verdicts += other.verdicts
+            total.outcomes += other.outcomes
             total.tags += other.tags
             total.rates += other.rates
             total.sizes.extend(other.sizes)
@@ -108,12 +116,19 @@ def overview(manifest: ManifestRecord, counts: ResultCounts) -> Overview:
     # Variants that -k and -m left out were left out on purpose: no result is missing.
     selected = max(totals.get("collected", 0) - deselected, counts.results)
     is_complete = manifest.get("complete", True) is True
-    style, verdict, sentence = _verdict(counts, selected, is_complete)
+    broken = manifest.get("not_collected", [])
+    style, verdict, sentence = _verdict(counts, selected, is_complete, len(broken))
     return Overview(
         style=style,
         verdict=verdict,
         sentence=sentence,
-        notices=_notices(totals, counts, selected, is_complete),
+        notices=[
+            *(
+                f"{visible(name)} could not be collected; its scenarios were not run."
+                for name in broken
+            ),
+            *_notices(totals, counts, selected, is_complete or bool(broken)),
+        ],
         tiles=_tiles(counts, selected, deselected),
         bar=_bar(counts, selected),
         facts=_facts(manifest),
@@ -121,8 +136,10 @@ def overview(manifest: ManifestRecord, counts: ResultCounts) -> Overview:
     )
 
 
-def _verdict(counts: ResultCounts, selected: int, is_complete: bool) -> tuple[str, str, str]:
-    failed, errored = counts.verdicts["failed"], counts.verdicts["errored"]
+def _verdict(
+    counts: ResultCounts, selected: int, is_complete: bool, broken: int
+) -> tuple[str, str, str]:
+    failed, errored = counts.outcomes["failed"], counts.outcomes["errored"]
     scored = f"{counts.scored:,} scored"
     if failed:
         rest = f"; {errored:,} could not be evaluated" if errored else ""
@@ -131,12 +148,18 @@ def _verdict(counts: ResultCounts, selected: int, is_complete: bool) -> tuple[st
     if errored:
         sentence = f"{errored:,} of {selected:,} could not be evaluated; {none_failed}"
         return "errored", "Errored", sentence
+    if broken:
+        return "errored", "Errored", f"{count(broken, 'suite')} not collected; {none_failed}"
     if not is_complete or counts.results < selected:
         sentence = f"{counts.results:,} of {selected:,} have a result; {none_failed}"
         return "errored", "Not finished", sentence
     if not counts.scored:
         sentence = f"{count(selected, 'variant')}, {counts.verdicts['skipped']:,} skipped"
         return "skipped", "Nothing scored", sentence
+    expected = [f"{counts.outcomes[name]:,} {name}" for name in EXPECTED if counts.outcomes[name]]
+    if expected:
+        sentence = f"{counts.verdicts['passed']:,} of {scored} passed ({', '.join(expected)})"
+        return "passed", "Passed", sentence
     return "passed", "Passed", f"all {scored} passed"
 
 

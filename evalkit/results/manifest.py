@@ -7,8 +7,9 @@ seen as such.
 import json
 import os
 import platform
+from collections import Counter
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
 
@@ -29,7 +30,7 @@ class Totals:
     """Counts of a run, in the order of ``manifest.json``.
 
     ``collected`` variants, of them ``scored`` (passed or failed), the rest errored, skipped,
-    deselected or not run.
+    deselected or not run. ``outcomes`` counts results as pytest does, and is only printed.
     """
 
     collected: int = 0
@@ -44,6 +45,7 @@ class Totals:
     unplayed: int = 0
     orphans: int = 0
     tokens: int = 0
+    outcomes: Counter[str] = field(default_factory=Counter)
 
     def add(self, tally: Tally) -> None:
         """Count one result."""
@@ -54,6 +56,7 @@ class Totals:
         self.warnings += tally["warnings"]
         self.unplayed += tally["unplayed"]
         self.tokens += tally["tokens"]
+        self.outcomes[tally["outcome"]] += 1
 
     @property
     def run(self) -> int:
@@ -62,20 +65,23 @@ class Totals:
 
     @property
     def summary(self) -> str:
-        """One line for the terminal: collected variants and their verdicts."""
-        not_run = self.collected - self.run - self.deselected
-        parts = [
-            f"{getattr(self, name)} {name}" for name in ("passed", "failed", "errored", "skipped")
-        ]
-        if self.deselected:
-            parts.append(f"{self.deselected} deselected")
-        if not_run > 0:
-            parts.append(f"{not_run} not run")
+        """One line for the terminal: collected variants, and as what pytest counts them."""
+        counts = {
+            "xfailed": self.outcomes["xfailed"],
+            "xpassed": self.outcomes["xpassed"],
+            "deselected": self.deselected,
+            "not run": max(0, self.collected - self.run - self.deselected),
+        }
+        verdicts = ("passed", "failed", "errored", "skipped")
+        parts = [f"{self.outcomes[name]} {name}" for name in verdicts]
+        parts += [f"{count} {name}" for name, count in counts.items() if count]
         return f"{plural(self.collected, 'variant')}: {', '.join(parts)}"
 
     def to_json(self) -> dict[str, int]:
         """Return the totals as they are in ``manifest.json``."""
-        return asdict(self)
+        totals = asdict(self)
+        del totals["outcomes"]
+        return totals
 
 
 class Manifest:
@@ -91,10 +97,11 @@ class Manifest:
         self.started = timestamp()
         self.ended: str | None = None
         self.complete = False
+        self.not_collected: list[str] = []
 
     def to_json(self) -> ManifestRecord:
         """Return the manifest as it is in ``manifest.json``."""
-        return {
+        manifest: ManifestRecord = {
             "schema_version": SCHEMA_VERSION,
             "evalkit": VERSION,
             "python": platform.python_version(),
@@ -111,6 +118,9 @@ class Manifest:
             ],
             "totals": self.totals.to_json(),
         }
+        if self.not_collected:
+            manifest["not_collected"] = self.not_collected
+        return manifest
 
     def write(self, directory: Path) -> None:
         """Write ``manifest.json`` atomically. Raises UsageError where it cannot be written."""

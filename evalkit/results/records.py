@@ -80,10 +80,18 @@ class Identity(TypedDict):
     cassette: str | None
 
 
+class PytestRecord(TypedDict):
+    """As what pytest counts a test: a verdict, ``xfailed`` or ``xpassed``."""
+
+    outcome: str
+    reason: str
+
+
 class ResultHead(Identity):
-    """A result without its transcript."""
+    """A result without its transcript; ``pytest`` is absent where its outcome is the verdict."""
 
     schema_version: int
+    pytest: NotRequired[PytestRecord]
     verdict: VerdictName
     message: str
     checks: list[CheckRecord]
@@ -145,6 +153,7 @@ class ManifestRecord(SessionRecord):
     schema_version: int
     suites: list[SuiteRecord]
     cassettes: list[FileRecord]
+    not_collected: NotRequired[list[str]]
     totals: dict[str, int]
 
 

@@ -12,6 +12,7 @@ from typing import TypedDict, cast
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, dumps, loads
+from evalkit._lib.text import visible
 from evalkit.errors import IntegrityError
 from evalkit.results.records import (
     Identity,
@@ -29,9 +30,13 @@ _TRANSCRIPT = (',"settings":', ',"turns":')
 
 
 class Tally(TypedDict):
-    """What totals need of one result; ``warned`` is its first warning, if any."""
+    """What totals need of one result.
+
+    ``outcome`` is as what pytest counts it, ``warned`` its first warning, if any.
+    """
 
     verdict: VerdictName
+    outcome: str
     checks: int
     warnings: int
     warned: list[str]
@@ -72,6 +77,22 @@ def result_line(record: ResultLine, clean: Callable[[str], str] = str) -> str:
     """
     text = clean(dumps(record))
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
+
+
+def with_pytest_outcome(line: str, outcome: str, reason: str) -> str:
+    """Return a result line that says as what pytest counts the test.
+
+    Spliced into the text: a number keeps the spelling in which it was received.
+    """
+    text = line.rpartition(_DIGEST.decode())[0]
+    value = dumps({"outcome": outcome, "reason": visible(reason)})
+    text = f'{{"pytest":{value},{text[1:]}}}'
+    return f'{text[:-1]},"digest":"{sha256(text)}"}}'
+
+
+def outcome_of(head: ResultHead) -> str:
+    """Return as what pytest counts a result: its verdict, unless marks or hooks changed that."""
+    return head["pytest"]["outcome"] if "pytest" in head else head["verdict"]
 
 
 def parse_result(line: str) -> ResultLine:
@@ -145,6 +166,7 @@ def tally_of(result: ResultHead) -> Tally:
     ]
     return {
         "verdict": cast("VerdictName", str(Verdict(result["verdict"]))),
+        "outcome": outcome_of(result),
         "checks": len(result["checks"]),
         "warnings": len(warnings),
         "warned": warnings[:1],

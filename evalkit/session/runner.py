@@ -30,6 +30,7 @@ from evalkit.results import Identity, Tally, result_line, result_record, tally_o
 from evalkit.results.records import ResultLine
 from evalkit.session.evaluation import CONVERSATION, Evaluator, failure_text
 from evalkit.session.settings import Settings, rerecord_command
+from evalkit.suite.model.variants import variant_name
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports import open_transport
 from evalkit.verdict import CheckResult, Finding, Verdict, worst
@@ -82,7 +83,9 @@ class Runner:
     """Runs the variants of a session.
 
     ``endpoint`` returns what a variant is recorded from, by default the network. ``run_target``
-    is needed for variants with a ``target``. Raises UsageError for settings that cannot be used.
+    is needed for variants with a ``target``. Where several workers run every variant, the results
+    of ``worker`` 1, 2, … are further trials; ``repeat`` is the session's number of trials, if any.
+    Raises UsageError for settings that cannot be used.
     """
 
     def __init__(
@@ -91,8 +94,12 @@ class Runner:
         *,
         endpoint: Callable[[Variant], Endpoint] | None = None,
         run_target: RunTarget | None = None,
+        worker: int = 0,
+        repeat: int | None = None,
     ) -> None:
         self.settings = settings
+        self._worker = worker
+        self._repeat = repeat
         self._endpoint = endpoint or self._live_transport
         self._run_target = run_target
         self._redactor = Redactor(settings.secrets, settings.patterns)
@@ -216,7 +223,7 @@ class Runner:
             path=self.cassette(variant),
             live=lambda: self._endpoint(variant),
             metadata=self._metadata(variant),
-            hint=lambda: rerecord_command(variant.suite.label, variant.name),
+            hint=lambda: record_hint(variant, settings),
             secrets=settings.secrets,
             label=variant.id,
             patterns=settings.patterns,
@@ -278,14 +285,19 @@ class Runner:
         if verdict is Verdict.SKIPPED and len(checks) > 1:
             verdict = Verdict.PASSED
         cassette = None if self.settings.live else variant.cassette
+        id_, trial = variant.id, variant.trial
+        if self._worker:
+            trial += self._worker * (self._repeat or variant.scenario.repeat)
+            name = variant_name(variant.scenario.id, variant.parts, trial)
+            id_ = f"{variant.suite.name}::{name}"
         identity = Identity(
-            id=variant.id,
+            id=id_,
             suite=variant.suite.name,
             scenario=variant.scenario.id,
             title=variant.title,
             variant=dict(variant.settings),
             parts=variant.parts,
-            trial=variant.trial,
+            trial=trial,
             tags=variant.tags,
             path=variant.suite.label,
             line=variant.line,
@@ -294,13 +306,13 @@ class Runner:
         message = ""
         if verdict not in (Verdict.PASSED, Verdict.SKIPPED):
             location = f"{variant.suite.label}:{variant.line}"
-            message = self._redact(failure_text(variant.id, location, checks))
+            message = self.redact(failure_text(variant.id, location, checks))
         record = result_record(identity, verdict, message, checks, transcript, unplayed)
         if self._redactor.active:
             self._redact_streams(record)
-        line = result_line(record, self._redact)
+        line = result_line(record, self.redact)
         counts = tally_of(record)
-        counts["warned"] = [self._redact(visible(text)) for text in counts["warned"]]
+        counts["warned"] = [self.redact(visible(text)) for text in counts["warned"]]
         return VariantOutcome(
             verdict=verdict, message=message, line=line, tally=counts, cassette=cassette
         )
@@ -313,9 +325,17 @@ class Runner:
             if response.get("source") != "replayed" and "events" in response:
                 response["events"] = self._redactor.events(response["events"])
 
-    def _redact(self, text: str) -> str:
+    def redact(self, text: str) -> str:
+        """Replace secrets in a text."""
         # A model may repeat a secret that it received.
         return self._redactor.text(text) if self._redactor.active else text
+
+
+def record_hint(variant: Variant, settings: Settings) -> str:
+    """Return the shell command that records one variant again, and no other trial of it."""
+    repeats = variant.scenario.repeat > 1 or any("--evalkit-repeat" in w for w in settings.command)
+    number = "#1" if repeats and variant.trial == 1 else ""
+    return rerecord_command(settings, f"{variant.suite.label}::{variant.name}{number}")
 
 
 def _drive(

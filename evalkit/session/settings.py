@@ -9,6 +9,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from evalkit._lib.files import display_path
 from evalkit.cassette.recorder import RecordMode
 from evalkit.errors import UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL, API_HOST, API_KEY_VARIABLES
@@ -25,7 +26,7 @@ class Settings:
 
     ``root`` is the project's root, ``cassettes`` an absolute folder. ``patterns`` are regular
     expressions of further texts to redact. ``packages`` are those whose functions suites may name
-    beside the project's own.
+    beside the project's own. ``command`` are the words that start such a session.
     """
 
     root: Path
@@ -37,6 +38,7 @@ class Settings:
     secrets: tuple[str, ...] = field(default=(), repr=False)
     patterns: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
+    command: tuple[str, ...] = ("pytest",)
 
     @classmethod
     def read(
@@ -50,6 +52,7 @@ class Settings:
         live: bool = False,
         patterns: Sequence[str] = (),
         packages: Sequence[str] = (),
+        command: Sequence[str] = ("pytest",),
     ) -> Settings:
         """Combine options and environment. All keys of the environment are secrets, used or not."""
         keys = keys_of(environment)
@@ -63,6 +66,7 @@ class Settings:
             secrets=keys,
             patterns=tuple(patterns),
             packages=tuple(packages),
+            command=tuple(command),
         )
 
     @property
@@ -129,6 +133,11 @@ def application_environment(
                 environment[name] = value
 
 
-def rerecord_command(path: str, name: str) -> str:
-    """Return the shell command that records one variant again."""
-    return f"pytest {shlex.quote(f'{path}::{name}')} --evalkit-record all"
+def rerecord_command(settings: Settings, test: str) -> str:
+    """Return the shell command that records one test again, for the current folder.
+
+    ``test`` is its node id, with a path from the project's root.
+    """
+    path, _, name = test.partition("::")
+    node_id = f"{display_path(settings.root / path)}::{name}"
+    return shlex.join([*settings.command, node_id, "--evalkit-record", "all"])

@@ -71,7 +71,7 @@ BOUNDS = {
 """What a number must be, by pydantic's type of error."""
 _PATTERNS = {
     language.ID: "lower-case letters, digits, '-' and '_'",
-    language.SUITE: "letters, digits, '-', '_' and '.', a letter or digit first",
+    language.SUITE: "up to 120 letters, digits, '-', '_' and '.', a letter or digit first",
     language.TAG: "letters, digits, '-', '_' and '.', a letter first",
     language.VARIABLE: "letters, digits and '_', no digit first",
     language.FUNCTION: "up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first",

@@ -19,17 +19,11 @@ from evalkit.conversation.reconstruct import TranscriptBuilder, response_of
 from evalkit.errors import EvalkitError, TargetError, ToolCrashed
 from evalkit.session.evaluation import Evaluator
 from evalkit.session.python_targets import awaited
-from evalkit.session.runner import EndTurn
-from evalkit.session.settings import (
-    UNUSED_KEY,
-    Settings,
-    application_environment,
-    rerecord_command,
-)
+from evalkit.session.runner import EndTurn, record_hint
+from evalkit.session.settings import UNUSED_KEY, Settings, application_environment
 from evalkit.suite import Variant
-from evalkit.taping.interception import intercepted_http
-from evalkit.taping.running_tape import only_tape
 from evalkit.taping.tape_session import TapePlan, TapeSession
+from evalkit.taping.vcr_patch import only_tape, patched_http
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports.live import RETRIES, LiveTransport
 
@@ -97,7 +91,7 @@ def run_target(
         path=settings.cassettes / variant.cassette,
         mode=settings.mode,
         label=variant.id,
-        hint=rerecord_command(variant.suite.label, variant.name),
+        hint=record_hint(variant, settings),
         live=settings.live,
         secrets=settings.secrets,
         patterns=settings.patterns,
@@ -111,7 +105,7 @@ def run_target(
             conversation = _TargetConversation(variant, settings, function, key, session)
             with (
                 application_environment(settings, os.environ),
-                intercepted_http(session, ()),
+                patched_http(session, ()),
                 evaluator.requests_over(conversation.send_check_request),
             ):
                 transcript = conversation.run(end_turn)

@@ -46,6 +46,7 @@ def test_eval_yaml_is_a_suite_in_any_folder(project: Project) -> None:
 
 def test_ini_option_names_the_folders(project: Project) -> None:
     project.pytester.makeini("[pytest]\nevalkit_suites = checks more\n")
+    (project.root / "more").mkdir()
     (project.root / "checks").mkdir()
     (project.root / "checks" / "one.yaml").write_text(WEATHER)
     result = project.run("--collect-only", "-q", ".")

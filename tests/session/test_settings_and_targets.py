@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 import sys
 from collections.abc import Iterator
 from operator import attrgetter
@@ -57,11 +58,26 @@ def test_polling_is_fast_only_for_loopback_endpoints() -> None:
     assert settings().poll_seconds == 5.0
 
 
-def test_the_command_can_be_pasted_into_a_shell() -> None:
-    assert (
-        rerecord_command("suites/a.yaml", "b[x-y]")
-        == "pytest 'suites/a.yaml::b[x-y]' --evalkit-record all"
+def test_the_command_can_be_pasted_into_a_shell(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    command = ("python", "-m", "pytest", "-p", "my plugin")
+    session = Settings.read(
+        tmp_path, tmp_path / "cassettes", "none", base_url=None, environment={}, command=command
     )
+    (tmp_path / "suites").mkdir()
+    for folder, path in (
+        (tmp_path, "suites/a.yaml"),
+        (tmp_path / "suites", "a.yaml"),
+        (Path("/"), str(tmp_path / "suites/a.yaml")[1:]),
+    ):
+        monkeypatch.chdir(folder)
+        assert shlex.split(rerecord_command(session, "suites/a.yaml::b[x-y]")) == [
+            *command,
+            f"{path}::b[x-y]",
+            "--evalkit-record",
+            "all",
+        ]
 
 
 TOOLS = """\

@@ -106,6 +106,7 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
         sys.modules, "target_application", raising=False
     )  # each test has its own project
     (tmp_path / "target_application.py").write_text(APPLICATION)
+    monkeypatch.chdir(tmp_path)
 
     def go(
         scenario: str, *, url: str = "http://127.0.0.1:9", mode: str = "none", live: bool = False

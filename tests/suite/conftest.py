@@ -8,6 +8,8 @@ import pytest
 
 from tests.suite.project import Project
 
+collect_ignore = ["broken"]  # suites with mistakes, which pytest would collect
+
 
 @pytest.fixture
 def project(tmp_path: Path) -> Project:

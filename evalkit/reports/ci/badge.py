@@ -1,12 +1,13 @@
 """``badge.json``: a run as a shields.io endpoint badge with its passed and scored variants."""
 
+from collections import Counter
 from collections.abc import Mapping
 from pathlib import Path
 
 from evalkit._lib.files import write_atomic
 from evalkit._lib.json import dumps
 from evalkit.reports.line_reports import LineReport
-from evalkit.reports.overview import ResultCounts, overview
+from evalkit.reports.overview import EXPECTED, ResultCounts, overview
 from evalkit.results.records import ResultHead
 
 COLORS = {"passed": "brightgreen", "failed": "red", "errored": "orange", "skipped": "lightgrey"}
@@ -25,8 +26,10 @@ class Badge(LineReport):
         message = "nothing scored"
         if total.scored:
             message = f"{total.verdicts['passed']} of {total.scored} passed"
-        if total.verdicts["errored"]:
-            message += f", {total.verdicts['errored']} errored"
+        counts = total.outcomes + Counter(errored=len(self.run.manifest.get("not_collected", ())))
+        for name in ("errored", *EXPECTED):
+            if counts[name]:
+                message += f", {counts[name]} {name}"
         color = COLORS[overview(self.run.manifest, total).style]
         badge = {"schemaVersion": 1, "label": "evalkit", "message": message, "color": color}
         path = self.run.directory / "badge.json"

@@ -20,9 +20,17 @@ from evalkit.reports.overview import ResultCounts
 from evalkit.reports.text_spool import TextSpan, TextSpool
 from evalkit.results import Run
 from evalkit.results.records import ManifestRecord, ResultHead
+from evalkit.results.result_line import outcome_of
 
-STATUSES = {"passed": "passed", "failed": "failed", "errored": "failed", "skipped": "skipped"}
-"""Verdict to CTRF's status."""
+STATUSES = {
+    "passed": "passed",
+    "failed": "failed",
+    "errored": "failed",
+    "skipped": "skipped",
+    "xfailed": "skipped",
+    "xpassed": "passed",
+}
+"""As what pytest counts a test to CTRF's status."""
 
 _HEAD = '{"reportFormat":"CTRF","specVersion":"0.0.0","generatedBy":"evalkit","results":{"tests":['
 
@@ -39,11 +47,16 @@ class Ctrf(LineReport):
     def add(self, head: ResultHead, line: str, number: int) -> None:
         """Add a test."""
         self._tests.append(self._spool.put(dumps(_test(head))))
-        self._counts[STATUSES[head["verdict"]]] += 1
+        self._counts[STATUSES[outcome_of(head)]] += 1
 
     def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
         """Write the file."""
         manifest = self.run.manifest
+        for name in manifest.get("not_collected", ()):
+            broken = {"name": name, "status": "failed", "rawStatus": "errored", "duration": 0}
+            broken |= {"filePath": name, "message": "could not be collected"}
+            self._tests.append(self._spool.put(dumps(broken)))
+            self._counts["failed"] += 1
         tool = {"name": "evalkit", "version": str(manifest.get("evalkit", ""))}
         tail = {"summary": _summary(manifest, self._counts), "tool": tool}
         path = self.run.directory / "ctrf.json"
@@ -63,8 +76,8 @@ def _test(head: ResultHead) -> dict[str, JSON]:
     metrics, variant = head["metrics"], head["variant"]
     test: dict[str, JSON] = {
         "name": visible(head["id"]),
-        "status": STATUSES[head["verdict"]],
-        "rawStatus": head["verdict"],
+        "status": STATUSES[outcome_of(head)],
+        "rawStatus": outcome_of(head),
         "duration": round(metrics.get("elapsed_ms", 0)),
         "suite": visible(head["suite"]),
         "filePath": head["path"],
@@ -78,7 +91,7 @@ def _test(head: ResultHead) -> dict[str, JSON]:
             "cassette": head["cassette"],
         },
     }
-    if head["verdict"] != "passed":
+    if outcome_of(head) != "passed":
         test["message"] = visible(headline(head, findings_of(head)))[: 2 * HEADLINE]
         test["trace"] = visible(str(head["message"]))
     return test

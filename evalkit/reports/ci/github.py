@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from evalkit.reports.ci.escaping import annotation
+from evalkit.reports.formatting import findings_of, headline
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
-from evalkit.results.result_line import parse_head
+from evalkit.results.result_line import outcome_of, parse_head
 
 MOST = 9
 """Annotations of one run. GitHub shows ten of a kind per step; one is left to other tools."""
@@ -19,7 +20,7 @@ MOST = 9
 def error_commands(run: Run) -> list[str]:
     """Return workflow commands for failed and errored results; the last one counts the rest."""
     heads = map(parse_head, run.lines())
-    failures = [head for head in heads if head["verdict"] in ("failed", "errored")]
+    failures = [head for head in heads if outcome_of(head) in ("failed", "errored")]
     if len(failures) <= MOST:
         return [_annotation(head) for head in failures]
     first, others = failures[: MOST - 1], failures[MOST - 1 :]
@@ -40,7 +41,7 @@ def append_summary(run: Run, environment: Mapping[str, str]) -> None:
 def _annotation(head: ResultHead) -> str:
     """Return the annotation of a result's first error, at the line of its check."""
     path, line = head["path"], head["line"]
-    message = str(head["message"]).partition("\n")[0] or head["verdict"]
+    message = str(head["message"]).partition("\n")[0] or headline(head, findings_of(head))
     errors = (
         (check, finding)
         for check in head["checks"]

@@ -1,7 +1,8 @@
 """``junit.xml``: a run for CI systems that read JUnit's XML.
 
 One ``testsuite`` per suite, one ``testcase`` per variant; ``failed`` is a ``failure``, ``errored``
-an ``error``, ``skipped`` a ``skipped``, and warnings fail nothing. Names are unique in a file,
+an ``error``, ``skipped`` a ``skipped``, and warnings fail nothing. A suite that could not be
+collected is an ``error`` too. Names are unique in a file,
 because some readers drop the second of two equal ones (GitLab). Characters that XML 1.0 does not
 allow are made visible. Only failures have the conversation, in ``system-out``: readers refuse large
 files.
@@ -20,12 +21,18 @@ from evalkit.reports.plain_text import conversation_text, findings_text
 from evalkit.reports.text_spool import TextSpan, TextSpool
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
+from evalkit.results.result_line import outcome_of
 
-ELEMENTS = {"failed": "failure", "errored": "error", "skipped": "skipped"}
-"""Verdict to its element; a passed case has none."""
+ELEMENTS = {
+    "failed": "failure",
+    "errored": "error",
+    "skipped": "skipped",
+    "xfailed": "skipped",  # as in pytest's own file
+}
+"""As what pytest counts a case to its element; a passed case has none."""
 
-COUNTED = {"failures": "failed", "errors": "errored", "skipped": "skipped"}
-"""Attribute of ``testsuite`` to the verdict it counts."""
+COUNTED = {"failures": "failure", "errors": "error", "skipped": "skipped"}
+"""Attribute of ``testsuite`` to the element it counts."""
 
 _AT_ONCE = 8 << 10
 """Characters of the cases of a suite that are stored together."""
@@ -38,7 +45,7 @@ class _SuiteCases:
     """The test cases of a suite, stored until its counts are known."""
 
     def __init__(self) -> None:
-        self.verdicts: Counter[str] = Counter()
+        self.elements: Counter[str] = Counter()
         self.names: Counter[str] = Counter()
         self.milliseconds = 0.0
         self.spans: list[TextSpan] = []
@@ -57,14 +64,15 @@ class JUnit(LineReport):
     def add(self, head: ResultHead, line: str, number: int) -> None:
         """Add a test case."""
         suite = self._suites.setdefault(head["suite"], _SuiteCases())
-        suite.verdicts[head["verdict"]] += 1
+        outcome = outcome_of(head)
+        suite.elements[ELEMENTS.get(outcome, "")] += 1
         suite.milliseconds += head["metrics"].get("elapsed_ms", 0)
         name = head["id"].removeprefix(f"{head['suite']}::")
         suite.names[name] += 1
         if suite.names[name] > 1:
             name = f"{name} ({suite.names[name]})"
         digest = self._digests.get(head["cassette"] or "")
-        has_conversation = head["verdict"] in ("failed", "errored")
+        has_conversation = outcome in ("failed", "errored")
         conversation = conversation_text(line, number) if has_conversation else ""
         suite.waiting += _case(head, name, digest, conversation)
         if len(suite.waiting) > _AT_ONCE:
@@ -83,9 +91,16 @@ class JUnit(LineReport):
         return path
 
     def _document(self) -> Iterator[str]:
+        for name in self.run.manifest.get("not_collected", ()):
+            broken = self._suites.setdefault(name, _SuiteCases())
+            broken.elements["error"] += 1
+            broken.waiting += (
+                f'<testcase classname="{_escaped(name)}" name="collection" time="0.000">'
+                '<error type="not_collected" message="could not be collected"/></testcase>\n'
+            )
         total = _SuiteCases()
         for suite in self._suites.values():
-            total.verdicts += suite.verdicts
+            total.elements += suite.elements
             total.milliseconds += suite.milliseconds
         yield '<?xml version="1.0" encoding="utf-8"?>\n'
         yield f'<testsuites name="evalkit"{_counts(total)}>\n'
@@ -103,8 +118,8 @@ class JUnit(LineReport):
 
 
 def _counts(suite: _SuiteCases) -> str:
-    numbers = {"tests": suite.verdicts.total()}
-    numbers |= {name: suite.verdicts[verdict] for name, verdict in COUNTED.items()}
+    numbers = {"tests": suite.elements.total()}
+    numbers |= {name: suite.elements[element] for name, element in COUNTED.items()}
     attributes = "".join(f' {name}="{number}"' for name, number in numbers.items())
     return f'{attributes} time="{suite.milliseconds / 1000:.3f}"'
 
@@ -120,9 +135,9 @@ def _case(head: ResultHead, name: str, cassette_digest: str | None, conversation
         f' time="{seconds:.3f}" file="{_escaped(head["path"])}" line="{head["line"]}">\n'
         f"<properties>{properties}</properties>\n"
     )
-    verdict = head["verdict"]
-    if verdict in ELEMENTS:
-        case += _outcome(ELEMENTS[verdict], head)
+    outcome = outcome_of(head)
+    if outcome in ELEMENTS:
+        case += _outcome(ELEMENTS[outcome], head)
     if conversation:
         case += f"<system-out>{visible(conversation).translate(_TEXT_ENTITIES)}</system-out>\n"
     return f"{case}</testcase>\n"
@@ -147,7 +162,7 @@ def _outcome(element: str, head: ResultHead) -> str:
     if element == "skipped":
         return f'<skipped message="{message}"/>\n'
     errors = [(check, finding) for check, finding in findings if finding["severity"] == "error"]
-    code = errors[0][1]["code"] if errors else "incomplete"
+    code = errors[0][1]["code"] if errors else "pytest" if "pytest" in head else "incomplete"
     text = visible(findings_text(errors) or head["message"]).translate(_TEXT_ENTITIES)
     return f'<{element} type="{_escaped(code)}" message="{message}">{text}</{element}>\n'
 

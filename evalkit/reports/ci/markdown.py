@@ -14,9 +14,10 @@ from evalkit._lib.text import plural
 from evalkit.reports.ci.escaping import code
 from evalkit.reports.formatting import findings_of, has_warning, headline
 from evalkit.reports.line_reports import LineReport
-from evalkit.reports.overview import VERDICTS, ResultCounts, overview
+from evalkit.reports.overview import EXPECTED, VERDICTS, ResultCounts, overview
 from evalkit.results import Run
 from evalkit.results.records import ManifestRecord, ResultHead
+from evalkit.results.result_line import outcome_of
 
 LIMIT = 900_000
 """Bytes of the file."""
@@ -26,6 +27,8 @@ _MARKS = {
     "failed": "❌ failed",
     "errored": "⚠️ errored",
     "warned": "✅ passed, with warnings",
+    "xpassed": "✅ xpassed",
+    "xfailed": "⏭️ xfailed",
     "skipped": "⏭️ skipped",
     "passed": "✅ passed",
 }
@@ -55,9 +58,8 @@ class MarkdownSummary(LineReport):
     def add(self, head: ResultHead, line: str, number: int) -> None:
         """Add a row."""
         findings = findings_of(head)
-        kind = (
-            "warned" if head["verdict"] == "passed" and has_warning(findings) else head["verdict"]
-        )
+        outcome = outcome_of(head)
+        kind = "warned" if outcome == "passed" and has_warning(findings) else outcome
         reason = code(headline(head, findings)) if kind != "passed" else ""
         self._groups[kind].add(f"| {_MARKS[kind]} | {code(head['id'])} | {reason} |\n")
 
@@ -81,7 +83,8 @@ def _head(manifest: ManifestRecord, total: ResultCounts) -> Iterator[str]:
     figures = {"collected": totals.get("collected", total.results)}
     if deselected := totals.get("deselected"):
         figures["deselected"] = deselected
-    figures |= {"scored": total.scored, **{name: total.verdicts[name] for name in VERDICTS}}
+    figures |= {"scored": total.scored, **{name: total.outcomes[name] for name in VERDICTS}}
+    figures |= {name: total.outcomes[name] for name in EXPECTED if total.outcomes[name]}
     figures |= {"warnings": total.warnings, "tokens": total.tokens}
     yield f"| {' | '.join(figures)} |\n|{'---:|' * len(figures)}\n"
     yield f"| {' | '.join(f'{figure:,}' for figure in figures.values())} |\n\n"

@@ -34,7 +34,7 @@ from evalkit.suite.model.templates import RUNTIME_NAMES
 T = TypeVar("T")
 
 ID = r"^[a-z0-9_-]+$"
-SUITE = r"^[A-Za-z0-9][A-Za-z0-9_.-]*$"
+SUITE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$"
 TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FUNCTION = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$"

@@ -34,6 +34,7 @@ _BOOLEAN_LABELS: dict[str, dict[Any, str]] = {
 _UNSAFE = re.compile(r"[^\w.+=@-]+")
 _TRIAL_SUFFIX = re.compile(r"(^|\.)trial(\d+)$")
 _MAX_BYTES = 80
+MAX_NAME_BYTES = 200
 
 _TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
 
@@ -54,7 +55,7 @@ def variant_name(scenario: str, parts: tuple[str, ...], trial: int) -> str:
 def cassette_file(scenario: str, parts: tuple[str, ...], trial: int) -> str:
     """Return ``scenario.part.part.yaml``, for later trials with ``.trial2``."""
     words = [scenario, *map(file_word, parts), *([f"trial{trial}"] if trial > 1 else [])]
-    return ".".join(words) + ".yaml"
+    return bounded(".".join(words), MAX_NAME_BYTES) + ".yaml"
 
 
 def file_word(text: str) -> str:
@@ -64,10 +65,19 @@ def file_word(text: str) -> str:
     """
     word = _UNSAFE.sub("-", unicodedata.normalize("NFC", text)).strip(".") or "-"
     word = _TRIAL_SUFFIX.sub(r"\1trial-\2", word)
-    if len(word.encode()) > _MAX_BYTES:
-        digest = sha256(text.encode(errors="surrogatepass")).hexdigest()[:12]
-        word = f"{word.encode()[: _MAX_BYTES - 13].decode(errors='ignore')}-{digest}"
-    return word
+    return bounded(word, _MAX_BYTES, text)
+
+
+def bounded(name: str, limit: int, text: str = "") -> str:
+    """Return a file name of at most ``limit`` bytes; a longer one ends with a digest of ``text``.
+
+    File systems allow 255 bytes; a temporary file beside it has a longer name.
+    """
+    data = name.encode()
+    if len(data) <= limit:
+        return name
+    digest = sha256((text or name).encode(errors="surrogatepass")).hexdigest()[:12]
+    return f"{data[: limit - 13].decode(errors='ignore')}-{digest}"
 
 
 @dataclass(frozen=True, eq=False, slots=True, kw_only=True)

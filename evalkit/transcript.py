@@ -88,7 +88,8 @@ class Exchange:
     is the raw Interaction: as received, or as assembled from ``events`` (raw JSON of the stream's
     events). ``problems`` of a stream are ``{"code", "message", "event"}``, ``event`` counting from
     1. ``error`` is an API error in the response or the stream. ``failure`` says why there is no
-    usable response (transport, broken body, not JSON).
+    usable response (transport, broken body, not JSON). ``resumed`` says that a later request
+    continued its stream, so that its end is not the stream's.
     """
 
     number: int
@@ -101,6 +102,7 @@ class Exchange:
     problems: list[dict[str, JSON]] = field(default_factory=list)
     error: ApiError | None = None
     failure: str | None = None
+    resumed: bool = False
 
     def to_json(self) -> dict[str, Any]:
         """Return the exchange as result lines contain it, without absent parts."""

@@ -14,6 +14,7 @@ from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Regex, Words, one_or_many
 from evalkit.checks.core.base import Check, ParsedArgument, View
 from evalkit.checks.core.formatting import table
+from evalkit.protocol.api_errors import errors_of_run
 from evalkit.transcript import ApiError, Turn
 from evalkit.verdict import Finding, Where
 
@@ -26,8 +27,9 @@ Statuses = Annotated[
 class Error(Check):
     """The API returned an error with the expected HTTP status, code and message.
 
-    Over the conversation some turn ended in it. A run that ended ``failed`` lists its errors in the
-    interaction (docs/protocol.md section 3). They count too and have no HTTP status.
+    Over the conversation some turn ended in it. A run that was not completed lists its errors in
+    the interaction, and an output can have one (docs/protocol.md sections 3 and 4). They count too;
+    most have no HTTP status. Upper and lower case of codes are the same.
 
     The empty case: bare ``error`` expects any error; without an error the check fails.
     """
@@ -93,7 +95,7 @@ class Error(Check):
                 f"status {error.status}, not {' or '.join(map(str, statuses))}",
             ),
             (
-                self.code is None or error.code in codes,
+                self.code is None or error.code.lower() in map(str.lower, codes),
                 f"code {show(error.code)}, not {' or '.join(codes)}",
             ),
             (
@@ -122,10 +124,4 @@ def _errors(turn: Turn) -> Iterator[ApiError]:
     if turn.error is not None:
         yield turn.error
         return
-    interaction = turn.interaction
-    if interaction is None or interaction.get("status") != "failed":
-        return
-    errors = interaction.get("errors")
-    for item in [*(errors if isinstance(errors, list) else ()), interaction.get("error")]:
-        if isinstance(item, dict):
-            yield ApiError(0, str(item.get("code", "")), str(item.get("message", "")), item)
+    yield from errors_of_run(turn.interaction or {})

@@ -26,6 +26,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.core.arguments import format_number, plain
 from evalkit.checks.core.base import Check, View, option_error
+from evalkit.checks.core.ending import describe_error
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.schema_validation import violations
@@ -321,8 +322,9 @@ class Judge(Check):
         read_response(exchange, view.ask(request))
         error, interaction = exchange.error, exchange.interaction
         if error is not None:
-            message = f"{error.status} {error.code}: {show(error.message, 300)}"
-            raise CheckCrashed(f"the judge did not answer: the API returned {message}")
+            raise CheckCrashed(
+                f"the judge did not answer: the API returned {describe_error(error)}"
+            )
         if interaction is None or exchange.failure is not None:
             reason = exchange.failure or "there is no Interaction"
             raise CheckCrashed(f"the judge's answer cannot be read: {reason}")

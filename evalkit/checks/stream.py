@@ -22,6 +22,7 @@ from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Where
 
 _END_PROBLEMS = frozenset({"completed_missing", "empty_stream", "error_event"})
+_CUT = _END_PROBLEMS | {"stream_broken"}
 
 
 class Stream(Check):
@@ -48,7 +49,7 @@ class Stream(Check):
         if exchanges and not streamed:
             yield Finding("not_streamed", "no response was streamed", view.where)
         for exchange in streamed:
-            yield from _problems(exchange)
+            yield from _problems(exchange, exchanges)
             yield from _stored_differences(exchange, exchanges)
         if self.first_token_ms is not None:
             live = [
@@ -59,19 +60,35 @@ class Stream(Check):
             yield from first_token_findings(live, self.first_token_ms)
 
 
-def _problems(exchange: Exchange) -> Iterator[Finding]:
+def _problems(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterator[Finding]:
     where = Where(turn=exchange.turn, exchange=exchange.number, part="response", pointer="")
-    codes = set()
+    findings = [*_event_problems(exchange, where), *_end_problems(exchange, where)]
+    is_cut = any(finding.code in _CUT for finding in findings)
+    if is_cut and (exchange.resumed or _stored_run(exchange, exchanges)):
+        # The run goes on without its stream (docs/protocol.md sections 8.1 and 12).
+        findings = [each for each in findings if each.code not in _CUT | {"step_not_stopped"}]
+        if not exchange.resumed:
+            reason = exchange.error.message if exchange.error else exchange.failure
+            message = f"the stream was cut, and polling completed the run: {show(reason)}"
+            findings.append(Finding("stream_cut", message, where).as_warning())
+    yield from findings
+
+
+def _event_problems(exchange: Exchange, where: Where) -> Iterator[Finding]:
     for problem in exchange.problems:
         code, event = str(problem.get("code", "stream_problem")), problem.get("event")
-        codes.add(code)
         prefix = f"event {event}: " if event else ""
-        yield Finding(
+        finding = Finding(
             code, f"{prefix}{problem.get('message', '')}", where, detail=_around(exchange, event)
         )
+        yield finding.as_warning() if code == "error_recovered" else finding
+
+
+def _end_problems(exchange: Exchange, where: Where) -> Iterator[Finding]:
     response, events = exchange.response, exchange.events
     if response is None or exchange.error is not None:
         return
+    codes = {problem.get("code") for problem in exchange.problems}
     has_ended = not codes.isdisjoint(_END_PROBLEMS)
     if response.broken and not has_ended:
         yield Finding("stream_broken", f"the stream broke off: {show(response.broken)}", where)
@@ -96,18 +113,28 @@ def _type(event: JSON) -> JSON:
     return event.get("event_type") if isinstance(event, dict) else None
 
 
-def _stored_differences(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterator[Finding]:
-    """Yield the first difference of a streamed interaction from the one that a GET returned."""
-    streamed = exchange.interaction
-    if exchange.events is None or streamed is None or not streamed.get("id"):
-        return
-    for other in exchanges:
+def _stored_run(exchange: Exchange, exchanges: Sequence[Exchange]) -> Exchange | None:
+    """Return the GET that read the ended run of a stream, None where there is none."""
+    identity = (exchange.interaction or {}).get("id")
+    for other in exchanges if identity else ():
         stored = other.interaction
         if stored is None or other.request.method != "GET" or other is exchange:
             continue
-        is_same = unquote(other.request.path.rpartition("/")[2]) == streamed["id"]
-        if not is_same or is_running(streamed) or is_running(stored):
-            continue
+        is_same = unquote(other.request.path.rpartition("/")[2]) == identity
+        is_whole = other.events is None or "steps" in stored
+        if is_same and is_whole and not is_running(stored):
+            return other
+    return None
+
+
+def _stored_differences(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterator[Finding]:
+    """Yield the first difference of a streamed interaction from the one that a GET returned."""
+    streamed, other = exchange.interaction, _stored_run(exchange, exchanges)
+    has_failed = exchange.failure is not None or exchange.error is not None
+    if exchange.events is None or streamed is None or other is None or has_failed:
+        return
+    stored = other.interaction or {}
+    if "steps" in streamed and not is_running(streamed):
         for pointer, got, expected in differences(_comparable(streamed), _comparable(stored)):
             # A streamed step starts with an empty signature, another one without any
             # (docs/protocol.md section 11).

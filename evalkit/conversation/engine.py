@@ -301,11 +301,15 @@ class _Engine:
     def runs_on(self, exchange: Exchange) -> bool:
         """Return whether the run behind a response continues.
 
-        A broken stream does not stop a background run (docs/protocol.md section 8.1).
+        A broken stream does not stop a background run (docs/protocol.md section 8.1), nor does an
+        error in it that is not the run's own.
         """
-        if exchange.interaction is None or exchange.error is not None:
+        if exchange.interaction is None:
             return False
-        if exchange.failure is not None:
+        error = exchange.error
+        if error is not None and (exchange.request.method == "GET" or error.advice is None):
+            return False
+        if error is not None or exchange.failure is not None:
             return self.background
         return is_running(exchange.interaction)
 

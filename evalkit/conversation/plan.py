@@ -39,9 +39,9 @@ class Plan:
     ``continuation_token`` are ignored, because the engine sets them.
 
     ``max_tool_rounds`` limits the rounds of function results in a turn, ``max_polls`` the polls of
-    a background run (by default a day at five seconds), ``max_hops`` the continuations of a
-    response. ``stop_after`` says, by the number of a turn, after how many responses it ends even if
-    the model waits for results or a run goes on. ``settings`` are added to those of the transcript.
+    a background run (a driver ends them by time), ``max_hops`` the continuations of a response.
+    ``stop_after`` says, by the number of a turn, after how many responses it ends even if the model
+    waits for results or a run goes on. ``settings`` are added to those of the transcript.
     """
 
     fields: Mapping[str, JSON]
@@ -53,7 +53,7 @@ class Plan:
     poll_seconds: float = 5.0
     api_version: str = DEFAULT_API_VERSION
     settings: Mapping[str, JSON] = field(default_factory=dict)
-    max_polls: int = 17_280
+    max_polls: int = 100_000
     max_hops: int = 64
     stop_after: Mapping[int, int] = field(default_factory=dict)
 

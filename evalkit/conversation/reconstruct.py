@@ -11,6 +11,7 @@ read exchanges (``history``, ``stream``). What a request does to the transcript:
 | POST with function results | adds them after their calls, by ``call_id``, else by order |
 | POST with a ``continuation_token`` | continues the response before (section 8.3) |
 | GET of a background run | its steps replace those so far (section 8.1) |
+| GET with ``last_event_id`` | continues the stream of an earlier request (section 12) |
 | GET of a completed interaction | an exchange without steps: nothing is new |
 | POST …/cancel | sets the status |
 | DELETE | an exchange, nothing else |
@@ -43,7 +44,7 @@ from evalkit.protocol.step_reader import (
     strip_user_input,
     type_of,
 )
-from evalkit.protocol.stream_assembler import assemble
+from evalkit.protocol.stream_assembler import assemble_rest, events_until
 from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
 
 JUDGE_LABELS = {"evalkit": "judge", "version": "1"}
@@ -123,12 +124,14 @@ def response_of(recording: Recording, source: Source = "replayed") -> Response:
 class _Answer:
     """The steps of one response, and the client's results by the index of their call.
 
-    ``is_hop`` says that it continues the response before. A later GET may resume ``events``.
+    ``is_hop`` says that it continues the response before. A later GET may resume its stream, of
+    which ``streams`` are the parts and ``events`` those of all parts.
     """
 
     steps: list[Step] = field(default_factory=list)
     results: dict[int, Step] = field(default_factory=dict)
     events: list[JSON] = field(default_factory=list)
+    streams: list[Exchange] = field(default_factory=list)
     is_running: bool = True
     is_hop: bool = False
 
@@ -201,7 +204,7 @@ class TranscriptBuilder:
             self._add_results(turn, exchange.number, body)
         _set_outcome(turn, exchange)
         if exchange.interaction is not None:
-            answer = _Answer(events=exchange.events or [], is_hop=is_hop)
+            answer = _Answer(events=exchange.events or [], streams=[exchange], is_hop=is_hop)
             self._answers[turn.number].append(answer)
             identity = _text(exchange.interaction, "id")
             if identity:
@@ -215,12 +218,10 @@ class TranscriptBuilder:
             self._by_id[identity] = turn, _Answer()
             self._answers[turn.number].append(self._by_id[identity][1])
         turn, answer = self._by_id[identity]
+        if exchange.events is not None:
+            _resume(answer, exchange, dict(exchange.request.query).get("last_event_id", ""))
         if not answer.is_running:
             return
-        if exchange.events is not None:
-            if any(name == "last_event_id" and value for name, value in exchange.request.query):
-                _resume(exchange, answer.events)
-            answer.events = [*answer.events, *exchange.events]
         _set_outcome(turn, exchange)
         if exchange.interaction is not None:
             self._update(turn, answer, exchange, exchange.interaction)
@@ -292,17 +293,22 @@ class TranscriptBuilder:
         self._answers[turn.number].append(_Answer([result], is_hop=True))
 
 
-def _resume(exchange: Exchange, before: list[JSON]) -> None:
-    """Read a resumed stream together with the events before it broke off."""
-    assembled = assemble([*before, *(exchange.events or [])])
-    exchange.interaction = assembled.interaction
-    exchange.problems = [
-        {**problem.to_json(), "event": problem.event - len(before)}
-        for problem in assembled.problems
-        if problem.event > len(before)
-    ]
-    if assembled.complete:
-        exchange.failure = None
+def _resume(answer: _Answer, exchange: Exchange, last_event_id: str) -> None:
+    """Read a stream together with the parts that it resumes."""
+    events = exchange.events or []
+    if last_event_id:
+        before = events_until(answer.events, last_event_id)
+        assembled = assemble_rest(before, events)
+        exchange.interaction = assembled.interaction
+        garbage = [problem for problem in exchange.problems if problem["code"] == "event_not_json"]
+        exchange.problems = garbage + [problem.to_json() for problem in assembled.problems]
+        if assembled.complete:
+            exchange.failure = None
+        for part in answer.streams:
+            part.resumed = True
+        events = [*before, *events]
+    answer.events = events
+    answer.streams.append(exchange)
 
 
 def _set_outcome(turn: Turn, exchange: Exchange) -> None:

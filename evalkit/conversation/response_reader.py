@@ -4,9 +4,9 @@
 |---|---|
 | status outside 2xx | ``error`` (docs/protocol.md section 7, both body shapes, HTML too) |
 | JSON Interaction | ``interaction``, the value as received |
-| JSON ``{"error": …}`` with 2xx | ``error`` |
+| JSON ``{"error": …}`` with 2xx, also in a list | ``error`` |
 | SSE, whole | ``events``, ``interaction`` as assembled, ``problems`` |
-| SSE with an ``error`` event | the same, and ``error`` |
+| SSE that an ``error`` event ended | the same, and ``error`` |
 | SSE that ends before ``interaction.completed`` | the same with what arrived, and ``failure`` |
 | anything else with 2xx | ``failure`` |
 
@@ -16,7 +16,7 @@ JSON for a streamed request, and a stream for any other, are read all the same a
 
 from evalkit._lib.json import JSON, json_type, loads
 from evalkit._lib.text import plural, shorten
-from evalkit.protocol.api_errors import error_of, read_error
+from evalkit.protocol.api_errors import error_of, find_error, read_error
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Response
@@ -59,7 +59,8 @@ def _read_json(exchange: Exchange, response: Response) -> None:
     if exchange.request.streamed:
         message = f"expected a stream, got {content_type}"
         exchange.problems.append({"code": "not_streamed", "message": message, "event": 0})
-    if isinstance(body, dict) and body.get("error") and not body.keys() & {"status", "steps", "id"}:
+    found = find_error(body)
+    if found and found["error"] and not found.keys() & {"status", "steps", "id"}:
         exchange.error = error_of(response.status, body)
     else:
         _set_interaction(exchange, body)

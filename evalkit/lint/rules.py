@@ -106,6 +106,8 @@ _ROWS: tuple[tuple[str, str, LintSeverity, str], ...] = (
     ("completed_twice", "stream", "error", "a second interaction.completed"),
     ("event_after_completed", "stream", "error", "an event after interaction.completed"),
     ("error_event", "stream", "info", "the service ended the stream with an error event"),
+    ("error_recovered", "stream", "info", "an error event arrived, and the stream was completed"),
+    ("stream_cut", "stream", "info", "the stream was cut, and polling completed the run"),
     ("event_not_json", "stream", "error", "an event's data is not JSON"),
     ("event_not_object", "stream", "error", "an event is not a JSON object"),
     ("event_type_missing", "stream", "error", "an event has no event_type"),

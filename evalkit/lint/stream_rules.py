@@ -44,8 +44,10 @@ def check_streams(view: CassetteView) -> Iterator[RuleFinding]:
             yield from _check_stream(exchange, stored)
         if exchange.events is not None:
             yield from _check_last_frame(exchange)
-    for number, recording in enumerate(view.recordings, 1):
-        if recording.broken is not None:
+    for number, (recording, exchange) in enumerate(
+        zip(view.recordings, view.exchanges, strict=True), 1
+    ):
+        if recording.broken is not None and not exchange.resumed:
             message = f"the response broke off: {show(recording.broken)}"
             yield RuleFinding(
                 "stream_broken", message, exchange=number, part="response", pointer=""

@@ -5,8 +5,9 @@ The grammar is that of the HTML standard, section 9.2.6: lines end with LF, CR o
 dropped. These deviations follow docs/protocol.md section 6:
 
 * A last frame without a blank line counts, so that a truncated stream shows what it has.
-* A bare line ``{"error": …}`` outside any field is a frame: the service was seen to break off like
-  that. It may span several lines. Other lines that are not fields are ignored, as in the standard.
+* A bare ``{"error": …}`` outside any field, alone or in a list, is a frame: the service was seen to
+  break off like that. It may span several lines. Other lines that are not fields are ignored, as in
+  the standard.
 * ``event:`` and ``id:`` are stored in the frame and have no effect: the service names an event in
   its ``event_type``.
 * Bytes that are not UTF-8 become lone surrogates (PEP 383), so no input is lost and none raises.
@@ -20,6 +21,7 @@ from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON, loads
+from evalkit.protocol.api_errors import find_error
 
 DONE = "[DONE]"
 
@@ -113,22 +115,23 @@ class _FrameBuilder:
                 self._event = value
             elif name == "id":
                 self._id = value
-            elif line[0] == "{" or self._bare:
-                frames += self._bare_error(line)
+            elif self._bare or line.lstrip().startswith(("{", "[")):
+                frames += self._bare_error(line.strip())
         return frames
 
     def _bare_error(self, line: str) -> list[Frame]:
         if len(self._bare) == _MAX_BARE_LINES:
             self._bare = []
         self._bare.append(line)
-        if not line.rstrip().endswith("}"):
+        if not line.endswith(("}", "]")):
             return []
-        # A line of its own is tried first: the lines before it may be something else.
-        for text in (line, "\n".join(self._bare)):
-            value = _parse(text) if text.startswith("{") else _NOT_JSON
-            if value is not _NOT_JSON:
+        whole = "\n".join(self._bare)
+        # The lines before an error may be something else.
+        for text in (whole, line):
+            value = _parse(text)
+            is_error = find_error(value) is not None
+            if is_error or (text == whole and value is not _NOT_JSON):
                 self._bare = []
-                is_error = isinstance(value, dict) and "error" in value
                 return [Frame(None, text, None)] if is_error else []
         return []
 
@@ -142,8 +145,9 @@ def frames(text: str) -> list[Frame]:
 def read_events(text: str) -> EventList:
     """Return the events of a whole body, up to ``[DONE]``.
 
-    An object without ``event_type`` and with an ``error`` becomes an ``error`` event. All other
-    JSON is returned unchanged. Empty data is not an event.
+    An object without ``event_type`` and with an ``error``, alone or in a list, becomes an ``error``
+    event; so does any object of a frame that is named ``error``. All other JSON is returned
+    unchanged. Empty data is not an event.
     """
     return events_of_frames(frames(text))
 
@@ -161,8 +165,11 @@ def events_of_frames(source: Iterable[Frame]) -> EventList:
         if value is _NOT_JSON:
             garbage.append((len(events) + len(garbage) + 1, frame.data))
             continue
-        if isinstance(value, dict) and "event_type" not in value and "error" in value:
-            value = {"event_type": "error", **value}
+        if not (isinstance(value, dict) and "event_type" in value):
+            error = find_error(value)
+            if error is None and frame.event == "error" and isinstance(value, dict):
+                error = {"error": value}
+            value = value if error is None else {"event_type": "error", **error}
         events.append(value)
     return EventList(events, False, garbage)
 

@@ -120,7 +120,11 @@ STATUSES: tuple[str, ...] = (
     "cancelled",
     "budget_exceeded",
     "requires_continuation",
+    "idle",
 )
 
 RUNNING: frozenset[str] = frozenset({"queued", "in_progress"})
 """Statuses of a running interaction; every other status, known or not, ends a poll loop."""
+
+UNANSWERED: frozenset[str] = frozenset({"idle", "cancelled"})
+"""Statuses of an interaction that ended without an answer, through no fault of the model."""

@@ -24,6 +24,7 @@ from evalkit.protocol.stream_order import (
     CREATED,
     DELTA,
     ERROR,
+    NEEDS_BEGINNING,
     START,
     STATUS,
     STEP,
@@ -40,7 +41,8 @@ class AssembledStream(NamedTuple):
     """The result of a stream.
 
     ``interaction`` is None if no event describes one. ``error`` is the error object of the last
-    ``error`` event. ``complete`` tells whether ``interaction.completed`` arrived, with any status.
+    ``error`` event, None where the stream was completed in spite of it. ``complete`` tells whether
+    ``interaction.completed`` arrived, with any status.
     """
 
     interaction: dict[str, JSON] | None
@@ -68,6 +70,30 @@ def assemble(events: Sequence[JSON], *, garbage: Sequence[tuple[int, str]] = ())
     return assembler.finish(max([number, *garbage_numbers]))
 
 
+def events_until(events: Sequence[JSON], event_id: str) -> Sequence[JSON]:
+    """Return the events up to the one with this ``event_id``; all of them where none has it."""
+    ids = [event.get("event_id") if isinstance(event, dict) else None for event in events]
+    return events[: ids.index(event_id) + 1] if event_id in ids else events
+
+
+def assemble_rest(before: Sequence[JSON], rest: Sequence[JSON]) -> AssembledStream:
+    """Assemble a stream that was resumed: the events ``before`` and ``rest`` are one stream.
+
+    Problems are those of the rest, by the number of the event in it. Without the beginning there
+    are no steps and no problems that follow from its absence.
+    """
+    interaction, problems, error, complete = assemble([*before, *rest])
+    is_whole = any(isinstance(e, dict) and e.get("event_type") == CREATED for e in before or rest)
+    if interaction is not None and not is_whole:
+        interaction.pop("steps")
+    problems = [
+        problem._replace(event=problem.event - len(before))
+        for problem in problems
+        if problem.event > len(before) and (is_whole or problem.code not in NEEDS_BEGINNING)
+    ]
+    return AssembledStream(interaction, problems, error, complete)
+
+
 class StreamAssembler:
     """Assembles event by event: call ``take`` for each, then ``finish`` once."""
 
@@ -77,7 +103,7 @@ class StreamAssembler:
         self._interaction: dict[str, JSON] | None = None
         self._drafts: dict[int, StepDraft] = {}
         self._last_index = 0
-        self._error: dict[str, JSON] | None = None
+        self._errors: list[tuple[int, dict[str, JSON]]] = []
         self._announced_status: str | None = None
         self._usage: JSON = None
         self._final_steps: list[JSON] | None = None
@@ -116,7 +142,27 @@ class StreamAssembler:
                 self.problems.add(code, last, index=index, detail=draft.kind or "no type")
         interaction = self._with_steps(steps, last)
         complete = self._state == "completed"
-        return AssembledStream(interaction, self.problems.in_order(), self._error, complete)
+        error = self._report_errors()
+        return AssembledStream(interaction, self.problems.in_order(), error, complete)
+
+    def _report_errors(self) -> dict[str, JSON] | None:
+        """Report the error events; return the error that ended the stream.
+
+        The service was seen to send an empty error and to complete the stream. So an error that is
+        not the model's is none where ``interaction.completed`` reports a run that did not fail.
+        """
+        status = (self._interaction or {}).get("status")
+        ended = None
+        for number, error in self._errors:
+            data = error_of(0, error)
+            recovered = (
+                self._state == "completed" and status != "failed" and data.advice is not None
+            )
+            code = "error_recovered" if recovered else "error_event"
+            detail = shorten(f"{data.label}: {data.message}", 200) if error else "no reason given"
+            self.problems.add(code, number, detail=detail)
+            ended = ended if recovered else error
+        return ended
 
     def _with_steps(self, steps: list[JSON], last: int) -> dict[str, JSON] | None:
         interaction = self._interaction
@@ -189,12 +235,7 @@ class StreamAssembler:
         error = event.get("error")
         if isinstance(error, str):
             error = {"message": error}
-        self._error = error if isinstance(error, dict) else {}
-        detail = "no reason given"
-        if self._error:
-            data = error_of(0, self._error)
-            detail = shorten(f"{data.code}: {data.message}", 200)
-        self.problems.add("error_event", number, detail=detail)
+        self._errors.append((number, error if isinstance(error, dict) else {}))
 
     def _step_started(self, event: dict[str, JSON], number: int) -> None:
         next_index = len(self._drafts)

@@ -104,6 +104,7 @@ PROBLEMS: dict[str, str] = {
     "completed_twice": "interaction.completed arrived again",
     "event_after_completed": "{event} arrived after interaction.completed",
     "error_event": "the service broke off: {detail}",
+    "error_recovered": "an error arrived, and the stream was completed in spite of it: {detail}",
     # one event
     "event_not_json": "the event's data is not JSON: {detail}",
     "event_not_object": "the event is not a JSON object but {detail}",
@@ -131,6 +132,12 @@ PROBLEMS: dict[str, str] = {
     ),
 }
 """Message by code. ``{event}`` is the event's type, ``{index}`` the step's index, from 0."""
+
+
+NEEDS_BEGINNING = frozenset(
+    {"created_missing", "index_gap", "delta_before_start", "stop_without_start"}
+)
+"""Problems that say nothing where only the rest of a stream is known."""
 
 
 class StreamProblem(NamedTuple):

@@ -5,6 +5,8 @@ retry, and which errors say nothing about the model. Each fact names its source;
 of docs/protocol.md.
 """
 
+from typing import NamedTuple
+
 # Addresses and versions (sections 1.1 to 1.3).
 API_HOST = "generativelanguage.googleapis.com"
 API_BASE_URL = f"https://{API_HOST}"
@@ -100,18 +102,91 @@ SIGNING_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix, not a secret
 RETRYABLE_STATUSES = frozenset({408, 409, 429})
 """HTTP statuses under 500 that may differ when the same request is sent again."""
 
-# The fault table: whose fault is an API error? Statuses that are listed here, and all from 500, are
-# the fault of the infrastructure; every other status is the fault of the model or of the request.
-INFRASTRUCTURE_STATUSES = frozenset(
-    {
-        401,  # no key, or a wrong one
-        402,  # billing is not set up
-        403,  # the key may not do this
-        408,  # the service took too long
-        429,  # rate limit or quota
-        499,  # the client closed the connection
-    }
+# The fault table (sections 7 and 12; google.rpc.Code and google.rpc.ErrorInfo for the gateway).
+
+
+def _words(text: str) -> frozenset[str]:
+    return frozenset(text.split())
+
+
+class Fault(NamedTuple):
+    """One row of the fault table: errors that say nothing about the model, and what to do.
+
+    An error belongs to a row by one of its words (its code, or a ``reason`` of its details, in
+    lower case), else by ``message``, a regular expression found in its message, else by its number.
+    """
+
+    advice: str
+    words: frozenset[str]
+    message: str = ""
+    numbers: frozenset[int] = frozenset()
+
+
+RUN_AGAIN = "run it again later"
+
+FAULTS = (
+    Fault(
+        "check the API key and what its project may use",
+        _words(
+            "authentication authentication_error unauthenticated permission_denied "
+            "invalid_api_key api_key_invalid api_key_expired api_key_service_blocked "
+            "api_key_http_referrer_blocked api_key_ip_address_blocked access_token_expired "
+            "service_disabled consumer_suspended consumer_invalid"
+        ),
+        message=r"(?i)\bAPI[ _-]?key (?:is |was |has )?"
+        r"(?:not (?:valid|found|set)|invalid|expired|missing|required|reported as leaked)"
+        r"|\b(?:invalid|expired|missing(?: a valid)?) API[ _-]?key\b",
+        numbers=frozenset({401, 403}),
+    ),
+    Fault(
+        "set up billing for the key's project",
+        frozenset({"payment_required", "billing_disabled", "billing_not_enabled"}),
+        message=r"(?i)\b(?:enable|activate|set ?up) billing\b|\bbilled users\b"
+        r"|\bbilling (?:account|is not|has not|must be|to be)\b|\bprepa(?:id|yment) credits\b",
+        numbers=frozenset({402}),
+    ),
+    Fault(
+        "send the request from a place that the service supports",
+        frozenset({"location_not_supported", "unsupported_location"}),
+        message=r"(?i)\blocation is not supported\b"
+        r"|\bnot (?:available|supported) in your (?:country|region|location)\b",
+        numbers=frozenset({451}),
+    ),
+    Fault(
+        "correct the name of the model or agent, or check whether the key may use it",
+        frozenset({"model_not_found", "agent_not_found"}),
+        message=r"(?i)^(?:publisher )?(?:model|agent)s?[ /'\"`].{0,200}\bnot found\b",
+    ),
+    Fault(
+        RUN_AGAIN,
+        _words(
+            "service_unavailable unavailable overloaded model_overloaded overloaded_error "
+            "api_error internal internal_error internal_server_error server_error unknown "
+            "unknown_error data_loss bad_gateway gateway_timeout deadline_exceeded timeout "
+            "request_timeout rate_limit_exceeded quota_exceeded too_many_requests "
+            "resource_exhausted aborted cancelled unimplemented"
+        ),
+        message=r"(?i)\b(?:service|model|server) is (?:currently |temporarily )?"
+        r"(?:unavailable|overloaded)\b|\binternal (?:server )?error\b|\bDeadline expired\b",
+        # 409 and 499: another request was in the way; the connection was closed.
+        numbers=frozenset({408, 409, 429, 499}),
+    ),
 )
+"""Errors whose number is 500 or more belong to the last row. All other errors are the fault of the
+model or of the request."""
+
+BLOCKED_CODES = _words(
+    "safety recitation language prohibited_content spii blocklist image_safety "
+    "image_prohibited_content image_recitation image_other content_blocked"
+)
+"""Codes of an output that the service withheld (section 7)."""
+
+STATUS_WORDS = (
+    "ok", "cancelled", "unknown", "invalid_argument", "deadline_exceeded", "not_found",
+    "already_exists", "permission_denied", "resource_exhausted", "failed_precondition", "aborted",
+    "out_of_range", "unimplemented", "internal", "unavailable", "data_loss", "unauthenticated",
+)  # fmt: skip
+"""Words of the numbers 0 to 16 (google.rpc.Code), which errors of steps have as ``code``."""
 
 
 def interactions_path(version: str) -> str:
@@ -125,8 +200,3 @@ def is_retryable(status: int) -> bool:
     An invalid status such as 600 counts as a 5xx (RFC 9110, section 15).
     """
     return status in RETRYABLE_STATUSES or status >= 500
-
-
-def is_infrastructure_fault(status: int) -> bool:
-    """Return whether an error with this HTTP status says nothing about the model."""
-    return status in INFRASTRUCTURE_STATUSES or status >= 500

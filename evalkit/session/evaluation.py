@@ -6,7 +6,11 @@
 | API error that an ``error`` check     | run        |                                         |
 | expects                               |            |                                         |
 | any other API error                   | skipped    | ``api_error``: failed, or errored where |
-|                                       |            | the wire facts blame the infrastructure |
+|                                       |            | the fault table excuses the model       |
+| completed, but the run's own errors   | skipped    | ``run_failed``: errored                 |
+| say nothing about the model; and no   |            |                                         |
+| ``error`` or ``status`` check expects |            |                                         |
+| that end                              |            |                                         |
 | incomplete (miss, network, tool, …)   | skipped    | the reason: errored, or failed where a  |
 |                                       |            | template could not use the model's text |
 | not run                               | skipped    |                                         |
@@ -24,6 +28,7 @@ from evalkit._lib.json import MISSING
 from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.call_arguments import arguments_invalid, misfit
+from evalkit.checks.core.ending import describe_ending, fault_advice
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
 from evalkit.checks.snapshot import Kind, path_of
 from evalkit.conversation import context
@@ -40,7 +45,6 @@ from evalkit.errors import (
     TimedOut,
     ToolCrashed,
 )
-from evalkit.protocol.wire_facts import is_infrastructure_fault
 from evalkit.session.python_targets import PythonTargets
 from evalkit.suite import Expectation, Variant
 from evalkit.transcript import Exchange, Request, Response, Transcript, Turn
@@ -107,6 +111,7 @@ class Evaluator:
         self._find_sibling = find_sibling
         self._requests: CheckRequests | None = None
         self._turn_results: dict[int, list[CheckResult]] = {}
+        self._expected_turns: dict[int, bool] = {}
         self._request_results: dict[tuple[int | None, int], CheckResult] = {}
 
     @contextmanager
@@ -199,10 +204,18 @@ class Evaluator:
             return ""
 
     def _is_expected(self, turn: Turn) -> bool:
-        if turn.outcome == "api_error":
+        if turn.outcome not in ("completed", "api_error"):
+            return False
+        if turn.number not in self._expected_turns:
+            completed = turn.outcome == "completed"
             expect = (*self._variant.expect, *self._variant.turn_expect(turn.number))
-            return any(item.name == "error" and not item.negate for item in expect)
-        return turn.outcome == "completed"
+            self._expected_turns[turn.number] = (completed and fault_advice(turn) is None) or any(
+                item.name == "error"
+                or (completed and turn.status in getattr(item.built, "one_of", ()))
+                for item in expect
+                if not item.negate
+            )
+        return self._expected_turns[turn.number]
 
     def _run_all(self, expect: Sequence[Expectation], view: View) -> list[CheckResult]:
         number, stored = _number(view), self._request_results
@@ -293,10 +306,12 @@ def _sends_requests(item: Expectation, transcript: Transcript, turn: Turn | None
 
 def _outcome_result(transcript: Transcript, turn: Turn) -> CheckResult:
     if turn.outcome == "api_error" and turn.error is not None:
-        fault = is_infrastructure_fault(turn.error.status)
-        verdict = Verdict.ERRORED if fault else Verdict.FAILED
+        verdict = Verdict.FAILED if fault_advice(turn) is None else Verdict.ERRORED
         return CheckResult(CONVERSATION, verdict, (unexpected_error(turn),), turn=turn.number)
     where = Where(turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None)
+    if turn.outcome == "completed":
+        finding = Finding("run_failed", f"{describe_ending(turn)}; {fault_advice(turn)}", where)
+        return CheckResult(CONVERSATION, Verdict.ERRORED, (finding,), turn=turn.number)
     _, code, verdict = next(
         (fault for fault in _FAULTS if isinstance(transcript.crash, fault[0])),
         (Exception, "incomplete", Verdict.ERRORED),

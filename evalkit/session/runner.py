@@ -44,6 +44,10 @@ EndTurn = Callable[[Turn], bool]
 """Called after each turn; returns whether the conversation continues."""
 
 
+POLL_LIMIT = 3600
+"""Seconds after which the polling of a run ends in a scenario without a ``timeout``."""
+
+
 class RunTarget(Protocol):
     """Lets a variant's ``target`` run the conversation; see ``evalkit.taping.target_runner``."""
 
@@ -343,17 +347,26 @@ def _drive(
 ) -> Transcript:
     """Run the conversation over a transport; faults are part of the transcript."""
     deadline = time.monotonic() + variant.timeout if variant.timeout else None
-    replayed = True
+    replayed, polled = True, 0.0
 
     def send(request: Request) -> Response:
-        nonlocal replayed
+        nonlocal replayed, polled
+        if request.method == "POST":
+            polled = 0.0
         response = transport.send(request)
         replayed = response.source == "replayed"
         return response
 
     def pause(seconds: float) -> None:
+        nonlocal polled
         if replayed:
             return
+        polled += seconds
+        if deadline is None and polled > POLL_LIMIT:
+            raise TimedOut(
+                f"the background run was still in progress after {POLL_LIMIT // 60} minutes, where "
+                "polling ends by default; give the scenario a 'timeout' in seconds to wait longer"
+            )
         if deadline is not None and time.monotonic() + seconds > deadline:
             raise TimedOut(
                 f"the background run was still in progress after the scenario's timeout of "

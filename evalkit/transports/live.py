@@ -12,7 +12,7 @@ configured host only.
 import random as _random
 import ssl
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator
 from email.utils import parsedate_to_datetime
 from functools import cache
 
@@ -21,6 +21,7 @@ import httpx
 from evalkit._lib.text import plural
 from evalkit.cassette.bodies import to_text
 from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError
+from evalkit.protocol.api_errors import read_error
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_REVISION, is_retryable
 from evalkit.transcript import Request, Response
@@ -137,11 +138,11 @@ class LiveTransport:
     def _retry_wait(
         self, attempt: int, outcome: Response | TransportError, end: float
     ) -> float | None:
-        headers = outcome.headers if isinstance(outcome, Response) else {}
-        is_final = isinstance(outcome, Response) and not is_retryable(outcome.status)
+        response = outcome if isinstance(outcome, Response) else None
+        is_final = response is not None and not is_retryable(response.status)
         if is_final or attempt >= self._retries:
             return None
-        wait = retry_wait(attempt, headers, self._random, self._now)
+        wait = retry_wait(attempt, response, self._random, self._now)
         return wait if wait is not None and self._clock() + wait < end else None
 
     def _send_once(self, request: Request, end: float) -> Response:
@@ -229,20 +230,22 @@ def _tls_context() -> ssl.SSLContext:
 
 
 def retry_wait(
-    attempt: int, headers: Mapping[str, str], random: Callable[[], float], now: Callable[[], float]
+    attempt: int,
+    response: Response | None,
+    random: Callable[[], float],
+    now: Callable[[], float],
 ) -> float | None:
     """Return the seconds to wait before a retry, None if the server asks for too long a wait.
 
     This is the policy of the SDKs (docs/protocol.md section 7). The wait doubles from half a second
-    to eight, minus a random quarter, so that many clients spread. ``retry-after-ms`` or
-    ``Retry-After`` (seconds with fractions, or a date: RFC 9110, section 10.2.3) of a response take
+    to eight, minus a random quarter, so that many clients spread. What the response asks for takes
     precedence; 0 means the usual wait. If a server asks for more than a minute, its response is
     final.
 
-    ``attempt`` counts retries from 0. ``headers`` are the response's, names in lower case, empty
-    without a response; ``random`` returns a number in [0, 1), ``now`` the seconds since 1970.
+    ``attempt`` counts retries from 0. ``random`` returns a number in [0, 1), ``now`` the seconds
+    since 1970.
     """
-    requested = _requested_wait(headers, now)
+    requested = _requested_wait(response, now) if response is not None else None
     if requested is not None and requested > LONGEST_WAIT:
         return None
     if requested:
@@ -251,18 +254,23 @@ def retry_wait(
     return wait * (1.0 - _JITTER * random())
 
 
-def _requested_wait(headers: Mapping[str, str], now: Callable[[], float]) -> float | None:
-    milliseconds = _seconds(headers.get("retry-after-ms", ""))
+def _requested_wait(response: Response, now: Callable[[], float]) -> float | None:
+    """Return the wait that a response asks for, None if it does not.
+
+    In this order: ``retry-after-ms``, ``Retry-After`` (seconds with fractions, or a date: RFC 9110,
+    section 10.2.3), ``RetryInfo`` in the body (section 12).
+    """
+    milliseconds = _seconds(response.headers.get("retry-after-ms", ""))
     if milliseconds is not None:
         return milliseconds / 1000
-    retry_after = headers.get("retry-after", "")
+    retry_after = response.headers.get("retry-after", "")
     seconds = _seconds(retry_after)
     if seconds is not None:
         return seconds
     try:
         return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now())
     except (ValueError, OverflowError):
-        return None
+        return read_error(response.status, response.text).retry_delay
 
 
 def _seconds(text: str) -> float | None:

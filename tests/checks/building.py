@@ -4,7 +4,7 @@
 "exchanges": [exchange…]}``, or with one exchange the keys of both. An exchange is ``{"input",
 "request": {more body fields}, "steps", "status", "usage", "id", "interaction": {more fields},
 "events", "event_ms", "elapsed_ms", "source", "error": {status, code, message}, "method", "path",
-"problems"}``; every key is optional. Texts, statuses and timelines follow as in the engine.
+"problems", "failure", "resumed"}``; every key is optional. Texts, statuses and timelines follow as in the engine.
 """
 
 from __future__ import annotations
@@ -85,6 +85,8 @@ def exchange(short: Mapping[str, Any], number: int, turn: int) -> Exchange:
             key: short[key] for key in ("usage", "id") if key in short
         } | short.get("interaction", {})
     exchange.problems += short.get("problems", [])
+    exchange.failure = short.get("failure")
+    exchange.resumed = short.get("resumed", False)
     return exchange
 
 

@@ -25,6 +25,7 @@ from tests.conversation.scripted import (
 )
 
 HISTORIES = pytest.mark.parametrize("history", ["stateful", "stateless"])
+SSE = "text/event-stream"
 STREAMED = streamed(thought(), text("Eight."), id="v1_s")
 
 
@@ -40,7 +41,7 @@ STREAMED = streamed(thought(), text("Eight."), id="v1_s")
             answer(
                 {"error": {"code": 400, "message": "no", "status": "INVALID_ARGUMENT"}}, status=400
             ),
-            "400",
+            "INVALID_ARGUMENT",
             "no",
         ),
         (
@@ -50,6 +51,13 @@ STREAMED = streamed(thought(), text("Eight."), id="v1_s")
         ),
         (answer("", status=500), "500", "HTTP 500 Internal Server Error"),
         (answer({"error": {"code": "safety", "message": "no"}}), "safety", "no"),
+        (answer([{"error": {"code": "safety", "message": "no"}}]), "safety", "no"),
+        (
+            answer('[{\n"error": {\n"code": "x",\n"message": "y"\n}\n}\n]', content_type=SSE),
+            "x",
+            "y",
+        ),
+        (stream({"event_type": "error"}), "unknown", "no reason given"),
         (
             stream(
                 {"event_type": "error", "error": {"code": "gateway_timeout", "message": "late"}}
@@ -342,6 +350,36 @@ def test_background_run_is_polled_after_a_broken_stream(cut: int) -> None:
     assert (turn.outcome, turn.text) == ("completed", "Eight.")
     assert [step.exchange for step in turn.steps] == [2, 2]
     assert turn.exchanges[0].failure
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"event_type": "error"},
+        {"event_type": "error", "error": {"code": "api_error", "message": "x"}},
+        {"event_type": "error", "error": {"code": 504, "status": "DEADLINE_EXCEEDED"}},
+    ],
+)
+@pytest.mark.parametrize("cut", [1, 3])
+def test_background_run_is_polled_after_an_error_that_is_not_its_own(error: Any, cut: int) -> None:
+    world = World([stream(*STREAMED[:cut], error, done=False), says(text("Eight."), id="v1_s")])
+    (turn,) = world.run(plan("Go", background=True, stream=True)).turns
+    assert (turn.outcome, turn.text, turn.error) == ("completed", "Eight.", None)
+    (foreground,) = World(world.lines).run(plan("Go", stream=True)).turns
+    assert foreground.outcome == "api_error"
+
+
+def test_an_error_of_the_run_ends_a_background_stream() -> None:
+    error = {"event_type": "error", "error": {"code": "safety", "message": "blocked"}}
+    world = World([stream(*STREAMED[:3], error)])
+    (turn,) = world.run(plan("Go", background=True, stream=True)).turns
+    assert (turn.outcome, len(world.requests)) == ("api_error", 1)
+
+
+def test_idle_ends_the_polling_of_a_run() -> None:
+    world = World([running(), running(), running("idle")])
+    (turn,) = world.run(plan("Go", background=True)).turns
+    assert (turn.outcome, turn.status, len(world.requests)) == ("completed", "idle", 3)
 
 
 def test_complete_background_stream_needs_no_poll() -> None:

@@ -268,6 +268,32 @@ def test_resumed_stream_is_joined_into_one_response(cut: int) -> None:
     assert transcript.settings["stream"] is True
 
 
+def test_a_client_that_reads_on_elsewhere_has_one_stream() -> None:
+    """It received more of the first part than it read, and its second part broke off too."""
+    body = {"model": "m", "input": "go", "stream": True, "background": True}
+    transcript = read(
+        sse("POST", API, body, EVENTS),
+        sse("GET", f"{API}/1?stream=true&last_event_id=2", None, EVENTS[2:4], broken="cut"),
+        sse("GET", f"{API}/1?stream=true&last_event_id=4", None, EVENTS[4:]),
+    )
+    (turn,) = transcript.turns
+    assert (turn.text, turn.outcome) == ("Hello world", "completed")
+    assert [exchange.resumed for exchange in turn.exchanges] == [True, True, False]
+    last = turn.exchanges[2].interaction
+    assert last is not None
+    assert last["steps"] == turn.exchanges[0].interaction["steps"]  # type: ignore[index]
+    assert turn.exchanges[2].problems == []
+
+
+@pytest.mark.parametrize("cut", [1, 3, 5])
+def test_a_stream_whose_beginning_was_read_plain_has_no_problems(cut: int) -> None:
+    transcript = read(
+        recording("POST", API, {"model": "m", "input": "go"}, {"id": "1", "status": "completed"}),
+        sse("GET", f"{API}/1?stream=true&last_event_id={cut}", None, EVENTS[cut:]),
+    )
+    assert [exchange.problems for exchange in transcript.exchanges] == [[], []]
+
+
 def test_broken_stream_makes_an_incomplete_turn() -> None:
     (turn,) = read(
         sse(

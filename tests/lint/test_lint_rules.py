@@ -78,6 +78,11 @@ SEARCH_RESULT = {
     "call_id": "s1",
     "result": [{"search_suggestions": "<b>x</b>"}],
 }
+NUMBERED_STREAM = [
+    {"event_id": str(number)} | event  # type: ignore[operator]
+    for number, event in enumerate(VALID_STREAM, 1)
+]
+RESUMED = f"{URI}/v1_a?stream=true&last_event_id="
 OTHER_REVISION = {**METADATA, "api_revision": "2027-01-01"}
 
 INVALID_CASSETTES: dict[str, list[Recording]] = {
@@ -136,6 +141,11 @@ INVALID_CASSETTES: dict[str, list[Recording]] = {
     "completed_missing": [stream_recording(VALID_STREAM[:-1])],
     "completed_twice": [stream_recording((*VALID_STREAM, COMPLETED))],
     "event_after_completed": [stream_recording((*VALID_STREAM, STOP))],
+    "error_recovered": [stream_recording((CREATED, {"event_type": "error"}, *VALID_STREAM[1:]))],
+    "stream_cut": [
+        stream_recording(VALID_STREAM[:3]),
+        recording(None, interaction(), uri=f"{URI}/v1_a", method="GET"),
+    ],
     "error_event": [
         stream_recording(
             (
@@ -698,6 +708,20 @@ VALID_LOOKALIKES: dict[str, list[Recording]] = {
                 },
             )
         )
+    ],
+    "stream_broken, a stream that was resumed": [
+        stream_recording(NUMBERED_STREAM[:2], broken="connection reset"),
+        stream_recording(NUMBERED_STREAM[2:3], None, uri=f"{RESUMED}2", method="GET"),
+        stream_recording(NUMBERED_STREAM[3:], None, uri=f"{RESUMED}3", method="GET"),
+    ],
+    "stored_differs, a stream that was resumed and stored": [
+        stream_recording(NUMBERED_STREAM),
+        stream_recording(NUMBERED_STREAM[4:], None, uri=f"{RESUMED}4", method="GET"),
+        recording(None, interaction(), uri=f"{URI}/v1_a", method="GET"),
+    ],
+    "delta_before_start, a stream whose beginning was not recorded": [
+        recording(create_request(), interaction()),
+        stream_recording(NUMBERED_STREAM[2:], None, uri=f"{RESUMED}2", method="GET"),
     ],
     "completed_missing, a broken recording": [
         stream_recording(VALID_STREAM[:2], broken="connection reset")

@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.api_errors import ApiError, error_of, read_error
+from evalkit.protocol.api_errors import ApiError, error_of, errors_of_run, read_error
 from tests.protocol import strategies
 
 BODIES: list[tuple[str, int, JSON, str, str]] = [
@@ -22,14 +22,14 @@ BODIES: list[tuple[str, int, JSON, str, str]] = [
         "gateway",
         400,
         {"error": {"code": 400, "message": "No.", "status": "INVALID_ARGUMENT"}},
-        "400",
+        "INVALID_ARGUMENT",
         "No.",
     ),
     (
         "gateway, in a list",
         403,
         [{"error": {"code": 403, "message": "No.", "status": "X"}}],
-        "403",
+        "X",
         "No.",
     ),
     (
@@ -101,6 +101,141 @@ def test_any_body_gives_a_code_and_a_message(status: int, body: JSON, text: str)
         error_of(status, {"error": body}),
         read_error(status, text),
     ):
-        assert error.status == status
+        assert error.status == status or (status < 400 <= error.status < 600)
         assert error.code
         assert error.message
+
+
+LOCATION = "User location is not supported for the API use."
+REASON = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "googleapis.com"}
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "advice"),
+    [
+        # HTTP statuses
+        (401, {}, "API key"),
+        (402, {}, "billing"),
+        (403, {"code": "permission_denied"}, "API key"),
+        (408, {}, "again"),
+        (409, {"code": "aborted"}, "again"),
+        (429, {"code": "quota_exceeded"}, "again"),
+        (451, {}, "place"),
+        (499, {"code": "cancelled"}, "again"),
+        (500, {"code": "invalid_request"}, "again"),
+        (501, {"code": "unimplemented"}, "again"),
+        (599, {}, "again"),
+        # words and numbers inside of a successful response
+        (200, {"code": "rate_limit_exceeded"}, "again"),
+        (200, {"code": "SERVICE_UNAVAILABLE"}, "again"),
+        (200, {"code": "gateway_timeout", "message": "late"}, "again"),
+        (200, {"code": "api_error"}, "again"),
+        (200, {"code": 503, "status": "UNAVAILABLE"}, "again"),
+        (200, {"code": "429"}, "again"),
+        (200, {"code": 401}, "API key"),
+        (0, {"code": 14, "message": "no connection"}, "again"),
+        (0, {"code": 8}, "again"),
+        (200, {}, "again"),
+        (200, "The model is overloaded. Please try again later.", "again"),
+        # a word of the gateway behind a 400
+        (400, {"code": 400, "status": "UNAVAILABLE"}, "again"),
+        (400, {"code": 400, "status": "RESOURCE_EXHAUSTED"}, "again"),
+        # keys, billing and places behind a 400
+        (400, {"message": "API key not valid. Please pass a valid API key."}, "API key"),
+        (400, {"code": "invalid_request", "message": "API key expired. Renew it."}, "API key"),
+        (400, {"message": "API Key not found. Please pass a valid API key."}, "API key"),
+        (400, {"details": [{**REASON, "reason": "API_KEY_INVALID"}]}, "API key"),
+        (400, {"code": "failed_precondition", "message": LOCATION}, "place"),
+        (400, {"message": "Gemini is not available in your country."}, "place"),
+        (400, {"status": "FAILED_PRECONDITION", "message": "Please enable billing."}, "billing"),
+        (400, {"message": "Imagen is only accessible to billed users at this time."}, "billing"),
+        (403, {"details": [{**REASON, "reason": "BILLING_DISABLED"}]}, "billing"),
+        # a wrong name
+        (404, {"code": "model_not_found", "message": "No such model."}, "name of the model"),
+        (404, {"message": "models/gemini-0 is not found for API version v1."}, "name of the model"),
+    ],
+)
+def test_errors_that_say_nothing_about_the_model_have_advice(
+    status: int, error: JSON, advice: str
+) -> None:
+    assert advice in str(error_of(status, {"error": error}).advice)
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, {}),
+        (400, {"code": "invalid_request", "message": "Request contains an invalid argument."}),
+        (400, {"code": 400, "status": "FAILED_PRECONDITION", "message": "It is still running."}),
+        (400, {"code": "malformed_function_call"}),
+        (400, {"code": "safety", "message": "The output was blocked."}),
+        (400, {"code": "parameter_unknown", "message": 'Unknown name "billing".'}),
+        (400, {"message": "input[0]: 'What is an API key?' is not an object."}),
+        (404, {"code": "not_found", "message": "Interaction 'v1_a' was not found."}),
+        (413, {}),
+        (422, {}),
+        (200, {"code": "prohibited_content"}),
+        (200, {"code": "of_tomorrow", "message": "Who knows."}),
+        (200, {"message": "The model left its role."}),
+        (0, {"code": 3, "message": "The video cannot be decoded."}),
+    ],
+)
+def test_other_errors_have_no_advice(status: int, error: JSON) -> None:
+    assert error_of(status, {"error": error}).advice is None
+
+
+@pytest.mark.parametrize(
+    ("status", "error", "label", "http_status"),
+    [
+        (429, {"code": 429, "status": "RESOURCE_EXHAUSTED"}, "429 RESOURCE_EXHAUSTED", 429),
+        (502, {}, "502", 502),
+        (200, {"code": 503, "status": "UNAVAILABLE"}, "503 UNAVAILABLE", 503),
+        (200, {"code": 504}, "504", 504),
+        (200, {"code": "safety"}, "safety", 200),
+        (0, {"code": 13}, "internal", 0),
+        (200, {}, "unknown", 200),
+    ],
+)
+def test_an_error_is_labeled_with_its_status_and_its_word(
+    status: int, error: JSON, label: str, http_status: int
+) -> None:
+    read = error_of(status, error)
+    assert (read.label, read.status) == (label, http_status)
+
+
+@pytest.mark.parametrize(
+    ("details", "delay"),
+    [
+        ([{"retryDelay": "10s"}], 10.0),
+        ([{"links": []}, {"retryDelay": "1.5s"}], 1.5),
+        ([{"retryDelay": "0.250000001s"}], 0.250000001),
+        ([{"retryDelay": 10}, 7], None),
+        ([{"retryDelay": "-1s"}], None),
+        ([{"retryDelay": "1e9s"}], None),
+        ({"retryDelay": "10s"}, None),
+        (None, None),
+    ],
+)
+def test_the_wait_that_an_error_asks_for(details: JSON, delay: float | None) -> None:
+    body = {"error": {"code": 429, "details": details}}
+    assert error_of(429, body).retry_delay == delay
+    assert error_of(429, [body]).retry_delay == delay
+
+
+def test_errors_of_a_run_are_those_that_ended_it_and_those_of_its_outputs() -> None:
+    def codes(**fields: JSON) -> list[str]:
+        return [error.code for error in errors_of_run(fields)]
+
+    broken = {"type": "model_output", "error": {"code": 4, "message": "too late"}}
+    errors: JSON = [{"code": "safety"}, {"code": "api_error", "message": "x"}, None, "text"]
+    assert codes(status="failed", errors=errors, error={"code": "x"}) == [
+        "safety",
+        "api_error",
+        "error",
+        "x",
+    ]
+    assert codes(status="completed", errors=errors) == []
+    assert codes(status="completed", steps=[broken, {"type": "tool", "error": {"code": "x"}}]) == [
+        "deadline_exceeded"
+    ]
+    assert codes(status="failed", errors={}, steps=None) == []

@@ -59,6 +59,17 @@ FRAMES = [
         [Frame(None, '{"error": 1}', None), Frame(None, "a", None)],
     ),
     ("bare error over lines", '{\n"error": {\n}\n}\n', [Frame(None, '{\n"error": {\n}\n}', None)]),
+    (
+        "bare list over lines after a frame",
+        'data: a\n\n[{\n  "error": {\n    "code": 503\n  }\n}\n]',
+        [
+            Frame(None, "a", None),
+            Frame(None, '[{\n"error": {\n"code": 503\n}\n}\n]', None),
+        ],
+    ),
+    ("bare list", '[{"error": 1}]\n', [Frame(None, '[{"error": 1}]', None)]),
+    ("end of a list", ',\n{"error": 1}\n]\n\n', [Frame(None, '{"error": 1}', None)]),
+    ("bare list without error", '[{"x": 1}]\n["error"]\n', []),
     ("bare object without error", '{"x": 1}\n\n', []),
     ("bare text", "oops\n\n", []),
     (
@@ -174,6 +185,20 @@ EVENTS = [
         "error gets its type",
         'data: {"error": {"code": "x"}}\n\n',
         [{"event_type": "error", "error": {"code": "x"}}],
+        False,
+        [],
+    ),
+    (
+        "error in a list gets its type",
+        'data: [{"x": 1}, {"error": {"code": "x"}}]\n\n',
+        [{"event_type": "error", "error": {"code": "x"}}],
+        False,
+        [],
+    ),
+    (
+        "object of a frame that is named error",
+        'event: error\ndata: {"code": 503}\n\n',
+        [{"event_type": "error", "error": {"code": 503}}],
         False,
         [],
     ),

@@ -9,7 +9,12 @@ from hypothesis import strategies as st
 from evalkit._lib.json import JSON, equal
 from evalkit.protocol.sse import SseParser, events_of_frames, read_events
 from evalkit.protocol.step_reader import output_text, steps_of, text_blocks
-from evalkit.protocol.stream_assembler import AssembledStream, assemble
+from evalkit.protocol.stream_assembler import (
+    AssembledStream,
+    assemble,
+    assemble_rest,
+    events_until,
+)
 from evalkit.protocol.stream_order import (
     PROBLEMS,
     STEP,
@@ -528,7 +533,8 @@ ORDER: list[tuple[str, list[JSON], list[tuple[str, int]]]] = [
     ),
     ("error", [created(), failed()], [("error_event", 2)]),
     ("error at once", [failed()], [("error_event", 1)]),
-    ("error after completed", [*WHOLE, failed()], [("error_event", 11)]),
+    ("error after completed", [*WHOLE, failed()], [("error_recovered", 11)]),
+    ("error of the model after completed", [*WHOLE, failed("safety")], [("error_event", 11)]),
     (
         "no object",
         [created(), [1], "x", completed()],
@@ -754,3 +760,71 @@ def test_a_long_answer_takes_linear_time() -> None:
     deltas = [delta(0, "text", text="x" * 400) for _ in range(20_000)]
     result = assemble([created(), start(0, "model_output"), *deltas, stop(0), completed()])
     assert len(output_text(steps_of(result.interaction or {}))) == 8_000_000
+
+
+EMPTY_ERROR: JSON = {"event_type": "error"}
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        EMPTY_ERROR,
+        {"event_type": "error", "error": {}},
+        {"event_type": "error", "error": None},
+        failed("service_unavailable"),
+        failed(503),
+    ],
+)
+@pytest.mark.parametrize("position", [0, 1, 4, 10])
+def test_a_stream_that_is_completed_in_spite_of_an_error_has_none(
+    error: JSON, position: int
+) -> None:
+    result = assemble([*WHOLE[:position], error, *WHOLE[position:]])
+    assert (codes(result), result.error, result.complete) == (["error_recovered"], None, True)
+    assert result.interaction == assemble(WHOLE).interaction
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [created(), EMPTY_ERROR],
+        [created(), failed("safety"), completed()],
+        [created(), failed("api_error"), completed(status="failed")],
+        [created(), failed("api_error"), running()],
+    ],
+)
+def test_an_error_that_ends_a_stream_is_its_error(events: list[JSON]) -> None:
+    result = assemble(events)
+    assert result.error is not None
+    assert codes(result) == ["error_event"]
+
+
+NUMBERED = [{**event, "event_id": str(number)} for number, event in enumerate(WHOLE, 1)]
+
+
+@pytest.mark.parametrize("cut", range(1, len(NUMBERED)))
+@pytest.mark.parametrize("received", [0, 2])
+def test_a_resumed_stream_is_one_stream(cut: int, received: int) -> None:
+    """The client may have stopped reading before the last event that was received."""
+    before = events_until(NUMBERED[: cut + received], str(cut))
+    assert before == NUMBERED[:cut]
+    assert assemble_rest(before, NUMBERED[cut:]) == assemble(NUMBERED)
+
+
+def test_the_problems_of_a_resumed_stream_are_those_of_the_rest() -> None:
+    before = [created(), created(), start(0, "thought")]
+    result = assemble_rest(before, [stop(0), stop(0), completed()])
+    assert [(problem.code, problem.event) for problem in result.problems] == [("stop_twice", 2)]
+
+
+@pytest.mark.parametrize("cut", range(1, len(WHOLE)))
+def test_without_its_beginning_a_stream_has_no_steps_and_no_problems(cut: int) -> None:
+    result = assemble_rest([], WHOLE[cut:])
+    assert (result.problems, result.complete) == ([], True)
+    assert result.interaction is not None
+    assert "steps" not in result.interaction
+    assert result.interaction["status"] == "completed"
+
+
+def test_events_without_ids_are_all_received() -> None:
+    assert events_until(WHOLE, "3") == WHOLE

@@ -189,6 +189,39 @@ def test_the_server_determines_the_wait_before_a_retry(
     assert time.slept == [pytest.approx(expected)]
 
 
+def retry_info(delay: str) -> dict[str, Any]:
+    kind = "type.googleapis.com/google.rpc.RetryInfo"
+    return {"error": {"code": 429, "details": [{"@type": kind, "retryDelay": delay}]}}
+
+
+@pytest.mark.parametrize(
+    ("body", "headers", "waits"),
+    [
+        (retry_info("10s"), {}, [10.0]),
+        (retry_info("1.5s"), {}, [1.5]),
+        ([retry_info("60s")], {}, [60.0]),
+        (retry_info("61s"), {}, []),
+        (retry_info("0s"), {}, [0.5]),
+        (retry_info("soon"), {}, [0.5]),
+        (retry_info("10s"), {"retry_after": "2"}, [2.0]),
+        (retry_info("10s"), {"retry_after": "soon"}, [10.0]),
+    ],
+)
+@pytest.mark.parametrize("status", [429, 503])
+def test_the_body_of_an_error_determines_the_wait_before_a_retry(
+    service: Service,
+    live: Make,
+    time: Time,
+    body: Any,
+    headers: dict[str, str],
+    waits: list[float],
+    status: int,
+) -> None:
+    service.script.append(reply(body, status, **headers))
+    assert live().send(STREAM).status == (200 if waits else status)
+    assert time.slept == waits
+
+
 def test_too_long_a_wait_makes_a_response_final(service: Service, live: Make, time: Time) -> None:
     service.script.append(reply({}, 429, retry_after="61"))
     assert live().send(CREATE).status == 429

@@ -15,12 +15,14 @@ from dataclasses import replace
 from traceback import extract_tb
 
 from evalkit._lib.json import MISSING
-from evalkit._lib.text import shorten, show
+from evalkit._lib.text import shorten
 from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.ending import describe_ending, describe_error, fault_advice
 from evalkit.checks.core.formatting import against, lookalike_notes
 from evalkit.checks.history.check import History
 from evalkit.checks.stream import Stream
 from evalkit.errors import EvalkitError
+from evalkit.protocol.wire_facts import BLOCKED_CODES
 from evalkit.transcript import Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
@@ -46,16 +48,17 @@ def defaults(transcript: Transcript, declared: Container[str]) -> list[Check]:
 def unexpected_error(turn: Turn) -> Finding:
     """Return the finding for an API error in a turn without an ``error`` check."""
     error = turn.error
-    exchange = turn.exchanges[-1].number if turn.exchanges else None
-    where = Where(turn=turn.number, exchange=exchange)
+    last = turn.exchanges[-1] if turn.exchanges else None
+    where = Where(turn=turn.number, exchange=last.number if last is not None else None)
     if error is None:
         return Finding("api_error", "the turn ended in an unknown API error", where)
-    return Finding(
-        "api_error",
-        f"the API answered {error.status} {error.code}: {show(error.message, 300)}",
-        where,
-        got=error.to_json(),
-    )
+    what = "the API answered" if error.status >= 400 else "the response ended in the error"
+    if error.code.lower() in BLOCKED_CODES:
+        what = "the output was blocked:"
+    message, advice = f"{what} {describe_error(error)}", fault_advice(turn)
+    if advice is not None:
+        message += f"; {advice}"
+    return Finding("api_error", message, where, got=error.to_json())
 
 
 def run_check(
@@ -91,6 +94,8 @@ def run_check(
             replace(finding, where=replace(finding.where, turn=finding.where.turn or turn))
             for finding in findings
         ]
+    if has_failed and not negate and name not in DEFAULT_CHECKS:
+        _name_ending(findings, view, name)
     verdict = Verdict.FAILED if has_failed else Verdict.PASSED
     return CheckResult(name, verdict, tuple(findings), turn=turn, declared=declared)
 
@@ -102,6 +107,15 @@ def _with_lookalikes(finding: Finding) -> Finding:
     notes = lookalike_notes(finding.expected, finding.got)
     detail = finding.detail or against(finding.expected, finding.got)
     return replace(finding, detail="\n".join([detail, *notes])) if notes else finding
+
+
+def _name_ending(findings: list[Finding], view: View, check: str) -> None:
+    """Say in the first finding how the turn ended, where it has no whole answer."""
+    ending = describe_ending(view.last, check) if view.last is not None else ""
+    for index, finding in enumerate(findings):
+        if ending and finding.severity is Severity.ERROR:
+            findings[index] = replace(finding, message=f"{finding.message} ({ending})")
+            return
 
 
 def _crash(name: str, error: Exception, turn: int | None) -> Finding:

@@ -2,13 +2,14 @@
 
 Only containers are read, never pixels or samples, so a hostile file takes no more time than its
 length. Sources: PNG (W3C, third edition, chapter 5), JPEG (ITU T.81, annex B), GIF89a, RIFF/WAVE
-and WebP containers, ISO base media file format (boxes), Matroska (EBML header).
+and WebP containers, ISO base media file format (boxes), HEIF (ISO 23008-12), Matroska (EBML
+header), MPEG audio (ISO 11172-3, 13818-3 and the unofficial 2.5).
 """
 
 import base64
 import binascii
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 MAGIC: tuple[tuple[int, bytes, str], ...] = (
@@ -18,23 +19,54 @@ MAGIC: tuple[tuple[int, bytes, str], ...] = (
     (0, b"GIF89a", "image/gif"),
     (8, b"WEBP", "image/webp"),
     (8, b"WAVE", "audio/wav"),
+    (8, b"AVI ", "video/x-msvideo"),
+    (0, b"BM", "image/bmp"),
+    (0, b"II*\0", "image/tiff"),
+    (0, b"MM\0*", "image/tiff"),
     (0, b"ID3", "audio/mpeg"),
-    (0, b"\xff\xfb", "audio/mpeg"),
-    (0, b"\xff\xf3", "audio/mpeg"),
-    (0, b"\xff\xf2", "audio/mpeg"),
-    (0, b"\xff\xfa", "audio/mpeg"),
+    # A frame starts with eleven bits, then version 2.5, 2 or 1, then layer III, II or I.
+    *(
+        (0, bytes((0xFF, 0xE0 | version << 3 | layer << 1 | unprotected)), "audio/mpeg")
+        for version in (0, 2, 3)
+        for layer in (1, 2, 3)
+        for unprotected in (0, 1)
+    ),
+    (0, b"\xff\xf1", "audio/aac"),
+    (0, b"\xff\xf9", "audio/aac"),
+    (0, b"FORM", "audio/aiff"),
     (0, b"OggS", "audio/ogg"),
     (0, b"fLaC", "audio/flac"),
+    (4, b"ftypavif", "image/avif"),
+    (4, b"ftypavis", "image/avif"),
+    (4, b"ftyphe", "image/heic"),
+    (4, b"ftypmif1", "image/heic"),
+    (4, b"ftypmsf1", "image/heic"),
     (4, b"ftyp", "video/mp4"),
+    (0, b"FLV\x01", "video/x-flv"),
+    (0, b"\0\0\x01\xba", "video/mpeg"),
+    (0, b"\0\0\x01\xb3", "video/mpeg"),
+    (0, b"\x30\x26\xb2\x75\x8e\x66\xcf\x11", "video/x-ms-wmv"),
     (0, b"\x1a\x45\xdf\xa3", "video/webm"),
     (0, b"%PDF-", "application/pdf"),
 )
-"""Offset, the bytes there, and their type. ``RIFF`` files have their type at offset 8."""
+"""Offset, the bytes there, and their type; the first row that fits counts.
+
+``RIFF`` files have their type at offset 8.
+"""
 
 SAME: dict[str, str] = {
     "image/jpg": "image/jpeg",
     "image/pjpeg": "image/jpeg",
     "image/x-png": "image/png",
+    "image/heif": "image/heic",
+    "image/heic-sequence": "image/heic",
+    "image/heif-sequence": "image/heic",
+    "image/x-ms-bmp": "image/bmp",
+    "audio/x-aac": "audio/aac",
+    "audio/aacp": "audio/aac",
+    "audio/x-aiff": "audio/aiff",
+    "audio/mpga": "audio/mpeg",
+    "audio/x-mpeg": "audio/mpeg",
     "audio/x-wav": "audio/wav",
     "audio/wave": "audio/wav",
     "audio/vnd.wave": "audio/wav",
@@ -48,6 +80,12 @@ SAME: dict[str, str] = {
     "audio/m4a": "video/mp4",
     "video/quicktime": "video/mp4",
     "video/x-m4v": "video/mp4",
+    "video/3gpp": "video/mp4",
+    "audio/3gpp": "video/mp4",
+    "video/mpg": "video/mpeg",
+    "video/mpegps": "video/mpeg",
+    "video/avi": "video/x-msvideo",
+    "video/wmv": "video/x-ms-wmv",
     "audio/webm": "video/webm",
     "video/x-matroska": "video/webm",
 }
@@ -87,6 +125,9 @@ def plain_type(mime_type: str) -> str:
 
 def sniff(raw: bytes) -> str | None:
     """Return the type by the first bytes, None where they are not in the table."""
+    # The major brand ``mif1`` says no codec; the others of the box do.
+    if raw.startswith(b"ftypmif1", 4) and b"avif" in raw[16 : _uint(raw[:4])]:
+        return "image/avif"
     return next(
         (
             kind
@@ -232,6 +273,34 @@ def _webp(raw: bytes) -> Structure:
 
 
 def _mp4(raw: bytes) -> Structure:
+    names, damage = _boxes(raw)
+    if not damage and b"moov" not in names:
+        damage = "it has no index of its tracks (moov)"
+    return Structure(damage=damage)
+
+
+def _heif(raw: bytes) -> Structure:
+    names, damage = _boxes(raw)
+    if not damage and not {b"meta", b"moov"} & set(names):
+        damage = "it has no index of its images (meta)"
+    # Every image in the file has its extents: the largest is the whole one, not a tile of it.
+    sizes = [
+        (_uint(raw[at + 8 : at + 12]), _uint(raw[at + 12 : at + 16]))
+        for at in _occurrences(raw, b"ispe")
+    ]
+    width, height = max(sizes, key=lambda size: size[0] * size[1], default=(None, None))
+    return Structure(width, height, damage)
+
+
+def _occurrences(raw: bytes, word: bytes) -> Iterator[int]:
+    at = raw.find(word)
+    while at >= 0:
+        yield at
+        at = raw.find(word, at + 1)
+
+
+def _boxes(raw: bytes) -> tuple[list[bytes], str]:
+    """Return the names of the outermost boxes, and what is damaged."""
     at = 0
     names: list[bytes] = []
     while at + 8 <= len(raw):
@@ -241,16 +310,15 @@ def _mp4(raw: bytes) -> Structure:
         elif length == 0:
             length = len(raw) - at
         if length < 8:
-            return Structure(damage=f"the box at byte {at} has an impossible length")
+            return names, f"the box at byte {at} has an impossible length"
         names.append(name)
         at += length
     if at < len(raw):
-        return Structure(damage=f"a box is cut off at byte {at}")
+        return names, f"a box is cut off at byte {at}"
     if at > len(raw):
-        return Structure(
-            damage=f"the box {names[-1].decode('latin-1')!r} is cut off: {len(raw)} of {at} bytes"
-        )
-    return Structure(damage="" if b"moov" in names else "it has no index of its tracks (moov)")
+        last = names[-1].decode("latin-1")
+        return names, f"the box {last!r} is cut off: {len(raw)} of {at} bytes"
+    return names, ""
 
 
 _READERS: dict[str | None, Callable[[bytes], Structure]] = {
@@ -259,5 +327,7 @@ _READERS: dict[str | None, Callable[[bytes], Structure]] = {
     "image/gif": _gif,
     "image/webp": _webp,
     "audio/wav": _wav,
+    "image/heic": _heif,
+    "image/avif": _heif,
     "video/mp4": _mp4,
 }

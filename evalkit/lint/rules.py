@@ -88,6 +88,12 @@ _ROWS: tuple[tuple[str, str, LintSeverity, str], ...] = (
         "the beginning or the end of the history is not re-sent",
     ),
     (
+        "thought_unsigned",
+        "history",
+        "warn",
+        "a thought without a signature before a function result; the service may refuse it",
+    ),
+    (
         "previous_unknown",
         "history",
         "info",

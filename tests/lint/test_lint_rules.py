@@ -324,6 +324,15 @@ INVALID_CASSETTES: dict[str, list[Recording]] = {
         )
     ),
     "call_unanswered": stateful(create_request(previous_interaction_id="v1_a", input="Never mind")),
+    "thought_unsigned": [
+        recording(
+            create_request(), interaction(thought(""), function_call(), status="requires_action")
+        ),
+        recording(
+            create_request(previous_interaction_id="v1_a", input=[function_result()]),
+            interaction(id="v1_b"),
+        ),
+    ],
     "call_open": [
         recording(create_request(), interaction(function_call(), status="requires_action"))
     ],

@@ -24,6 +24,7 @@ from evalkit._lib.json import JSON, canonical, equal
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.history.findings import HistoryComparison
 from evalkit.checks.history.matching import HistoryStep
+from evalkit.checks.history.unsigned_thoughts import unsigned_thoughts
 from evalkit.protocol.input_reader import comparable, items_of
 from evalkit.protocol.step_reader import RawStep, steps_of, strip_user_input
 from evalkit.transcript import Exchange
@@ -45,7 +46,8 @@ class History(Check):
 
     On by default in every stateless variant. The empty case: a conversation of one exchange, or
     one whose history the service stores, has nothing to re-send and passes. A request that
-    re-sends nothing of an earlier exchange is one ``history_truncated``.
+    re-sends nothing of an earlier exchange is one ``history_truncated``. A thought without a
+    signature before a function result is a warning.
     """
 
     name: ClassVar[str] = "history"
@@ -87,6 +89,9 @@ class History(Check):
                     readings = [comparison(last_is_new=value).findings() for value in (True, False)]
                     yield from min(readings, key=len)
             last = _after_create(last, exchange)
+        for finding in unsigned_thoughts(exchanges):
+            if view.turn is None or finding.where.turn == view.turn.number:
+                yield finding
 
 
 def _history(last: Sent, received: Sequence[RawStep]) -> list[HistoryStep]:

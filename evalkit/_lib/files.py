@@ -157,6 +157,27 @@ def is_inside(root: Path, path: Path) -> bool:
     return path.resolve().is_relative_to(root.resolve())
 
 
+def linked_roots(root: Path, file: Path) -> list[Path]:
+    """Return ``root``, and the other roots under which the links of a file have the same path.
+
+    Build systems lay out a test's files as a tree of links, in which ``suites/a.yaml`` leads to
+    ``suites/a.yaml`` of another tree, often by way of a third one.
+    """
+    roots, path = [root], file.absolute()
+    try:
+        tail = path.relative_to(root.absolute()).parts
+    except ValueError:
+        return roots
+    targets = []
+    while path.is_symlink():
+        path = Path(os.path.normpath(path.parent / path.readlink()))
+        targets.append(path)
+    for target in (*targets, path.resolve()):
+        if target.parts[-len(tail) :] == tail and Path(*target.parts[: -len(tail)]) not in roots:
+            roots.append(Path(*target.parts[: -len(tail)]))
+    return roots
+
+
 def sha256(data: str | bytes) -> str:
     """Return the hexadecimal SHA-256 of bytes, or of text as UTF-8."""
     return hashlib.sha256(_to_bytes(data)).hexdigest()

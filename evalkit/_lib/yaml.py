@@ -45,6 +45,7 @@ _CONSTANTS: dict[str, Any] = {
 # Every scalar that is not text starts with one of these characters.
 _FIRST_CHARACTERS = frozenset("0123456789+-.~nNtTfF")
 _CORE_TAG = "tag:yaml.org,2002:"
+_CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
 _MAX_DEPTH = 200
 _MAX_NODES_FROM_ALIASES = 100_000
 
@@ -153,6 +154,9 @@ class _DocumentReader:
             self._next_event = _PARSER(text).get_event
             return self._document()
         except yaml.MarkedYAMLError as error:
+            if marker := _CONFLICT.search(text):
+                message = "git left a conflict here: keep one side and delete the markers"
+                raise YamlError(message, *_position_of(text, marker.start())) from error
             line, column = _start(error.problem_mark or error.context_mark) or (1, 1)
             message = error.problem or error.context or "not YAML"
             started = _start(error.context_mark)

@@ -11,6 +11,7 @@ overwritten.
 
 import base64
 import binascii
+import codecs
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -186,7 +187,10 @@ def _decode(data: bytes, path: Path) -> str:
         return data.decode()
     except UnicodeDecodeError as error:
         line = data.count(b"\n", 0, error.start) + 1
-        message = f"{display_path(path)}:{line} not UTF-8: {error.reason}"
+        reason = f"not UTF-8: {error.reason}"
+        if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+            reason = "UTF-16 text"
+        message = f"{display_path(path)}:{line} {reason}; save the file as UTF-8"
         raise CassetteError(message) from None
 
 

@@ -4,6 +4,7 @@ Every error is a CassetteError that starts with ``name:line``. A truncated file 
 read in part.
 """
 
+import json
 from typing import Any, NoReturn
 
 from evalkit._lib import yaml
@@ -17,7 +18,10 @@ _ADVICE = (
     "nothing was changed"
 )
 _RESPONSE_KEYS = frozenset(
-    ("status", "status_code", "headers", "body", "content", "evalkit", "http_version")
+    (
+        *("status", "status_code", "headers", "body", "content", "parsed_body"),
+        *("evalkit", "http_version"),
+    )
 )
 _TYPE_NAMES = {dict: "a mapping", list: "a list", str: "text", int: "an integer"}
 
@@ -96,12 +100,12 @@ class _CassetteReader:
             # Clients send any spelling of a method in capitals; aiohttp's callers may not.
             method=self._get(request, str, (*request_path, "method")).upper(),
             uri=self._get(request, str, (*request_path, "uri")),
-            request_body=self._body(request.get("body"), (*request_path, "body")),
+            request_body=self._body(request, (*request_path, "body")),
             request_headers=self._headers(request, (*request_path, "headers")),
             status=status,
             reason="" if reason is None else str(reason),
             response_headers=self._headers(response, (*response_path, "headers")),
-            body=self._body(response.get(body_key), (*response_path, body_key)) or "",
+            body=self._body(response, (*response_path, body_key)) or "",
             elapsed_ms=self._milliseconds(details.get("elapsed_ms"), (*details_path, "elapsed_ms")),
             event_ms=self._arrivals(details, (*details_path, "event_ms")),
             broken=self._get(details, str, (*details_path, "broken"), None),
@@ -120,7 +124,14 @@ class _CassetteReader:
             self._fail_at(path, f"'{key}:' is not {_TYPE_NAMES[kind]}: {show(value, 40)}")
         return value
 
-    def _body(self, value: Any, path: ValuePath) -> str | bytes | None:
+    def _body(self, message: dict[str, Any], path: ValuePath) -> str | bytes | None:
+        value = message.get(str(path[-1]))
+        if value is None and "parsed_body" in message:
+            # Serializers for pytest-recording store JSON bodies as YAML.
+            try:
+                return json.dumps(message["parsed_body"], ensure_ascii=False, allow_nan=False)
+            except (TypeError, ValueError) as error:
+                self._fail_at((*path[:-1], "parsed_body"), f"not a JSON value: {error}")
         if isinstance(value, dict):
             value = value.get("string", value.get("base64_string", value))
         if value is None or isinstance(value, str | bytes):

@@ -20,13 +20,18 @@ from evalkit.verdict import Verdict
 FILES = {
     "suites/hello.yaml": "hello.yaml",
     "evalkit.yaml": "evalkit.yaml",
+    ".gitattributes": "gitattributes",
     ".github/workflows/evalkit.yml": "github.yml",
     ".gitlab/evalkit.yml": "gitlab.yml",
     ".gitlab-ci.yml": "gitlab-ci.yml",
 }
 """Each file of the project, and the file of ``evalkit/cli/starter`` that it is a copy of."""
 
-_ADVICE = {".gitlab-ci.yml": "; include .gitlab/evalkit.yml in it"}
+_CI_FILES = (".github", ".gitlab")
+_ADVICE = {
+    ".gitattributes": "; add: cassettes/** -text",
+    ".gitlab-ci.yml": "; include .gitlab/evalkit.yml in it",
+}
 _NEXT = """\
 Next:
   pytest suites                                          # passes, offline
@@ -45,7 +50,7 @@ def init(folder: Path, no_ci: bool) -> None:
     """
     starter = files("evalkit.cli") / "starter"
     sources = {
-        name: source for name, source in FILES.items() if not (no_ci and name.startswith("."))
+        name: source for name, source in FILES.items() if not (no_ci and name.startswith(_CI_FILES))
     }
     try:
         new_files = [

@@ -152,7 +152,7 @@ def _ini_suites(root: Path) -> list[str]:
 
 
 def _read_ini_option(path: Path, section: str | None) -> Any:
-    text = path.read_text("utf-8")
+    text = path.read_text("utf-8-sig")
     if section is None:
         table = tomllib.loads(text)["tool"]["pytest"]
         return table.get("ini_options", table).get("evalkit_suites")

@@ -103,7 +103,8 @@ def read_lines(path: Path) -> Iterator[str]:
         with file_errors(path, "cannot be read"), path.open("rb", buffering=_BUFFER) as file:
             for line in file:
                 if line.endswith(b"\n"):
-                    yield line[:-1].decode("ascii")
+                    # Git on Windows may have converted the line ends.
+                    yield line.rstrip(b"\r\n").decode("ascii")
     except UnicodeDecodeError as error:
         byte = error.object[error.start]
         raise UsageError(

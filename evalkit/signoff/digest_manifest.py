@@ -81,6 +81,11 @@ def file_digest(path: Path) -> str | None:
         raise UsageError(f"{display_path(path)}: cannot be read ({error})") from error
 
 
+def has_converted_line_ends(path: Path, digest: str) -> bool:
+    """Return whether a file had this digest before its line ends became CRLF."""
+    return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == digest
+
+
 def relative_name(root: Path, path: Path) -> str:
     """Return the path of a file or folder from the root, with ``/``.
 

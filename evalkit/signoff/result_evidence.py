@@ -37,7 +37,7 @@ class ResultEvidence:
 
 def read_results(data: bytes) -> list[ResultEvidence]:
     """Return the lines of a ``results.jsonl``, damaged ones included."""
-    *rows, rest = data.split(b"\n")
+    *rows, rest = data.replace(b"\r\n", b"\n").split(b"\n")
     lines = [_read_line(number, row) for number, row in enumerate(rows, 1)]
     if rest:
         lines.append(_damaged(len(lines) + 1, rest, "the line is not complete"))

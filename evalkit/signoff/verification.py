@@ -31,6 +31,7 @@ from evalkit.signoff.digest_manifest import (
     TOOL_VERSIONS,
     SignedPaths,
     file_digest,
+    has_converted_line_ends,
 )
 from evalkit.signoff.in_toto import RESULTS, Signoff, result_predicate
 from evalkit.signoff.policy import PolicyFacts, SignoffPolicy, check_policy
@@ -141,7 +142,13 @@ def _data_problems(
         if actual != digest:
             changed.add(name)
             code = "file_missing" if actual is None else "file_changed"
-            yield VerificationProblem(code, name, describe_difference(name, digest, actual))
+            difference = describe_difference(name, digest, actual)
+            if actual is not None and has_converted_line_ends(paths.path(name), digest):
+                difference += (
+                    " (git has converted its line ends to CRLF; write .gitattributes as "
+                    "`evalkit init` does, and check the file out again)"
+                )
+            yield VerificationProblem(code, name, difference)
     yield from _manifest_problems(paths, subjects)
     results_name = f"{newest.run}/results.jsonl"
     path = paths.path(results_name)

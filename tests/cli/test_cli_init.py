@@ -268,6 +268,7 @@ def test_no_ci_writes_no_workflows(tmp_path: Path) -> None:
         "cassettes",
         "evalkit.yaml",
         "evalkit.schema.json",
+        ".gitattributes",
     }
 
 
@@ -276,3 +277,21 @@ def test_an_unwritable_folder_is_reported(tmp_path: Path) -> None:
     found = init(str(tmp_path / "file"))
     assert (found.exit_code, found.output.count("\n")) == (2, 1)
     assert "cannot write into" in found.output
+
+
+def test_a_checkout_with_converted_line_ends_keeps_recordings(
+    started: Path, tmp_path: Path
+) -> None:
+    project = tmp_path / "project"
+    shutil.copytree(started, project, ignore=shutil.ignore_patterns(".git"))
+    clone = "git init -q . && git add -A && git commit -qm a && git clone -qc core.autocrlf=true . ../clone"
+    done = shell(clone, project)
+    assert done.returncode == 0, done.stderr
+    for path in (*project.glob("*/**/*.yaml"), project / "evalkit.yaml"):
+        copy = tmp_path / "clone" / path.relative_to(project)
+        assert copy.read_bytes() == path.read_bytes()
+        # Without the file that `evalkit init` writes, they can be read all the same.
+        copy.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    done = shell("pytest -q suites; evalkit lint cassettes", tmp_path / "clone")
+    assert "3 passed" in done.stdout
+    assert "no findings" in done.stdout

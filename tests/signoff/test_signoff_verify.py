@@ -462,3 +462,19 @@ def test_a_directory_that_is_not_a_run(project: Project) -> None:
         2,
         "evalkit: suites: not a run directory, it has no manifest.json and no signoffs\n",
     )
+
+
+def test_converted_line_ends_are_named_as_the_reason(project: Project, keys: Keys) -> None:
+    """Git for Windows writes CRLF; the results are read, and the message says what to do."""
+    sign_twice(keys)
+    name = "reports/latest/results.jsonl"
+    path = project.root / name
+    path.write_bytes(path.read_bytes().replace(b"\n", b"\r\n"))
+    assert [line["id"] for line in Run(path.parent).results()]
+    code, actual = verify()
+    assert code == 3
+    (problem,) = [one for one in actual["problems"] if one["code"] == "file_changed"]
+    assert "git has converted its line ends to CRLF; write .gitattributes" in problem["message"]
+    path.write_bytes(path.read_bytes().replace(b"passed", b"failed", 1))
+    _, actual = verify()
+    assert "git has converted" not in json.dumps(actual)

@@ -168,7 +168,7 @@ class Script:
 def load_script(path: Path = DEFAULT_SCRIPT) -> Script:
     """Read a script file. Raises ScriptError if it cannot be read or is not valid."""
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
         raise ScriptError(f"{path} cannot be read: {error}") from error
     return Script.load(text, path.name if path == DEFAULT_SCRIPT else str(path))

@@ -1,7 +1,8 @@
 """Files that a suite names; they are never outside the project. Attachments are made of them.
 
 A name is looked up in the suite file's directory, then in the project root. Links are followed
-before the root is compared, so a link cannot lead out of the project. Files are looked up when the
+before the root is compared, so a link cannot lead out of the project; if the suite file is a link
+into another tree, as in the sandbox of a build system, that tree is the project too. Files are looked up when the
 suite is loaded and read when they are needed.
 
 An attachment is a file or a URL, sent after the user's text. A file is read and base64-encoded once
@@ -13,10 +14,11 @@ same everywhere to match its recording (docs/protocol.md section 5).
 import base64
 import os
 import re
+from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import urlsplit
 
-from evalkit._lib.files import is_inside
+from evalkit._lib.files import is_inside, linked_roots
 from evalkit._lib.json import JSON
 from evalkit._lib.text import nearest, quoted, show
 
@@ -63,6 +65,7 @@ class ProjectFiles:
 
     def __init__(self, suite_file: Path, root: Path) -> None:
         self._root = root
+        self._roots = linked_roots(root, suite_file)
         self._directories = [suite_file.parent]
         if suite_file.parent.resolve() != root.resolve():
             self._directories.append(root)
@@ -106,7 +109,7 @@ class ProjectFiles:
         candidates = [Path(os.path.normpath(folder / name)) for folder in self._directories]
         outside = []
         for path in candidates:
-            if not is_inside(self._root, path):
+            if not self._is_inside(path):
                 outside.append(path)
             elif path.is_file():
                 return path
@@ -117,10 +120,13 @@ class ProjectFiles:
             raise ProjectFileError(f"{quoted(name, 100)} is outside the project ({project})")
         raise ProjectFileError(f"no such file: {quoted(name, 100)}{self._suggestion(name)}")
 
+    def _is_inside(self, path: Path) -> bool:
+        return any(is_inside(root, path) for root in self._roots)
+
     def _suggestion(self, name: str) -> str:
         """Return the nearest file name, or the directories that were searched."""
         folder = (self._directories[0] / name).parent
-        if is_inside(self._root, folder) and folder.is_dir():
+        if self._is_inside(folder) and folder.is_dir():
             names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
             near = nearest(Path(name).name, names)
             if near:
@@ -133,10 +139,10 @@ class ProjectFiles:
 
 def label(path: Path, root: Path) -> str:
     """Return a path from ``root`` with ``/``, or the whole path if it is elsewhere."""
-    try:
-        return path.resolve().relative_to(root.resolve()).as_posix()
-    except (ValueError, OSError, RuntimeError):
-        return path.as_posix()
+    for place, folder in ((path.resolve, root.resolve), (path.absolute, root.absolute)):
+        with suppress(ValueError, OSError, RuntimeError):
+            return place().relative_to(folder()).as_posix()
+    return path.as_posix()
 
 
 class Attachments:

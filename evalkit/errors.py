@@ -18,6 +18,7 @@ EvalkitError
     │   ├── ConnectFailed
     │   ├── TimedOut
     │   └── Disconnected   the response broke off
+    ├── ServiceFault       the service failed during a taped conversation
     ├── CheckCrashed       a check raised an exception
     └── ToolCrashed        a suite's Python tool raised an exception
 
@@ -131,6 +132,10 @@ class TimedOut(TransportError):
 
 class Disconnected(TransportError):
     """The response broke off before its end."""
+
+
+class ServiceFault(Crashed):
+    """The service failed during a taped conversation; the message has every finding."""
 
 
 class CheckCrashed(Crashed):

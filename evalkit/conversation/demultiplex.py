@@ -41,11 +41,11 @@ from evalkit.conversation.reconstruct import request_of, response_of
 from evalkit.conversation.response_reader import read_response
 from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import RawStep, steps_of, strip_user_input
+from evalkit.protocol.wire_facts import is_retryable
 from evalkit.transcript import Exchange, Request, Response
 
 _INTERACTION = re.compile(r"(?:^|/)interactions(?:/([^/:]+)(?:[/:][^/]*)?)?/?$")
 _COLLECTION = re.compile(r"^(?:.*?/v[0-9]\w*(?=/))?/?([^/:]*)")
-_TEMPORARY_ERRORS = frozenset((408, 409, 429))
 _HISTORY_FIELDS = frozenset(("input", "previous_interaction_id", "continuation_token"))
 _COMMON = 16
 """Evidence that this many conversations share says nothing."""
@@ -153,8 +153,8 @@ class Demultiplexer:
             else:
                 self._learn_stored(pending, interaction)
         if interaction is None or exchange.error is not None or exchange.failure is not None:
-            temporary = response.status in _TEMPORARY_ERRORS or not 400 <= response.status < 500
-            self.fail(pending, may_repeat=temporary)
+            may_repeat = response.status < 400 or is_retryable(response.status)
+            self.fail(pending, may_repeat=may_repeat)
 
     def fail(self, pending: PendingRequest, *, may_repeat: bool = True) -> None:
         """Note that a request got no usable response; its conversation can continue as before."""

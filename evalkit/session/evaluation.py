@@ -28,7 +28,7 @@ from evalkit._lib.json import MISSING
 from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.call_arguments import arguments_invalid, misfit
-from evalkit.checks.core.ending import describe_ending, fault_advice
+from evalkit.checks.core.ending import fault_advice, is_expected_end
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
 from evalkit.checks.snapshot import Kind, path_of
 from evalkit.conversation import context
@@ -203,17 +203,23 @@ class Evaluator:
             # The call itself failed with it, and the turn says so.
             return ""
 
+    def find_fault(self, transcript: Transcript) -> Finding | None:
+        """Return why a conversation says nothing about the model, None where it says something."""
+        for turn in transcript.turns:
+            if turn.outcome != "not_run" and not self._is_expected(turn):
+                result = _outcome_result(transcript, turn)
+                if result.verdict is Verdict.ERRORED:
+                    return result.findings[0]
+        return None
+
     def _is_expected(self, turn: Turn) -> bool:
         if turn.outcome not in ("completed", "api_error"):
             return False
         if turn.number not in self._expected_turns:
-            completed = turn.outcome == "completed"
+            is_usual = turn.outcome == "completed" and fault_advice(turn) is None
             expect = (*self._variant.expect, *self._variant.turn_expect(turn.number))
-            self._expected_turns[turn.number] = (completed and fault_advice(turn) is None) or any(
-                item.name == "error"
-                or (completed and turn.status in getattr(item.built, "one_of", ()))
-                for item in expect
-                if not item.negate
+            self._expected_turns[turn.number] = is_usual or is_expected_end(
+                turn, ((item.name, item.built) for item in expect if not item.negate)
             )
         return self._expected_turns[turn.number]
 
@@ -305,13 +311,10 @@ def _sends_requests(item: Expectation, transcript: Transcript, turn: Turn | None
 
 
 def _outcome_result(transcript: Transcript, turn: Turn) -> CheckResult:
-    if turn.outcome == "api_error" and turn.error is not None:
+    if turn.outcome != "incomplete":
         verdict = Verdict.FAILED if fault_advice(turn) is None else Verdict.ERRORED
         return CheckResult(CONVERSATION, verdict, (unexpected_error(turn),), turn=turn.number)
     where = Where(turn=turn.number, exchange=turn.exchanges[-1].number if turn.exchanges else None)
-    if turn.outcome == "completed":
-        finding = Finding("run_failed", f"{describe_ending(turn)}; {fault_advice(turn)}", where)
-        return CheckResult(CONVERSATION, Verdict.ERRORED, (finding,), turn=turn.number)
     _, code, verdict = next(
         (fault for fault in _FAULTS if isinstance(transcript.crash, fault[0])),
         (Exception, "incomplete", Verdict.ERRORED),

@@ -273,9 +273,10 @@ class Runner:
             )
         if other.id == variant.id:
             return None
-        transcript = self._conversation(other).transcript
-        if isinstance(transcript.crash, CassetteMiss):
-            raise LookupError(f"{other.name} cannot be replayed: {transcript.crash}")
+        transcript, _, evaluator = self._conversation(other)
+        fault = evaluator.find_fault(transcript)
+        if fault is not None:
+            raise LookupError(f"{other.name} cannot be compared: {fault.message}\n{fault.detail}")
         return transcript
 
     def _outcome(

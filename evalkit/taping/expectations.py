@@ -16,8 +16,9 @@ from typing import NamedTuple, cast
 from evalkit._lib.json import JSON
 from evalkit._lib.text import escape_log_commands, visible
 from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.ending import fault_advice, is_expected_end
 from evalkit.checks.core.runner import defaults, run_check, unexpected_error
-from evalkit.errors import ExpectationFailed, UsageError
+from evalkit.errors import ExpectationFailed, ServiceFault, UsageError
 from evalkit.session.evaluation import CONVERSATION, failure_text
 from evalkit.suite import CheckCatalog
 from evalkit.suite.model.expectation_parser import BadExpectation, build_check, parse_expectation
@@ -74,7 +75,8 @@ def run_checks(
 ) -> list[CheckResult]:
     """Run checks over a view, or the default checks if there are none, and return their results.
 
-    Raises ExpectationFailed with every finding. Findings of a check of severity ``warn`` become
+    Raises ExpectationFailed with every finding, or ServiceFault where the service is to blame.
+    Findings of a check of severity ``warn`` become
     ExpectationWarnings.
     """
     __tracebackhide__ = True
@@ -92,7 +94,10 @@ def run_checks(
             )
         )
     if worst(result.verdict for result in results) is not Verdict.PASSED:
-        raise ExpectationFailed(failure_text(title, location, results))
+        text = failure_text(title, location, results)
+        if any(r.name == CONVERSATION and r.verdict is Verdict.ERRORED for r in results):
+            raise ServiceFault(text)
+        raise ExpectationFailed(text)
     for result in results:
         for finding in result.findings:
             message = escape_log_commands(f"{title}: {result.name}: {visible(finding.message)}")
@@ -113,11 +118,12 @@ def user_stacklevel() -> int:
 def _unexpected_outcomes(
     turns: Iterable[Turn], checks: Sequence[TapeCheck]
 ) -> Iterator[CheckResult]:
-    """Report turns that ended in an error which no ``error`` check expects, as a suite does."""
-    if any(item.name == "error" and not item.negate for item in checks):
-        return
+    """Report turns that ended in an error which no check expects, as a suite does."""
     for turn in turns:
-        if turn.outcome == "api_error":
+        advice = fault_advice(turn)
+        if is_expected_end(turn, ((each.name, each.check) for each in checks if not each.negate)):
+            continue
+        if turn.outcome == "api_error" or advice is not None:
             finding = unexpected_error(turn)
         elif turn.outcome == "incomplete":
             first, _, rest = (turn.reason or "no usable response arrived").partition("\n")
@@ -126,4 +132,5 @@ def _unexpected_outcomes(
             finding = Finding("answer_unusable", first, where, detail=rest)
         else:
             continue
-        yield CheckResult(CONVERSATION, Verdict.FAILED, (finding,), turn=turn.number)
+        verdict = Verdict.FAILED if advice is None else Verdict.ERRORED
+        yield CheckResult(CONVERSATION, verdict, (finding,), turn=turn.number)

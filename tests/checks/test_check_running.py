@@ -120,7 +120,11 @@ def test_an_unexpected_error() -> None:
     assert finding.code == "api_error"
     assert finding.message == 'the API answered 400 invalid_request: "bad<U+202E>model"'
     assert finding.where == Where(turn=1, exchange=1)
-    assert unexpected_error(transcript({}).turns[0]).code == "api_error"
+    cancelled = unexpected_error(transcript({"status": "cancelled"}).turns[0])
+    assert (cancelled.code, cancelled.message) == (
+        "run_failed",
+        "the run was cancelled; run it again later",
+    )
 
 
 def check_with(name: str, argument: Any, source: Any, **ports: Any) -> CheckResult:

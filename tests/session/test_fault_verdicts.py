@@ -262,3 +262,32 @@ def test_polling_ends_after_an_hour_and_says_so(run: Run, monkeypatch: pytest.Mo
 
 def test_other_exceptions_of_a_transport_are_errored(run: Run) -> None:
     assert run("[{text: x}]", TransportError("the request failed"))["verdict"] == "errored"
+
+
+@pytest.mark.parametrize(
+    "broken",
+    [
+        answer({"error": {"code": "quota_exceeded"}}, status=429),
+        answer('{"id"', broken="the connection broke off"),
+        says(status="failed", errors=[{"code": "internal"}]),
+        TransportError("cannot connect"),
+    ],
+)
+def test_a_variant_is_not_blamed_for_the_variant_that_it_is_compared_with(
+    tmp_path: Path, broken: Response | Exception
+) -> None:
+    path = tmp_path / "s.yaml"
+    path.write_text(
+        "suite: s\nscenarios: [{id: a, model: m, history: [stateful, stateless],"
+        " turns: [{user: hi, expect: [{same_as: {history: stateful}}]}]}]\n"
+    )
+    variants = expand(load(path, root=tmp_path, checks=Catalog()))
+    settings = Settings(
+        root=tmp_path, cassettes=tmp_path / "cassettes", mode="all", base_url="https://service"
+    )
+    responses = {"s::a[stateful]": broken, "s::a[stateless]": says(text("Hello"))}
+    session = Runner(settings, endpoint=lambda each: ScriptedEndpoint([responses[each.id]]))
+    session.introduce(variants)
+    outcomes = [session.run(variant) for variant in variants]
+    assert [outcome.verdict for outcome in outcomes] == ["errored", "errored"]
+    assert "a[stateful] cannot be compared" in outcomes[1].message

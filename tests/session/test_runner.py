@@ -301,7 +301,7 @@ def test_same_as_reports_the_missing_recording_of_the_sibling(run: Run, tmp_path
     (tmp_path / "cassettes" / "s" / "a.stateful.yaml").unlink()
     result = run(SAME, live=False)["s::a[stateless]"]
     assert result["verdict"] == "errored"
-    assert "a[stateful] cannot be replayed" in result["message"]
+    assert "a[stateful] cannot be compared" in result["message"]
 
 
 def test_exhausted_quota_does_not_replace_a_recording(

@@ -8,15 +8,16 @@ import warnings
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from google import genai
 
 from evalkit import ExpectationFailed
-from evalkit.errors import UsageError
+from evalkit.errors import ServiceFault, UsageError
 from evalkit.taping import ExpectationWarning
 from evalkit.taping.tapes import Tape
 from tests.tape.http_clients import KEY
-from tests.tape.tape_support import DOGS, MODEL, PAWS, TOOL, MakeTape
+from tests.tape.tape_support import DOGS, MODEL, PAWS, TOOL, MakeTape, create, serving_rules
 
 
 def client_of(url: str) -> Any:
@@ -232,6 +233,29 @@ def test_unexpected_api_error_fails_any_expectation(make_tape: MakeTape, guide_u
     with pytest.raises(ExpectationFailed, match="conversation: the API answered 404"):
         tape.expect()
     tape.expect(error={"status": 404})
+
+
+@pytest.mark.parametrize(
+    "rule",
+    [
+        "error: {status: 429}",
+        "error: {status: 503, code: service_unavailable, message: down}",
+        "error: {status: 400, code: invalid_request, message: API key expired.}",
+    ],
+)
+def test_a_fault_of_the_service_is_not_a_failed_expectation(make_tape: MakeTape, rule: str) -> None:
+    def run(tape: Tape, url: str) -> None:
+        with tape:
+            httpx.post(f"{url}/v1beta/interactions", json=create("Hello"))
+            tape.expect(status="completed")
+
+    tape = make_tape("once")
+    with serving_rules(f"  - {{{rule}}}\n") as url, pytest.raises(ServiceFault) as caught:
+        run(tape, url)
+    assert not isinstance(caught.value, AssertionError)
+    assert "conversation: the API answered" in str(caught.value)
+    assert not tape.path.exists()
+    tape.expect("error")
 
 
 def test_default_checks_evaluate_a_stream(make_tape: MakeTape, guide_url: str) -> None:

@@ -4,6 +4,8 @@ A run that failed, an output with an error, an answer that was cut or blocked, a
 that reads them reports a wrong text. Its message says what the text really is.
 """
 
+from collections.abc import Iterable
+
 from evalkit._lib.text import show
 from evalkit.protocol.api_errors import errors_of_run
 from evalkit.protocol.step_types import UNANSWERED
@@ -40,6 +42,15 @@ def describe_ending(turn: Turn, check: str = "") -> str:
         return _STATUSES[turn.status] if check != "status" else ""
     is_empty = turn.outcome == "completed" and all(step.type == "thought" for step in turn.steps)
     return "the answer is empty" if is_empty and check in _OUTPUT_CHECKS else ""
+
+
+def is_expected_end(turn: Turn, checks: Iterable[tuple[str, object]]) -> bool:
+    """Return whether one of ``checks``, each a name and a check, expects the end of a turn."""
+    completed = turn.outcome == "completed"
+    return any(
+        name == "error" or (completed and turn.status in getattr(check, "one_of", ()))
+        for name, check in checks
+    )
 
 
 def describe_error(error: ApiError) -> str:

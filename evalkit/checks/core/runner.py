@@ -46,12 +46,12 @@ def defaults(transcript: Transcript, declared: Container[str]) -> list[Check]:
 
 
 def unexpected_error(turn: Turn) -> Finding:
-    """Return the finding for an API error in a turn without an ``error`` check."""
+    """Return the finding for an API error, or the error of a run, that no check expects."""
     error = turn.error
     last = turn.exchanges[-1] if turn.exchanges else None
     where = Where(turn=turn.number, exchange=last.number if last is not None else None)
     if error is None:
-        return Finding("api_error", "the turn ended in an unknown API error", where)
+        return Finding("run_failed", f"{describe_ending(turn)}; {fault_advice(turn)}", where)
     what = "the API answered" if error.status >= 400 else "the response ended in the error"
     if error.code.lower() in BLOCKED_CODES:
         what = "the output was blocked:"

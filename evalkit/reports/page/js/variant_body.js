@@ -139,7 +139,9 @@ function outputText(steps) {
   return texts.reverse().join("");
 }
 
-const apiError = (error) => `HTTP ${error.status} ${error.code}: ${error.message}`;
+// An error inside of a successful response has no HTTP status; some errors have no other code.
+const apiError = ({ status, code, message }) =>
+  `${status < 400 ? code : code === String(status) ? `HTTP ${status}` : `HTTP ${status} ${code}`}: ${message}`;
 const problemLine = (text) => (text ? make("p", { class: "problem" }, text) : null);
 
 function judgeAnswer(exchange) {

@@ -25,7 +25,7 @@ Ctrf
 JUnit
 MarkdownSummary
 
-# Methods and parameters that libraries call: pytest, click, PyYAML, uvicorn, vcrpy, Hypothesis.
+# Methods and parameters that libraries call: pytest, click, PyYAML, uvicorn, HTTP clients, Hypothesis.
 _.collect
 _.runtest
 _.reportinfo
@@ -38,10 +38,11 @@ _.row_factory
 _.dispatch
 _.evalkit_decisions
 _.evalkit
-_.play_response
-_.filter_request
-_.find_requests_with_most_matches
-_.can_play_response_for
+_.is_closing
+resume_reading
+_.makefile
+_._is_patched
+_.is_verified
 indentless
 strategy
 

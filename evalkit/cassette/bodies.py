@@ -10,6 +10,7 @@ import re
 import zlib
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from importlib import import_module
 
 from evalkit._lib.json import JSON, escape_unicode
 
@@ -19,7 +20,12 @@ _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _UNREADABLE = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\uffff]"
 )
-_CODINGS = ("gzip", "x-gzip", "deflate", "br", "identity", "")
+_CODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "identity", "")
+# None is a dependency: a client asks for a coding only if it has one of its libraries.
+_LIBRARIES = {
+    "br": ("brotli", "brotlicffi"),
+    "zstd": ("compression.zstd", "backports.zstd", "zstandard"),
+}
 
 
 def to_bytes(text: str) -> bytes:
@@ -107,19 +113,26 @@ def _decompress(body: bytes, coding: str) -> bytes:
     # decompressed is returned unchanged.
     if coding in ("identity", ""):
         return body
-    if coding != "br":
+    if coding not in _LIBRARIES:
         for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
             with suppress(zlib.error):
                 return zlib.decompress(body, window)
         return body
-    try:
-        # Not a dependency: only cassettes of other tools may need it.
-        import brotli  # type: ignore[import-not-found,unused-ignore]
-    except ImportError:
-        raise ValueError(
-            "the body is compressed with 'br'; install brotli to read it, "
-            "or record it with decode_compressed_response=True"
-        ) from None
-    with suppress(brotli.error):
-        body = brotli.decompress(body)
-    return body
+    names = _LIBRARIES[coding]
+    for name in names:
+        try:
+            library = import_module(name)
+        except ImportError:
+            continue
+        # Each library has an exception of its own.
+        with suppress(Exception):
+            if name == "zstandard":
+                # Its ``decompress`` needs a size that streams do not have, and reads one frame.
+                reader = library.ZstdDecompressor().stream_reader(body, read_across_frames=True)
+                return bytes(reader.read())
+            return bytes(library.decompress(body))
+        return body
+    raise ValueError(
+        f"the body is compressed with {coding!r}; install {names[-1]} to read it, "
+        "or record it with decode_compressed_response=True"
+    )

@@ -1,9 +1,9 @@
 """vcrpy's cassette format, version 1: text to recordings and back. Pure.
 
 The text can be reviewed by people and loaded by every reader of the format: JSON bodies are
-indented in a literal block, server-sent events are unchanged, and what only evalkit knows is one
-flow mapping. ``version: 1`` comes last, as in vcrpy's own files: a truncated file has lost it, and
-is refused instead of replayed in part.
+indented in a literal block, all other text (server-sent events, JSON Lines) is unchanged, and what
+only evalkit knows is one flow mapping. ``version: 1`` comes last, as in vcrpy's own files: a
+truncated file has lost it, and is refused instead of replayed in part.
 
     metadata:                        optional; vcrpy defines this key
       evalkit: "0.1.0"
@@ -50,6 +50,7 @@ _ESCAPED_IN_QUOTES = re.compile(f"[\x7f-\x9f\ufffe\uffff{_REORDERING}]")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/+-]*(?:(?: |; ?)[A-Za-z0-9][A-Za-z0-9._/+=-]*)*\Z")
 _PLAIN_URI = re.compile(r"[a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-]\Z")
 _LINE_WITH_TEXT = re.compile(r"\n(?=[^\n])")
+_JSON_TYPE = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
 # Words that YAML 1.1 or 1.2 reads as something else than text.
 _SPECIAL = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"))
 
@@ -82,8 +83,10 @@ def render(cassette: Cassette) -> str:
 
 def _render_recording(recording: Recording) -> str:
     body = recording.request_body
-    request_body = " null\n" if body is None else block_scalar(_indent(body), 6)
-    response_body = block_scalar(_indent(recording.body), 8)
+    request_body = (
+        " null\n" if body is None else block_scalar(_indent(body, recording.request_headers), 6)
+    )
+    response_body = block_scalar(_indent(recording.body, recording.response_headers), 8)
     reason = short_scalar(recording.reason)
     extra = "".join(
         f"    {short_scalar(key)}: {flow_scalar(value)}\n" for key, value in recording.extra.items()
@@ -111,8 +114,10 @@ def _render_recording(recording: Recording) -> str:
     )
 
 
-def _indent(body: str | bytes) -> str | bytes:
-    if isinstance(body, bytes):
+def _indent(body: str | bytes, headers: Headers) -> str | bytes:
+    """Indent a JSON document; in any other text, such as JSON Lines, white space may count."""
+    types = headers.get("content-type") or ["application/json"]
+    if isinstance(body, bytes) or body.endswith("\n") or not _JSON_TYPE.match(types[0]):
         return body
     text = indent_json(body)
     return text + "\n" if text != body and text[:1] in "{[" else text

@@ -17,7 +17,7 @@ matched, so a redacted recording can be replayed.
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import NamedTuple
@@ -25,14 +25,16 @@ from urllib.parse import unquote
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import is_json, to_bytes, to_text
+from evalkit.cassette.headers import (
+    REQUEST_HEADERS,
+    SHORTEST,
+    TOKEN,
+    is_recorded,
+    redact_header,
+)
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.errors import SecretLeak, UsageError
 from evalkit.protocol.wire_facts import KEY_PARAMETERS, SIGNING_SECRET_PREFIX
-
-TOKEN = "REDACTED"  # noqa: S105 - the replacement, not a secret
-SHORTEST = 8
-REQUEST_HEADERS = frozenset(("content-type",))
-RESPONSE_HEADERS = frozenset(("content-type", "retry-after", "retry-after-ms"))
 
 # The API sends signing secrets that nobody can configure as known secrets beforehand.
 _SIGNING_SECRET = re.compile(SIGNING_SECRET_PREFIX + r"(?:[A-Za-z0-9+=_-]|\\?/){8,}")
@@ -125,9 +127,9 @@ class Redactor:
             recording,
             uri=self.uri(recording.uri),
             request_body=None if request_body is None else self._body(request_body),
-            request_headers=self._headers(recording.request_headers, REQUEST_HEADERS),
+            request_headers=self._headers(recording.request_headers, REQUEST_HEADERS.__contains__),
             reason=self.text(recording.reason),
-            response_headers=self._headers(recording.response_headers, RESPONSE_HEADERS),
+            response_headers=self._headers(recording.response_headers, is_recorded),
             body=self._body(recording.body),
             broken=None if recording.broken is None else self.text(recording.broken),
             extra=json.loads(self.text(json.dumps(recording.extra))) if recording.extra else {},
@@ -167,11 +169,11 @@ class Redactor:
                 raise UsageError(message) from error
         return compiled
 
-    def _headers(self, headers: Headers, allowed: frozenset[str]) -> Headers:
+    def _headers(self, headers: Headers, is_allowed: Callable[[str], bool]) -> Headers:
         return {
-            name.lower(): list(map(self.text, values))
+            name.lower(): [self.text(redact_header(name.lower(), value)) for value in values]
             for name, values in headers.items()
-            if name.lower() in allowed
+            if is_allowed(name.lower())
         }
 
     def _body(self, body: str | bytes) -> str | bytes:

@@ -66,6 +66,18 @@ CREDENTIAL_HEADERS = frozenset(
 """Request headers, in lower case, whose value is a credential of this API or a similar one."""
 
 COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
+SECRET_RESPONSE_HEADERS = frozenset(
+    {
+        "set-cookie",
+        "mcp-session-id",
+        "x-auth-token",
+        "x-csrf-token",
+        "x-session-token",
+        "x-subject-token",
+        "x-xsrf-token",
+    }
+)
+"""Response headers, in lower case, whose value is a credential that the client sends again."""
 
 KEY_PARAMETERS = frozenset(
     {

@@ -10,6 +10,8 @@ import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from hashlib import blake2b
+from pathlib import Path
+from unittest import SkipTest
 
 import pytest
 
@@ -27,6 +29,8 @@ from evalkit.taping.tape_session import TapePlan
 _TAPE: pytest.StashKey[Tape] = pytest.StashKey()
 _TEST_ERROR: pytest.StashKey[BaseException | None] = pytest.StashKey()
 _REPORTED_FAULTS: pytest.StashKey[int] = pytest.StashKey()
+_FIRST_MODULES: pytest.StashKey[dict[str, str]] = pytest.StashKey()
+_RECORDED_TEST = re.compile(r'^  test: "(.*?)::', re.MULTILINE)
 _CASSETTE_OWNERS: pytest.StashKey[dict[str, str]] = pytest.StashKey()
 
 
@@ -46,15 +50,28 @@ def run_tape(item: pytest.Item) -> Iterator[Tape]:
             yield tape
         finally:
             del item.stash[_TAPE]
-            error = item.stash.get(_TEST_ERROR, RuntimeError("the test did not run"))
+            did_not_run = RuntimeError("the test did not run")
+            error = item.stash.get(_TEST_ERROR, did_not_run)
             with _message_only():
-                tape.end(error, reported=item.stash.get(_REPORTED_FAULTS, 0))
+                tape.end(
+                    error,
+                    reported=item.stash.get(_REPORTED_FAULTS, 0),
+                    error_is_result=error is not did_not_run,
+                )
             item.user_properties.append(("evalkit_cassette", display_path(tape.path)))
             item.user_properties.append(("evalkit_conversations", len(tape.conversations())))
 
 
 class TapeFaults:
     """Fails tests whose tape had a fault; registered with the first test that tapes."""
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_makereport(self, item: pytest.Item, call: pytest.CallInfo[None]) -> None:
+        """Note that a fixture skipped the test, as a replay of its requests will."""
+        if call.when == "setup" and call.excinfo is not None:
+            error = call.excinfo.value
+            if isinstance(error, SkipTest) or not isinstance(error, Exception):
+                item.stash[_TEST_ERROR] = error
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
@@ -88,7 +105,7 @@ def _message_only() -> Iterator[None]:
 
 
 def _create_tape(item: pytest.Item, settings: Settings) -> Tape:
-    config, name = item.config, cassette_name(item)
+    config, name = item.config, cassette_name(item, settings.cassettes)
     node_id = f"{item.path}::{_name_in_module(item)}"
     owners = config.stash.setdefault(_CASSETTE_OWNERS, {})
     # Some file systems ignore case.
@@ -117,11 +134,13 @@ def _create_tape(item: pytest.Item, settings: Settings) -> Tape:
     )
 
 
-def cassette_name(item: pytest.Item) -> str:
+def cassette_name(item: pytest.Item, folder: Path) -> str:
     """Return ``<module>/<test>.yaml``, with a digest if the test's name cannot be a file name.
 
-    Classes and parameters are joined by dots.
+    Classes and parameters are joined by dots. Where another module of the same name has that
+    cassette in ``folder``, or will have it, the module's folders are part of its name.
     """
+    module = item.nodeid.partition("::")[0]
     name, bracket, parameters = _name_in_module(item).partition("[")
     words = name.split("::")
     if bracket:
@@ -130,7 +149,35 @@ def cassette_name(item: pytest.Item) -> str:
     safe = ".".join(map(file_word, words))
     if safe != plain:
         safe += f"-{blake2b(plain.encode('utf-8', 'surrogatepass'), digest_size=4).hexdigest()}"
-    return f"{file_word(re.sub(r'[.]py$', '', item.path.name))}/{safe}.yaml"
+    *folders, last = module.removesuffix(".py").split("/")
+    short, long = (f"{file_word(word)}/{safe}.yaml" for word in (last, ".".join([*folders, last])))
+    owner = _recorded_module(folder / short)
+    if owner is not None and owner != module and (item.config.rootpath / owner).exists():
+        return long
+    is_first = owner == module or _modules(item)[item.path.name] == module
+    return short if is_first and not (folder / long).exists() else long
+
+
+def _modules(item: pytest.Item) -> dict[str, str]:
+    """Return the first module of each file name in the session, which gets the short name."""
+    modules = item.config.stash.get(_FIRST_MODULES, None)
+    if modules is None:
+        paths = sorted(
+            {(other.path.name, other.nodeid.partition("::")[0]) for other in item.session.items},
+            reverse=True,
+        )
+        modules = item.config.stash[_FIRST_MODULES] = dict(paths)
+    return modules
+
+
+def _recorded_module(path: Path) -> str | None:
+    """Return the test module in a cassette's metadata."""
+    try:
+        with path.open(encoding="utf-8", errors="replace") as file:
+            match = _RECORDED_TEST.search(file.read(4096))
+    except OSError:
+        return None
+    return match[1] if match else None
 
 
 def _name_in_module(item: pytest.Item) -> str:

@@ -1,6 +1,6 @@
 """Replay or record the requests of a tape, one at a time.
 
-This module depends on no HTTP library and patches nothing; ``vcr_patch`` does, and calls it. The
+This module depends on no HTTP library and patches nothing; ``running_tape`` calls it. The
 parts that suites use do the work: ``Player`` matches, ``CassetteRecorder`` writes journal and
 cassette, ``Redactor`` removes keys. So cassettes of tapes and of suites are alike. Clients may
 call from several threads.
@@ -12,7 +12,7 @@ the test must fail nevertheless.
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 from urllib.parse import parse_qsl, unquote, urlsplit
@@ -20,17 +20,19 @@ from urllib.parse import parse_qsl, unquote, urlsplit
 from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import decompress_body, to_text
 from evalkit.cassette.files import load_cassette
+from evalkit.cassette.headers import body_headers, secrets_in_header
 from evalkit.cassette.matching import Player, body_value, route_of
 from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, check_mode
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, UsageError
-from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS, SECRET_FIELDS
+from evalkit.protocol.wire_facts import KEY_PARAMETERS, SECRET_FIELDS
 from evalkit.transcript import Request, Response, Source
 from evalkit.transports.cassette_transports import cassette_miss, unplayed
 from evalkit.transports.conversion import recording_of
 
+_BOUNDARY = re.compile(r'multipart/.*?;\s*boundary="?([^";,\s]+)', re.IGNORECASE)
 _TOKENS = re.compile("|".join(SECRET_FIELDS))
 _TOKENS_IN_JSON = re.compile(rf'"(?:{_TOKENS.pattern})"\s*:\s*"([^"\\]+)"')
 
@@ -55,12 +57,35 @@ class TapePlan:
 
 
 class TapeRequest(NamedTuple):
-    """A request of a client. ``body`` is text, or bytes that are not UTF-8; None without a body."""
+    """A request of a client, in the form in which it is matched and recorded.
+
+    ``body`` is text, or bytes that are not UTF-8; None without a body. Names of headers are in
+    lower case.
+    """
 
     method: str
     uri: str
     body: str | bytes | None
     headers: Mapping[str, str]
+
+    @classmethod
+    def of(cls, method: str, uri: str, headers: Mapping[str, str], body: bytes) -> "TapeRequest":
+        """Return a request whose body was read; the random boundary of a form becomes a fixed one.
+
+        A compressed body is decompressed, because compressors write the time of day.
+        """
+        fields = {name.lower(): value for name, value in headers.items()}
+        boundary = _BOUNDARY.match(fields.get("content-type", ""))
+        if boundary is not None:
+            fields["content-type"] = fields["content-type"].replace(boundary[1], "boundary")
+            body = body.replace(boundary[1].encode(), b"boundary")
+        coding = fields.get("content-encoding", "")
+        data = decompress_body(body, {"content-encoding": [coding]}) if coding else body
+        try:
+            text: str | bytes = data if isinstance(data, str) else data.decode()
+        except UnicodeDecodeError:
+            text = data
+        return cls(method.upper(), uri, text or None, fields)
 
     def __repr__(self) -> str:
         # Tracebacks may show locals, and the rest of a request may contain a key.
@@ -99,6 +124,8 @@ class TapeSession:
         self._lock = threading.RLock()
         self._redactor = Redactor(plan.secrets, plan.patterns)
         self._recorder: CassetteRecorder | None = None
+        self._is_finished = False
+        self._unanswered: set[tuple[str, str, str | bytes | None]] = set()
         self._is_missing = False
         self._is_described = False
         self._from_cassette = 0
@@ -142,10 +169,12 @@ class TapeSession:
             for fault in self.faults:
                 if not isinstance(fault, CassetteMiss):
                     raise fault
-            self._add_secrets(_secrets_in(request, ""))
+            self._check_running(request)
+            self._add_secrets(_secrets_in(request, None))
             path, query = route_of(request.uri)
             number = self._player.take(request.method, path, query, request.json)
             if number is None:
+                self._unanswered.add(request[:3])
                 return None
             if self._recorder is not None:
                 self._recorder.mark_played(number)
@@ -167,21 +196,35 @@ class TapeSession:
                 hint=plan.hint,
                 redactor=self._redactor,
             )
-            self.faults.append(error)
-            raise error
+            self.fail(error)
+
+    def fail(self, error: EvalkitError) -> NoReturn:
+        """Raise an error into the application, and store it for the test."""
+        self.faults.append(error)
+        raise error
 
     def record(
-        self, request: TapeRequest, status: int, headers: Headers, body: bytes, elapsed_ms: float
+        self,
+        request: TapeRequest,
+        status: int,
+        headers: Headers,
+        body: bytes,
+        elapsed_ms: float,
+        *,
+        reason: str = "",
     ) -> None:
         """Write a response to disk, before the application receives it.
 
         Raises SecretLeak, and UsageError where it cannot be written; the tape is unusable then.
         """
         with self._lock:
+            self._check_running(request)
+            self._unanswered.discard(request[:3])
             try:
                 recording = self._recording(request, status, headers, body, elapsed_ms)
-                text = recording.body if isinstance(recording.body, str) else ""
-                self._add_secrets(_secrets_in(request, text))
+                if reason:
+                    recording.reason = reason
+                self._add_secrets(_secrets_in(request, recording))
                 if self._recorder is not None:
                     self._describe(self._recorder, request, recording)
                     self._recorder.append(recording)
@@ -191,12 +234,29 @@ class TapeSession:
             clean, _ = self._redactor.recording(recording)
             self.recordings.append(TapedRecording(clean, "live" if self.plan.live else "recorded"))
 
+    def _check_running(self, request: TapeRequest) -> None:
+        if self._is_finished:
+            message = f"a request after the end of its tape: {request.method} {request.path}"
+            raise CassetteMiss(f"{self.plan.label}: {message}")
+
+    @property
+    def replaces_cassette(self) -> bool:
+        """Whether the recording takes the place of an existing cassette."""
+        recorder = self._recorder
+        return recorder is not None and recorder.old is not None and not recorder.decision.keeps_old
+
+    @property
+    def unanswered(self) -> list[str]:
+        """The requests that were sent and whose response was not received."""
+        return [f"{method} {urlsplit(uri).path}" for method, uri, _ in self._unanswered]
+
     def finish(self, complete: bool) -> None:
         """Write the cassette if everything went well, and release it in any case.
 
         Raises UsageError or SecretLeak.
         """
         with self._lock:
+            self._is_finished = True
             try:
                 if self._recorder is not None:
                     self._recorder.finish(complete and not self.faults)
@@ -217,20 +277,21 @@ class TapeSession:
             ) from None
         response = Response(
             status,
-            {name.lower(): ", ".join(values) for name, values in headers.items()},
+            {},
             whole if isinstance(whole, str) else to_text(whole),
             elapsed_ms=round(elapsed_ms, 1),
         )
         value = request.json
         if value is not request.body and not isinstance(value, bytes):
-            return recording_of(Request(request.method, request.uri, value), request.uri, response)
-        content_type = {
-            name.lower(): [text]
-            for name, text in request.headers.items()
-            if name.lower() == "content-type"
-        }
-        recording = recording_of(Request(request.method, request.uri), request.uri, response)
-        return replace(recording, request_body=request.body or "", request_headers=content_type)
+            recording = recording_of(
+                Request(request.method, request.uri, value), request.uri, response
+            )
+        else:
+            recording = recording_of(Request(request.method, request.uri), request.uri, response)
+            recording.request_body = request.body or ""
+            recording.request_headers = {name: [text] for name, text in request.headers.items()}
+        recording.response_headers = body_headers(request.method, headers)
+        return recording
 
     def _describe(
         self, recorder: CassetteRecorder, request: TapeRequest, recording: Recording
@@ -252,15 +313,20 @@ class TapeSession:
             self._recorder.redactor = self._redactor
 
 
-def _secrets_in(request: TapeRequest, response: str) -> Iterator[str]:
-    """Yield keys in headers and query, and the tokens of an authorization server in bodies."""
-    for name, value in request.headers.items():
-        if name.lower() in CREDENTIAL_HEADERS:
-            yield value.rpartition(" ")[2]
+def _secrets_in(request: TapeRequest, recording: Recording | None) -> Iterator[str]:
+    """Yield keys in headers and query, cookies, and the tokens of an authorization server."""
+    headers = list(request.headers.items())
+    bodies = [request.body]
+    if recording is not None:
+        bodies.append(recording.body)
+        for name, values in recording.response_headers.items():
+            headers += [(name, value) for value in values]
+    for name, value in headers:
+        yield from secrets_in_header(name, value)
     for name, value in parse_qsl(urlsplit(request.uri).query):
         if unquote(name).lower() in KEY_PARAMETERS:
             yield value
-    for text in (request.body, response):
+    for text in bodies:
         if isinstance(text, str) and _TOKENS.search(text):
             yield from _TOKENS_IN_JSON.findall(text)
             yield from (value for name, value in parse_qsl(text) if _TOKENS.fullmatch(name))

@@ -6,21 +6,24 @@
 
 In pytest the fixture ``evalkit_tape`` does the same with the session's options.
 
-While the block runs, every HTTP library is patched (``vcr_patch``). The mode decides whether a
+While the block runs, the requests of every HTTP client are intercepted. The mode decides whether a
 request is replayed from the cassette or recorded. A request that is not in the cassette raises
 CassetteMiss in the application. If the application or its SDK swallows that, the end of the block
-raises it. The cassette is written when the block ends without an error or with an AssertionError:
-a failed expectation about a conversation does not make its recording incomplete.
+raises it. The cassette is written when the block ends without an error, with a failed assertion, or
+with an outcome of pytest (skip, xfail, fail), if every request was answered: a replay then ends in
+the same way.
 """
 
 from __future__ import annotations
 
 import os
 import warnings
+from asyncio import CancelledError
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
+from unittest import SkipTest
 
 from evalkit._lib.files import display_path, is_inside
 from evalkit._lib.json import JSON
@@ -36,10 +39,13 @@ from evalkit.session.python_targets import PythonTargets
 from evalkit.session.settings import keys_of
 from evalkit.suite import CheckCatalog
 from evalkit.taping.expectations import CheckEntry, read_checks, run_checks, user_stacklevel
+from evalkit.taping.interception import intercepted_http
+from evalkit.taping.running_tape import only_tape
 from evalkit.taping.tape_session import TapedRecording, TapePlan, TapeSession
-from evalkit.taping.vcr_patch import only_tape, patched_http
 from evalkit.transcript import Exchange, Step, Transcript, Turn
 from evalkit.verdict import CheckResult
+
+_INTERRUPTIONS = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
 
 
 class UnplayedWarning(UserWarning):
@@ -94,8 +100,8 @@ class Tape:
     """The HTTP traffic of an application while a block runs.
 
     Only one tape runs at a time in a process. ``python`` has the project's root, for checks that
-    name files and functions. Entering raises UsageError (another tape runs, another process records) and
-    CassetteError.
+    name files and functions. Entering raises UsageError (another tape runs, another process
+    records) and CassetteError.
     """
 
     def __init__(
@@ -181,7 +187,7 @@ class Tape:
         with ExitStack() as stack:
             stack.enter_context(only_tape(self._plan.label))
             self._session = TapeSession(self._plan)
-            stack.enter_context(patched_http(self._session, self._ignored_hosts))
+            stack.enter_context(intercepted_http(self._session, self._ignored_hosts))
             self._stack = stack.pop_all()
         return self
 
@@ -204,16 +210,19 @@ class Tape:
     ) -> None:
         self.end(error)
 
-    def end(self, error: BaseException | None, reported: int = 0) -> None:
+    def end(
+        self, error: BaseException | None, reported: int = 0, *, error_is_result: bool = False
+    ) -> None:
         """End the tape; ``error`` is what the block raised, if anything.
 
-        The first ``reported`` faults have been reported already. Raises the first other fault,
-        unless ``error`` is a fault; UsageError or SecretLeak where the cassette cannot be
-        written; with ``strict`` ExpectationFailed for unplayed recordings.
+        With ``error_is_result`` it is how a test ended, whose cassette is written for any error
+        of its own. The first ``reported`` faults have been reported already. Raises the first
+        other fault, unless ``error`` is a fault; UsageError or SecretLeak where the cassette cannot
+        be written; with ``strict`` ExpectationFailed for unplayed recordings.
         """
         assert self._session is not None, "the tape was not started"
         self._stack.close()
-        self._session.finish(error is None or isinstance(error, AssertionError))
+        self._session.finish(self._is_complete(error, error_is_result))
         faults = self._session.faults
         if error is not None and not isinstance(error, Exception):
             return
@@ -229,6 +238,19 @@ class Tape:
             if self._strict:
                 raise ExpectationFailed(message)
             warnings.warn(message, UnplayedWarning, stacklevel=user_stacklevel())
+
+    def _is_complete(self, error: BaseException | None, error_is_result: bool) -> bool:
+        """Return whether a replay would send the recorded requests and end like the block."""
+        assert self._session is not None
+        if error is None:
+            return True
+        if isinstance(error, _INTERRUPTIONS) or self._session.unanswered:
+            return False
+        # pytest's outcomes are no subclasses of Exception.
+        if isinstance(error, AssertionError | SkipTest) or not isinstance(error, Exception):
+            return True
+        # A crash may come before the last request; then an older cassette is worth more.
+        return error_is_result and not self._session.replaces_cassette
 
     def run_checks(
         self,

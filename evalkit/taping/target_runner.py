@@ -22,8 +22,9 @@ from evalkit.session.python_targets import awaited
 from evalkit.session.runner import EndTurn, record_hint
 from evalkit.session.settings import UNUSED_KEY, Settings, application_environment
 from evalkit.suite import Variant
+from evalkit.taping.interception import intercepted_http
+from evalkit.taping.running_tape import only_tape
 from evalkit.taping.tape_session import TapePlan, TapeSession
-from evalkit.taping.vcr_patch import only_tape, patched_http
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports.live import RETRIES, LiveTransport
 
@@ -105,7 +106,7 @@ def run_target(
             conversation = _TargetConversation(variant, settings, function, key, session)
             with (
                 application_environment(settings, os.environ),
-                patched_http(session, ()),
+                intercepted_http(session, ()),
                 evaluator.requests_over(conversation.send_check_request),
             ):
                 transcript = conversation.run(end_turn)

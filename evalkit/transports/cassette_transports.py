@@ -193,9 +193,9 @@ def open_transport(
 
     ``live`` creates the endpoint when the first response must be recorded; the endpoint is closed
     with the transport. ``hint`` is the command that records this variant again, or a function that
-    returns it; ``label`` is its name in messages. ``secrets`` and ``patterns`` are redacted in everything that is written or
-    compared. ``media`` is the folder of media files, by default ``_media`` two folders above the
-    cassette.
+    returns it; ``label`` is its name in messages. ``secrets`` and ``patterns`` are redacted in
+    everything that is written or compared. ``media`` is the folder of media files, by default
+    ``_media`` two folders above the cassette.
 
     Raises UsageError (unknown mode, cannot record, another process records) or CassetteError (an
     invalid cassette, in every mode). A missing cassette is a CassetteMiss of the first request.

@@ -7,6 +7,7 @@ the same live and replayed, and no byte is lost.
 from http import HTTPStatus
 
 from evalkit.cassette.bodies import request_text, to_bytes, to_text
+from evalkit.cassette.headers import body_headers
 from evalkit.cassette.recording import Recording
 from evalkit.transcript import Request, Response, Source
 
@@ -34,7 +35,9 @@ def recording_of(request: Request, uri: str, response: Response) -> Recording:
         request_headers={} if text is None else {"content-type": ["application/json"]},
         status=response.status,
         reason=_PHRASES.get(response.status, ""),
-        response_headers={name: [value] for name, value in response.headers.items()},
+        response_headers=body_headers(
+            request.method, {name.lower(): [value] for name, value in response.headers.items()}
+        ),
         body=body,
         elapsed_ms=response.elapsed_ms,
         event_ms=response.event_ms,

@@ -7,6 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 from evalkit.server import Script, create_app, serving
+from evalkit.server.script_backend import ScriptBackend
 from evalkit.taping.tapes import Tape
 
 MODEL = "gemini-3.5-flash"
@@ -28,9 +29,10 @@ TOOL = {
 
 
 @contextmanager
-def serving_rules(rules: str) -> Iterator[str]:
+def serving_rules(rules: str, *, strict: bool = False) -> Iterator[str]:
     """Serve a script's rules; after the block no server listens at the address."""
-    with serving(create_app(Script.load(f"script: tape\nrules:\n{rules}", "tape.yaml"))) as url:
+    script = Script.load(f"script: tape\nrules:\n{rules}", "tape.yaml")
+    with serving(create_app(ScriptBackend(script, strict=strict))) as url:
         yield url
 
 

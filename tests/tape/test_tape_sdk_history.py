@@ -122,7 +122,7 @@ def test_history_exact_reports_sdk_changes_and_equivalent_allows_them(
 def test_history_check_explains_why_the_service_rejected_a_request(make_tape: MakeTape) -> None:
     rules = "  - {reply: Hello.}\n"
     with (
-        serving_rules(rules) as url,
+        serving_rules(rules, strict=True) as url,
         genai.Client(api_key="any-key-will-do", http_options={"base_url": url}) as client,
         make_tape("once") as tape,
     ):

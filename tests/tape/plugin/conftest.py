@@ -11,11 +11,6 @@ import jinja2  # noqa: F401
 import jsonschema  # noqa: F401
 import pytest
 import requests  # noqa: F401
-import vcr
-import vcr.stubs.aiohttp_stubs
-import vcr.stubs.httpx_stubs
-import vcr.stubs.requests_stubs
-import vcr.stubs.urllib3_stubs  # noqa: F401
 
 import evalkit.plugins
 import evalkit.pytest_plugin.reporter
@@ -24,8 +19,9 @@ import evalkit.pytest_plugin.tape_fixture
 import evalkit.reports.ci.junit
 import evalkit.reports.page.run_page
 import evalkit.taping
+import evalkit.taping.aiohttp_patch
+import evalkit.taping.interception
 import evalkit.taping.target_runner
-import evalkit.taping.vcr_patch
 import evalkit.transports.cassette_transports
 import evalkit.transports.live
 from tests.tape.plugin.taped_project import TapedProject

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from tests.tape.plugin.taped_project import TapedProject
 
 MANY = """
@@ -31,18 +33,69 @@ def test_names(project: TapedProject) -> None:
     assert project.cassettes() == names
 
 
-def test_tests_with_the_same_cassette_path_are_rejected(project: TapedProject) -> None:
+MODULE = """
+from taped_application import ask
+
+def test_hello(evalkit_tape):
+    ask("Hello from {folder}")
+"""
+FOLDERS = ("one", "one/deep", "two")
+
+
+def modules_of_one_name(project: TapedProject) -> None:
     (project.root / "test_app.py").unlink()
-    for folder in ("one", "two"):
+    for folder in FOLDERS:
         project.write(f"{folder}/__init__.py", "")
-        project.write(
-            f"{folder}/test_app.py",
-            "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Hello')\n",
-        )
+        project.write(f"{folder}/test_app.py", MODULE.format(folder=folder))
+
+
+@pytest.mark.parametrize(
+    "order",
+    [[["."]], [["two"], ["."]], [["one/deep"], ["two"], ["one"]], [["two"], ["one"]]],
+    ids=["together", "the last first", "one by one", "in two runs"],
+)
+def test_modules_of_one_name_have_a_cassette_each(
+    project: TapedProject, order: list[list[str]]
+) -> None:
+    modules_of_one_name(project)
+    for arguments in order:
+        project.record(*arguments).assert_outcomes(passed=sum(map(number_of_modules, arguments)))
+    names = project.cassettes()
+    assert len(names) == 3
+    assert "test_app/test_hello.yaml" in names
+    for arguments in ([], *([folder] for folder in FOLDERS), ["two", "one"]):
+        result = project.run(*arguments)
+        result.assert_outcomes(passed=sum(map(number_of_modules, arguments or ["."])))
+    project.record(mode="all").assert_outcomes(passed=3)
+    assert project.cassettes() == names
+
+
+def number_of_modules(argument: str) -> int:
+    return {".": 3, "one": 2}.get(argument, 1)
+
+
+def test_cassette_of_a_moved_module_is_found(project: TapedProject) -> None:
+    project.record().assert_outcomes(passed=1)
+    project.write("moved/test_app.py", (project.root / "test_app.py").read_text())
+    (project.root / "test_app.py").unlink()
+    project.run().assert_outcomes(passed=1)
+
+
+def test_tests_with_the_same_cassette_path_are_rejected(project: TapedProject) -> None:
+    project.write(
+        "test_app.py",
+        """
+        from taped_application import ask
+
+        def test_hello(evalkit_tape):
+            ask("Hello")
+
+        def test_Hello(evalkit_tape):
+            ask("Hello")
+        """,
+    )
     result = project.record()
     result.assert_outcomes(passed=1, errors=1)
     result.stdout.fnmatch_lines(
-        [
-            "*two/test_app.py::test_hello and one/test_app.py::test_hello would share the cassette test_app/test_hello.yaml*"
-        ]
+        ["*::test_Hello and *::test_hello would share the cassette test_app/test_Hello.yaml*"]
     )

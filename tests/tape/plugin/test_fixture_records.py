@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from evalkit.cassette import parse
 from tests.tape.plugin.taped_project import TapedProject
 
@@ -101,3 +103,70 @@ def test_a_broken_cassette_shows_no_traceback_of_evalkit(project: TapedProject) 
     result.stdout.fnmatch_lines(["*cassettes/test_app/test_hello.yaml:*"])
     result.stdout.no_fnmatch_line("*evalkit/session/*")
     assert path.read_text() == "interactions: [\n"
+
+
+ENDINGS = {
+    "skip": ("pytest.skip('no sandbox')", "skipped"),
+    "unittest": ("raise unittest.SkipTest('no sandbox')", "skipped"),
+    "xfail": ("pytest.xfail('ticket 4711')", "xfailed"),
+    "fail": ("pytest.fail('too slow')", "failed"),
+    "assertion": ("assert answer['id'] == 'v2'", "failed"),
+    "crash": ("answer['steps'][99]", "failed"),
+    "expected crash": ("raise ValueError('not yet')", "xfailed"),
+}
+
+
+@pytest.mark.parametrize("name", ENDINGS)
+def test_any_end_after_the_requests_has_a_cassette(project: TapedProject, name: str) -> None:
+    statement, outcome = ENDINGS[name]
+    mark = "@pytest.mark.xfail(raises=ValueError)\n" if outcome == "xfailed" else ""
+    project.write(
+        "test_app.py",
+        "import unittest\nimport pytest\nfrom taped_application import ask\n\n"
+        f"{mark}def test_hello(evalkit_tape):\n    answer = ask('Hello')\n    {statement}\n",
+    )
+    for result in (project.record(), project.run()):
+        result.assert_outcomes(**{outcome: 1})
+    assert project.cassettes() == ["test_app/test_hello.yaml"]
+
+
+def test_a_skip_in_a_fixture_has_a_cassette(project: TapedProject) -> None:
+    project.write(
+        "test_app.py",
+        """
+        import pytest
+        from taped_application import ask
+
+        @pytest.fixture
+        def model(evalkit_tape):
+            if ask("Which tools?")["model"]:
+                pytest.skip("this model has no tools")
+
+        def test_hello(model):
+            ask("Hello")
+        """,
+    )
+    project.record().assert_outcomes(skipped=1)
+    project.run().assert_outcomes(skipped=1)
+
+
+@pytest.mark.parametrize("statement", ["raise", "pytest.skip('offline')", "assert not 'offline'"])
+def test_a_request_without_a_response_leaves_only_a_journal(
+    project: TapedProject, statement: str
+) -> None:
+    project.write(
+        "test_app.py",
+        f"""
+        import pytest, httpx
+        from taped_application import ask
+
+        def test_hello(evalkit_tape):
+            ask("Hello")
+            try:
+                httpx.post("http://127.0.0.1:9/v1beta/interactions", json={{"input": "Hello"}})
+            except httpx.ConnectError:
+                {statement}
+        """,
+    )
+    project.record()
+    assert project.cassettes() == ["test_app/test_hello.yaml.journal"]

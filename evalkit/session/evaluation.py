@@ -194,6 +194,14 @@ class Evaluator:
                     declared="",
                 )
             )
+        if self._variant.target is not None:
+            # Start-up cost: only an application can lose what evalkit itself sends again.
+            from evalkit.checks.history.continuity import continuity_warnings
+
+            known = {finding.code for result in results for finding in result.findings}
+            losses = continuity_warnings(list(transcript.exchanges))
+            if warned := tuple(loss for loss in losses if loss.code not in known):
+                results.append(CheckResult(CONVERSATION, Verdict.PASSED, warned))
         return results
 
     def _signature_misfit(self, target: str, arguments: dict[str, Any]) -> str:

@@ -1,10 +1,18 @@
 """Record and replay an application's own HTTP traffic, and check its conversations."""
 
 from evalkit.taping.expectations import ExpectationWarning
-from evalkit.taping.tapes import Tape, TapedConversation, TapedTurn, UnplayedWarning, tape
+from evalkit.taping.tapes import (
+    ContinuityWarning,
+    Tape,
+    TapedConversation,
+    TapedTurn,
+    UnplayedWarning,
+    tape,
+)
 from evalkit.taping.target_runner import TargetContext
 
 __all__ = [
+    "ContinuityWarning",
     "ExpectationWarning",
     "Tape",
     "TapedConversation",

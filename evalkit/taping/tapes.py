@@ -30,6 +30,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten
 from evalkit.cassette.recorder import RecordMode, check_mode
 from evalkit.checks.core.base import View
+from evalkit.checks.history.continuity import continuity_warnings
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction
 from evalkit.errors import EvalkitError, ExpectationFailed, UsageError
@@ -46,6 +47,10 @@ from evalkit.transcript import Exchange, Step, Transcript, Turn
 from evalkit.verdict import CheckResult
 
 _INTERRUPTIONS = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
+
+
+class ContinuityWarning(UserWarning):
+    """A request of a conversation lost its id, a setting or a signature."""
 
 
 class UnplayedWarning(UserWarning):
@@ -228,6 +233,9 @@ class Tape:
             return
         if faults[reported:] and error not in faults:
             raise faults[reported] from error
+        if error is None and not faults:
+            for conversation in self.conversations():
+                conversation.warn_of_losses()
         unplayed = self.unplayed
         if error is None and not faults and unplayed:
             more = " …" if len(unplayed) > 5 else ""
@@ -335,6 +343,13 @@ class TapedConversation:
                 f"but not number {number}"
             )
         return TapedTurn(self, turns[number - 1])
+
+    def warn_of_losses(self) -> None:
+        """Warn of what the conversation lost between its requests."""
+        for finding in continuity_warnings(self.exchanges):
+            place = f"conversation {self.number}, exchange {finding.where.exchange}"
+            message = f"{display_path(self._tape.path)}: {place}: {finding.message}"
+            warnings.warn(message, ContinuityWarning, stacklevel=user_stacklevel())
 
     def expect(self, *entries: CheckEntry, **checks: JSON) -> list[CheckResult]:
         """Check the whole conversation; without arguments, by the default checks.

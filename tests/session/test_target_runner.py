@@ -18,7 +18,7 @@ from evalkit.suite import expand, load
 from evalkit.taping.target_runner import run_target
 
 APPLICATION = """
-import asyncio, json
+import asyncio, json, re
 import httpx
 
 def _say(context, message, **fields):
@@ -55,14 +55,18 @@ def forgetful(message, context):
     got = _say(context, history, store=False)
     history += [step for step in got["steps"] if step["type"] != "thought"]
 
+def forgets_the_id(message, context):
+    _say(context, message)
+
 async def asynchronous(message, context):
     if "client" not in context.state:
         context.state["client"] = httpx.AsyncClient(headers={"x-goog-api-key": context.api_key})
         context.state["loop"] = asyncio.get_running_loop()
     assert context.state["loop"] is asyncio.get_running_loop()
-    body = {"model": "gemini-3.5-flash", "input": message, "stream": True}
+    body = {"model": "gemini-3.5-flash", "input": message, "stream": True, **context.state.get("more", {})}
     answer = await context.state["client"].post(context.base_url + "/v1beta/interactions", json=body)
     answer.raise_for_status()
+    context.state["more"] = {"previous_interaction_id": re.search(r'"id": ?"(v1_[^"]+)', answer.text)[1]}
     if context.turn == 2:
         await context.state["client"].aclose()
 
@@ -338,3 +342,12 @@ def test_model_of_a_target_is_optional(run: Run) -> None:
             live=True,
         )
     assert result["turns"][0]["exchanges"][0]["request"]["body"]["model"] == "gemini-3.1-pro"
+
+
+def test_a_target_that_loses_the_conversation_passes_with_a_warning(run: Run) -> None:
+    with serving() as url:
+        recorded = run(scenario("forgets_the_id", *DOGS[:1], DOGS[0]), url=url, mode="once")
+    for result in (recorded, run(scenario("forgets_the_id", *DOGS[:1], DOGS[0]), url=url)):
+        assert result["verdict"] == "passed"
+        (finding,) = result["checks"][-1]["findings"]
+        assert (finding["code"], finding["severity"]) == ("id_lost", "warn")

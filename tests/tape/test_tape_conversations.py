@@ -14,7 +14,7 @@ from google import genai
 
 from evalkit import ExpectationFailed
 from evalkit.errors import ServiceFault, UsageError
-from evalkit.taping import ExpectationWarning
+from evalkit.taping import ContinuityWarning, ExpectationWarning
 from evalkit.taping.tapes import Tape
 from tests.tape.http_clients import KEY
 from tests.tape.tape_support import DOGS, MODEL, PAWS, TOOL, MakeTape, create, serving_rules
@@ -278,3 +278,24 @@ def test_passing_tape_warns_about_nothing(dogs: Tape) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         dogs.expect(text="8 paws")
+
+
+def test_what_a_conversation_loses_is_a_warning(make_tape: MakeTape, guide_url: str) -> None:
+    url, headers = f"{guide_url}/v1beta/interactions", {"x-goog-api-key": KEY}
+
+    def application() -> None:
+        question = "What is the temperature in London?"
+        body = create(question, tools=[TOOL], system_instruction="Be short.")
+        answer = httpx.post(url, json=body, headers=headers).json()
+        call = next(step for step in answer["steps"] if step["type"] == "function_call")
+        result = {"type": "function_result", "call_id": call["id"], "result": "22"}
+        follow = create([result], previous_interaction_id=answer["id"])
+        httpx.post(url, json=follow, headers=headers).raise_for_status()
+
+    for mode in ("once", "none"):
+        with pytest.warns(ContinuityWarning) as caught, make_tape(mode):
+            application()
+        place = "app/test.yaml: conversation 1, exchange 2: the request has no "
+        names = [str(one.message).partition(place)[2].partition(",")[0] for one in caught]
+        assert names == ["system_instruction", "tools"]
+        assert all(one.filename == __file__ for one in caught)

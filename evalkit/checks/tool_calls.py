@@ -25,7 +25,7 @@ from evalkit.checks.core.formatting import excerpt, table
 from evalkit.checks.core.schema_validation import problems as schema_problems
 from evalkit.checks.core.schema_validation import violations
 from evalkit.checks.core.sequences import Automaton, alignment_table, assign
-from evalkit.protocol.step_reader import pair_calls
+from evalkit.protocol.step_reader import may_be_predefined, pair_calls
 from evalkit.protocol.step_types import RESULT_OF
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
@@ -364,7 +364,7 @@ def _unpaired(turn: Turn) -> Iterator[Finding]:
 def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Finding]:
     """Yield every function call whose function is not declared in any request in view.
 
-    An agent may have functions of its own, so its calls are not checked.
+    An agent may have functions of its own, and so has ``computer_use``: those are not checked.
     """
     requests = [exchange.request for exchange in view.exchanges]
     bodies = [request.body for request in requests if isinstance(request.body, dict)]
@@ -372,6 +372,8 @@ def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Findin
         return
     declared = set(chain.from_iterable(map(declared_parameters, _declarations(view))))
     for got in received:
+        if any(may_be_predefined(got.name, tools) for tools in _declarations(view)):
+            continue
         if got.step_type == "function_call" and got.name not in declared:
             hint = did_you_mean(got.name, declared)
             names = shorten(", ".join(sorted(declared)), 200) or "nothing"

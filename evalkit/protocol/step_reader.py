@@ -33,6 +33,16 @@ def type_of(item: Mapping[str, JSON]) -> str:
     return kind if isinstance(kind, str) else ""
 
 
+def may_be_predefined(name: JSON, tools: JSON) -> bool:
+    """Return whether a function may be one of ``computer_use``, which no tool declares by name."""
+    return any(
+        isinstance(tool, dict)
+        and tool.get("type") == "computer_use"
+        and name not in (tool.get("excluded_predefined_functions") or ())
+        for tool in (tools if isinstance(tools, list) else ())
+    )
+
+
 def is_running(interaction: Mapping[str, JSON]) -> bool:
     """Return whether an interaction is still running; with an unknown status it is not."""
     status = interaction.get("status")

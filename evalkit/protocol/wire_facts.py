@@ -201,6 +201,26 @@ STATUS_WORDS = (
 """Words of the numbers 0 to 16 (google.rpc.Code), which errors of steps have as ``code``."""
 
 
+# Functions that the service declares itself under ``{type: computer_use}`` (section 12). Open list.
+COMPUTER_FUNCTIONS = frozenset(
+    {
+        "open_web_browser",
+        "wait_5_seconds",
+        "go_back",
+        "go_forward",
+        "search",
+        "navigate",
+        "click_at",
+        "hover_at",
+        "type_text_at",
+        "key_combination",
+        "scroll_document",
+        "scroll_at",
+        "drag_and_drop",
+    }
+)
+
+
 def interactions_path(version: str) -> str:
     """Return the path of the interactions collection; an empty version has no path segment."""
     return f"/{version}/interactions" if version else "/interactions"

@@ -24,7 +24,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, cast
 
-from evalkit._lib.json import MISSING
+from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.call_arguments import arguments_invalid, misfit
@@ -45,6 +45,7 @@ from evalkit.errors import (
     TimedOut,
     ToolCrashed,
 )
+from evalkit.protocol.step_reader import may_be_predefined
 from evalkit.session.python_targets import PythonTargets
 from evalkit.suite import Expectation, Variant
 from evalkit.transcript import Exchange, Request, Response, Transcript, Turn
@@ -351,7 +352,10 @@ def _call_results(
             where = Where(turn=turn.number, exchange=step.exchange, step=number)
             tool = variant.tools.get(name) if isinstance(name, str) else None
             if tool is None:
-                if not is_checked:
+                tools = variant.scenario.fields.get("tools")
+                if may_be_predefined(name, tools):
+                    unanswered.append(_without_answer(name, arguments, where))
+                elif not is_checked:
                     message = f"the model called {show(name)}, which the suite does not declare"
                     faults.append(Finding("undeclared_tool", message, where, got=name))
                 continue
@@ -369,16 +373,19 @@ def _call_results(
                 and tool.results[-1].when
                 and not tool.has_result_for(arguments, variant.variables)
             ):
-                message = (
-                    f"the model called {show(name)} with {show(arguments, 80)}, for which the "
-                    "suite has no answer; the model received an error"
-                )
-                finding = Finding("call_without_answer", message, where, got=arguments)
-                unanswered.append(finding.as_warning())
+                unanswered.append(_without_answer(name, arguments, where))
     if faults:
         yield CheckResult(CONVERSATION, Verdict.FAILED, tuple(faults))
     if unanswered:
         yield CheckResult(CONVERSATION, Verdict.PASSED, tuple(unanswered))
+
+
+def _without_answer(name: JSON, arguments: JSON, where: Where) -> Finding:
+    message = (
+        f"the model called {show(name)} with {show(arguments, 80)}, for which the "
+        "suite has no answer; the model received an error"
+    )
+    return Finding("call_without_answer", message, where, got=arguments).as_warning()
 
 
 def failure_text(title: str, location: str, results: Iterable[CheckResult]) -> str:

@@ -16,6 +16,7 @@ from typing import Any
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.problems import PathProblem, ProblemList
 from evalkit._lib.yaml import ListLines, ValuePath
+from evalkit.protocol.step_reader import may_be_predefined
 from evalkit.suite.loading.cases import CaseReader, CaseRows
 from evalkit.suite.loading.template_check import (
     RenderMoment,
@@ -271,9 +272,19 @@ def _axes(keys: Mapping[str, JSON]) -> tuple[SettingAxis, ...]:
 def _tools(
     context: LoadContext, entries: list[JSON], path: ValuePath, rows: CaseRows
 ) -> tuple[dict[str, Tool], list[JSON]]:
-    """Return the suite's tools of a scenario, and the declarations it sends."""
+    """Return the suite's tools of a scenario, and the declarations it sends.
+
+    Tools that answer predefined functions of the service need not be named, and are not sent.
+    """
     context.problems.extend(tool_name_problems(entries, path, context.tools))
-    tools: dict[str, Tool] = {}
+    tools = {
+        name: tool
+        for name, tool in context.tools.items()
+        if name not in entries and may_be_predefined(name, entries) and tool.is_predefined(entries)
+    }
+    for tool in tools.values():
+        if tool.has_templates:
+            _verify_tool(context, tool, rows)
     declarations: list[JSON] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, dict):
@@ -281,7 +292,8 @@ def _tools(
             declarations.append(entry)
         elif entry in context.tools:
             tool = tools[entry] = context.tools[entry]
-            declarations.append(tool.declaration)
+            if not tool.is_predefined(entries):
+                declarations.append(tool.declaration)
             if tool.has_templates:
                 _verify_tool(context, tool, rows)
     return tools, declarations

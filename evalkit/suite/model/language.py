@@ -167,6 +167,10 @@ class ToolEntry(TypedDict, total=False):
     parameters: Annotated[Object, Field(description="JSON Schema of the arguments.")]
     short_description: Annotated[Text, Field(description="Sent as the API names it.")]
     defer_loading: Annotated[bool, Field(description="Sent as the API names it.")]
+    predefined: Annotated[
+        bool,
+        Field(description="The service declares this function itself: it is answered, never sent."),
+    ]
     result: Annotated[Value, Field(description=f"The result of every call: {_RESULT_TEMPLATE}")]
     results: Annotated[
         list[ToolResultEntry],

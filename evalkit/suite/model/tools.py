@@ -14,6 +14,8 @@ from evalkit._lib.json import JSON, equal
 from evalkit._lib.problems import PathProblem
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
+from evalkit.protocol.step_reader import may_be_predefined
+from evalkit.protocol.wire_facts import COMPUTER_FUNCTIONS
 from evalkit.suite.model.language import ToolEntry
 from evalkit.suite.model.templates import TemplateError, contains_template, render
 
@@ -54,6 +56,15 @@ class Tool:
     entry: ToolEntry
     has_templates: bool
     declaration_has_templates: bool
+
+    def is_predefined(self, tools: list[JSON]) -> bool:
+        """Return whether the service declares the function itself beside the tools of a scenario.
+
+        It is marked so, or one of ``computer_use``.
+        """
+        return self.entry.get("predefined", False) or (
+            self.name in COMPUTER_FUNCTIONS and may_be_predefined(self.name, tools)
+        )
 
     @property
     def parameters(self) -> frozenset[str] | None:

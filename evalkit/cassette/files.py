@@ -83,25 +83,13 @@ class MediaFolder:
         return _LONG_STRING.sub(self._store, body.replace(PREFIX, PREFIX + "!"))
 
     def _store(self, match: re.Match[str]) -> str:
-        text = match[1]
-        if len(text) <= THRESHOLD:
+        decoded = decode_media(match[1]) if len(match[1]) > THRESHOLD else None
+        if decoded is None:
             return match[0]
-        try:
-            data = base64.b64decode(text, validate=True)
-        except binascii.Error:
-            return match[0]
-        if base64.b64encode(data).decode() != text:
-            return match[0]
-        name = f"{sha256(data)}.{_extension(data)}"
+        name, data = decoded
         path = self._folder / name
         self._guard(data, str(path))
-        # An existing file with other content is damaged: its name is the digest of the content.
-        if not path.exists() or path.read_bytes() != data:
-            try:
-                write_atomic(path, data)
-            except FILE_ERRORS as error:
-                message = f"{path}: media cannot be written: {reason_of(error)}"
-                raise UsageError(message) from error
+        write_media(path, data)
         return f'"{PREFIX}sha256:{name}"'
 
     def _restore(self, body: Body) -> Body:
@@ -122,6 +110,28 @@ class MediaFolder:
         if sha256(data) != digest:
             raise CassetteError(f"media file {path} was changed: its name is not its digest")
         return base64.b64encode(data).decode()
+
+
+def decode_media(text: str) -> tuple[str, bytes] | None:
+    """Return the file name and the content of canonical base64; None for any other text."""
+    try:
+        data = base64.b64decode(text, validate=True)
+    except binascii.Error:
+        return None
+    if base64.b64encode(data).decode() != text:
+        return None
+    return f"{sha256(data)}.{_extension(data)}", data
+
+
+def write_media(path: Path, data: bytes) -> None:
+    """Write a media file unless it exists. Raises UsageError if it cannot be written."""
+    # An existing file with other content is damaged: its name is the digest of the content.
+    if not path.exists() or path.read_bytes() != data:
+        try:
+            write_atomic(path, data)
+        except FILE_ERRORS as error:
+            message = f"{path}: media cannot be written: {reason_of(error)}"
+            raise UsageError(message) from error
 
 
 def _extension(data: bytes) -> str:

@@ -6,6 +6,7 @@ from a worker of pytest-xdist, and the process that the user started appends it 
 
 import os
 import shlex
+import shutil
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -24,6 +25,7 @@ from evalkit.reports.ci import github
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
 from evalkit.results.manifest import file_digest
+from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
 from evalkit.session import VariantOutcome
@@ -174,6 +176,8 @@ class Reporter:
             if outcome != result["verdict"]:
                 line = with_pytest_outcome(line, outcome, state.runner.redact(reason))
                 tally["outcome"] = outcome
+            media = {name: text.encode("latin-1") for name, text in result["media"].items()}
+            write_files(state.directory, media)
             state.journal.append(line)
         state.manifest.totals.add(tally)
         if result["cassette"] is not None:
@@ -188,6 +192,8 @@ class Reporter:
         with file_errors(directory, "cannot be written", "; name another with --evalkit-report"):
             for name in DERIVED:
                 (directory / name).unlink(missing_ok=True)
+            if not self._state.resumed and (directory / FOLDER).is_dir():
+                shutil.rmtree(directory / FOLDER)
         journal = Journal(directory, self._state.resumed.values())
         self._state.manifest.write(directory)
         return journal
@@ -298,6 +304,8 @@ def _attach(report: pytest.TestReport, outcome: VariantOutcome) -> None:
         "line": outcome.line,
         "tally": outcome.tally,
         "cassette": outcome.cassette,
+        # pytest-xdist carries text; most results have no media.
+        "media": {name: data.decode("latin-1") for name, data in outcome.media.items()},
     }
     setattr(report, RESULT, result)
 

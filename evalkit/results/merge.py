@@ -27,6 +27,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results.manifest import Totals, write_manifest
+from evalkit.results.media import FOLDER, copy_files
 from evalkit.results.records import FileRecord, ManifestRecord, SessionRecord, schema_error
 from evalkit.results.result_line import (
     SCHEMA_VERSION,
@@ -37,7 +38,7 @@ from evalkit.results.result_line import (
 )
 from evalkit.results.run_directory import DERIVED, MANIFEST, RESULTS, Run, check_output
 
-_REWRITTEN = (MANIFEST, RESULTS, *DERIVED, "data")
+_REWRITTEN = (MANIFEST, RESULTS, *DERIVED, "data", FOLDER)
 _VERSIONS = ("evalkit", "python", "pytest", "platform")
 _SESSION = (*_VERSIONS, "started", "ended", "complete", "options", "environment", "merged")
 _VERDICTS = ("passed", "failed", "errored", "skipped")
@@ -165,6 +166,7 @@ def merge_runs(
     with atomic_writer(folder / RESULTS) as file:
         for run, shard in zip(opened, shards, strict=True):
             file.writelines(_new_lines(run, shard, results))
+            copy_files(run.directory, folder)
             shard.check_counts()
         results.check()
     totals = complete_totals(shards, results.totals)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
@@ -27,6 +27,7 @@ from evalkit.conversation.reconstruct import transcript_of
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, TimedOut, UsageError
 from evalkit.protocol.wire_facts import API_REVISION
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
+from evalkit.results.media import extract_media, has_media
 from evalkit.results.records import ResultLine
 from evalkit.session.evaluation import CONVERSATION, Evaluator, failure_text
 from evalkit.session.settings import Settings, rerecord_command
@@ -68,6 +69,7 @@ class VariantOutcome:
     """The outcome of a variant: verdict, failure text, result line, numbers for the totals.
 
     ``cassette`` is the cassette's path in the folder of cassettes, None in a live session.
+    ``media`` are the files that the line names, by name.
     """
 
     verdict: Verdict
@@ -75,6 +77,7 @@ class VariantOutcome:
     line: str
     tally: Tally
     cassette: str | None
+    media: Mapping[str, bytes] = field(default_factory=dict)
 
 
 class _VariantRun(NamedTuple):
@@ -313,13 +316,21 @@ class Runner:
             location = f"{variant.suite.label}:{variant.line}"
             message = self.redact(failure_text(variant.id, location, checks))
         record = result_record(identity, verdict, message, checks, transcript, unplayed)
+        media: dict[str, bytes] = {}
+        if has_media(transcript):
+            record = extract_media(record, lambda text: self.redact(text) == text, media, {})
         if self._redactor.active:
             self._redact_streams(record)
         line = result_line(record, self.redact)
         counts = tally_of(record)
         counts["warned"] = [self.redact(visible(text)) for text in counts["warned"]]
         return VariantOutcome(
-            verdict=verdict, message=message, line=line, tally=counts, cassette=cassette
+            verdict=verdict,
+            message=message,
+            line=line,
+            tally=counts,
+            cassette=cassette,
+            media=media,
         )
 
     def _redact_streams(self, record: ResultLine) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
@@ -13,8 +14,8 @@ from tests.reports.sample_cases import png
 
 
 @pytest.fixture
-def store() -> Iterator[MediaStore]:
-    media = MediaStore()
+def store(tmp_path: Path) -> Iterator[MediaStore]:
+    media = MediaStore(tmp_path)
     yield media
     media.close()
 

@@ -353,21 +353,24 @@ def test_safe_type_is_shown_as_a_data_uri(call_script: Script, mime: str, elemen
     [
         (
             block("PHN2Zz4=", "image/svg+xml"),
-            "image/svg+xml, 5 bytes, not shown; the data is in results.jsonl",
+            "image/svg+xml, 5 bytes, not shown; the data is in the run directory",
         ),
-        (block("PGI+", "text/html"), "text/html, 3 bytes, not shown; the data is in results.jsonl"),
+        (
+            block("PGI+", "text/html"),
+            "text/html, 3 bytes, not shown; the data is in the run directory",
+        ),
         (
             block("AAAA", "constructor"),
-            "constructor, 3 bytes, not shown; the data is in results.jsonl",
+            "constructor, 3 bytes, not shown; the data is in the run directory",
         ),
         (
             {"type": "image", "data": "AAAA"},
-            "image without a type, 3 bytes, not shown; the data is in results.jsonl",
+            "image without a type, 3 bytes, not shown; the data is in the run directory",
         ),
         (block('"><script>'), "image/png, 10 characters that are not base64, not shown"),
         (block(""), "image/png, 0 characters that are not base64, not shown"),
         (block("AAAA\n"), "image/png, 5 characters that are not base64, not shown"),
-        (block("evalkit-media:none"), "image/png, not shown; the data is in results.jsonl"),
+        (block("evalkit-media:none"), "image/png, not shown; the data is in the run directory"),
         ({"type": "image", "mime_type": "image/png"}, "image/png, without data"),
         ({"type": "image", "data": 5, "mime_type": "image/png"}, "image/png, without data"),
         (

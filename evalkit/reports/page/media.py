@@ -3,14 +3,17 @@
 A picture that a user sent is in the user's message, in every request that repeats the history, and
 in every variant of the scenario. In the lines of a page its data is replaced by a name,
 ``evalkit-media:<digest>``; the data itself is in the page once, for the script to find by that
-name.
+name. Longer data is in a file of the run directory already (``results.media``).
 """
 
+import base64
 import re
 from collections.abc import Iterator
+from pathlib import Path
 
 from evalkit._lib.files import sha256
 from evalkit.reports.text_spool import TextSpan, TextSpool
+from evalkit.results.media import read_file
 
 LONG = 2048
 """Characters of base64 from which on data is stored once."""
@@ -21,20 +24,35 @@ TOO_LONG = 16 << 20
 NAME = "evalkit-media:"
 # A plain string: only runs with media need the pattern, and re caches compiled patterns.
 _DATA = rf'("data": ?")([A-Za-z0-9+/]{{{LONG - 2},}}={{0,2}})(?=")'
+_FILE = rf'("data": ?"){NAME}sha256:([0-9a-f]{{64}})\.([a-z0-9]{{1,8}})(?=")'
 
 
 class MediaStore:
-    """The media of one page; memory grows with the number of different media, not their size."""
+    """The media of one page; memory grows with the number of different media, not their size.
 
-    def __init__(self) -> None:
+    ``directory`` is the run's.
+    """
+
+    def __init__(self, directory: Path) -> None:
+        self._directory = directory
         self._spool = TextSpool()
         self._spans: dict[str, TextSpan] = {}
 
     def extract(self, line: str) -> str:
         """Store the long base64 data of a result line and return the line with names instead."""
-        if len(line) < LONG or '"data":' not in line:
+        if '"data":' not in line:
             return line
-        return re.sub(_DATA, self._store, line)
+        if NAME in line:
+            line = re.sub(_FILE, self._load, line)
+        return re.sub(_DATA, self._store, line) if len(line) >= LONG else line
+
+    def _load(self, match: re.Match[str]) -> str:
+        start, digest, extension = match.groups()
+        if digest[:20] not in self._spans:
+            data = read_file(self._directory, f"{digest}.{extension}")
+            if data is not None and len(data) * 4 // 3 <= TOO_LONG:
+                self._spans[digest[:20]] = self._spool.put(base64.b64encode(data).decode())
+        return f"{start}{NAME}{digest[:20]}"
 
     def _store(self, match: re.Match[str]) -> str:
         data = match.group(2)

@@ -112,7 +112,7 @@ class RunPage(LineReport):
         super().__init__(run)
         self._rows = RowData()
         self._packs = ResultPacks()
-        self._media = MediaStore()
+        self._media = MediaStore(run.directory)
         self._is_small = not run.is_longer_than(SMALL)
         self._anchors: Counter[str] = Counter()
         self._plain: dict[str, list[PlainVariant]] = {}

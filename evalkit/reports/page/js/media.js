@@ -40,7 +40,7 @@ function mediaFigure(block) {
   }
   const isStored = block.data.startsWith(tables.mediaName);
   const data = isStored ? storedMedia(block.data.slice(tables.mediaName.length)) : block.data;
-  if (isStored && !data) return figure(`${mime}, not shown; the data is in results.jsonl`);
+  if (isStored && !data) return figure(`${mime}, not shown; the data is in the run directory`);
   if (!/^[A-Za-z0-9+/]+={0,2}$/u.test(data)) {
     return figure(
       `${mime}, ${grouped(codePoints(data))} characters that are not base64, not shown`,
@@ -48,7 +48,7 @@ function mediaFigure(block) {
   }
   const caption = `${mime}, ${byteSize(Math.floor((data.replace(/=+$/u, "").length * 3) / 4))}`;
   const tag = SAFE_MEDIA[mime];
-  if (!tag) return figure(`${caption}, not shown; the data is in results.jsonl`);
+  if (!tag) return figure(`${caption}, not shown; the data is in the run directory`);
   const src = `data:${mime};base64,${data}`;
   const options =
     tag === "img" ? { src, alt: caption } : { src, controls: "controls", preload: "metadata" };

@@ -200,8 +200,7 @@ def _alterations(
         for index in segment.model:
             step = conversation[index]
             if step["type"] in STEP_TYPES and step.get("signature") not in _SENTINELS:
-                is_call = step["type"] == "function_call"
-                yield index, "does not follow its signed thought", is_call
+                yield index, "does not follow its signed thought", False
         return
     signature = conversation[segment.thought].get("signature")
     if not isinstance(signature, str) or not signature:

@@ -288,11 +288,6 @@ def test_an_alteration_of_an_earlier_turn_is_logged_once(
 
 
 ATTACKS_ON_CALLS: list[tuple[str, Alter, str]] = [
-    (
-        "thought dropped",
-        drop(1),
-        "input[1]: this function_call does not follow its signed thought.",
-    ),
     ("signature emptied", put(1, signature=""), "input[1]: this thought has no signature."),
     ("signature removed", without(1, "signature"), "input[1]: this thought has no signature."),
     (
@@ -337,6 +332,7 @@ REBUILT: list[tuple[str, Alter]] = [
     ("summary added", put(1, summary=[{"type": "text", "text": "I call a function."}])),
     ("question shortened", put(0, content=[{"type": "text", "text": "London and Paris?"}])),
     ("question dropped", drop(0)),
+    ("thought dropped", drop(1)),
     ("signature on the call", put(2, signature="")),
     ("sentinel", put(1, signature="skip_thought_signature_validator")),
     (

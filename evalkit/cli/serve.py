@@ -119,6 +119,11 @@ _NEEDED = {
 @click.option(
     "--seed", type=int, default=0, show_default=True, help="Decides which requests get faults."
 )
+@click.option(
+    "--cors/--no-cors",
+    default=None,
+    help="Whether web pages of this machine may use the server (default: yes, without --upstream).",
+)
 @click.option("--quiet", is_flag=True, help="Do not print a line for each request.")
 def serve(
     port: int,
@@ -136,6 +141,7 @@ def serve(
     upstream_key_env: str | None,
     faults: tuple[str, ...],
     seed: int,
+    cors: bool | None,
     quiet: bool,
 ) -> None:
     """Serve the Interactions API on this machine.
@@ -178,7 +184,7 @@ def serve(
             seed=seed,
         )
     log: Callable[[str], object] = (lambda line: None) if quiet else _log
-    app = create_app(backend, log=log, faults=plans, seed=seed)
+    app = create_app(backend, log=log, faults=plans, seed=seed, cors=cors)
     if warning := raise_file_limit():
         click.echo(warning, err=True)
     ready = _READY.replace("<title>", backend.title)

@@ -65,6 +65,9 @@ CREDENTIAL_HEADERS = frozenset(
 )
 """Request headers, in lower case, whose value is a credential of this API or a similar one."""
 
+ADDRESS_HEADERS = frozenset({"location", "x-goog-upload-url"})
+"""Response headers, in lower case, that send a client to another address (section 1.4)."""
+
 COOKIE_HEADERS = frozenset({"cookie", "set-cookie"})
 SECRET_RESPONSE_HEADERS = frozenset(
     {

@@ -4,6 +4,10 @@ One catch-all route, because the back end also responds to paths and methods tha
 have, in the API's shape. Only ``/healthz`` is handled here; it needs no key. HEAD is a GET whose
 body is not sent, OPTIONS lists the methods a path allows. Handlers run in one event loop.
 
+Web pages are answered only if their origin is on this machine and ``cors`` allows them; then they
+may read the replies (https://fetch.spec.whatwg.org/#http-cors-protocol). Others are refused before
+anything is done, because a browser sends simple requests to any server without asking it.
+
 A reply is sent as it says: delayed, in pieces, or broken off. Frames without a delay are sent
 together, so a stream without delays costs no more than a plain reply.
 """
@@ -12,6 +16,7 @@ import asyncio
 import traceback
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
+from dataclasses import replace
 from itertools import chain, repeat
 from time import monotonic
 from typing import Protocol
@@ -23,10 +28,19 @@ from starlette.types import Receive, Scope, Send
 
 from evalkit._lib.json import dumps
 from evalkit._lib.version import VERSION
-from evalkit.server.calls import Backend, Call, ConnectionEnd, Reply, StreamCut, error_reply
+from evalkit.server.calls import (
+    Backend,
+    Call,
+    ConnectionEnd,
+    Reply,
+    StreamCut,
+    error_reply,
+    is_loopback,
+)
 from evalkit.server.fault_injection.plans import FaultInjector, FaultPlan
 from evalkit.server.fault_injection.stream_changes import close
 from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.proxy.backend import ProxyBackend
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.script_backend import ScriptBackend
 from evalkit.server.scripting.script import Script
@@ -63,11 +77,14 @@ def create_app(
     log: Callable[[str], object] = lambda line: None,
     faults: Sequence[FaultPlan] = (),
     seed: int = 0,
+    cors: bool | None = None,
 ) -> Starlette:
     """Return the application that serves a back end, or a script whose thoughts ``key`` signs.
 
     ``log`` gets a line for each request: method, path (without the query, which may hold a key),
     status, and what produced the reply. ``faults`` are injected into replies as ``seed`` decides.
+    ``cors`` answers web pages of this machine; by default every back end does but the proxy, which
+    would let them use the key of its upstream.
     """
     if isinstance(backend, Script):
         backend = ScriptBackend(backend, key=key, log=log, seed=seed)
@@ -80,7 +97,9 @@ def create_app(
         finally:
             await served.close()
 
-    routes = [Route("/{path:path}", _Application(served, max_body, log))]
+    if cors is None:
+        cors = not isinstance(backend, ProxyBackend)
+    routes = [Route("/{path:path}", _Application(served, max_body, log, cors=cors))]
     return Starlette(routes=routes, lifespan=lifespan)
 
 
@@ -91,10 +110,13 @@ class _ClientGone(Exception):
 class _Application:
     """An ASGI application that handles many requests at a time."""
 
-    def __init__(self, backend: Backend, max_body: int, log: Callable[[str], object]) -> None:
+    def __init__(
+        self, backend: Backend, max_body: int, log: Callable[[str], object], *, cors: bool
+    ) -> None:
         self._backend = backend
         self._max_body = max_body
         self._log = log
+        self._cors = cors
         self._started = monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -118,10 +140,14 @@ class _Application:
 
     async def _reply(self, scope: Scope, receive: Receive) -> Reply:
         method, path = scope["method"], scope["path"]
+        origin = ""
         try:
             call = await self._call(scope, receive)
+            origin = self._allowed_origin(call)
             if path == "/healthz":
                 reply = self._health(call)
+            elif origin and "access-control-request-method" in call.headers:
+                reply = Reply(204, headers=_preflight_headers(call), by="preflight")
             else:
                 reply = await self._backend.handle(call)
         except ErrorResponse as error:
@@ -134,6 +160,10 @@ class _Application:
         if method == "OPTIONS" and reply.status == 405 and "allow" in reply.headers:
             allow = f"{reply.headers['allow']}, OPTIONS"
             reply = Reply(204, headers={"allow": allow}, by="allowed methods")
+        if origin:
+            readable = {"access-control-allow-origin": origin, "vary": "origin"}
+            readable["access-control-expose-headers"] = "*"
+            reply = replace(reply, headers={**reply.headers, **readable})
         if path != "/healthz":
             faults = f"fault {', '.join(reply.faults)}" if reply.faults else ""
             notes = "".join(f"  {note}" for note in (reply.by, faults) if note)
@@ -158,6 +188,21 @@ class _Application:
             target=f"{path}?{query}" if query else path,
         )
 
+    def _allowed_origin(self, call: Call) -> str:
+        """Return the origin of the web page that makes a call, "" for other clients.
+
+        Raises ErrorResponse (403) for a page that may not.
+        """
+        origin = call.headers.get("origin", "")
+        is_page = origin or call.headers.get("sec-fetch-site") == "cross-site"
+        if not is_page or (self._cors and is_loopback(origin)):
+            return origin
+        reason = (
+            "only those of this machine may" if self._cors else "evalkit serve --cors allows it"
+        )
+        message = f"The web page {origin or '(unknown)'} may not use this server ({reason})."
+        raise ErrorResponse(403, message)
+
     def _health(self, call: Call) -> Reply:
         if call.method != "GET":
             message = f"{call.method} is not allowed here; allowed: GET, HEAD."
@@ -169,6 +214,14 @@ class _Application:
             "uptime_seconds": round(monotonic() - self._started, 3),
         }
         return Reply(200, dumps(health))
+
+
+def _preflight_headers(call: Call) -> dict[str, str]:
+    return {
+        "access-control-allow-methods": "GET, POST, PUT, PATCH, DELETE",
+        "access-control-allow-headers": call.headers.get("access-control-request-headers", "*"),
+        "access-control-max-age": "600",
+    }
 
 
 async def _read_body(headers: Mapping[str, str], receive: Receive, limit: int) -> bytes:

@@ -3,13 +3,14 @@
 A reply describes how it is to be sent (delays, gaps, how the connection ends). The HTTP application
 does the sending, so fault injection can change a reply without a clock. There are three back ends:
 a script, cassettes, and an upstream. The functions at the end choose which headers of a message are
-forwarded, and find the secrets of a call.
+forwarded, find the secrets of a call, and recognize addresses of this machine.
 """
 
+import ipaddress
 from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, Protocol
-from urllib.parse import parse_qsl
+from urllib.parse import parse_qsl, urlsplit
 
 from evalkit._lib.json import dumps
 from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS
@@ -140,3 +141,26 @@ def secrets_of(call: Call) -> Iterator[str]:
     for name, value in parse_qsl(call.target.partition("?")[2]):
         if name.lower() in KEY_PARAMETERS:
             yield value
+
+
+def local_target(address: str) -> str:
+    """Return path and query of an absolute address, and anything else unchanged."""
+    parts = urlsplit(address)
+    if parts.scheme not in ("http", "https"):
+        return address
+    return (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+
+
+def local_address(target: str, call: Call) -> str:
+    """Return the address at which the client of a call reaches a path of this server."""
+    host = call.headers.get("host", "")
+    return f"http://{host}{target}" if host and target.startswith("/") else target
+
+
+def is_loopback(url: str) -> bool:
+    """Return whether a URL leads to this machine by its loopback interface."""
+    try:
+        host = urlsplit(url).hostname or ""
+        return host == "localhost" or ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return False

@@ -73,8 +73,8 @@ HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
         (
             {"method": "GET", "url": "/favicon.ico"},
             404,
-            b'{"error":{"code":"not_found","message":"/favicon.ico was not found; this server has interactions, agents,'
-            b' environments, triggers and webhooks under /v1beta."}}',
+            b'{"error":{"code":"not_found","message":"/favicon.ico was not found; under /v1beta this server has: '
+            b'interactions, agents, environments, webhooks, triggers, voices, credentials, decisions."}}',
         ),
         (
             {

@@ -120,13 +120,13 @@ def test_every_resource_is_created_listed_read_and_deleted(client: Any, kind: st
     assert [item["id"] for item in client("GET", f"/v1beta/{kind}")[kind]] == ids[1:]
 
 
-@pytest.mark.parametrize("kind", ["voices", "credentials", "models"])
+@pytest.mark.parametrize("kind", ["files", "models"])
 def test_an_unknown_path_lists_the_resources(client: Any, kind: str) -> None:
     message_text = message(client("GET", f"/v1beta/{kind}"))
     assert (
         message_text
-        == f"/v1beta/{kind} was not found; this server has interactions, agents, environments, "
-        f"triggers and webhooks under /v1beta."
+        == f"/v1beta/{kind} was not found; under /v1beta this server has: interactions, agents, "
+        "environments, webhooks, triggers, voices, credentials, decisions."
     )
 
 

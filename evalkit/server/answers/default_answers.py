@@ -113,17 +113,18 @@ def _call_function(request: InteractionRequest) -> InteractionDraft | None:
     """Call the declared function that has most words in common with the question."""
     if not request.functions:
         return None
-    question = _stems(request.text)
+    question = word_stems(request.text)
 
     def common_words(tool: Mapping[str, JSON]) -> int:
-        return len(question & _stems(f"{tool['name']} {tool.get('description') or ''}"))
+        return len(question & word_stems(f"{tool['name']} {tool.get('description') or ''}"))
 
     function = max(request.functions, key=common_words)
     arguments = _preferred_values(function.get("parameters") or {}, request.text)
     return InteractionDraft([function_call(request, function["name"], arguments)])
 
 
-def _stems(text: str) -> set[str]:
+def word_stems(text: str) -> set[str]:
+    """Return the first letters of the words in a text, by which texts are compared."""
     words = _WORD.findall(_CAMEL_CASE.sub(r"\1 \2", text).lower())
     return {word[:6] for word in words if len(word) > 2}
 

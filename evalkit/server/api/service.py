@@ -10,10 +10,18 @@ import hmac
 import re
 from collections.abc import Callable
 
-from evalkit.protocol.wire_facts import API_KEY_HEADER, API_KEY_PARAMETER, API_VERSIONS
+from evalkit.protocol.wire_facts import (
+    API_KEY_HEADER,
+    API_KEY_PARAMETER,
+    API_VERSIONS,
+    RESOURCES,
+)
 from evalkit.server.api.agents import Agents, Triggers
+from evalkit.server.api.credentials import AuthTokens, Credentials
+from evalkit.server.api.decisions import create_decision
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.interactions import Interactions
+from evalkit.server.api.voices import Voices
 from evalkit.server.api.webhooks import WebhookDelivery, Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.fault_injection.plans import FaultSelector
@@ -63,6 +71,9 @@ class Service:
             selector=FaultSelector(seed),
         )
         self.triggers = Triggers(self.interactions)
+        self.credentials = Credentials()
+        self.voices = Voices(key)
+        self.auth_tokens = AuthTokens(key, self.interactions.by_id)
 
     def handle(self, call: Call) -> Reply:
         """Answer one call; never raises for anything a client sends."""
@@ -101,7 +112,8 @@ class Service:
             raise ErrorResponse(401)
         if self._api_key is not None:
             expected = self._api_key.encode()
-            if not any(hmac.compare_digest(key, expected) for key in keys):
+            is_token = any(self.auth_tokens.accepts(key) for key in sent if key)
+            if not is_token and not any(hmac.compare_digest(key, expected) for key in keys):
                 raise ErrorResponse(401, "The API key is not the one this server was started with.")
 
 
@@ -130,6 +142,31 @@ _ROUTES: dict[str, dict[str, Operation]] = {
         "DELETE": lambda service: service.interactions.delete,
     },
     f"{_PREFIX}/interactions/{_ID}/cancel": {"POST": lambda service: service.interactions.cancel},
+    f"{_PREFIX}/interactions/{_ID}/auth_tokens": {
+        "POST": lambda service: service.auth_tokens.create
+    },
+    # A client may send the token as it received it, with its collection.
+    f"{_PREFIX}/interactions/{_ID}/auth_tokens(?:/auth_tokens)?/(?P<token>[^/]+)": {
+        "DELETE": lambda service: service.auth_tokens.delete
+    },
+    f"{_PREFIX}/decisions": {"POST": lambda service: create_decision},
+    f"{_PREFIX}/credentials/?": {
+        "POST": lambda service: service.credentials.create,
+        "GET": lambda service: service.credentials.list_page,
+    },
+    f"{_PREFIX}/credentials/{_ID}": {
+        "GET": lambda service: service.credentials.get,
+        "PATCH": lambda service: service.credentials.update,
+        "DELETE": lambda service: service.credentials.delete,
+    },
+    f"{_PREFIX}/voices/?": {
+        "POST": lambda service: service.voices.create,
+        "GET": lambda service: service.voices.list_page,
+    },
+    f"{_PREFIX}/voices/{_ID}": {
+        "GET": lambda service: service.voices.get,
+        "DELETE": lambda service: service.voices.delete,
+    },
     f"{_PREFIX}/agents/?": {
         "POST": lambda service: service.agents.create,
         "GET": lambda service: service.agents.list_page,
@@ -186,6 +223,5 @@ def _find_route(path: str) -> tuple[dict[str, Operation], dict[str, str]]:
             return methods, match.groupdict(default="")
     raise ErrorResponse(
         404,
-        f"{path} was not found; this server has interactions, agents, environments, "
-        "triggers and webhooks under /v1beta.",
+        f"{path} was not found; under /v1beta this server has: {', '.join(RESOURCES)}.",
     )

@@ -21,17 +21,15 @@ runs unchanged, but they are not notified: their deliveries have a ``refusal``, 
 
 import base64
 import hmac
-import ipaddress
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from urllib.parse import urlsplit
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
 from evalkit.protocol.wire_facts import SIGNING_SECRET_PREFIX
 from evalkit.server.api.collection import ResourceCollection
-from evalkit.server.calls import Call, Reply
+from evalkit.server.calls import Call, Reply, is_loopback
 from evalkit.server.requests.bodies import (
     STRING,
     check,
@@ -277,12 +275,8 @@ def signing_secret(key: bytes, purpose: str) -> str:
 
 def refusal_of(uri: str) -> str:
     """Return why nothing is sent to an address; ``""`` for a loopback address."""
-    try:
-        host = urlsplit(uri).hostname or ""
-        if host == "localhost" or ipaddress.ip_address(host).is_loopback:
-            return ""
-    except ValueError:
-        pass
+    if is_loopback(uri):
+        return ""
     return f"{uri} is not on this machine, and only loopback addresses are notified"
 
 

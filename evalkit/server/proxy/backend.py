@@ -73,7 +73,7 @@ class ProxyBackend:
         try:
             response = await self._upstream.send(call)
             received = dict(response.headers)
-            headers = forwarded_response_headers(received)
+            headers = self._upstream.led_back(forwarded_response_headers(received), call)
             if exchange is None or exchange.capture.start(response.status_code, received):
                 tee = StreamTee(response, exchange)
                 tee.task = self._start_task(tee.read())

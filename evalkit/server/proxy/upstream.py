@@ -1,20 +1,28 @@
 """The client of the service behind the proxy: forwards calls, and yields responses unchanged.
 
 Changed on the way are: headers that belong to one connection; the host; ``accept-encoding``, so
-that responses can be read and recorded; the key, if another one is configured. TLS certificates are
+that responses can be read and recorded; the key, if another one is configured; addresses to which
+the service sends a client (uploads, redirects), which lead back through the proxy. TLS certificates are
 verified, redirects are not followed. Retries are up to the client, with one exception: a pooled
 connection that turns out to be closed when a request is sent says nothing about the service (RFC
 9112, section 9.3.1).
 """
 
-from collections.abc import AsyncIterator
+from collections import OrderedDict
+from collections.abc import AsyncIterator, Mapping
 from urllib.parse import unquote_plus
 
 import httpx
 
 from evalkit.errors import TimedOut, TransportError
-from evalkit.protocol.wire_facts import API_KEY_HEADER, KEY_PARAMETERS
-from evalkit.server.calls import Call, end_to_end
+from evalkit.protocol.wire_facts import (
+    ADDRESS_HEADERS,
+    API_KEY_HEADER,
+    COOKIE_HEADERS,
+    CREDENTIAL_HEADERS,
+    KEY_PARAMETERS,
+)
+from evalkit.server.calls import Call, end_to_end, local_address, local_target
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.transports.address import check_key, parse_base_url
 from evalkit.transports.httpx_errors import mapped_errors
@@ -24,6 +32,7 @@ SILENCE_SECONDS = 600.0
 """How long an upstream may send nothing before it counts as gone."""
 
 _KEEP_ALIVE_SECONDS = 2.0  # less than servers keep idle connections
+_MAX_ELSEWHERE = 10_000
 _MAX_IDLE = 16  # few, because httpcore scans all connections for each request
 _NOT_FORWARDED = ("host", "content-length", "accept-encoding", "expect")
 
@@ -39,6 +48,7 @@ class Upstream:
     ) -> None:
         self._address = parse_base_url(base_url)
         self._key = check_key(key)
+        self._elsewhere: OrderedDict[str, str] = OrderedDict()
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(silence, connect=CONNECT_SECONDS, pool=None),
             limits=httpx.Limits(
@@ -62,6 +72,8 @@ class Upstream:
 
     def uri(self, call: Call) -> str:
         """Return the URI a call is forwarded to."""
+        if call.target in self._elsewhere:
+            return self._elsewhere[call.target]
         path, _, query = call.target.partition("?")
         if self._key:
             query = "&".join(
@@ -69,7 +81,27 @@ class Upstream:
                 for pair in query.split("&")
                 if unquote_plus(pair.partition("=")[0]).lower() not in KEY_PARAMETERS
             )
+        # Without a slash the path could become a part of the host.
+        path = path if path.startswith("/") else f"/{path}"
         return self._address.base + path + (f"?{query}" if query else "")
+
+    def led_back(self, headers: Mapping[str, str], call: Call) -> dict[str, str]:
+        """Return response headers whose addresses lead through the proxy, as ``call`` reached it.
+
+        Addresses below the base URL keep their path. Others are remembered with theirs: a client
+        that requests it is sent there, without a key.
+        """
+        changed = dict(headers)
+        for name in ADDRESS_HEADERS & headers.keys():
+            address = headers[name]
+            if address.startswith(f"{self._address.base}/"):
+                target = address.removeprefix(self._address.base)
+            elif (target := local_target(address)) != address:
+                self._elsewhere[target] = address
+                if len(self._elsewhere) > _MAX_ELSEWHERE:
+                    self._elsewhere.popitem(last=False)
+            changed[name] = local_address(target, call)
+        return changed
 
     async def send(self, call: Call) -> httpx.Response:
         """Forward a call; the body still arrives. Raises TransportError without a response."""
@@ -79,7 +111,10 @@ class Upstream:
             if name not in _NOT_FORWARDED
         }
         headers["accept-encoding"] = "identity"
-        if self._key:
+        if call.target in self._elsewhere:
+            for name in CREDENTIAL_HEADERS | COOKIE_HEADERS:
+                headers.pop(name, None)
+        elif self._key:
             headers.pop("authorization", None)
             headers[API_KEY_HEADER] = self._key
         with mapped_errors(self._address.host):

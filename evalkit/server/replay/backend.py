@@ -20,12 +20,15 @@ from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
 from evalkit.protocol.sse import DONE, frames, split_frames
+from evalkit.protocol.wire_facts import ADDRESS_HEADERS
 from evalkit.server.calls import (
     Call,
     ConnectionEnd,
     Reply,
     error_reply,
     forwarded_response_headers,
+    local_address,
+    local_target,
     secrets_of,
 )
 from evalkit.server.replay.library import CassetteLibrary, PlayedCassette, normalize_request
@@ -74,7 +77,12 @@ class CassetteBackend:
             return replace(error_reply(ErrorResponse(404, report, code="not_recorded")), by=report)
         cassette, number = match
         by = f"{cassette.name} recording {number + 1} of {len(cassette.recordings)}"
-        return reply_of(match.recording, server=cassette.server, timed=self._is_timed, by=by)
+        reply = reply_of(match.recording, server=cassette.server, timed=self._is_timed, by=by)
+        addresses = {
+            name: local_address(local_target(reply.headers[name]), call)
+            for name in ADDRESS_HEADERS & reply.headers.keys()
+        }
+        return replace(reply, headers={**reply.headers, **addresses})
 
     async def close(self) -> None:
         """Log what was not played."""

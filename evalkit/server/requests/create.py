@@ -231,6 +231,11 @@ def read_create(
     return _with_standard_schemas({**inherited, **body})
 
 
+def is_model(name: str) -> bool:
+    """Return whether a name without its collection is one of a model of the API."""
+    return _MODEL.match(name) is not None
+
+
 def short_name(name: str) -> str:
     """Return the name of a model or agent without ``models/`` or ``agents/`` and what is before it.
 
@@ -313,7 +318,7 @@ def _check_target(body: dict[str, JSON], known: KnownNames, on_violation: OnViol
         on_violation(bad_request("'model' and 'agent' cannot be used together."))
         del body["model"]
     model, agent = body.get("model"), body.get("agent")
-    if model is not None and not _MODEL.match(model) and model not in known.models:
+    if model is not None and not is_model(model) and model not in known.models:
         raise ErrorResponse(404, f"Model '{model}' was not found.", code="model_not_found")
     if agent is not None and agent not in known.all_agents:
         hint = did_you_mean(agent, known.all_agents)

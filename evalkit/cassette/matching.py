@@ -2,8 +2,9 @@
 
 Two requests are equal if method, path, query and body are. Bodies are compared as JSON values if
 they are JSON, so key order, white space and number spelling do not count. Keys in the query never
-count, nor do the host and what a gateway puts before the API version in the path. Equal requests
-are answered in recorded order, each recording once.
+count, nor do the host, the API version, and what a gateway puts before it in the path: a new major
+version of an SDK sends the same requests to another version. Secret fields of a request are compared
+as they are written, redacted. Equal requests are answered in recorded order, each recording once.
 
 The next recording that was not played is tried first, by a plain comparison: a replay in recorded
 order does nothing else. Only if it differs, all recordings are indexed once, by a digest of their
@@ -20,28 +21,52 @@ from urllib.parse import parse_qsl
 from evalkit._lib.json import JSON, canonical, equal, indented, loads
 from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
-from evalkit.protocol.wire_facts import API_VERSION_PATTERN, KEY_PARAMETERS
+from evalkit.cassette.secret_fields import redact_fields
+from evalkit.protocol.wire_facts import (
+    API_VERSION_PATTERN,
+    KEY_PARAMETERS,
+    RESOURCES,
+    SIBLING_RESOURCES,
+)
 
 Query = tuple[tuple[str, str], ...]
 Route = tuple[str, Query]
 
 _BEFORE_VERSION = re.compile(rf".*(?=/{API_VERSION_PATTERN}/)")
+# Versions of other APIs, whose traffic a tape may contain, can have different resources.
+_VERSION = re.compile(
+    rf"^/{API_VERSION_PATTERN}(?=/(?:projects/[^/]+/locations/[^/]+/)?"
+    rf"(?:{'|'.join((*RESOURCES, *SIBLING_RESOURCES))})(?:[/:]|\Z))"
+)
 
 
 # The same few routes occur in every cassette; normalizing one takes as long as comparing a request.
 @lru_cache(maxsize=256)
 def normalize_route(path: str, query: Query = ()) -> Route:
-    """Return the path from the API version on, and the query sorted and without keys."""
-    path = _BEFORE_VERSION.sub("", path, count=1)
+    """Return the path without the API version, and the query sorted and without keys.
+
+    The path of another API begins with its version.
+    """
+    path = _VERSION.sub("", without_prefix(path))
     return path, tuple(sorted(pair for pair in query if pair[0].lower() not in KEY_PARAMETERS))
+
+
+def without_prefix(path: str) -> str:
+    """Return a path from the API version on, without what a gateway puts before it."""
+    return _BEFORE_VERSION.sub("", path, count=1)
+
+
+def split_route(uri: str) -> Route:
+    """Return the path and the query of a URI as they are."""
+    start = uri.find("/", uri.find("://") + 3) if "://" in uri else 0
+    path, _, query = (uri[start:] if start >= 0 else "/").partition("#")[0].partition("?")
+    return path or "/", tuple(parse_qsl(query, keep_blank_values=True))
 
 
 @lru_cache(maxsize=256)
 def route_of(uri: str) -> Route:
     """Return the normalized route of a recorded URI."""
-    start = uri.find("/", uri.find("://") + 3) if "://" in uri else 0
-    path, _, query = (uri[start:] if start >= 0 else "/").partition("#")[0].partition("?")
-    return normalize_route(path or "/", tuple(parse_qsl(query, keep_blank_values=True)))
+    return normalize_route(*split_route(uri))
 
 
 def body_value(text: str | bytes | None) -> JSON:
@@ -101,7 +126,11 @@ class Player:
                 value = body_value(recording.request_body)
                 key = self._key(recording.method, route_of(recording.uri), value)
                 self._index.setdefault(key, deque()).append(number)
-        return self._index.get(self._key(method, route, body))
+        numbers = self._index.get(self._key(method, route, body))
+        if numbers is not None:
+            return numbers
+        clean, secrets = redact_fields(body, route[0])
+        return self._index.get(self._key(method, route, clean)) if secrets else None
 
     def _key(self, method: str, route: Route, body: JSON) -> bytes:
         path, query = route

@@ -12,12 +12,18 @@ from typing import NamedTuple
 from evalkit._lib.json import JSON, MISSING, differences, dumps, equal
 from evalkit._lib.lookalikes import lookalike_note
 from evalkit._lib.text import shorten, show, visible
-from evalkit.cassette.matching import Player, Query, body_value, normalize_route, route_of
+from evalkit.cassette.matching import (
+    Player,
+    Query,
+    body_value,
+    normalize_route,
+    route_of,
+    split_route,
+    without_prefix,
+)
 from evalkit.cassette.recording import Recording
 from evalkit.protocol.step_types import CONTENT_TYPES
-from evalkit.protocol.wire_facts import API_VERSION_PATTERN
 
-_VERSION = re.compile(rf"/({API_VERSION_PATTERN})(?=/)")
 _WORD = re.compile(r"\w+")
 _MAX_SHOWN = 4
 _MAX_COUNTED = 100
@@ -69,11 +75,12 @@ def format_miss_report(
     names the sender, ``name`` the cassette, ``hint`` is the command that records again, ``missing``
     says that the file is missing, ``note`` is one more line.
     """
+    shown = shorten(without_prefix(request.path), 100)
     path, query = normalize_route(request.path, request.query)
     request = request._replace(path=path, query=query)
     lines = [
         f"{label}: the cassette {name} has no recording of request "
-        f"{player.played.count(1) + 1}, {request.method} {shorten(path, 100)}"
+        f"{player.played.count(1) + 1}, {request.method} {shown}"
     ]
     try:
         number = nearest_recording(player, request)
@@ -93,7 +100,8 @@ def format_miss_report(
 
 def describe_recording(recording: Recording, number: int) -> str:
     """Return one line that names a recording (``number`` from 0)."""
-    return f"recording {number + 1}: {recording.method} {visible(route_of(recording.uri)[0])}"
+    path = without_prefix(split_route(recording.uri)[0])
+    return f"recording {number + 1}: {recording.method} {visible(path)}"
 
 
 def nearest_recording(player: Player, request: UnmatchedRequest) -> int | None:
@@ -156,10 +164,6 @@ def _cause(player: Player, request: UnmatchedRequest, recording: Recording) -> s
         return "already played: this request is sent more often than it was recorded"
     path, query = route_of(recording.uri)
     if path != request.path:
-        old, new = _VERSION.match(path), _VERSION.match(request.path)
-        if _VERSION.sub("", path, count=1) == _VERSION.sub("", request.path, count=1):
-            versions = old[1] if old else "none", new[1] if new else "none"
-            return f"API version changed: {versions[0]} recorded, {versions[1]} sent"
         return f"path changed: {shorten(path, 80)} recorded, {shorten(request.path, 80)} sent"
     if recording.method != request.method:
         return f"method changed: {recording.method} recorded, {request.method} sent"

@@ -200,6 +200,7 @@ class CassetteRecorder:
         Raises SecretLeak, with nothing written, if a known secret is still in it; UsageError if it
         cannot be written.
         """
+        self.redactor = self.redactor.with_secrets_in(recording)
         redacted, count = self.redactor.recording(recording)
         stored = MediaFolder(self._media_path, self.redactor.guard).extract(redacted)
         self._guard_bytes([redacted])

@@ -33,6 +33,7 @@ from evalkit.cassette.headers import (
     redact_header,
 )
 from evalkit.cassette.recording import Headers, Recording
+from evalkit.cassette.secret_fields import redact_recording
 from evalkit.errors import SecretLeak, UsageError
 from evalkit.protocol.wire_facts import KEY_PARAMETERS, SIGNING_SECRET_PREFIX
 
@@ -70,6 +71,10 @@ class Redactor:
         stripped = {secret.strip(): None for secret in secrets}
         new = [each for each in stripped if each not in self._secrets and is_replaceable(each)]
         return Redactor([*self._secrets, *new], self._patterns) if new else self
+
+    def with_secrets_in(self, recording: Recording) -> "Redactor":
+        """Return a redactor that also knows the secrets in the fields of a recording."""
+        return self.with_secrets(redact_recording(recording)[1])
 
     def text(self, text: str) -> str:
         """Return a text, which may be a JSON document, without secrets and matches of patterns."""
@@ -122,6 +127,10 @@ class Redactor:
 
         Raises UsageError if a pattern breaks JSON.
         """
+        clean, found = redact_recording(recording)
+        if found:
+            redacted = self.with_secrets(found).recording(clean)[0]
+            return redacted, max(0, repr(redacted).count(TOKEN) - repr(recording).count(TOKEN))
         request_body = recording.request_body
         redacted = replace(
             recording,

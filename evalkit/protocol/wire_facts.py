@@ -30,6 +30,9 @@ RESOURCES = (
 )
 """Collections of the API: the first path segment after version, project and location."""
 
+SIBLING_RESOURCES = ("models", "files", "batches", "cachedContents", "operations", "publishers")
+"""Collections beside them that the SDKs request under the same versions."""
+
 # Names (section 2).
 MODEL_FAMILIES = ("gemini", "gemma", "lyria", "nano-banana")
 """What the names of the SDKs' models begin with; new models of a family appear every month."""
@@ -109,6 +112,22 @@ SECRET_FIELDS = (
     "new_signing_secret",
 )
 """Names of fields, in JSON and form bodies, whose string value is a secret."""
+
+SECRET_PATHS = (
+    ("tools", "[]", "headers", "*"),
+    ("sources", "[]", "headers", "*"),
+    ("allowlist", "[]", "transform", "*"),
+    ("allowlist", "[]", "transform", "[]", "*"),
+    ("environment", "env", "*"),
+    ("environment", "env", "*", "value"),
+    ("base_environment", "env", "*"),
+    ("base_environment", "env", "*", "value"),
+)
+"""Where strings are secrets: the end of a path of names, with ``[]`` for an item of a list and
+``*`` for any name."""
+
+SECRET_REQUEST_FIELDS = {"credentials": ("token", "value", "client_secret", "refresh_token")}
+"""Further fields with secrets in the bodies of requests to one resource."""
 
 SIGNING_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix, not a secret
 """What every signing secret of a webhook starts with (standardwebhooks.com)."""

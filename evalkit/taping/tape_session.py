@@ -21,7 +21,7 @@ from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import decompress_body, to_text
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.headers import body_headers, secrets_in_header
-from evalkit.cassette.matching import Player, body_value, route_of
+from evalkit.cassette.matching import Player, body_value, split_route
 from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, check_mode
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
@@ -171,7 +171,7 @@ class TapeSession:
                     raise fault
             self._check_running(request)
             self._add_secrets(_secrets_in(request, None))
-            path, query = route_of(request.uri)
+            path, query = split_route(request.uri)
             number = self._player.take(request.method, path, query, request.json)
             if number is None:
                 self._unanswered.add(request[:3])
@@ -186,7 +186,7 @@ class TapeSession:
         """Raise CassetteMiss for a request that is not in the cassette."""
         with self._lock:
             plan = self.plan
-            path, query = route_of(request.uri)
+            path, query = split_route(request.uri)
             error = cassette_miss(
                 self._player,
                 Request(request.method, path, request.json, query),

@@ -268,3 +268,95 @@ def test_another_key_than_the_servers_is_refused(story: Any) -> None:
     with pytest.raises(AuthenticationError, match="not the one this server was started with"):
         wrong.interactions.create(model=MODEL, input="Hello")
     wrong.close()
+
+
+def test_voices(sdk: Any) -> None:
+    prebuilt = [voice.id for voice in sdk.voices.list().voices]
+    assert "Puck" in prebuilt
+    described = {"type": "prompted", "display_name": "Warm", "prompted": {"input": "A warm voice."}}
+    created = sdk.voices.create(store=True, voice=described)
+    assert (created.display_name, created.prompted.input) == ("Warm", "A warm voice.")
+    assert sdk.voices.get(id=created.id).id == created.id
+    assert created.id in [voice.id for voice in sdk.voices.list().voices]
+    sdk.voices.delete(id=created.id)
+    with not_found():
+        sdk.voices.get(id=created.id)
+    audio = {"data": "AAEC", "mime_type": "audio/wav"}
+    replicated = {"type": "replicated", "replicated": dict.fromkeys(AUDIO, audio)}
+    key = sdk.voices.create(voice=replicated)
+    assert (key.id, key.key.startswith("voicekey_")) == (None, True)
+
+
+AUDIO = ("consent_audio", "source_audio")
+
+
+def test_credentials(sdk: Any) -> None:
+    created = sdk.credentials.create(id="c1", type="bearer_token", token="not-returned")
+    assert (created.status, created.type) == ("active", "bearer_token")
+    sdk.credentials.create(
+        id="c2", type="environment_variable", value="not-returned", injection_location="header"
+    )
+    listed = sdk.credentials.list(page_size=1)
+    assert [one.id for one in listed.credentials] == ["c1"]
+    assert sdk.credentials.list(page_token=listed.next_page_token).credentials[0].id == "c2"
+    updated = sdk.credentials.update(id="c1", type="bearer_token", token="other")
+    assert "other" not in updated.model_dump_json()
+    sdk.credentials.delete(id="c1")
+    with not_found():
+        sdk.credentials.get(id="c1")
+
+
+def test_decisions(sdk: Any) -> None:
+    asked = "The parcel arrived broken and the customer wants a refund."
+    decision = sdk.decisions.create(
+        model="gemini-decision-1",
+        input=asked,
+        questions={
+            "refund": {"type": "noul", "instructions": "Does the customer want a refund?"},
+            "topic": {
+                "type": "choice",
+                "instructions": "What is it about?",
+                "criteria": {"invoice": "an invoice", "parcel": "a broken parcel", "other": ""},
+            },
+            "anger": {
+                "type": "score",
+                "instructions": "How angry?",
+                "criteria": ["calm", "the customer wants something", "shouting"],
+            },
+        },
+    )
+    refund, topic, anger = (decision.answers[name] for name in ("refund", "topic", "anger"))
+    assert refund.noul > 0.5
+    assert refund.confidence == refund.noul
+    assert topic.choice == "parcel"
+    assert topic.confidence == max(topic.probabilities.values())
+    assert sum(topic.probabilities.values()) == pytest.approx(1, abs=0.001)
+    assert anger.legend == {"0": "calm", "1": "the customer wants something", "2": "shouting"}
+    assert anger.score == pytest.approx(
+        sum(int(level) * value for level, value in anger.probabilities.items())
+    )
+    assert decision.usage.total_input_tokens > 10
+
+
+@pytest.mark.parametrize("with_collection", [False, True])
+def test_auth_tokens_are_keys_until_they_are_deleted(story: Any, with_collection: bool) -> None:
+    url = str(story._api_client._http_options.base_url)
+    interaction = story.interactions.create(model=MODEL, input="Hello")
+    token = story.interactions.auth_tokens.create(interaction.id)
+    assert token.auth_token.startswith("auth_tokens/")
+    assert token.expires_at is not None
+    name = token.auth_token if with_collection else token.auth_token.rpartition("/")[2]
+    with client_of(url, name) as other:
+        assert other.interactions.get(interaction.id).status == "completed"
+        story.interactions.auth_tokens.delete(interaction.id, name)
+        with pytest.raises(Exception, match="not the one this server was started with"):
+            other.interactions.get(interaction.id)
+
+
+def test_new_fields_of_environments(sdk: Any) -> None:
+    created = sdk.environments.create(mode="self_hosted", custom_config={"zone": "a"})
+    assert created.environment_key
+    listed = sdk.environments.list(mode="self_hosted").environments
+    assert created.id in [one.id for one in listed]
+    (same,) = (one for one in listed if one.id == created.id)
+    assert (same.custom_config, same.environment_key) == ({"zone": "a"}, None)

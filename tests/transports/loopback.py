@@ -143,6 +143,6 @@ def _handler(service: Service) -> type[BaseHTTPRequestHandler]:
             with suppress(ConnectionError, ValueError):  # the client left, as some tests intend
                 super().handle()
 
-        do_GET = do_POST = do_DELETE = _any  # noqa: N815 - http.server's names
+        do_GET = do_POST = do_PUT = do_DELETE = _any  # noqa: N815 - http.server's names
 
     return Handler

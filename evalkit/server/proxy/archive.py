@@ -23,6 +23,7 @@ from evalkit.cassette import journal
 from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
+from evalkit.cassette.secret_fields import redact_recording
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import content_blocks
@@ -62,6 +63,7 @@ class ConversationArchive:
         self._conversations: dict[int, _StoredConversation] = {}
         self._open: OrderedDict[int, CassetteRecorder] = OrderedDict()
         self._name_counts: Counter[str] = Counter()
+        self._found_secrets: list[str] = []
 
     def recover(self) -> list[str]:
         """Write cassettes from the journals of a killed process; return a line about each.
@@ -113,8 +115,10 @@ class ConversationArchive:
             new = {**(metadata or {}), "shared": len(shared) or None}
             recordings = [*enumerate(shared), (request, recording)]
         else:
-            conversation.redactor = conversation.redactor.with_secrets(secrets)
             new, recordings = {}, [(request, recording)]
+        # A secret of one response may be in later requests, also of other conversations.
+        self._found_secrets += redact_recording(recording)[1]
+        conversation.redactor = conversation.redactor.with_secrets([*secrets, *self._found_secrets])
         if conversation.is_broken:
             return
         try:

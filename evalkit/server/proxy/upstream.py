@@ -94,9 +94,12 @@ class Upstream:
         changed = dict(headers)
         for name in ADDRESS_HEADERS & headers.keys():
             address = headers[name]
+            target = local_target(address)
+            if target == address:
+                continue
             if address.startswith(f"{self._address.base}/"):
                 target = address.removeprefix(self._address.base)
-            elif (target := local_target(address)) != address:
+            else:
                 self._elsewhere[target] = address
                 if len(self._elsewhere) > _MAX_ELSEWHERE:
                     self._elsewhere.popitem(last=False)

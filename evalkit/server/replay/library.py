@@ -5,7 +5,6 @@ progress; the first recording of a cassette that was not started; any other. A r
 lookup, however many cassettes there are.
 """
 
-import re
 from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -24,13 +23,11 @@ from evalkit.cassette.miss_report import (
     nearest_recording,
 )
 from evalkit.cassette.recording import Recording
+from evalkit.cassette.secret_fields import redact_fields
 from evalkit.protocol.step_types import CONTENT_TYPES
-from evalkit.protocol.wire_facts import API_VERSION_PATTERN
 
 _PLAYED_ONCE = "each recording is played once; restart the server, or use --replay-again"
 
-
-_VERSION = re.compile(rf"^.*?/{API_VERSION_PATTERN}(?=/)")
 _DEFAULT_PAIRS = frozenset({("stream", "false"), ("alt", "sse")})
 _DATA_FIELDS = frozenset(
     {
@@ -75,11 +72,11 @@ def normalize_request(method: str, path: str, query: Query, body: JSON) -> Norma
     """Return a request's normal form; ``body`` is a JSON value, None if there is none."""
     path, query = normalize_route(path, query)
     # One SDK sends //interactions when it is configured without a version.
-    path = "/" + unquote(_VERSION.sub("", path)).lstrip("/")
+    path = "/" + unquote(path).lstrip("/")
     query = tuple(pair for pair in query if pair not in _DEFAULT_PAIRS)
     # A body nested hundreds of levels deep stays as it is: then every difference counts.
     with suppress(RecursionError):
-        body = normalize_body(body)
+        body = redact_fields(normalize_body(body), path)[0]
     return NormalizedRequest(method, path, query, body)
 
 

@@ -28,7 +28,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.problems import PathProblem, ProblemList, SourceText
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
-from evalkit.compare.gates import DEFAULT, Gate
+from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.signoff.policy import SignoffPolicy
@@ -48,15 +48,15 @@ class Config(BaseModel):
     )
     signoff: SignoffPolicy = Field(default=SignoffPolicy(), description="Who must sign a run off.")
 
-    def gate(self, name: str | None) -> tuple[str, Gate]:
+    def gate(self, name: str | None) -> tuple[str, Gate | None]:
         """Return a gate and its name.
 
-        Without a name this is the gate ``default``, or the built-in one. Raises UsageError for an
+        Without a name this is the gate ``default``, None if there is none. Raises UsageError for an
         unknown name.
         """
         gate_name = name or "default"
-        gate = self.gates.get(gate_name, DEFAULT if name is None else None)
-        if gate is None:
+        gate = self.gates.get(gate_name)
+        if gate is None and name is not None:
             names = ", ".join(sorted(self.gates))
             valid = f"valid: {names}" if names else f"{NAME} declares none"
             near = did_you_mean(gate_name, self.gates)
@@ -142,7 +142,7 @@ def _path_problem(path: ValuePath, error: Mapping[str, Any]) -> PathProblem:
         return PathProblem(path, f"missing key {quoted(str(error['loc'][-1]))}")
     expected = _EXPECTED.get(code, error["msg"])
     if code in BOUNDS:
-        expected = bound(code, error["ctx"])
+        expected = bound(code, error.get("ctx", {}))
     actual = "an empty value" if value is None else show(value, 40)
     return PathProblem(path, f"{name} takes {expected}, not {actual}")
 
@@ -150,6 +150,7 @@ def _path_problem(path: ValuePath, error: Mapping[str, Any]) -> PathProblem:
 _EXPECTED = {
     **EXPECTED,
     "model_type": "a mapping",
+    "string_too_short": "a text that is not empty",
     "float_parsing": "a number",
     "int_parsing": "a whole number",
 }

@@ -48,7 +48,15 @@ strategy
 
 # Fields that pydantic reads from YAML and hands on as a mapping, and fields of JSON records.
 _.max_regressions
+_.max_systematic_regressions
+_.latency
+_.min_pairs
+_.max_removed
+_.max_deselected
+_.max_skipped
 _.max_errors
+_.max_baseline_errors
+_.max_unmatched
 _.min_pass_rate
 _.required_tags
 _.tool_calls

@@ -22,7 +22,7 @@ from evalkit.cli.output import echo_json
 from evalkit.cli.tables import grid
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.comparison import compare as compare_runs
-from evalkit.compare.evidence import metric_differences
+from evalkit.compare.evidence import METRICS, Evidence
 from evalkit.compare.pairing import Pair, by_check
 from evalkit.compare.rows import VariantKey, grouped
 from evalkit.config import find_config, load_config
@@ -35,7 +35,6 @@ MAX_LISTED = 20
 """Entries of a list that are printed; the rest is counted, and is in comparison.json."""
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
-_UNITS = {"tokens": "tokens", "cost": "cost", "elapsed_ms": "recorded ms"}
 _EPILOG = """\b
 Examples:
   evalkit compare reports/main reports/latest --gate release
@@ -56,7 +55,7 @@ ListEntry = tuple[str, Iterable[str]]
     "--gate",
     "gate_name",
     metavar="NAME",
-    help="Gate of evalkit.yaml; default: its gate 'default', or that nothing regresses.",
+    help="Gate of evalkit.yaml; default: its gate 'default', or one that fits the runs.",
 )
 @click.option(
     "--baseline-model", metavar="MODEL", help="Compare only the results of this model of BASELINE."
@@ -131,7 +130,8 @@ def compare(
 def _print_comparison(comparison: Comparison, console: Console) -> None:
     verdict, pairing = comparison.verdict, comparison.pairing
     head = (verdict.verdict.upper(), _STYLES[verdict.verdict])
-    console.print(Text.assemble(head, f"  gate {verdict.gate}: ", verdict.reason))
+    console.print(Text.assemble(head, f"  {comparison.conclusion}"))
+    console.print(Padding(Text(visible(f"gate {verdict.gate}: {verdict.reason}")), (0, 0, 0, 2)))
     for warning in comparison.warnings:
         console.print(Text.assemble(("warning", "yellow"), f"  {visible(warning)}"))
     console.print()
@@ -145,7 +145,11 @@ def _print_comparison(comparison: Comparison, console: Console) -> None:
         ("Errored or skipped in one of the runs", comparison.changed("unscored")),
     ):
         _print_pairs(console, title, pairs, trials)
-    for title, rows in (("Added", pairing.added), ("Removed", pairing.removed)):
+    for title, rows in (
+        ("Added", pairing.added),
+        ("Removed", pairing.removed),
+        ("Trials without a partner", pairing.unmatched),
+    ):
         _print_list(
             console, title, [(f"{row.id}  ({row.location}) {row.verdict}", ()) for row in rows]
         )
@@ -188,12 +192,19 @@ def _print_pair_table(comparison: Comparison, console: Console) -> None:
         console.print(
             f"  Difference {_points(pairs.difference)} points, between {_points(low)} and "
             f"{_points(high)} ({evidence.confidence:.0%}, "
-            f"{plural(evidence.scenarios, 'scenario')})."
+            f"{plural(evidence.clusters, comparison.unit)}{_effective(evidence)})."
         )
     for sentence in (comparison.significance, comparison.sensitivity, comparison.flakiness):
         if sentence:
             console.print(Padding(Text(visible(sentence)), (0, 0, 0, 2)))
     console.print()
+
+
+def _effective(evidence: Evidence) -> str:
+    mean = evidence.mean
+    if mean is None or mean.effective > 0.95 * mean.clusters:
+        return ""
+    return f" of different size, worth {mean.effective:.1f}"
 
 
 def _points(share: float) -> str:
@@ -228,8 +239,7 @@ def _details(pair: Pair) -> Iterator[str]:
     if pair.change == "unscored":
         yield f"{old.verdict} → {new.verdict}"
         return
-    yield from pair.findings_gained
-    yield from (f"no longer {finding}" for finding in pair.findings_lost)
+    yield from pair.changes
 
 
 def _print_list(
@@ -259,22 +269,23 @@ def _print_checks(comparison: Comparison, console: Console) -> None:
 
 
 def _print_metrics(comparison: Comparison, console: Console) -> None:
-    differences = metric_differences(comparison.pairing.scored)
-    if not differences:
+    if not comparison.metrics:
         return
-    between = f"{comparison.evidence.confidence:.0%} between"
-    table = grid("mean of", "pairs", "baseline", "candidate", "difference", between)
-    for name, metric in differences.items():
-        interval = "-"
-        if metric.interval is not None:
-            interval = f"{metric.interval.low:+,.4g} and {metric.interval.high:+,.4g}"
+    table = grid("", "pairs", "baseline", "candidate", "change", "between")
+    for name, metric in comparison.metrics.items():
+        old, new = metric.baseline, metric.candidate
         table.add_row(
-            _UNITS[name],
-            str(metric.pairs),
-            f"{metric.baseline:,.4g}",
-            f"{metric.candidate:,.4g}",
-            f"{metric.difference:+,.4g}",
-            interval,
+            f"mean {METRICS[name]}",
+            f"{metric.pairs} of {metric.total}",
+            f"{old.mean:,.4g}",
+            f"{new.mean:,.4g}",
+            metric.change_text,
+            metric.between_text,
         )
+        for label, before, after in (
+            ("median", old.median, new.median),
+            ("95 % are below", old.p95, new.p95),
+        ):
+            table.add_row(f"  {label}", "", f"{before:,.4g}", f"{after:,.4g}", "", "")
     console.print(table)
     console.print()

@@ -17,7 +17,6 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, visible
 from evalkit.cli.output import echo_json
 from evalkit.cli.report import page_problems
-from evalkit.compare.gates import DEFAULT
 from evalkit.config import NAME, Config, find_config, load_config, parse_config
 from evalkit.errors import UsageError
 from evalkit.results import Run
@@ -137,8 +136,7 @@ def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
 
 def _settings(config: Config, signers: str, name: str) -> TrustSettings:
     allowed = parse_allowed_signers(signers, name)
-    gates = {"default": DEFAULT, **config.gates}
-    return TrustSettings(signers=allowed, policy=config.signoff, gates=gates)
+    return TrustSettings(signers=allowed, policy=config.signoff, gates=config.gates)
 
 
 def _add_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSettings:

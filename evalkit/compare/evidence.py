@@ -1,9 +1,9 @@
 """Compute what scored pairs show about two runs, and what the trials of one run show. Pure.
 
-Only scored pairs count; an errored result is in no average. Variants and trials of one scenario are
-one cluster. Where clusters have several pairs, the score interval alone would be too narrow, and
-the cluster-robust one is worthless if nothing differs. So ``interval`` then extends as far as the
-wider of the two on either side.
+Only scored pairs count; an errored result is in no average. The unit of evidence is the cluster: a
+scenario, or its case row where it has cases, with all its variants and trials. p value, interval
+and detectable drop are computed from the same clusters and never contradict each other: the
+interval contains 0 exactly if the runs do not differ significantly at its confidence.
 
 Trials are independent recordings of the same variant. One trial says nothing about flakiness.
 """
@@ -13,80 +13,155 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from evalkit.compare.clusters import (
+    ClusterMean,
+    ClusterSum,
+    cluster_mean,
+    cluster_sums,
+    ratio_of_means,
+    sign_flip_test,
+    smallest_p,
+)
+from evalkit.compare.distributions import bisect, z_quantile
 from evalkit.compare.intervals import (
     CONFIDENCE,
     Interval,
     PairTable,
-    bootstrap_interval,
-    cluster_sums,
     detectable_drop,
-    mean,
     paired_interval,
-    robust_interval,
-    wilson,
+    unseen_share,
 )
 from evalkit.compare.pairing import Pair, pair_table
 from evalkit.compare.rows import ResultRow, grouped
-
-SEED = 1
-"""The seed of the bootstrap: the same runs give the same interval."""
-SIGNIFICANCE_LEVEL = 0.05
-"""A p value below it is called significant."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Evidence:
     """What scored pairs show, in shares from 0 to 1, candidate minus baseline.
 
-    ``score`` is Tango's interval; ``robust`` and ``bootstrap`` are over clusters (None with fewer
-    than two). ``detectable`` is the smallest drop that so many pairs would show with 80 % power if
-    a share of ``discordance`` differs. That is the observed share, or, if no pair differs, the
-    highest share that is compatible with it.
+    ``mean`` is the difference over clusters (None without pairs), ``differing`` the number of
+    clusters that improved or regressed. ``effective`` is the number of independent pairs that the
+    pairs are worth. ``score`` is Tango's interval of so many; ``robust`` the cluster-robust one
+    (None with fewer than two clusters). ``detectable`` is the smallest drop that would be found
+    with a chance of 80 %, None if none would.
     """
 
     table: PairTable
-    scenarios: int
+    mean: ClusterMean | None
     confidence: float
+    differing: int
+    p: float
+    effective: float
     score: Interval
     robust: Interval | None
-    bootstrap: Interval | None
     interval: Interval
-    discordance: float
     detectable: float | None
 
     @property
+    def clusters(self) -> int:
+        """The number of clusters."""
+        return self.mean.clusters if self.mean is not None else 0
+
+    @property
     def is_significant(self) -> bool:
-        """Whether the runs differ according to McNemar's exact test."""
-        return self.table.mcnemar_p < SIGNIFICANCE_LEVEL
+        """Whether the runs differ at the confidence of the interval."""
+        return _is_significant(self.p, self.confidence)
 
     @property
     def is_out_of_reach(self) -> bool:
-        """Whether no split could be significant, because fewer than six pairs differ."""
-        return self.table.smallest_p >= SIGNIFICANCE_LEVEL
+        """Whether no split could be significant, because too few clusters differ."""
+        return not _is_significant(smallest_p(self.differing), self.confidence)
+
+    def clusters_needed(self, margin: float) -> int | None:
+        """Return how many clusters would show that the drop is below a margin.
+
+        They are assumed to be like these. None if the difference itself is beyond the margin, or
+        there are no pairs.
+        """
+        if self.mean is None or self.table.difference <= -margin:
+            return None
+        effective, difference = self.mean.effective, self.table.difference
+        z = z_quantile(0.5 + self.confidence / 2)
+
+        def is_too_few(clusters: float) -> bool:
+            times = clusters / self.clusters
+            low = paired_interval(self.table, self.confidence, self.effective * times).low
+            return min(low, difference - unseen_share(effective * times, z)) <= -margin
+
+        most = float(self.clusters)
+        while is_too_few(most):
+            most *= 2
+        return math.ceil(bisect(0.0, most, is_too_few))
 
 
-def evidence(
-    pairs: Sequence[Pair], confidence: float = CONFIDENCE, *, bootstrap: bool = True
-) -> Evidence:
+def _is_significant(p: float, confidence: float) -> bool:
+    # Rounded, because 1 - 0.95 is not exactly 0.05.
+    return p < round(1 - confidence, 12)
+
+
+def evidence(pairs: Sequence[Pair], confidence: float = CONFIDENCE) -> Evidence:
     """Return what scored pairs show; there may be none."""
-    table = pair_table(pairs)
-    clusters = cluster_sums(grouped((pair.candidate.scenario, pair.difference) for pair in pairs))
-    score, robust = paired_interval(table, confidence), robust_interval(clusters, confidence)
-    interval = score
-    if robust is not None and len(clusters) < table.pairs:
-        interval = Interval(min(score.low, robust.low), max(score.high, robust.high))
-    discordance = table.differing / table.pairs if table.differing else wilson(0, table.pairs).high
+    groups = grouped((pair.candidate.cluster, pair.difference) for pair in pairs)
+    return cluster_evidence(pair_table(pairs), cluster_sums(groups), confidence)
+
+
+def cluster_evidence(
+    table: PairTable, clusters: Sequence[ClusterSum], confidence: float = CONFIDENCE
+) -> Evidence:
+    """Return what pairs show, from their table and the sums of differences of their clusters."""
+    mean, sums = cluster_mean(clusters), [int(cluster.total) for cluster in clusters]
+    p = sign_flip_test(sums)
+    discordance = table.differing / table.pairs if mean else 0.0
+    effective = mean.effective_size(discordance - table.difference**2) if mean else 0.0
+    score = paired_interval(table, confidence, effective)
+    robust = mean.interval(confidence) if mean else None
+    interval, detectable = score, None
+    if mean is not None:
+        if mean.has_repeats:
+            unseen = unseen_share(mean.effective, z_quantile(0.5 + confidence / 2))
+            around = Interval(table.difference - unseen, table.difference + unseen)
+            interval = _hull(score, around, *([robust] if robust else []))
+        interval = _agreeing(interval, table, _is_significant(p, confidence))
+        # A drop may be of whole clusters, whatever the pairs show now.
+        drops = [
+            detectable_drop(count, share, confidence, mean.freedom)
+            for count, share in ((effective, discordance), (mean.effective, 0.0))
+        ]
+        detectable = None if None in drops else max(drop for drop in drops if drop)
     return Evidence(
         table=table,
-        scenarios=len(clusters),
+        mean=mean,
         confidence=confidence,
+        differing=sum(map(bool, sums)),
+        p=p,
+        effective=effective,
         score=score,
         robust=robust,
-        bootstrap=bootstrap_interval(clusters, SEED, confidence) if bootstrap else None,
         interval=interval,
-        discordance=discordance,
-        detectable=detectable_drop(table.pairs, discordance, confidence=confidence),
+        detectable=detectable,
     )
+
+
+def _hull(*intervals: Interval) -> Interval:
+    """Return the interval that contains all of them, within the possible differences."""
+    return Interval(
+        max(-1.0, min(one.low for one in intervals)), min(1.0, max(one.high for one in intervals))
+    )
+
+
+def _agreeing(interval: Interval, table: PairTable, is_significant: bool) -> Interval:
+    """Return an interval that contains 0 exactly if the difference is not significant.
+
+    The test is exact at 0, so ending the interval short of it, by half a pair, is as safe as the
+    test. Extending it is safe always.
+    """
+    low, high = interval
+    if not is_significant:
+        return Interval(min(low, 0.0), max(high, 0.0))
+    half = 0.5 / table.pairs
+    if table.difference < 0:
+        return Interval(low, min(high, -half))
+    return Interval(max(low, half), high)
 
 
 class TagEvidence(NamedTuple):
@@ -101,10 +176,10 @@ class TagEvidence(NamedTuple):
 def by_tag(pairs: Iterable[Pair]) -> dict[str, TagEvidence]:
     """Return the evidence of each tag of the candidate, with Holm's correction."""
     tagged = grouped((tag, pair) for pair in pairs for tag in dict.fromkeys(pair.candidate.tags))
-    results = {tag: evidence(tagged[tag], bootstrap=False) for tag in sorted(tagged)}
-    corrected = holm({tag: result.table.mcnemar_p for tag, result in results.items()})
+    results = {tag: evidence(tagged[tag]) for tag in sorted(tagged)}
+    corrected = holm({tag: result.p for tag, result in results.items()})
     return {
-        tag: TagEvidence(result.table, result.table.mcnemar_p, corrected[tag], result.interval)
+        tag: TagEvidence(result.table, result.p, corrected[tag], result.interval)
         for tag, result in results.items()
     }
 
@@ -124,49 +199,109 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted[name] for name in p_values}
 
 
+class Distribution(NamedTuple):
+    """A measured value of one run, over pairs where both runs have it."""
+
+    mean: float
+    median: float
+    p95: float
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MetricDifference:
-    """The means of a measured value in both runs, over the pairs where both have it.
+    """A measured value in both runs, over the pairs where both have it.
 
-    ``interval`` is the cluster-robust one of the mean difference.
+    ``total`` is the number of scored pairs. ``interval`` is that of the mean difference,
+    ``ratio_interval`` that of the candidate's mean divided by the baseline's; both are over
+    clusters and None with fewer than two. ``ratio`` is None if the baseline's mean is 0.
     """
 
     pairs: int
-    baseline: float
-    candidate: float
+    total: int
+    baseline: Distribution
+    candidate: Distribution
     difference: float
     interval: Interval | None
+    mean_interval: Interval | None
+    ratio: float | None
+    ratio_interval: Interval | None
 
     @property
-    def ratio(self) -> float | None:
-        """The candidate's mean divided by the baseline's; None if that is 0."""
-        return self.candidate / self.baseline if self.baseline else None
+    def change_text(self) -> str:
+        """The relative change of the mean, or the absolute one if the baseline's mean is 0."""
+        return f"{self.difference:+,.4g}" if self.ratio is None else f"{self.ratio - 1:+.1%}"
+
+    @property
+    def between_text(self) -> str:
+        """The interval of that change; ``-`` if it is not known."""
+        if self.ratio is None and self.interval is not None:
+            return f"{self.interval.low:+,.4g} and {self.interval.high:+,.4g}"
+        if self.ratio_interval is None:
+            return "-"
+        low, high = self.ratio_interval
+        return f"{low - 1:+.1%} and {high - 1:+.1%}"
 
 
-METRICS = ("tokens", "cost", "elapsed_ms")
-"""The measured values: tokens, cost in the currency of the prices, recorded milliseconds."""
+METRICS = {"tokens": "tokens", "cost": "cost", "elapsed_ms": "recorded ms"}
+"""The measured values, and what they are called; the cost is in the currency of the prices."""
 
 
-def metric_differences(pairs: Sequence[Pair]) -> dict[str, MetricDifference]:
+def metric_differences(
+    pairs: Sequence[Pair], confidence: float = CONFIDENCE
+) -> dict[str, MetricDifference]:
     """Return the difference of each metric that some scored pair has on both sides."""
     differences = {}
     for name in METRICS:
         values = [
-            (pair.candidate.scenario, old, new)
+            (pair.candidate.cluster, old, new)
             for pair in pairs
             if (old := getattr(pair.baseline, name)) is not None
             and (new := getattr(pair.candidate, name)) is not None
         ]
         if values:
-            clusters = cluster_sums(grouped((key, new - old) for key, old, new in values))
-            differences[name] = MetricDifference(
-                pairs=len(values),
-                baseline=sum(old for _, old, _ in values) / len(values),
-                candidate=sum(new for _, _, new in values) / len(values),
-                difference=mean(clusters) or 0.0,
-                interval=robust_interval(clusters),
-            )
+            differences[name] = _metric_difference(values, len(pairs), confidence)
     return differences
+
+
+def _metric_difference(
+    values: Sequence[tuple[str, float, float]], total: int, confidence: float
+) -> MetricDifference:
+    old, new, change = (
+        cluster_sums(grouped(column))
+        for column in (
+            ((key, before) for key, before, _ in values),
+            ((key, after) for key, _, after in values),
+            ((key, after - before) for key, before, after in values),
+        )
+    )
+    mean, candidate = cluster_mean(change), cluster_mean(new)
+    ratio = ratio_of_means(new, old, confidence)
+    return MetricDifference(
+        pairs=len(values),
+        total=total,
+        baseline=_distribution([before for _, before, _ in values]),
+        candidate=_distribution([after for _, _, after in values]),
+        difference=mean.value if mean is not None else 0.0,
+        interval=mean.interval(confidence) if mean is not None else None,
+        mean_interval=candidate.interval(confidence) if candidate is not None else None,
+        ratio=ratio.value if ratio is not None else None,
+        ratio_interval=ratio.interval if ratio is not None else None,
+    )
+
+
+def _distribution(values: Sequence[float]) -> Distribution:
+    ordered = sorted(values)
+    return Distribution(
+        math.fsum(ordered) / len(ordered), _share_of(ordered, 0.5), _share_of(ordered, 0.95)
+    )
+
+
+def _share_of(ordered: Sequence[float], share: float) -> float:
+    """Return a quantile of sorted values, interpolated (type 7, as in R and numpy)."""
+    position = share * (len(ordered) - 1)
+    below = math.floor(position)
+    above = min(below + 1, len(ordered) - 1)
+    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
 
 
 def pass_at(count: int, passed: int, k: int) -> float:
@@ -191,13 +326,14 @@ class TrialStatistics:
 
     ``most`` is the largest number of scored trials of a variant; ``repeated`` variants have two or
     more; ``flaky`` ones have trials with different verdicts. ``pass_at`` and ``pass_hat`` are, by k
-    from 1, means over the variants with at least k scored trials.
+    from 1, means over the ``counts[k]`` variants with at least k scored trials.
     """
 
     variants: int
     most: int
     repeated: int
     flaky: list[str]
+    counts: dict[int, int]
     pass_at: dict[int, float]
     pass_hat: dict[int, float]
 
@@ -216,6 +352,7 @@ def trial_statistics(rows: Iterable[ResultRow]) -> TrialStatistics:
             for group in trials
             if len({row.passed for row in group}) > 1
         ],
+        counts={k: sum(len(group) >= k for group in trials) for k in range(1, most + 1)},
         pass_at={k: _mean_over_variants(pass_at, passed, k) for k in range(1, most + 1)},
         pass_hat={k: _mean_over_variants(pass_hat, passed, k) for k in range(1, most + 1)},
     )

@@ -1,4 +1,4 @@
-"""Evaluate the gates of ``evalkit.yaml`` on a comparison. Pure.
+"""The gates of ``evalkit.yaml``: their rules, and the verdict that they give. Pure.
 
     gates:
       release:
@@ -8,29 +8,32 @@
         pass_hat: {k: 3, min: 0.8}
         tokens: {max_increase: 0.1}
         required_tags: [smoke]
+        allow: {"support::old-refund": the feature was removed}
 
-Each key is a rule. It gives *pass*, *fail*, or *inconclusive* if the runs are too small or have too
-many errors to tell. A gate fails if a rule fails; otherwise it is inconclusive if a rule is;
-otherwise it passes. Terminal, exit code, JSON, HTML and CI show this one verdict. Without a gate,
-``DEFAULT`` applies: nothing may regress, nothing may error.
+Each key is a rule (:mod:`.gate_rules`). It gives *pass*, *fail*, or *inconclusive* if the runs are
+too small to tell. Evidence that is missing is not a pass: what a run left out makes a gate
+inconclusive, unless the gate says how much may be missing, or ``allow`` names it with a reason. A
+scenario of the baseline that the candidate does not have fails it.
+
+Without a gate one of two applies. Replay of cassettes has no chance in it: nothing that passed may
+fail. Live runs are samples: the candidate must be non-inferior, and no variant may go from always
+passing to always failing.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
-
-from evalkit.compare.evidence import Evidence, MetricDifference, TrialStatistics
-from evalkit.compare.intervals import wilson
 
 GateOutcome = Literal["pass", "fail", "inconclusive"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
+Limit = Annotated[int, Field(ge=0)]
+Reason = Annotated[str, Field(min_length=1)]
 
 
 class _GateModel(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    # Strict, because YAML has types: true is not 1, and "5" is not 5.
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
 
 
 class NonInferiorityBound(_GateModel):
@@ -50,9 +53,12 @@ class NonInferiorityBound(_GateModel):
 class PassRateBound(_GateModel):
     """The candidate's least pass rate, and the certainty of it."""
 
-    rate: Share = Field(description="Least share of scored results that pass.")
+    rate: Share = Field(
+        description="Least share of scored results that pass; inconclusive if the interval of the "
+        "share contains it. 1 means that no result may fail."
+    )
     lower_bound: Share | None = Field(
-        None, description="Least lower end of Wilson's interval of that share."
+        None, description="Least lower end of the interval of that share."
     )
     confidence: Confidence = Field(0.95, description="Confidence of the interval.")
 
@@ -75,32 +81,60 @@ class MetricBudget(_GateModel):
 
 
 class Gate(_GateModel):
-    """One gate: every rule that is set must be satisfied."""
+    """One gate: every rule that is set must be satisfied; ``null`` turns a rule off."""
 
     description: str = ""
-    max_regressions: int | None = Field(
-        None,
-        ge=0,
-        description="Most pairs that may pass in the baseline and fail in the candidate.",
+    max_regressions: Limit | None = Field(
+        None, description="Most pairs that may pass in the baseline and fail in the candidate."
     )
-    max_errors: int | None = Field(
-        0,
-        ge=0,
-        description="Most errored results of the candidate; with more, the gate is inconclusive.",
+    max_systematic_regressions: Limit | None = Field(
+        None,
+        description="Most variants with several trials that may pass all of them in the baseline "
+        "and none in the candidate.",
     )
     non_inferiority: NonInferiorityBound | None = None
     min_pass_rate: Share | PassRateBound | None = None
     pass_hat: PassHatBound | None = None
     tokens: MetricBudget | None = None
     cost: MetricBudget | None = None
+    latency: MetricBudget | None = Field(
+        None, description="The recorded milliseconds of a variant."
+    )
     required_tags: list[str] = Field(
         default=[],
         description="Tags that must exist in the candidate and whose results must all pass.",
     )
+    complete: bool = Field(True, description="Whether both runs must have ended.")
+    min_pairs: Limit = Field(1, description="Least pairs that must be scored in both runs.")
+    max_removed: Limit | None = Field(
+        0, description="Most variants of the baseline that the candidate may lack."
+    )
+    max_deselected: Limit | None = Field(
+        0, description="Most variants that may be deselected in the candidate."
+    )
+    max_skipped: Limit | None = Field(0, description="Most skipped results of the candidate.")
+    max_errors: Limit | None = Field(0, description="Most errored results of the candidate.")
+    max_baseline_errors: Limit | None = Field(
+        0, description="Most errored results of the baseline."
+    )
+    max_unmatched: Limit | None = Field(
+        0, description="Most trials that only one of the runs may have of a variant in both."
+    )
+    allow: dict[str, Reason] = Field(
+        default={},
+        description="Scenarios (suite::scenario) or variants that may be missing, skipped or "
+        "errored, each with the reason.",
+    )
 
 
-DEFAULT = Gate(description="nothing regressed, nothing errored", max_regressions=0)
-"""The gate that applies if none is named."""
+REPLAY = Gate(description="replayed: nothing that passed may fail", max_regressions=0)
+"""The gate of replayed runs if none is named."""
+LIVE = Gate(
+    description="live: at most 5 points worse, no variant from always passing to always failing",
+    non_inferiority=NonInferiorityBound(margin=0.05),
+    max_systematic_regressions=0,
+)
+"""The gate of runs that reached the endpoint, if none is named."""
 
 
 class RuleVerdict(NamedTuple):
@@ -121,179 +155,3 @@ class GateVerdict(NamedTuple):
     verdict: GateOutcome
     reason: str
     rules: tuple[RuleVerdict, ...]
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GateInput:
-    """The figures of a comparison that gates use.
-
-    ``evidence`` has the gate's confidence; ``candidate`` and ``tags`` are counts of verdicts.
-    """
-
-    evidence: Evidence
-    candidate: Mapping[str, int]
-    trials: TrialStatistics
-    metrics: dict[str, MetricDifference]
-    tags: Mapping[str, Mapping[str, int]]
-
-
-def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
-    """Return the verdict of a gate over a comparison."""
-    rules = tuple(_rule_verdicts(gate, facts))
-    outcomes = {rule.verdict for rule in rules}
-    order: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
-    verdict: GateOutcome = next((one for one in order if one in outcomes), "inconclusive")
-    messages = [rule.message for rule in rules if rule.verdict == verdict]
-    return GateVerdict(name, verdict, "; ".join(messages) or "the gate has no rule", rules)
-
-
-def _rule_verdicts(gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    if not facts.evidence.table.pairs:
-        yield RuleVerdict(
-            "pairs",
-            "inconclusive",
-            "no pair was scored in both runs, so there is nothing to compare",
-        )
-    for name, rule in _RULES.items():
-        bound = getattr(gate, name)
-        if bound is not None:
-            yield from rule(name, bound, facts)
-
-
-def _max_errors(name: str, most: int, facts: GateInput) -> Iterator[RuleVerdict]:
-    errored, results = facts.candidate["errored"], facts.candidate["results"]
-    yield RuleVerdict(
-        name,
-        _outcome(errored <= most, "inconclusive"),
-        f"{errored} of {results} results errored, {_at_most(most)}",
-    )
-
-
-def _max_regressions(name: str, most: int, facts: GateInput) -> Iterator[RuleVerdict]:
-    table = facts.evidence.table
-    yield RuleVerdict(
-        name,
-        _outcome(table.regressed <= most),
-        f"{table.regressed} of {table.pairs} pairs regressed, {_at_most(most)}",
-    )
-
-
-def _at_most(bound: int) -> str:
-    return f"at most {bound} may" if bound else "none may"
-
-
-def _non_inferiority(
-    name: str, bound: NonInferiorityBound, facts: GateInput
-) -> Iterator[RuleVerdict]:
-    low, high = facts.evidence.interval
-    outcome: GateOutcome = "inconclusive"
-    conclusion = "neither shown non-inferior nor inferior"
-    if low > -bound.margin:
-        outcome, conclusion = "pass", "non-inferior"
-    elif high < -bound.margin:
-        outcome, conclusion = "fail", "inferior"
-    yield RuleVerdict(
-        name,
-        outcome,
-        f"{conclusion}: the difference lies between {low:+.1%} and {high:+.1%} "
-        f"({bound.confidence:.0%}), the margin is {bound.margin:.1%}",
-    )
-
-
-def _min_pass_rate(
-    name: str, bound: float | PassRateBound, facts: GateInput
-) -> Iterator[RuleVerdict]:
-    if not isinstance(bound, PassRateBound):
-        bound = PassRateBound(rate=bound)
-    passed, scored = facts.candidate["passed"], facts.candidate["scored"]
-    if not scored:
-        yield RuleVerdict(name, "inconclusive", "no result was scored: the pass rate is unknown")
-        return
-    rate = passed / scored
-    yield RuleVerdict(
-        name,
-        _outcome(rate >= bound.rate),
-        f"{passed} of {scored} scored results passed ({rate:.1%}), at least {bound.rate:.1%} must",
-    )
-    if bound.lower_bound is not None:
-        low = wilson(passed, scored, bound.confidence).low
-        yield RuleVerdict(
-            f"{name}.lower_bound",
-            _outcome(low >= bound.lower_bound, "inconclusive"),
-            f"the pass rate is at least {low:.1%} ({bound.confidence:.0%}), "
-            f"{bound.lower_bound:.1%} must be shown",
-        )
-
-
-def _pass_hat(name: str, bound: PassHatBound, facts: GateInput) -> Iterator[RuleVerdict]:
-    share = facts.trials.pass_hat.get(bound.k)
-    if share is None:
-        yield RuleVerdict(
-            name,
-            "inconclusive",
-            f"no variant has {bound.k} scored trials, so pass^{bound.k} is not known; record more "
-            f"with --evalkit-repeat {bound.k}",
-        )
-    else:
-        yield RuleVerdict(
-            name,
-            _outcome(share >= bound.min),
-            f"pass^{bound.k} is {share:.1%}, it must be at least {bound.min:.1%}",
-        )
-
-
-def _budget(name: str, budget: MetricBudget, facts: GateInput) -> Iterator[RuleVerdict]:
-    metric = facts.metrics.get(name)
-    if metric is None:
-        yield RuleVerdict(name, "inconclusive", f"no pair has {name} on both sides")
-        return
-    if budget.max_mean is not None:
-        yield RuleVerdict(
-            f"{name}.max_mean",
-            _outcome(metric.candidate <= budget.max_mean),
-            f"the mean of {name} is {metric.candidate:.6g}, at most {budget.max_mean:.6g} is "
-            "allowed",
-        )
-    if budget.max_increase is not None:
-        # A product, not a ratio: a baseline of 0 has no ratio, and any increase is too much.
-        allowed = metric.baseline * (1 + budget.max_increase)
-        yield RuleVerdict(
-            f"{name}.max_increase",
-            _outcome(metric.candidate <= allowed),
-            f"the mean of {name} went from {metric.baseline:.6g} to {metric.candidate:.6g}, at "
-            f"most {allowed:.6g} is allowed",
-        )
-
-
-def _required_tags(name: str, tags: list[str], facts: GateInput) -> Iterator[RuleVerdict]:
-    for tag in tags:
-        counts = facts.tags.get(tag)
-        if counts is None:
-            yield RuleVerdict(
-                f"{name}.{tag}", "fail", f"no result of the candidate is tagged {tag!r}"
-            )
-            continue
-        # An error says nothing about the model, so it alone does not fail the gate.
-        otherwise: GateOutcome = "fail" if counts["failed"] else "inconclusive"
-        yield RuleVerdict(
-            f"{name}.{tag}",
-            _outcome(counts["passed"] == counts["results"], otherwise),
-            f"{counts['passed']} of {counts['results']} results tagged {tag!r} passed, all must",
-        )
-
-
-def _outcome(satisfied: bool, otherwise: GateOutcome = "fail") -> GateOutcome:
-    return "pass" if satisfied else otherwise
-
-
-_RULES: dict[str, Callable[[str, Any, GateInput], Iterator[RuleVerdict]]] = {
-    "max_regressions": _max_regressions,
-    "non_inferiority": _non_inferiority,
-    "min_pass_rate": _min_pass_rate,
-    "pass_hat": _pass_hat,
-    "tokens": _budget,
-    "cost": _budget,
-    "required_tags": _required_tags,
-    "max_errors": _max_errors,
-}
-"""The rules by their key, in the order in which they are reported."""

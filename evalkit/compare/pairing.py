@@ -2,8 +2,7 @@
 
 A pair is one variant and trial that both runs have, so an added scenario shifts no other pair. A
 result that only one run has is *added* or *removed* if its whole variant is. If the runs differ in
-their number of trials, the surplus is *unmatched* and counts as neither. If a result appears twice
-in a run, the last one counts.
+their number of trials, the surplus is *unmatched* and counts as neither.
 
 A difference in verdicts says something about the model only if nothing else changed. Requests are
 compared pair by pair; each change is listed once, with the number of pairs that have it. Manifests
@@ -14,6 +13,7 @@ compared, so it is not listed.
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Literal, NamedTuple
 
 from evalkit._lib.json import JSON
@@ -47,6 +47,11 @@ class Pair(NamedTuple):
         return _names(self.baseline.codes - self.candidate.codes)
 
     @property
+    def changes(self) -> list[str]:
+        """The findings that only one side has, those of the baseline as ``no longer …``."""
+        return [*self.findings_gained, *(f"no longer {one}" for one in self.findings_lost)]
+
+    @property
     def scored(self) -> bool:
         """Whether both sides passed or failed, so that they can be compared."""
         return self.baseline.scored and self.candidate.scored
@@ -75,21 +80,16 @@ def _names(codes: Iterable[tuple[str, str]]) -> list[str]:
     return [f"{check}: {code}" for check, code in sorted(codes)]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """Two runs side by side, in the candidate's order.
-
-    ``removed`` is in the baseline's order. ``repeated`` counts the results that appear twice in a
-    run.
-    """
+    """Two runs side by side, in the candidate's order; ``removed`` is in the baseline's."""
 
     pairs: list[Pair]
     added: list[ResultRow]
     removed: list[ResultRow]
     unmatched: list[ResultRow]
-    repeated: int
 
-    @property
+    @cached_property
     def scored(self) -> list[Pair]:
         """The pairs that can be compared."""
         return [pair for pair in self.pairs if pair.scored]
@@ -107,8 +107,12 @@ def pair_runs(baseline: Sequence[ResultRow], candidate: Sequence[ResultRow]) -> 
         removed=[row for row in only_old if row.variant not in new_variants],
         unmatched=[row for row in only_new if row.variant in old_variants]
         + [row for row in only_old if row.variant in new_variants],
-        repeated=len(baseline) - len(old) + len(candidate) - len(new),
     )
+
+
+def unique_rows(rows: Iterable[ResultRow]) -> list[ResultRow]:
+    """Return rows without those that appear again later: the last of each identity counts."""
+    return list({row.key: row for row in rows}.values())
 
 
 def pair_table(pairs: Iterable[Pair]) -> PairTable:
@@ -119,6 +123,33 @@ def pair_table(pairs: Iterable[Pair]) -> PairTable:
         both_failed=counts[False, False],
         regressed=counts[True, False],
         improved=counts[False, True],
+    )
+
+
+class SystematicRegressions(NamedTuple):
+    """The variants of which every trial regressed.
+
+    ``stable`` counts the variants with several pairs that always passed in the baseline, ``single``
+    the regressions of variants with one pair, about which nothing is known.
+    """
+
+    variants: list[str]
+    stable: int
+    single: int
+
+
+def systematic_regressions(pairs: Iterable[Pair]) -> SystematicRegressions:
+    """Return the variants that went from always passing to always failing."""
+    variants = grouped((pair.candidate.variant, pair) for pair in pairs).values()
+    stable = [group for group in variants if len(group) > 1 and all(old.passed for old, _ in group)]
+    return SystematicRegressions(
+        variants=[
+            group[0].candidate.id.partition("#")[0]
+            for group in stable
+            if not any(new.passed for _, new in group)
+        ],
+        stable=len(stable),
+        single=sum(len(group) == 1 and group[0].change == "regressed" for group in variants),
     )
 
 
@@ -227,18 +258,9 @@ def _suite_digests(manifest: Mapping[str, JSON]) -> dict[str, str]:
     }
 
 
-def warnings(
-    pairing: Pairing,
-    changes: Iterable[ConfigurationChange],
-    baseline: Mapping[str, JSON],
-    candidate: Mapping[str, JSON],
-) -> list[str]:
-    """Return what a reader must know before trusting a figure, most serious first."""
-    messages = [
-        f"the {name} run did not end: some results are missing"
-        for name, manifest in (("baseline", baseline), ("candidate", candidate))
-        if manifest.get("complete") is False
-    ]
+def change_warnings(changes: Iterable[ConfigurationChange]) -> list[str]:
+    """Return what a reader must know about differences besides the model."""
+    messages = []
     suites = [
         change.setting.removeprefix("suite ")
         for change in changes
@@ -253,15 +275,6 @@ def warnings(
     if settings:
         messages.append(
             f"the requests differ ({', '.join(settings)}): the comparison is of more than the model"
-        )
-    if pairing.unmatched:
-        messages.append(
-            f"trials without a partner: {len(pairing.unmatched)}, because the runs have different "
-            "numbers of trials; they are in no pair"
-        )
-    if pairing.repeated:
-        messages.append(
-            f"results that appear twice in a run: {pairing.repeated}; the last of each counts"
         )
     return messages
 

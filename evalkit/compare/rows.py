@@ -20,7 +20,7 @@ from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
 from evalkit.verdict import Verdict, worst
 
-Price = Annotated[float, Field(ge=0)]
+Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 _MILLION = 1_000_000
 
 Key = TypeVar("Key")
@@ -37,9 +37,10 @@ class ResultRow:
 
     ``checks`` has the worst verdict of each check over all turns, ``codes`` the codes of the
     findings that failed it, ``message`` the reason for not passing. ``tokens``, ``elapsed_ms`` and
-    ``cost`` are None if unknown. ``request_parts`` are the settings sent with every turn and the
+    ``cost`` are None if unknown; ``usage`` has the tokens by the API's field names. ``request_parts`` are the settings sent with every turn and the
     user's messages (``prompts``), each as canonical JSON. ``location`` is ``file:line`` of the
-    scenario.
+    scenario. ``case`` is the label of its case row, empty without one; ``source`` says whether its
+    responses were ``replayed``, ``recorded``, ``live`` or ``mixed``, None without any.
     """
 
     id: str
@@ -56,6 +57,9 @@ class ResultRow:
     answer_digest: str
     request_parts: Mapping[str, str]
     location: str
+    case: str
+    source: str | None
+    usage: Mapping[str, int]
 
     @property
     def scored(self) -> bool:
@@ -68,9 +72,13 @@ class ResultRow:
         return self.verdict is Verdict.PASSED
 
     @property
-    def scenario(self) -> str:
-        """The scenario as ``suite::scenario``. Its variants and trials are one cluster."""
-        return f"{self.key[0]}::{self.key[1]}"
+    def cluster(self) -> str:
+        """The scenario as ``suite::scenario``, with its case if it has cases.
+
+        All variants and trials of it are one unit of evidence.
+        """
+        suite, scenario, *_ = self.key
+        return f"{suite}::{scenario}[{self.case}]" if self.case else f"{suite}::{scenario}"
 
     @property
     def variant(self) -> VariantKey:
@@ -84,6 +92,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
     Raises KeyError, TypeError, ValueError or AttributeError if it is not a result line.
     """
     settings, metrics = line["variant"], line["metrics"]
+    usage = {name: count for name, count in metrics.get("tokens", {}).items() if count is not None}
     verdicts = grouped((check["name"], Verdict(check["verdict"])) for check in line["checks"])
     codes = frozenset(
         (check["name"], finding["code"])
@@ -100,12 +109,15 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         checks={name: worst(group) for name, group in verdicts.items()},
         codes=codes,
         message=line["message"],
-        tokens=metrics.get("tokens", {}).get("total_tokens"),
+        tokens=usage.get("total_tokens"),
         elapsed_ms=metrics.get("elapsed_ms"),
         cost=metrics.get("cost"),
         answer_digest=_answer_digest(line["turns"]),
         request_parts=_request_parts(line),
         location=f"{line['path']}:{line['line']}",
+        case=str(settings.get("case") or ""),
+        source=metrics.get("source"),
+        usage=usage,
     )
 
 
@@ -167,15 +179,15 @@ class Prices(BaseModel):
     )
 
 
-def cost_of(tokens: Mapping[str, JSON], prices: Prices) -> float | None:
+def cost_of(tokens: Mapping[str, int], prices: Prices) -> float | None:
     """Return the cost of a result's tokens (``metrics.tokens``).
 
     None if they are not known.
     """
-    if tokens.get("total_input_tokens") is None or tokens.get("total_output_tokens") is None:
+    if "total_input_tokens" not in tokens or "total_output_tokens" not in tokens:
         return None
     input_tokens, output_tokens, cached, tools, thoughts = (
-        tokens.get(f"total_{name}_tokens") or 0
+        tokens.get(f"total_{name}_tokens", 0)
         for name in ("input", "output", "cached", "tool_use", "thought")
     )
     cached_price = prices.cached_per_million
@@ -185,6 +197,17 @@ def cost_of(tokens: Mapping[str, JSON], prices: Prices) -> float | None:
     cost = (
         uncached * prices.input_per_million
         + cached * cached_price
-        + (output_tokens + thoughts) * prices.output_per_million
+        + (output_tokens + thoughts + unlisted_tokens(tokens)) * prices.output_per_million
     )
     return float(cost) / _MILLION
+
+
+def unlisted_tokens(tokens: Mapping[str, int]) -> int:
+    """Return the tokens that only the total counts.
+
+    Responses of models that think may leave out how much: those are the thoughts.
+    """
+    listed = sum(
+        tokens.get(f"total_{name}_tokens", 0) for name in ("input", "output", "tool_use", "thought")
+    )
+    return max(0, tokens.get("total_tokens", 0) - listed)

@@ -76,10 +76,10 @@ _PACKAGES = (
 class SignoffRequest(SignerDecision):
     """A decision to sign.
 
-    ``gate`` is a name and its rules; it needs ``baseline`` and ``prices``.
+    ``gate`` is a name and its rules (None: those that fit the runs); it needs ``baseline`` and ``prices``.
     """
 
-    gate: tuple[str, Gate] | None = None
+    gate: tuple[str, Gate | None] | None = None
     baseline: Path | None = None
     prices: Mapping[str, Prices] = field(default_factory=dict)
     authors: frozenset[str] = frozenset()
@@ -269,13 +269,14 @@ def _evaluate_gate(
     if request.gate is None or baseline is None:
         return None
     name, gate = request.gate
-    verdict = compare(baseline, run, gate_name=name, gate=gate, prices=request.prices).verdict
+    comparison = compare(baseline, run, gate_name=name, gate=gate, prices=request.prices)
+    verdict = comparison.verdict
     return GateRecord(
         name=name,
         verdict=verdict.verdict,
         reason=verdict.reason,
         rules={rule.rule: rule.verdict for rule in verdict.rules},
-        definition=gate,
+        definition=comparison.gate,
         prices=request.prices,
         baseline=relative_name(paths.root, baseline.directory),
     )

@@ -64,6 +64,7 @@ EXPECTED = {
 """What a value must be, by pydantic's type of error."""
 BOUNDS = {
     "greater_than": "a number above {gt}",
+    "less_than": "a number below {lt}",
     "greater_than_equal": "at least {ge}",
     "less_than_equal": "at most {le}",
     "finite_number": "a finite number",

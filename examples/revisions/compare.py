@@ -44,12 +44,11 @@ def main() -> int:
     for name, model in REVISIONS.items():
         run_revision(name, model, folder)
     runs = [str(folder / name) for name in REVISIONS]
-    command = ["evalkit", "compare", *runs, "--gate", "release"]
+    config = os.path.relpath(HERE / "evalkit.yaml")
+    command = ["evalkit", "compare", *runs, "--gate", "release", "--config", config]
     sys.stdout.write(f"$ {' '.join(command)}\n")
     sys.stdout.flush()
-    return subprocess.run(
-        [sys.executable, "-m", *command, "--config", str(HERE / "evalkit.yaml")], check=False
-    ).returncode
+    return subprocess.run([sys.executable, "-m", *command], check=False).returncode
 
 
 if __name__ == "__main__":

@@ -43,7 +43,8 @@ def test_the_verdict_is_first_then_the_most_serious_changes() -> None:
     )
     assert actual.exit_code == 1
     lines = actual.output.splitlines()
-    assert lines[0] == "FAIL  gate default: 5 of 61 pairs regressed, none may"
+    assert lines[0] == "FAIL  Do not ship yet: 5 of 61 pairs regressed."
+    assert lines[1].startswith("  gate default (replayed: nothing that passed may fail): 5 of 61")
     order = [
         lines.index(title)
         for title in (
@@ -133,6 +134,7 @@ def test_two_models_of_one_run() -> None:
     actual = compare(
         run("both", lines), "--baseline-model", "m-1", "--candidate-model", "m-2", "--json"
     )
+    assert actual.exit_code == 1
     assert json.loads(actual.output)["pairs"] == {
         "both_passed": 3,
         "both_failed": 0,
@@ -151,6 +153,76 @@ def test_runs_of_one_model_each_pair_though_suites_name_it() -> None:
         run(name, [line("a", parts=[name, "plain"], model=name)]) for name in ("m-1", "m-2")
     )
     assert json.loads(compare(old, new, "--json").output)["counts"]["paired"] == 1
+
+
+def test_killed_deselected_and_repeated_results() -> None:
+    lines = [line(f"c{number}") for number in range(10)]
+    old = run("old", lines)
+    killed = run("killed", lines[:2], complete=False, totals={"collected": 10, "deselected": 0})
+    chosen = run("chosen", lines[:2], totals={"collected": 10, "deselected": 8})
+    twice = run("twice", [line("c0", "failed"), *lines])
+    reasons = [json.loads(compare(old, new, "--json").output) for new in (killed, chosen, twice)]
+    assert [one["verdict"] for one in reasons] == ["inconclusive", "inconclusive", "fail"]
+    assert "8 of 10 variants of the candidate have no result" in reasons[0]["reason"]
+    assert "8 of 10 variants were deselected" in reasons[1]["reason"]
+    assert reasons[2]["candidate"]["results"] == 10
+    assert reasons[2]["candidate"]["pass_rate"] == 1
+    assert (reasons[2]["candidate"]["duplicates"], reasons[2]["pairs"]["regressed"]) == (1, 0)
+
+
+@pytest.mark.parametrize(
+    ("prices", "tokens", "unknown", "warning"),
+    [
+        ("m: {input_per_million: 1, output_per_million: 1}", {}, False, ""),
+        ("n: {input_per_million: 1, output_per_million: 1}", {}, True, "has no price of 'm'"),
+        (
+            "m: {input_per_million: 1, output_per_million: 1}",
+            {"total_tokens": 300},
+            False,
+            "1200 tokens in the totals of responses only",
+        ),
+        (
+            "m: {input_per_million: 1, output_per_million: 1}",
+            {"total_output_tokens": None},
+            True,
+            "6 of 6 scored results do not say how many tokens are input and output",
+        ),
+    ],
+)
+def test_what_a_cost_leaves_out_is_said(
+    here: Path, prices: str, tokens: dict[str, int], unknown: bool, warning: str
+) -> None:
+    (here / "evalkit.yaml").write_text(
+        f"prices:\n  {prices}\ngates:\n  default: {{cost: {{max_mean: 1}}}}\n"
+    )
+    lines = [line(f"c{number}") for number in range(3)]
+    for one in lines:
+        usage = {"total_tokens": 100, "total_input_tokens": 50, "total_output_tokens": 50}
+        one["metrics"]["tokens"] = usage | tokens
+    actual = compare(run("old", lines), run("new", lines), "--json")
+    value = json.loads(actual.output)
+    assert ("cost" not in value["metrics"]) == unknown
+    assert actual.exit_code == (4 if unknown else 0)
+    assert warning in " ".join(value["warnings"])
+    if unknown:
+        assert "cost" in value["reason"]
+
+
+def test_replayed_times_are_not_compared_with_live_ones(here: Path) -> None:
+    (here / "evalkit.yaml").write_text("gates:\n  default: {latency: {max_increase: 0.1}}\n")
+    old, new = ([line("a", source=one), line("b", source=one)] for one in ("replayed", "live"))
+    actual = json.loads(compare(run("old", old), run("new", new), "--json").output)
+    assert actual["verdict"] == "inconclusive"
+    assert "the baseline is replayed, the candidate live" in actual["reason"]
+    assert actual["reason"] in actual["warnings"]
+
+
+def test_a_copy_of_a_run_is_said_to_be_one() -> None:
+    started = {"started": "2026-01-01T00:00:00Z"}
+    old, copy = (run(name, [line("a")], **started) for name in ("old", "copy"))
+    assert "both directories hold the same run" in " ".join(compare(old, copy).output.split())
+    again = run("again", [line("a")], started="2026-01-02T00:00:00Z")
+    assert "the same run" not in compare(old, again).output
 
 
 def test_changes_are_listed() -> None:
@@ -179,15 +251,19 @@ def test_changes_are_listed() -> None:
             "CANDIDATE is missing; to compare two models of one run, give --baseline-model and --candidate-model",
         ),
         (["run", "none"], "none is not a run directory: it has no manifest.json"),
-        (["run", "run", "--config", "no.yaml"], "no.yaml cannot be read"),
+        (["run", "other", "--config", "no.yaml"], "no.yaml cannot be read"),
+        (["run", "run"], "run: a run cannot be compared with itself; name another run, or two"),
+        (["run", "other/../run"], "run: a run cannot be compared with itself"),
+        (["run", "run", "--candidate-model", "m"], "run: a run cannot be compared with itself"),
         (
-            ["run", "run", "--out", "file/x"],
+            ["run", "other", "--out", "file/x"],
             "file/x/comparison.json: cannot be written (Not a directory); choose another folder with --out",
         ),
     ],
 )
 def test_wrong_calls(here: Path, arguments: list[str], message: str) -> None:
     run("run", [line("a")])
+    run("other", [line("a")])
     (here / "file").write_text("")
     actual = compare(*arguments)
     assert actual.exit_code == 2
@@ -202,7 +278,7 @@ def test_a_line_that_is_not_a_result(here: Path, text: str, message: str) -> Non
     run("run", [line("a")])
     with (here / "run/results.jsonl").open("a") as file:
         file.write(text + "\n")
-    actual = compare("run", "run")
+    actual = compare("run", run("other", [line("a")]))
     assert actual.exit_code == 2
     assert actual.output.startswith("evalkit: run/results.jsonl:2")
     assert message in actual.output

@@ -84,8 +84,8 @@ def test_the_new_project_passes_offline(project: Path) -> None:
 
 def test_the_new_gates_are_valid(started: Path) -> None:
     config = load_config(started / "evalkit.yaml")
-    assert config.gate(None)[1].max_regressions == 0
-    assert config.gate("release")[1].non_inferiority is not None
+    assert config.gates["default"].max_regressions == 0
+    assert config.gates["release"].non_inferiority is not None
 
 
 def workflow(project: Path) -> dict[str, Any]:

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from typing import Any
 
 from evalkit.compare.comparison import ComparedRun, Comparison
-from evalkit.compare.gates import DEFAULT, Gate
+from evalkit.compare.gates import Gate
 from evalkit.compare.rows import ResultRow, result_row, without_model
 
 
@@ -23,6 +23,8 @@ def line(
     text: str = "hello",
     tokens: int | None = 100,
     elapsed_ms: float | None = 10.0,
+    source: str | None = "replayed",
+    case: str | None = None,
 ) -> dict[str, Any]:
     """Return a line. ``checks`` maps names to a verdict, or to the code of the finding that failed it."""
     if checks is None:
@@ -31,11 +33,12 @@ def line(
     metrics: dict[str, Any] = {} if tokens is None else {"tokens": {"total_tokens": tokens}}
     if elapsed_ms is not None:
         metrics["elapsed_ms"] = elapsed_ms
+    metrics["source"] = source
     return {
         "id": f"{suite}::{name}",
         "suite": suite,
         "scenario": scenario,
-        "variant": {"model": model, "history": "stateful"},
+        "variant": {"model": model, "history": "stateful"} | ({"case": case} if case else {}),
         "parts": list(parts),
         "trial": trial,
         "tags": list(tags),
@@ -79,14 +82,16 @@ def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[R
 
 
 def comparison(
-    baseline: Iterable[dict[str, Any]], candidate: Iterable[dict[str, Any]], gate: Gate = DEFAULT
+    baseline: Iterable[dict[str, Any]],
+    candidate: Iterable[dict[str, Any]],
+    gate: Gate | None = None,
 ) -> Comparison:
     """Compare lines."""
     return Comparison(
-        baseline=ComparedRun("old", rows(baseline)),
-        candidate=ComparedRun("new", rows(candidate)),
+        baseline=ComparedRun(name="old", rows=rows(baseline)),
+        candidate=ComparedRun(name="new", rows=rows(candidate)),
         gate_name="test",
-        gate=gate,
+        named_gate=gate,
     )
 
 

@@ -1,103 +1,191 @@
-"""Cluster intervals against statsmodels and numpy; coverage by simulation."""
+"""Means and tests over clusters against statsmodels, matrices, enumeration and simulation."""
 
 from __future__ import annotations
 
+import itertools
 import math
-import random
+from fractions import Fraction
 
 import numpy as np
 import pytest
 import statsmodels.api as sm
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
+from scipy import stats
+from statsmodels.stats.contingency_tables import mcnemar
 
-from evalkit.compare.intervals import (
-    bootstrap_interval,
+from benchmarks.decisions import EFFECTS, Layout, simulate
+from evalkit.compare.clusters import (
+    ClusterMean,
+    ClusterSum,
+    cluster_mean,
     cluster_sums,
-    mean,
-    quantile,
-    robust_interval,
-    standard_error,
+    rate_interval,
+    ratio_of_means,
+    sign_flip_test,
+    smallest_p,
 )
+from evalkit.compare.intervals import wilson
 
-values = st.dictionaries(
-    st.text("abcdefgh", min_size=1, max_size=2),
-    st.lists(st.sampled_from([-1.0, 0.0, 1.0, 0.25]), min_size=1, max_size=6),
-    min_size=2,
-)
+sizes_of_clusters = st.lists(st.integers(1, 9), min_size=2, max_size=9)
 
 
 def near(value: float) -> object:
     return pytest.approx(value, rel=1e-9, abs=1e-9)
 
 
-@given(values)
-def test_robust_interval(given_values: dict[str, list[float]]) -> None:
-    flat = [
-        (number, value)
-        for number, name in enumerate(sorted(given_values))
-        for value in given_values[name]
-    ]
-    groups, observed = (np.array(column) for column in zip(*flat, strict=True))
-    clusters = cluster_sums(given_values)
-    assert mean(clusters) == near(float(observed.mean()))
-    if len(observed) == 1 or np.ptp(observed) == 0:
-        return
-    fit = sm.OLS(observed, np.ones(len(observed))).fit(
-        cov_type="cluster", cov_kwds={"groups": groups}, use_t=True
+def mean_of(clusters: list[ClusterSum]) -> ClusterMean:
+    mean = cluster_mean(clusters)
+    assert mean is not None
+    return mean
+
+
+@given(st.integers(2, 8), st.integers(1, 5), st.data())
+def test_clusters_of_one_size_are_those_of_statsmodels(
+    groups: int, size: int, data: st.DataObject
+) -> None:
+    count = groups * size
+    values = data.draw(
+        st.lists(st.sampled_from([-1.0, 0.0, 1.0, 0.25]), min_size=count, max_size=count)
     )
-    assert standard_error(clusters) == near(float(fit.bse[0]))
+    assume(np.ptp(values) > 0)
+    labels = np.repeat(np.arange(groups), size)
+    mean = mean_of(
+        cluster_sums({str(group): [*np.array(values)[labels == group]] for group in range(groups)})
+    )
+    fit = sm.OLS(values, np.ones(count)).fit(
+        cov_type="cluster", cov_kwds={"groups": labels}, use_t=True
+    )
+    assert mean.error == near(float(fit.bse[0]))
+    assert mean.freedom == near(groups - 1)
+    assert mean.effective == near(groups)
     low, high = fit.conf_int(0.1)[0]
-    assert robust_interval(clusters, 0.9) == (near(float(low)), near(float(high)))
+    assert mean.interval(0.9) == (near(float(low)), near(float(high)))
+
+
+@given(sizes_of_clusters)
+def test_variance_is_unbiased_and_freedom_satterthwaites(sizes: list[int]) -> None:
+    """For clusters of observations that are alike, by the matrix of the quadratic form."""
+    shares = np.array(sizes) / sum(sizes)
+    squares = float(shares @ shares)
+    residuals = np.eye(len(sizes)) - np.outer(np.ones(len(sizes)), shares)
+    form = sum(
+        share**2 / (1 - 2 * share + squares) * np.outer(row, row)
+        for share, row in zip(shares, residuals, strict=True)
+    )
+    mean = mean_of([ClusterSum(size, 0.0) for size in sizes])
+    assert np.trace(form) == near(squares)
+    assert mean.freedom == near(max(1.0, np.trace(form) ** 2 / np.trace(form @ form)))
+    effects = np.random.default_rng(1).normal(size=len(sizes))
+    error = mean_of(
+        [ClusterSum(size, size * effect) for size, effect in zip(sizes, effects, strict=True)]
+    ).error
+    assert error == near(math.sqrt(effects @ form @ effects))
+
+
+@pytest.mark.parametrize(
+    ("sizes", "is_dominated"),
+    [([5] * 10, False), ([45] + [5] * 9, True), ([9, 1], True), ([2, 1, 1], False), ([3], False)],
+)
+def test_dominating_cluster(sizes: list[int], is_dominated: bool) -> None:
+    mean = mean_of([ClusterSum(size, 0.0) for size in sizes])
+    assert mean.is_dominated == is_dominated
+    assert mean.effective == near(sum(sizes) ** 2 / sum(size**2 for size in sizes))
 
 
 def test_too_few_clusters_give_no_interval() -> None:
     one = cluster_sums({"a": [1, 0, 1]})
-    assert standard_error(one) is None
-    assert robust_interval(one) is None
-    assert bootstrap_interval(one, 1) is None
-    assert mean([]) is None
+    assert mean_of(one).error is None
+    assert mean_of(one).interval() is None
+    assert cluster_mean([]) is None
     assert cluster_sums({"a": []}) == []
+    assert rate_interval(one) == rate_interval([]) == (0, 1)
 
 
-@given(st.lists(st.floats(-5, 5), min_size=1, max_size=30), st.floats(0, 1))
-def test_quantile(numbers: list[float], share: float) -> None:
-    assert quantile(sorted(numbers), share) == near(float(np.quantile(numbers, share)))
+def test_rate_of_single_results_is_wilsons_with_students_quantile() -> None:
+    clusters = [ClusterSum(1, float(number > 0)) for number in range(20)]
+    assert rate_interval(clusters) == wilson(19, 20, stats.t.ppf(0.975, 19))
 
 
-def test_bootstrap_is_seeded_and_near_the_robust_one() -> None:
-    chance = random.Random(3)
-    clusters = cluster_sums(
-        {f"s{number}": [float(chance.random() < 0.7) for _ in range(4)] for number in range(80)}
+@pytest.mark.parametrize("trials", [2, 5, 10])
+def test_equal_trials_are_no_more_evidence_of_a_rate(trials: int) -> None:
+    one, several = (
+        rate_interval([ClusterSum(size, float(size * (number > 1))) for number in range(30)])
+        for size in (1, trials)
     )
-    actual = bootstrap_interval(clusters, 1)
-    assert actual == bootstrap_interval(clusters, 1) != bootstrap_interval(clusters, 2)
-    robust = robust_interval(clusters)
-    assert actual is not None
-    assert robust is not None
-    assert actual.low == pytest.approx(robust.low, abs=0.02)
-    assert actual.high == pytest.approx(robust.high, abs=0.02)
+    assert several.low == pytest.approx(one.low, abs=0.005)
 
 
-@pytest.mark.parametrize("interval", ["robust", "bootstrap"])
-def test_coverage_with_clusters(interval: str) -> None:
-    """With families that share their fate the nominal 95 % holds within the simulation's error (the bootstrap is known to be a bit short)."""
-    chance, samples = random.Random(11), 400
-    covered = naive = 0
-    for _ in range(samples):
-        data = {}
-        for number in range(40):
-            share = chance.choice((0.1, 0.9))
-            data[str(number)] = [float(chance.random() < share) for _ in range(5)]
-        clusters = cluster_sums(data)
-        actual = (
-            robust_interval(clusters)
-            if interval == "robust"
-            else bootstrap_interval(clusters, 1, draws=400)
-        )
-        assert actual is not None
-        covered += actual.low <= 0.5 <= actual.high
-        middle = mean(clusters) or 0.0
-        naive += abs(middle - 0.5) <= 1.96 * math.sqrt(middle * (1 - middle) / 200)
-    assert covered / samples == pytest.approx(0.95, abs=4 * math.sqrt(0.95 * 0.05 / samples))
-    assert naive / samples < 0.85  # what ignoring the families would have covered
+@pytest.mark.parametrize("failures", [1, 2, 3])
+def test_failures_do_not_make_a_rate_more_certain(failures: int) -> None:
+    best = rate_interval([ClusterSum(10, 10.0)] * 20)
+    worse = rate_interval(
+        [ClusterSum(10, 9.0)] * failures + [ClusterSum(10, 10.0)] * (20 - failures)
+    )
+    assert worse.low < best.low < 0.9
+
+
+@given(
+    st.lists(st.tuples(st.integers(1, 5), st.floats(1, 9), st.floats(1, 9)), min_size=2, max_size=8)
+)
+def test_ratio_of_means(values: list[tuple[int, float, float]]) -> None:
+    """The interval is that of the residuals from the ratio, divided by the baseline's mean."""
+    new = [ClusterSum(size, size * after) for size, _, after in values]
+    old = [ClusterSum(size, size * before) for size, before, _ in values]
+    result = ratio_of_means(new, old, 0.95)
+    assert result is not None
+    assert result.interval is not None
+    ratio = mean_of(new).value / mean_of(old).value
+    residuals = mean_of(
+        [ClusterSum(size, size * (after - ratio * before)) for size, before, after in values]
+    ).interval()
+    assert residuals is not None
+    assert result.value == near(ratio)
+    assert result.interval.low == pytest.approx(ratio + residuals.low / mean_of(old).value)
+    assert result.interval.high == pytest.approx(ratio + residuals.high / mean_of(old).value)
+    assert ratio_of_means(new, [ClusterSum(1, 0.0)], 0.95) is None
+
+
+@given(st.lists(st.integers(-4, 4), max_size=9))
+def test_sign_flips_are_enumerated(totals: list[int]) -> None:
+    observed = abs(sum(totals))
+    flips = list(itertools.product((1, -1), repeat=len(totals)))
+    extreme = sum(
+        abs(sum(sign * total for sign, total in zip(signs, totals, strict=True))) >= observed
+        for signs in flips
+    )
+    assert sign_flip_test(totals) == near(extreme / len(flips))
+
+
+@given(st.integers(0, 300), st.integers(0, 300))
+def test_single_pairs_have_mcnemars_exact_test(regressed: int, improved: int) -> None:
+    p = sign_flip_test([-1] * regressed + [1] * improved + [0] * 5)
+    assert p == near(min(1.0, mcnemar([[5, regressed], [improved, 0]], exact=True).pvalue))
+
+
+def test_sign_flip_test_is_exact() -> None:
+    assert sign_flip_test([-3] * 5) == sign_flip_test([-1] * 5) == smallest_p(5) == 0.0625
+    assert sign_flip_test([]) == sign_flip_test([1, -1]) == smallest_p(0) == smallest_p(1) == 1
+    tail = sum(math.comb(2100, index) for index in range(1001))
+    assert sign_flip_test([1] * 1000 + [-1] * 1100) == float(2 * Fraction(tail, 2**2100))
+
+
+@pytest.mark.parametrize("effect", EFFECTS)
+@pytest.mark.parametrize(
+    ("clusters", "variants", "trials", "dominated"),
+    [
+        (2, 2, 5, False), (5, 1, 10, False), (10, 3, 3, False), (10, 1, 10, True),
+        (40, 1, 1, False), (40, 2, 5, True), (120, 1, 3, False),
+    ],
+)  # fmt: skip
+def test_coverage(effect: str, clusters: int, variants: int, trials: int, dominated: bool) -> None:
+    """The interval covers the truth, equal runs rarely differ, and p agrees with the interval."""
+    layout = Layout(clusters=clusters, variants=variants, trials=trials, dominated=dominated)
+    samples = 200
+    actual = simulate(layout, effect, samples, seed=3)
+    slack = 3 * math.sqrt(0.05 * 0.95 / samples)
+    assert actual.coverage >= 0.95 - slack
+    assert actual.too_high_bounds <= 0.03 + slack
+    assert actual.contradictions == 0
+    if effect != "drop":
+        assert actual.false_positives <= 0.05 + slack

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import pytest
 
@@ -17,14 +18,17 @@ from tests.compare.lines import comparison, line, split
         ((9, 0, 0, 0), "No pair differs (9 pairs)."),
         (
             (55, 0, 5, 0),
-            "5 regressed, 0 improved, of 60 pairs: p = 0.0625. Significance was out of reach: only 5 pairs differ, "
-            "and fewer than six can never give p < 0.05.",
+            "5 regressed, 0 improved, of 60 pairs: p = 0.0625. Significance was out of reach: only 5 scenarios differ, "
+            "and so few can never give p < 0.05.",
         ),
         (
             (9, 0, 0, 1),
-            "0 regressed, 1 improved, of 10 pairs: p = 1. Significance was out of reach: only 1 pair differs, and",
+            "0 regressed, 1 improved, of 10 pairs: p = 1. Significance was out of reach: only 1 scenario differs, and",
         ),
-        ((50, 0, 4, 3), "4 regressed, 3 improved, of 57 pairs: p = 1, not significant."),
+        (
+            (50, 0, 4, 3),
+            "4 regressed, 3 improved, of 57 pairs: p = 1, not significant.",
+        ),
         (
             (50, 0, 9, 1),
             "9 regressed, 1 improved, of 60 pairs: p = 0.02148, significant: the candidate is worse.",
@@ -40,12 +44,64 @@ def test_significance(cells: tuple[int, ...], sentence: str) -> None:
 
 
 def test_sensitivity_of_311_pairs_with_a_tenth_differing() -> None:
-    old, new = split(280, 0, 16, 15)
-    assert comparison(old, new).sensitivity == (
-        "With 311 pairs of which 10% differ, a drop of 5.0% would be found with 80 % power; a smaller one may be missed."
+    assert comparison(*split(280, 0, 16, 15)).sensitivity == (
+        "With 311 scenarios of which 10% differ, a drop of 5.0 points would be found with 80 % power; a smaller one may be missed."
     )
-    assert "no drop at all would be found" in comparison(*split(3, 0, 0, 0)).sensitivity
+    assert comparison(*split(3, 0, 0, 0)).sensitivity == (
+        "With 3 scenarios of which none differs, no drop at all would be found with 80 % power: add scenarios."
+    )
+    assert "a drop of 0.8 points would be found" in comparison(*split(1000, 0, 0, 0)).sensitivity
     assert comparison([], []).sensitivity == ""
+
+
+def test_cases_are_the_unit_where_all_scenarios_have_them() -> None:
+    lines = [
+        line("a", parts=[str(number)], case=str(number), trial=trial)
+        for number in range(40)
+        for trial in (1, 2)
+    ]
+    assert comparison(lines, lines).sensitivity.startswith(
+        "With 40 cases (80 pairs, worth 40 independent) of which none differs, a drop of "
+    )
+
+
+@pytest.mark.parametrize(
+    ("new", "conclusion"),
+    [
+        ([], "Do not ship yet: there is nothing to compare."),
+        (
+            [line("a"), line("b")],
+            "Nothing found that speaks against shipping: 0 of 2 pairs regressed.",
+        ),
+        ([line("a"), line("b", "failed")], "Do not ship yet: 1 of 2 pairs regressed."),
+        ([line("a"), line("b", "errored")], "Not decided yet: 0 of 1 pair regressed."),
+    ],
+)
+def test_conclusion(new: list[dict[str, Any]], conclusion: str) -> None:
+    assert comparison([line("a"), line("b")], new).conclusion == conclusion
+
+
+def test_conclusion_of_live_runs() -> None:
+    old, new = (
+        [
+            line(
+                f"c{number}", "failed" if number < failed else "passed", trial=trial, source="live"
+            )
+            for number in range(60)
+            for trial in (1, 2)
+        ]
+        for failed in (0, 3)
+    )
+    assert comparison(old, new).conclusion == (
+        "Do not ship yet: 3 of 60 variants that always passed now always fail; the rest is within noise."
+    )
+
+
+def test_a_dominating_scenario_is_named() -> None:
+    old = [line(f"c{number}") for number in range(10)]
+    old += [line("big", parts=[str(number)]) for number in range(30)]
+    [warning] = comparison(old, old).warnings
+    assert warning.startswith("one scenario has 75% of the pairs and decides most of the result: ")
 
 
 def test_flakiness() -> None:
@@ -75,10 +131,12 @@ def test_json() -> None:
         line("said", text="else"),
         line("broke", "errored"),
     ]
-    actual = json.loads(json.dumps(comparison(old, new, Gate(max_regressions=1)).to_json()))
+    actual = json.loads(
+        json.dumps(comparison(old, new, Gate(max_regressions=1, max_removed=1)).to_json())
+    )
     assert (actual["verdict"], actual["reason"]) == (
         "inconclusive",
-        "1 of 6 results errored, none may",
+        "1 of 6 results of the candidate errored, none may",
     )
     assert actual["pairs"] == {"both_passed": 2, "both_failed": 0, "regressed": 1, "improved": 1}
     assert {
@@ -102,7 +160,7 @@ def test_json() -> None:
         "findings_lost": [],
     }
     assert actual["counts"] == {
-        "paired": 5, "scored": 4, "scenarios": 4, "unscored": 1, "added": 1, "removed": 1, "unmatched_trials": 0, "repeated": 0,
+        "paired": 5, "scored": 4, "clusters": 4, "unscored": 1, "added": 1, "removed": 1, "unmatched_trials": 0,
     }  # fmt: skip
     assert actual["by_check"] == {"text": {"regressed": 1, "improved": 1, "both_failed": 0}}
     assert (actual["mcnemar_p"], actual["difference"]) == (1.0, 0.0)

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.pairing import pair_runs, request_changes, run_changes, warnings
+from evalkit.compare.pairing import change_warnings, pair_runs, request_changes, run_changes
 from tests.compare.lines import line, rows
 
 OLD: dict[str, Any] = {
@@ -91,21 +91,18 @@ def test_differences_between_manifests() -> None:
     assert list(run_changes(OLD, OLD)) == []
 
 
-def test_warnings() -> None:
+def test_change_warnings() -> None:
     actual = pair_runs(
-        rows([asking("a", seed=1), line("a", trial=2), asking("b", seed=1)]),
-        rows([asking("a", seed=2), asking("b", seed=1), asking("b", seed=1)]),
+        rows([asking("a", seed=1), asking("b", seed=1)]),
+        rows([asking("a", seed=2), asking("b", seed=1)]),
     )
     changes = [*request_changes(actual), *list(run_changes(OLD, NEW))]
-    assert warnings(actual, changes, OLD, NEW) == [
-        "the candidate run did not end: some results are missing",
+    assert change_warnings(changes) == [
         "the suites differ (gone, weather): a changed verdict may be due to the suite, "
         "not the model",
         "the requests differ (seed): the comparison is of more than the model",
-        "trials without a partner: 1, because the runs have different numbers of trials; they are in no pair",
-        "results that appear twice in a run: 1; the last of each counts",
     ]
-    assert warnings(pair_runs(rows([line("a")]), rows([line("a")])), [], OLD, OLD) == []
+    assert change_warnings([]) == []
 
 
 @pytest.mark.parametrize("manifest", [{}, {"suites": None, "options": None}])

@@ -2,20 +2,12 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
-from math import comb
-
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 from scipy import special, stats
 
-from evalkit.compare.intervals import (
-    incomplete_beta,
-    sign_test,
-    t_cdf,
-    t_quantile,
-)
+from evalkit.compare.distributions import incomplete_beta, t_cdf, t_quantile, z_quantile
 
 NEAR = pytest.approx
 shares = st.floats(0.0005, 0.9995)
@@ -54,15 +46,6 @@ def test_no_quantile(share: float, freedom: float) -> None:
         t_quantile(share, freedom)
 
 
-@given(st.integers(0, 400), st.integers(0, 400))
-def test_sign_test(one: int, other: int) -> None:
-    expected = stats.binomtest(one, one + other).pvalue if one + other else 1.0
-    assert sign_test(one, other) == near(expected)
-
-
-def test_sign_test_is_exact() -> None:
-    assert sign_test(5, 0) == 0.0625
-    assert sign_test(0, 0) == sign_test(7, 7) == 1
-    assert sign_test(1000, 1100) == float(
-        2 * Fraction(sum(comb(2100, index) for index in range(1001)), 2**2100)
-    )
+@given(shares)
+def test_z_quantile(share: float) -> None:
+    assert z_quantile(share) == near(stats.norm.ppf(share))

@@ -7,8 +7,9 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from evalkit.compare.gates import DEFAULT, Gate
-from tests.compare.lines import comparison, line, split
+from evalkit.compare.comparison import ComparedRun, Comparison
+from evalkit.compare.gates import Gate
+from tests.compare.lines import comparison, line, rows, split
 
 
 def gate(**rules: Any) -> Gate:
@@ -18,7 +19,7 @@ def gate(**rules: Any) -> Gate:
 @pytest.mark.parametrize(
     ("cells", "rules", "verdict", "reason"),
     [
-        ((50, 0, 0, 0), {}, "pass", "0 of 50 results errored, none may"),
+        ((50, 0, 0, 0), {}, "pass", "nothing is missing"),
         ((50, 0, 2, 0), {"max_regressions": 2}, "pass", "2 of 52 pairs regressed, at most 2 may"),
         ((50, 0, 3, 9), {"max_regressions": 2}, "fail", "3 of 62 pairs regressed, at most 2 may"),
         ((0, 0, 0, 0), {"max_regressions": 0}, "inconclusive", "no pair was scored in both runs"),
@@ -26,32 +27,41 @@ def gate(**rules: Any) -> Gate:
             (400, 0, 1, 1),
             {"non_inferiority": {"margin": 0.05}},
             "pass",
-            "non-inferior: the difference lies between -1.",
+            "non-inferior: the difference of 402 pairs lies between -1.2 and +1.2 points (95%), "
+            "the margin is 5.0 points",
         ),
         (
             (20, 0, 0, 0),
             {"non_inferiority": {"margin": 0.05}},
             "inconclusive",
-            "neither shown non-inferior nor inferior",
+            "about 73 scenarios like these would settle it",
         ),
         (
             (50, 0, 40, 0),
             {"non_inferiority": {"margin": 0.05}},
             "fail",
-            "inferior: the difference lies between -54",
+            "inferior: the difference of 90 pairs lies between -54",
+        ),
+        (
+            (97, 3, 0, 0),
+            {"min_pass_rate": 0.9},
+            "pass",
+            "97 of 100 scored results passed (97.0%, between 91.5% and 99.0%), at least 90.0% must",
         ),
         (
             (9, 1, 0, 0),
             {"min_pass_rate": 0.9},
-            "pass",
-            "9 of 10 scored results passed (90.0%), at least 90.0% must",
-        ),
-        ((8, 2, 0, 0), {"min_pass_rate": 0.9}, "fail", "8 of 10 scored results passed (80.0%)"),
-        (
-            (9, 1, 0, 0),
-            {"min_pass_rate": {"rate": 0.9, "lower_bound": 0.8}},
             "inconclusive",
-            "at least 59.6% (95%), 80.0% must be shown",
+            "9 of 10 scored results passed (90.0%, between 54.4% and 98.6%)",
+        ),
+        ((3, 7, 0, 0), {"min_pass_rate": 0.9}, "fail", "3 of 10 scored results passed (30.0%"),
+        ((5, 0, 0, 0), {"min_pass_rate": 1.0}, "pass", "5 of 5 scored results passed"),
+        ((99, 1, 0, 0), {"min_pass_rate": 1.0}, "fail", "99 of 100 scored results passed"),
+        (
+            (97, 3, 0, 0),
+            {"min_pass_rate": {"rate": 0.9, "lower_bound": 0.95}},
+            "inconclusive",
+            "that at least 95.0% pass must be shown (95%)",
         ),
         (
             (5, 0, 0, 0),
@@ -59,24 +69,29 @@ def gate(**rules: Any) -> Gate:
             "inconclusive",
             "no variant has 2 scored trials, so pass^2 is not known",
         ),
-        ((5, 0, 0, 0), {"cost": {"max_mean": 1}}, "inconclusive", "no pair has cost on both sides"),
+        (
+            (5, 0, 0, 0),
+            {"cost": {"max_mean": 1}},
+            "inconclusive",
+            "none of 5 pairs has cost on both sides",
+        ),
         (
             (5, 0, 0, 0),
             {"tokens": {"max_mean": 100, "max_increase": 0}},
             "pass",
-            "the mean of tokens is 100, at most 100 is allowed",
+            "the mean of tokens is 100 (between 100 and 100) over 5 of 5 pairs, at most 100 is allowed",
         ),
         (
             (5, 0, 0, 0),
             {"tokens": {"max_mean": 99}},
             "fail",
-            "the mean of tokens is 100, at most 99 is allowed",
+            "at most 99 is allowed",
         ),
         (
             (5, 0, 0, 0),
             {"required_tags": ["smoke"]},
             "fail",
-            "no result of the candidate is tagged 'smoke'",
+            "none of 5 results of the candidate is tagged 'smoke'",
         ),
     ],
 )
@@ -91,13 +106,42 @@ def test_trials_and_growth() -> None:
     new = [line("a", trial=1, tokens=120), line("a", "failed", trial=2, tokens=101)]
     assert (
         comparison(old, new, gate(pass_hat={"k": 2, "min": 0.5})).verdict.reason
-        == "pass^2 is 0.0%, it must be at least 50.0%"
+        == "pass^2 is 0.0% over 1 of 1 variant, it must be at least 50.0%"
     )
     actual = comparison(old, new, gate(tokens={"max_increase": 0.1})).verdict
     assert (actual.verdict, actual.reason) == (
-        "fail",
-        "the mean of tokens went from 100 to 110.5, at most 110 is allowed",
+        "inconclusive",
+        "the mean of tokens went from 100 to 110.5 by +10.5% (one scenario: its precision is "
+        "unknown) over 2 of 2 pairs, at most +10.0% is allowed",
     )
+
+
+@pytest.mark.parametrize(
+    ("growth", "verdict"),
+    [([5] * 20, "pass"), ([20] * 20, "fail"), ([0, 20] * 10, "inconclusive")],
+)
+@pytest.mark.parametrize("rule", ["tokens", "cost", "latency"])
+def test_means_have_an_inconclusive_zone(rule: str, growth: list[int], verdict: str) -> None:
+    def lines(values: list[int]) -> list[dict[str, Any]]:
+        found = [
+            line(f"c{number}", tokens=value, elapsed_ms=value)
+            for number, value in enumerate(values)
+        ]
+        for one in found:
+            one["metrics"]["cost"] = one["metrics"]["elapsed_ms"]
+        return found
+
+    pair = lines([100] * 20), lines([100 + more for more in growth])
+    bounded = gate(**{rule: {"max_increase": 0.1}}), gate(**{rule: {"max_mean": 110}})
+    assert [comparison(*pair, one).verdict.verdict for one in bounded] == [verdict, verdict]
+
+
+@pytest.mark.parametrize(("known", "verdict"), [(20, "pass"), (18, "pass"), (17, "inconclusive")])
+def test_a_mean_over_few_pairs_is_not_a_pass(known: int, verdict: str) -> None:
+    old = [line(f"c{number}") for number in range(20)]
+    new = [line(f"c{number}", tokens=100 if number < known else None) for number in range(20)]
+    actual = comparison(old, new, gate(tokens={"max_increase": 0.1})).verdict
+    assert (actual.verdict, f"over {known} of 20 pairs" in actual.reason) == (verdict, True)
 
 
 def test_an_error_makes_a_gate_inconclusive() -> None:
@@ -105,9 +149,9 @@ def test_an_error_makes_a_gate_inconclusive() -> None:
     new = [line("a"), line("b", "errored", tags=["smoke"])]
     actual = comparison(old, new, gate(max_regressions=0, required_tags=["smoke"])).verdict
     assert actual.verdict == "inconclusive"
-    assert (
-        actual.reason
-        == "0 of 1 results tagged 'smoke' passed, all must; 1 of 2 results errored, none may"
+    assert actual.reason == (
+        "0 of 1 results tagged 'smoke' passed, all must; "
+        "1 of 2 results of the candidate errored, none may"
     )
     assert comparison(old, new, gate(max_regressions=0, max_errors=None)).verdict.verdict == "pass"
     assert comparison(old, new, gate(max_regressions=0, max_errors=1)).verdict.verdict == "pass"
@@ -118,18 +162,183 @@ def test_a_failing_rule_overrides_an_inconclusive_one() -> None:
         *split(5, 0, 1, 0),
         gate(max_regressions=0, non_inferiority={"margin": 0.5}, min_pass_rate=0.9),
     ).verdict
-    assert [rule.verdict for rule in actual.rules] == ["fail", "inconclusive", "fail", "pass"]
-    assert actual.verdict == "fail"
-    assert (
-        actual.reason
-        == "1 of 6 pairs regressed, none may; 5 of 6 scored results passed (83.3%), at least 90.0% must"
-    )
+    assert [rule.verdict for rule in actual.rules[:3]] == ["fail", "inconclusive", "inconclusive"]
+    assert (actual.verdict, actual.reason) == ("fail", "1 of 6 pairs regressed, none may")
 
 
-def test_the_default_lets_nothing_regress() -> None:
+SAME = [line(f"c{number}") for number in range(10)]
+
+
+def changed(first: int, verdict: str, **fields: Any) -> list[dict[str, Any]]:
+    return SAME[:first] + [line(f"c{number}", verdict, **fields) for number in range(first, 10)]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "rule", "verdict", "reason"),
+    [
+        (SAME, SAME[:9], "max_removed", "fail", "1 of 10 variants of the baseline are not in the"),
+        (
+            SAME,
+            [*SAME[:7], *(line(f"d{number}") for number in range(3))],
+            "max_removed",
+            "fail",
+            "3 of 10 variants of the baseline are not in the candidate, none may",
+        ),
+        (
+            SAME,
+            changed(8, "skipped"),
+            "max_skipped",
+            "inconclusive",
+            "2 of 10 results of the candidate were skipped, none may",
+        ),
+        (
+            changed(1, "errored"),
+            SAME,
+            "max_baseline_errors",
+            "inconclusive",
+            "9 of 10 results of the baseline errored, none may",
+        ),
+        (
+            SAME,
+            [*SAME, line("c0", trial=2), line("c1", trial=2)],
+            "max_unmatched",
+            "inconclusive",
+            "2 of 22 results are trials that only one of the runs has, none may",
+        ),
+        (SAME, SAME[:0], "min_pairs", "fail", "10 of 10 variants of the baseline"),
+    ],
+)
+def test_missing_evidence_is_not_a_pass(
+    old: list[dict[str, Any]], new: list[dict[str, Any]], rule: str, verdict: str, reason: str
+) -> None:
+    actual = comparison(old, new)
+    assert (actual.verdict.verdict, reason in actual.verdict.reason) == (verdict, True)
+    assert rule in {one.rule for one in actual.verdict.rules if one.verdict != "pass"}
+    if rule != "min_pairs":
+        lax = gate(max_regressions=0, **{rule: None})
+        assert comparison(old, new, lax).verdict.verdict == "pass"
+
+
+def test_named_exceptions_are_allowed_with_their_reason() -> None:
+    old, new = SAME, [*SAME[:7], line("c7", "skipped"), line("c8", "errored")]
+    reasons = {"s::c7": "needs a device", "s::c8": "mirror is down", "s::c9": "feature removed"}
+    actual = comparison(old, new, gate(max_regressions=0, allow=reasons))
+    assert actual.verdict.verdict == "pass"
+    messages = " ".join(rule.message for rule in actual.verdict.rules)
+    for name, reason in reasons.items():
+        assert f"allowed: {name} ({reason})" in messages
+    stale = comparison(old, old, gate(max_regressions=0, allow=reasons))
+    assert "the gate allows 's::c7', of which nothing is missing" in stale.warnings
+
+
+@pytest.mark.parametrize("allowed", ["s::a", "s::a[fr]"])
+def test_an_exception_is_a_scenario_or_a_variant(allowed: str) -> None:
+    old = [line("b"), line("a", parts=["fr"]), line("a", parts=["fr"], trial=2)]
+    actual = comparison(old, old[:1], gate(max_regressions=0, allow={allowed: "why"}))
+    assert actual.verdict.verdict == "pass"
+
+
+def compared(old: ComparedRun, new: ComparedRun, **rules: Any) -> Comparison:
+    named = Gate.model_validate(rules) if rules else None
+    return Comparison(baseline=old, candidate=new, named_gate=named)
+
+
+@pytest.mark.parametrize(
+    ("new", "reason"),
+    [
+        (
+            ComparedRun(name="new", rows=rows(SAME[:2]), collected=10, deselected=8),
+            "8 of 10 variants were deselected in the candidate, none may",
+        ),
+        (
+            ComparedRun(
+                name="new", rows=rows(SAME[:2]), collected=10, left_out=8, is_complete=False
+            ),
+            "the candidate run did not end; 8 of 10 variants of the candidate have no result",
+        ),
+        (ComparedRun(name="new", rows=rows(SAME), is_complete=False), "the candidate run did not"),
+    ],
+)
+def test_an_incomplete_candidate_is_inconclusive(new: ComparedRun, reason: str) -> None:
+    old = ComparedRun(name="old", rows=rows(SAME), collected=10)
+    actual = compared(old, new)
+    assert (actual.verdict.verdict, reason in actual.verdict.reason) == ("inconclusive", True)
+    lax = {"max_removed": None, "max_deselected": None, "complete": False, "max_regressions": 0}
+    assert compared(old, new, **lax).verdict.verdict == "pass"
+
+
+def test_more_is_removed_than_was_deselected() -> None:
+    old = ComparedRun(name="old", rows=rows(SAME), collected=10)
+    new = ComparedRun(name="new", rows=rows(SAME[:2]), collected=9, deselected=7)
+    assert compared(old, new).verdict.verdict == "fail"
+
+
+def test_duplicates_fail() -> None:
+    old = ComparedRun(name="old", rows=rows(SAME))
+    new = ComparedRun(name="new", rows=rows(SAME), duplicates=3)
+    actual = compared(old, new)
+    assert actual.verdict.verdict == "fail"
+    assert actual.verdict.reason.startswith("3 results more than once in a run")
+
+
+def repeated(
+    count: int, trials: int, failed: int, each: int, source: str = "live"
+) -> list[dict[str, Any]]:
+    """Return trials of scenarios; of the first ``failed`` scenarios ``each`` trials fail."""
+    return [
+        line(
+            f"c{number}",
+            "failed" if number < failed and trial <= each else "passed",
+            trial=trial,
+            source=source,
+        )
+        for number in range(count)
+        for trial in range(1, trials + 1)
+    ]
+
+
+@pytest.mark.parametrize(
+    ("new", "verdict", "reason"),
+    [
+        (repeated(120, 3, 0, 0), "pass", "0 of 120 variants that always passed now always fail"),
+        (repeated(120, 3, 4, 1), "pass", "non-inferior: the difference of 360 pairs"),
+        (repeated(120, 3, 1, 3), "fail", "1 of 120 variants that always passed now always fail"),
+        (repeated(120, 3, 60, 1), "fail", "inferior: the difference of 360 pairs"),
+    ],
+)
+def test_live_runs_are_samples(new: list[dict[str, Any]], verdict: str, reason: str) -> None:
+    actual = comparison(repeated(120, 3, 0, 0), new)
+    assert actual.verdict.gate.startswith("test (live:")
+    assert (actual.verdict.verdict, reason in actual.verdict.reason) == (verdict, True)
+
+
+def test_the_only_trial_does_not_show_what_is_systematic() -> None:
+    old, new = split(396, 0, 2, 2)
+    for one in [*old, *new]:
+        one["metrics"]["source"] = "recorded"
+    actual = comparison(old, new).verdict
+    assert actual.verdict == "pass"
+    assert "2 variants regressed in the only trial, which may be chance" in actual.reason
+
+
+@pytest.mark.parametrize(
+    ("sources", "name"),
+    [
+        (("replayed", "replayed"), "replayed: nothing that passed may fail"),
+        ((None, None), "replayed: nothing that passed may fail"),
+        (("replayed", "live"), "live: at most 5 points worse"),
+        (("recorded", "recorded"), "live: at most 5 points worse"),
+        (("mixed", "replayed"), "live: at most 5 points worse"),
+    ],
+)
+def test_the_default_gate_follows_the_source(sources: tuple[str | None, ...], name: str) -> None:
+    old, new = ([line("a", source=source), line("b", source=source)] for source in sources)
+    assert name in comparison(old, new).verdict.gate
+
+
+def test_replay_lets_nothing_regress() -> None:
     assert comparison(*split(9, 1, 0, 3)).verdict.verdict == "pass"
     assert comparison(*split(9, 1, 1, 3)).verdict.verdict == "fail"
-    assert DEFAULT.max_errors == 0
 
 
 @pytest.mark.parametrize(
@@ -141,6 +350,10 @@ def test_the_default_lets_nothing_regress() -> None:
         {"non_inferiority": {"margin": 0.1, "confidence": 95}},
         {"min_pass_rate": 90},
         {"pass_hat": {"k": 0, "min": 1}},
+        {"max_regressions": True},
+        {"tokens": {"max_mean": float("inf")}},
+        {"non_inferiority": {"margin": float("nan")}},
+        {"allow": {"s::a": ""}},
     ],
 )
 def test_invalid_gates(rules: dict[str, Any]) -> None:

@@ -57,7 +57,6 @@ def test_surplus_trials_are_neither_added_nor_removed() -> None:
 
 def test_the_last_of_repeated_results_counts() -> None:
     actual = pair_runs(rows([line("a"), line("a", "failed")]), rows([line("a")]))
-    assert actual.repeated == 1
     assert [one.change for one in actual.pairs] == ["improved"]
 
 
@@ -147,4 +146,4 @@ def test_the_worst_verdict_of_a_check_counts() -> None:
 def test_unknown_values_are_none() -> None:
     row = result_row(line("a", tokens=None, elapsed_ms=None))
     assert (row.tokens, row.elapsed_ms, row.cost) == (None, None, None)
-    assert (row.scenario, row.location) == ("s::a", "suites/s.yaml:3")
+    assert (row.cluster, row.location) == ("s::a", "suites/s.yaml:3")

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from evalkit.compare.gates import DEFAULT
+from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices, cost_of
 from evalkit.config import Config, find_config, load_config
 from evalkit.errors import Misconfigured, UsageError
@@ -34,15 +34,16 @@ def write(folder: Path, text: str) -> Path:
 def test_a_valid_file_is_read(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, GOOD))
     name, gate = config.gate("release")
+    assert gate is not None
     assert (name, gate.max_regressions, gate.max_errors) == ("release", 2, 0)
     assert gate.non_inferiority is not None
     assert gate.non_inferiority.confidence == 0.95
-    assert config.gate(None) == ("default", DEFAULT)
+    assert config.gate(None) == ("default", None)
 
 
 def test_a_gate_called_default_is_the_default(tmp_path: Path) -> None:
     config = load_config(write(tmp_path, "gates: {default: {max_regressions: 7}}"))
-    assert config.gate(None)[1].max_regressions == 7
+    assert config.gate(None)[1] == Gate(max_regressions=7)
 
 
 def test_the_file_is_found_from_anywhere_in_the_project(tmp_path: Path) -> None:
@@ -97,6 +98,22 @@ def test_an_unknown_gate_is_refused(config: Config, message: str) -> None:
                 "4:28 gates.a: 'max_increase' takes a number, not \"lots\"",
             ],
         ),
+        (
+            "prices:\n  m: {input_per_million: .inf, output_per_million: true}",
+            [
+                "2:26 prices.m: 'input_per_million' takes a finite number, not Infinity",
+                "2:52 prices.m: 'output_per_million' takes a number, not true",
+            ],
+        ),
+        (
+            "gates:\n  a: {non_inferiority: {margin: .nan}, max_errors: true, allow: {'s::a': ''}}",
+            [
+                "2:33 gates.a: 'margin' takes a finite number, not NaN",
+                "2:52 gates.a: 'max_errors' takes a whole number, not true",
+                "2:74 gates.a: 's::a' takes a text that is not empty, not \"\"",
+            ],
+        ),
+        ("gates:\n  a: {cost: {max_mean: .inf}}", ["2:24 gates.a: 'max_mean' takes a finite"]),
         ("prices:\n  m: {input_per_million: 1}", ["2:6 missing key 'output_per_million'"]),
         ("gates:\n\ta: {}", ["2:1 "]),
         ("gates: {a: {max_regressions: 1}}\ngates: {}", ["2:1 "]),
@@ -140,7 +157,16 @@ def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
             },
             1.05,
         ),
+        (
+            {
+                "total_input_tokens": 100_000,
+                "total_output_tokens": 200_000,
+                "total_tokens": 1_000_000,
+            },
+            1.85,
+        ),
         ({"total_input_tokens": 5}, None),
+        ({"total_tokens": 5}, None),
         ({}, None),
     ],
 )

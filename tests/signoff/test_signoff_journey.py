@@ -59,7 +59,8 @@ def sign(keys: Keys, *more: str) -> Result:
 
 
 def test_the_whole_journey(user: Project, keys: Keys) -> None:
-    user.record("--evalkit-report", "reports/main").assert_outcomes(passed=4)
+    user.record().assert_outcomes(passed=4)
+    user.run("suites", "--evalkit-report", "reports/main").assert_outcomes(passed=4)
     user.suite("weather", WEATHER.replace("{text: patterns}", "{text: no such word}"))
     user.run("suites", "--evalkit-report", RUN).assert_outcomes(passed=2, failed=2)
 

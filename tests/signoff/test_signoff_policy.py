@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.gates import DEFAULT, Gate
+from evalkit.compare.gates import REPLAY, Gate
 from evalkit.config import Config, load_config
 from evalkit.errors import Misconfigured
 from evalkit.signoff.in_toto import Deviation, GateRecord, RecordLink, Signoff
@@ -38,7 +38,7 @@ def record(email: str = "ada@x", **fields: Any) -> Signoff:
     return Signoff(**options | fields)
 
 
-def gate(verdict: str = "pass", name: str = "release", definition: Gate = DEFAULT) -> GateRecord:
+def gate(verdict: str = "pass", name: str = "release", definition: Gate = REPLAY) -> GateRecord:
     return GateRecord(
         name=name,
         verdict=verdict,
@@ -98,9 +98,7 @@ CASES: dict[str, tuple[dict[str, Any], list[Signoff], list[str]]] = {
 @pytest.mark.parametrize("name", CASES)
 def test_rules(name: str) -> None:
     policy, records, expected = CASES[name]
-    facts = PolicyFacts(
-        records, {"release": DEFAULT, "default": DEFAULT}, frozenset({"author@x"}), TODAY
-    )
+    facts = PolicyFacts(records, {"release": REPLAY}, frozenset({"author@x"}), TODAY)
     actual = check_policy(SignoffPolicy(**policy), facts)
     assert [one.code for one in actual] == expected
     assert all("expected" in one.message for one in actual)

@@ -30,6 +30,8 @@ class Badge(LineReport):
         for name in ("errored", *EXPECTED):
             if counts[name]:
                 message += f", {counts[name]} {name}"
+        if self.run.manifest.get("complete") is False:
+            message += ", not finished"
         color = COLORS[overview(self.run.manifest, total).style]
         badge = {"schemaVersion": 1, "label": "evalkit", "message": message, "color": color}
         path = self.run.directory / "badge.json"

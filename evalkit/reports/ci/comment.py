@@ -9,7 +9,7 @@ from pathlib import Path
 
 from evalkit._lib.files import write_atomic
 from evalkit.compare.comparison import Comparison
-from evalkit.compare.evidence import metric_differences
+from evalkit.compare.evidence import METRICS
 from evalkit.compare.pairing import Pair
 from evalkit.reports.ci.escaping import code
 
@@ -30,8 +30,13 @@ def write(comparison: Comparison, folder: Path) -> Path:
 def _document(comparison: Comparison) -> Iterator[str]:
     verdict, evidence, table = comparison.verdict, comparison.evidence, comparison.evidence.table
     yield f"{MARKER}\n## {_MARKS[verdict.verdict]} {verdict.verdict.capitalize()}: "
-    yield f"{code(verdict.reason, 600)}\n\nGate {code(verdict.gate)}: "
-    yield f"{code(comparison.baseline.name)} against {code(comparison.candidate.name)}.\n\n"
+    yield f"{code(comparison.conclusion)}\n\nGate {code(verdict.gate, 200)}: "
+    yield f"{code(verdict.reason, 1000)}\n\n"
+    for role, run in (("Baseline", comparison.baseline), ("candidate", comparison.candidate)):
+        about = [run.started[:10], ", ".join(run.models)]
+        details = ", ".join(code(one, 200) for one in about if one)
+        yield f"{role} {code(run.name)}{f' ({details})' if details else ''}"
+        yield ", " if role == "Baseline" else ".\n\n"
     yield from (f"> {code(warning, 400)}\n\n" for warning in comparison.warnings)
     yield "| | candidate passed | candidate failed |\n|---|---:|---:|\n"
     yield f"| **baseline passed** | {table.both_passed} | {table.regressed} |\n"
@@ -41,28 +46,38 @@ def _document(comparison: Comparison) -> Iterator[str]:
         yield f"Difference {table.difference * 100:+.1f} points, between {low * 100:+.1f} "
         yield f"and {high * 100:+.1f} ({evidence.confidence:.0%}).\n"
     yield f"{comparison.significance}\n{comparison.sensitivity}\n{comparison.flakiness}\n\n"
-    for name, one in metric_differences(comparison.pairing.scored).items():
-        yield f"* mean {name.replace('_', ' ')}: {one.baseline:,.4g} → {one.candidate:,.4g}\n"
+    for name, one in comparison.metrics.items():
+        yield f"* mean {METRICS[name]}: {one.baseline.mean:,.4g} → {one.candidate.mean:,.4g} "
+        yield f"({one.change_text}, between {one.between_text}; {one.pairs} of {one.total} pairs)\n"
     yield from _group("Regressions", comparison.changed("regressed"), is_open=True)
     yield from _group("Improvements", comparison.changed("improved"))
     yield from _group("Errored or skipped in one of the runs", comparison.changed("unscored"))
-    added, removed = len(comparison.pairing.added), len(comparison.pairing.removed)
-    parts = [f"{added:,} added"] * bool(added) + [f"{removed:,} removed"] * bool(removed)
-    if parts:
-        yield f"\nScenarios {' and '.join(parts)}.\n"
+    pairing = comparison.pairing
+    for title, rows in (
+        ("Removed", pairing.removed),
+        ("Added", pairing.added),
+        ("Trials without a partner", pairing.unmatched),
+    ):
+        yield from _table(title, [(row.id, str(row.verdict)) for row in rows])
 
 
 def _group(title: str, pairs: Sequence[Pair], *, is_open: bool = False) -> Iterator[str]:
-    if not pairs:
-        return
-    yield f"\n<details{' open' if is_open else ''}>"
-    yield f"<summary>{title} ({len(pairs):,})</summary>\n\n| variant | findings |\n|---|---|\n"
-    for pair in pairs[:ROWS]:
+    rows = []
+    for pair in pairs:
         old, new = pair
-        findings = ", ".join(pair.findings_gained or pair.findings_lost)
+        findings = ", ".join(pair.changes)
         if pair.change == "unscored":
             findings = f"{old.verdict} → {new.verdict}"
-        yield f"| {code(new.id)} | {code(findings)} |\n"
-    if len(pairs) > ROWS:
-        yield f"\nand {len(pairs) - ROWS:,} more.\n"
+        rows.append((new.id, findings))
+    yield from _table(title, rows, is_open=is_open)
+
+
+def _table(title: str, rows: Sequence[tuple[str, str]], *, is_open: bool = False) -> Iterator[str]:
+    if not rows:
+        return
+    yield f"\n<details{' open' if is_open else ''}>"
+    yield f"<summary>{title} ({len(rows):,})</summary>\n\n| variant | |\n|---|---|\n"
+    yield from (f"| {code(name)} | {code(text)} |\n" for name, text in rows[:ROWS])
+    if len(rows) > ROWS:
+        yield f"\nand {len(rows) - ROWS:,} more.\n"
     yield "\n</details>\n"

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 from evalkit._lib.json import loads
 from evalkit.compare.comparison import Comparison
-from evalkit.compare.evidence import by_tag, metric_differences
+from evalkit.compare.evidence import METRICS
 from evalkit.compare.intervals import Interval
 from evalkit.compare.pairing import Pair, PairChange, by_check, by_code
 from evalkit.reports.formatting import number_text
@@ -49,8 +49,6 @@ class PairEntry:
 
     anchor: str
     pair: Pair
-    gained: list[str]
-    lost: list[str]
     turns: list[ComparedTurn] | None
 
 
@@ -114,8 +112,8 @@ def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -
         unpaired=[(title, rows) for title, rows in unpaired if rows],
         checks=by_check(pairing.scored),
         codes=by_code(pairing.scored),
-        tags=by_tag(pairing.scored),
-        metrics=metric_differences(pairing.scored),
+        tags=comparison.tags,
+        metrics=[(METRICS[name], metric) for name, metric in comparison.metrics.items()],
         shown=SHOWN,
         style=style,
         policy=content_policy("", style),
@@ -168,8 +166,6 @@ def _entries(
         yield PairEntry(
             anchor=f"p.{_UNSAFE.sub('-', after.id)}",
             pair=pair,
-            gained=pair.findings_gained,
-            lost=pair.findings_lost,
             turns=turns,
         )
 

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import NamedTuple
 
-from evalkit.compare.intervals import wilson
+from evalkit.compare.distributions import z_quantile
+from evalkit.compare.intervals import CONFIDENCE, wilson
 from evalkit.reports.formatting import duration, number_text
 from evalkit.reports.overview import ResultCounts
 
@@ -93,7 +94,7 @@ def _rate_table(by: str, counts: Mapping[str, tuple[int, int]]) -> RateTable:
 
 
 def _rate(name: str, passed: int, scored: int) -> RateRow:
-    low, high = (100 * share for share in wilson(passed, scored)[:2])
+    low, high = (100 * share for share in wilson(passed, scored, z_quantile(0.5 + CONFIDENCE / 2)))
     share = 100 * passed / scored
     return RateRow(
         name=name,

@@ -116,7 +116,9 @@ def test_the_github_workflow_compares_with_the_base_branch(project: Path) -> Non
     assert [result.returncode for result in results] == [0, 0, 0], [
         result.stdout + result.stderr for result in results
     ]
-    assert results[-1].stdout.startswith("PASS  gate default: 0 of 3 pairs regressed, none may")
+    assert results[-1].stdout.startswith(
+        "PASS  Nothing found that speaks against shipping: 0 of 3 pairs regressed"
+    )
     comment = project.parent / "base/reports/comparison/comment.md"
     assert comment.read_text().startswith("<!-- evalkit:comparison -->\n")
 
@@ -149,7 +151,7 @@ def test_a_regression_fails_the_workflow(project: Path) -> None:
     suite.write_text(suite.read_text().replace('contains: "8"', 'contains: "7"'))
     results = compare(project)
     assert [result.returncode for result in results] == [1, 0, 1]
-    assert results[-1].stdout.startswith("FAIL  gate default: 2 of 3 pairs regressed, none may")
+    assert results[-1].stdout.startswith("FAIL  Do not ship yet: 2 of 3 pairs regressed")
 
 
 LENIENT = "gates:\n  default: {max_regressions: 99}\n"
@@ -159,11 +161,11 @@ def test_a_change_cannot_loosen_the_gate_that_judges_it(project: Path) -> None:
     suite = project / "suites/hello.yaml"
     suite.write_text(suite.read_text().replace('contains: "8"', 'contains: "7"'))
     (project / "evalkit.yaml").write_text(LENIENT)
-    assert load_config(project / "evalkit.yaml").gate(None)[1].max_regressions == 99
-    assert compare(project)[-1].stdout.startswith("FAIL  gate default: 2 of 3 pairs regressed")
+    assert load_config(project / "evalkit.yaml").gates["default"].max_regressions == 99
+    assert compare(project)[-1].stdout.startswith("FAIL  Do not ship yet: 2 of 3 pairs regressed")
     results = gitlab(project, "evalkit-compare")
     assert results.returncode == 1
-    assert "FAIL  gate default: 2 of 3 pairs regressed" in results.stdout
+    assert "FAIL  Do not ship yet: 2 of 3 pairs regressed" in results.stdout
 
 
 def test_a_base_branch_without_suites_is_accepted(project: Path) -> None:
@@ -228,7 +230,7 @@ def test_the_gitlab_jobs_compare_with_the_target_branch(project: Path) -> None:
     assert gitlab(project, "evalkit").returncode == 0
     result = gitlab(project, "evalkit-compare")
     assert result.returncode == 0, result.stdout + result.stderr
-    assert "PASS  gate default" in result.stdout
+    assert "PASS  Nothing found that speaks against shipping" in result.stdout
     artifacts = gitlab_jobs(project)["evalkit"]["artifacts"]
     assert (project / artifacts["reports"]["junit"]).is_file()
     assert (project / "reports/comparison/comment.md").is_file()

@@ -111,6 +111,9 @@ class VariantItem(pytest.Item):
         run.__name__, run.__doc__ = self.originalname, self.variant.title
         return run
 
+    def _initrequest(self) -> None:
+        """Do nothing; pytest-retry calls it between two attempts to reset fixtures."""
+
     def runtest(self) -> None:
         """Run the variant and store its outcome for the report that pytest creates next."""
         outcome = self._state.run(self.variant)

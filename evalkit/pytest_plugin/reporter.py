@@ -45,6 +45,11 @@ def session_state(config: pytest.Config) -> SessionState:
     if state is None:
         state = config.stash[_STATE] = SessionState(config, os.environ)
         config.pluginmanager.register(Reporter(config, state), "evalkit-reporter")
+        if config.getoption("allure_report_dir", None):
+            # Optional third-party library.
+            from evalkit.pytest_plugin.allure import AllureParameters
+
+            config.pluginmanager.register(AllureParameters())
     return state
 
 

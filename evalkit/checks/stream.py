@@ -64,9 +64,11 @@ def _problems(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterator[Fin
     where = Where(turn=exchange.turn, exchange=exchange.number, part="response", pointer="")
     findings = [*_event_problems(exchange, where), *_end_problems(exchange, where)]
     is_cut = any(finding.code in _CUT for finding in findings)
+    if is_cut:
+        findings = [each for each in findings if each.code != "step_not_stopped"]
     if is_cut and (exchange.resumed or _stored_run(exchange, exchanges)):
         # The run goes on without its stream (docs/protocol.md sections 8.1 and 12).
-        findings = [each for each in findings if each.code not in _CUT | {"step_not_stopped"}]
+        findings = [each for each in findings if each.code not in _CUT]
         if not exchange.resumed:
             reason = exchange.error.message if exchange.error else exchange.failure
             message = f"the stream was cut, and polling completed the run: {show(reason)}"

@@ -238,7 +238,9 @@ class TranscriptBuilder:
         steps = strip_user_input(steps_of(interaction))
         if steps:
             answer.steps = [Step(step, "model", exchange.number) for step in steps]
-        answer.is_running = is_running(interaction) or exchange.failure is not None
+        # A broken stream does not end a run, nor does an error in it.
+        has_ended = exchange.failure is None and exchange.error is None
+        answer.is_running = is_running(interaction) or not has_ended
         turn.status = _text(interaction, "status")
         self._refresh(turn)
 

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
+from evalkit.protocol.api_errors import ApiError
 from evalkit.reports.formatting import Findings, clip, place_of
 from evalkit.results.records import TurnRecord
 from evalkit.results.result_line import parse_result
@@ -53,7 +54,9 @@ def _turn(turn: TurnRecord) -> Iterator[str]:
         yield f"  {number}. {entry['step'].get('type')}" + (f": {content}" if content else "")
     if error := turn.get("error"):
         message = _clipped(error["message"])
-        yield f"  API error: HTTP {error['status']} {error['code']}: {message}"
+        label = ApiError(error["status"], error["code"], "").label
+        http = "HTTP " if error["status"] >= 400 else ""
+        yield f"  API error: {http}{label}: {message}"
     if reason := turn.get("reason"):
         yield f"  {_clipped(reason)}"
 

@@ -285,6 +285,24 @@ def test_a_client_that_reads_on_elsewhere_has_one_stream() -> None:
     assert turn.exchanges[2].problems == []
 
 
+def test_a_client_may_poll_a_run_whose_stream_an_error_ended() -> None:
+    """The first event does not name a status."""
+    created = {"event_type": "interaction.created", "interaction": {"id": "1"}}
+    failure = {"event_type": "error", "error": {"code": "gateway_timeout", "message": "late"}}
+    done = {"id": "1", "status": "completed", "steps": [model_text("report")]}
+    (turn,) = read(
+        sse("POST", API, {"model": "m", "input": "go", "stream": True}, [created, failure]),
+        recording("GET", f"{API}/1", None, {"id": "1", "status": "in_progress"}),
+        recording("GET", f"{API}/1", None, done),
+    ).turns
+    assert (turn.outcome, turn.status, turn.text, turn.error) == (
+        "completed",
+        "completed",
+        "report",
+        None,
+    )
+
+
 @pytest.mark.parametrize("cut", [1, 3, 5])
 def test_a_stream_whose_beginning_was_read_plain_has_no_problems(cut: int) -> None:
     transcript = read(

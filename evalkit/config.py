@@ -23,7 +23,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalkit._lib import yaml
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, read_file
 from evalkit._lib.json import JSON
 from evalkit._lib.problems import PathProblem, ProblemList, SourceText
 from evalkit._lib.text import did_you_mean, quoted, show
@@ -82,7 +82,7 @@ def load_config(path: Path | None) -> Config:
     if path is None:
         return Config()
     try:
-        return parse_config(path.read_bytes(), display_path(path))
+        return parse_config(read_file(path), display_path(path))
     except OSError as error:
         raise UsageError(f"{display_path(path)} cannot be read: {error}") from error
 

@@ -4,9 +4,11 @@ A reader never sees a half-written file: content goes into a temporary file or f
 target, is synced, and is renamed. All functions raise OSError unless they say otherwise.
 """
 
+import errno
 import hashlib
 import os
 import shutil
+import stat
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -23,6 +25,19 @@ else:
 
 FILE_ERRORS = (OSError, UnicodeEncodeError)
 """What opening a file raises; the second where the system's encoding cannot spell its name."""
+
+
+def read_file(path: Path) -> bytes:
+    """Read a regular file. Raises OSError also for a pipe or a device, which may never end."""
+    # Without a block on a pipe that nobody writes to; ``open`` would wait for ever.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    with os.fdopen(handle, "rb") as file:
+        mode = os.fstat(handle).st_mode
+        if stat.S_ISDIR(mode):
+            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+        if not stat.S_ISREG(mode):
+            raise OSError(errno.EINVAL, "not a regular file")
+        return file.read()
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

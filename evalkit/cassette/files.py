@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TypeVar
 
 from evalkit._lib import yaml
-from evalkit._lib.files import FILE_ERRORS, display_path, reason_of, sha256, write_atomic
+from evalkit._lib.files import FILE_ERRORS, display_path, read_file, reason_of, sha256, write_atomic
 from evalkit.cassette.bodies import decompress_body
 from evalkit.cassette.fast_reader import read_rendered
 from evalkit.cassette.recording import Cassette, Recording
@@ -101,7 +101,7 @@ class MediaFolder:
             return PREFIX
         path = self._folder / f"{digest}.{extension}"
         try:
-            data = path.read_bytes()
+            data = read_file(path)
         except FileNotFoundError:
             raise CassetteError(f"media file {path} is missing") from None
         except FILE_ERRORS as error:
@@ -126,7 +126,7 @@ def decode_media(text: str) -> tuple[str, bytes] | None:
 def write_media(path: Path, data: bytes) -> None:
     """Write a media file unless it exists. Raises UsageError if it cannot be written."""
     # An existing file with other content is damaged: its name is the digest of the content.
-    if not path.exists() or path.read_bytes() != data:
+    if not path.exists() or read_file(path) != data:
         try:
             write_atomic(path, data)
         except FILE_ERRORS as error:
@@ -153,7 +153,7 @@ def load_cassette(
     the recording (from 0), which stays unchanged.
     """
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except FileNotFoundError:
         return None
     except FILE_ERRORS as error:

@@ -19,7 +19,14 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, Self
 
-from evalkit._lib.files import FILE_ERRORS, display_path, reason_of, sync_folder, try_lock
+from evalkit._lib.files import (
+    FILE_ERRORS,
+    display_path,
+    read_file,
+    reason_of,
+    sync_folder,
+    try_lock,
+)
 from evalkit._lib.json import dumps, loads
 from evalkit.cassette.recording import Recording
 from evalkit.errors import CassetteError, UsageError
@@ -63,7 +70,7 @@ def journal_path(cassette: Path) -> Path:
 def read_journal(path: Path) -> JournalContent:
     """Read a journal without locking it; a missing one is empty. Raises CassetteError."""
     try:
-        return parse_journal(path.read_bytes(), display_path(path))
+        return parse_journal(read_file(path), display_path(path))
     except FileNotFoundError:
         return JournalContent()
     except FILE_ERRORS as error:
@@ -136,7 +143,7 @@ class CassetteJournal:
             path.parent.mkdir(parents=True, exist_ok=True)
             handle = _open_locked(path)
             try:
-                content = parse_journal(path.read_bytes(), display_path(path))
+                content = parse_journal(read_file(path), display_path(path))
                 journal = cls(path, content, handle)
                 os.ftruncate(handle, content.end)
                 if not content.end:

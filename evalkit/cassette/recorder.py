@@ -17,7 +17,7 @@ from pathlib import Path
 from typing import Literal, NamedTuple, get_args
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import display_path, sha256, write_atomic
+from evalkit._lib.files import display_path, read_file, sha256, write_atomic
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.version import VERSION as EVALKIT_VERSION
@@ -275,7 +275,7 @@ class CassetteRecorder:
         if (
             content.folded_digest is not None
             and self.old is not None
-            and sha256(self._path.read_bytes()) == content.folded_digest
+            and sha256(read_file(self._path)) == content.folded_digest
         ):
             self._journal.clear()
             return []

@@ -18,7 +18,7 @@ from functools import cached_property
 from pathlib import Path
 
 from evalkit._lib import yaml
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, read_file
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Cassette, Recording
@@ -194,7 +194,7 @@ class CassetteView:
 def _read_json(path: Path, name: str) -> Cassette:
     # vcrpy's JSON serializer escapes characters beyond U+FFFF in a way that YAML does not read.
     try:
-        text = json.dumps(json.loads(path.read_bytes()), ensure_ascii=False)
+        text = json.dumps(json.loads(read_file(path)), ensure_ascii=False)
     except OSError as error:
         raise CassetteError(f"{name}:1 cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, read_file
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import plural
 from evalkit.cassette.journal import SUFFIX, read_journal
@@ -235,7 +235,7 @@ def _unused_media(files: LintFiles) -> Iterator[Path]:
     used: set[str] = set()
     for path in (*files.cassettes, *files.journals):
         try:
-            data = path.read_bytes()
+            data = read_file(path)
         except OSError:
             continue
         used.update(name.decode() for name in _MEDIA_REFERENCE.findall(data))

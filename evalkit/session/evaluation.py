@@ -24,6 +24,7 @@ from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, cast
 
+from evalkit._lib.files import read_file
 from evalkit._lib.json import JSON, MISSING
 from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.checks.core.base import Approved, Check, View
@@ -286,7 +287,7 @@ class Evaluator:
         )
         shown = (PurePosixPath(variant.suite.label).parent / below).as_posix()
         try:
-            data = (variant.suite.path.parent / below).read_bytes()
+            data = read_file(variant.suite.path.parent / below)
         except FileNotFoundError:
             return Approved(shown, None)
         except OSError as error:

@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
+from evalkit._lib.files import read_file
 from evalkit._lib.json import JSON
 from evalkit._lib.problems import PLAIN_LINE_BREAKS, ProblemList, SourceText
 from evalkit._lib.text import plural, show
@@ -129,7 +130,7 @@ class CaseReader:
 def read_text(path: Path, name: str) -> str:
     """Return a file's text without a byte order mark. Raises SuiteErrors."""
     try:
-        data = path.read_bytes()
+        data = read_file(path)
     except OSError as error:
         raise _file_error(name, f"cannot read the file: {error.strerror}") from error
     try:

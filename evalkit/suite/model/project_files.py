@@ -18,7 +18,7 @@ from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import urlsplit
 
-from evalkit._lib.files import is_inside, linked_roots
+from evalkit._lib.files import is_inside, linked_roots, read_file
 from evalkit._lib.json import JSON
 from evalkit._lib.text import nearest, quoted, show
 
@@ -175,7 +175,7 @@ class Attachments:
     def _encode(self, path: Path) -> str:
         if path not in self._encoded:
             try:
-                self._encoded[path] = base64.b64encode(path.read_bytes()).decode("ascii")
+                self._encoded[path] = base64.b64encode(read_file(path)).decode("ascii")
             except OSError as error:
                 message = f"cannot read {self._files.label(path)}: {error.strerror}"
                 raise ProjectFileError(message) from error

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import sha256
+from evalkit._lib.files import read_file, sha256
 from evalkit._lib.json import JSON
 from evalkit._lib.yaml import ValuePath
 from evalkit.errors import Problem, SuiteErrors
@@ -118,7 +118,7 @@ class Suite:
         if not self.used_files:
             return own
         try:
-            used = [f"{name} {sha256(path.read_bytes())}" for name, path in self.used_files]
+            used = [f"{name} {sha256(read_file(path))}" for name, path in self.used_files]
         except OSError as error:
             message = f"a file of this suite cannot be read: {error}"
             raise SuiteErrors([Problem(self.label, 1, 1, message)]) from error

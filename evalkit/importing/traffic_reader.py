@@ -24,12 +24,13 @@ from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON, dumps, json_type
 from evalkit._lib.text import show
 from evalkit.cassette.bodies import decompress_body
-from evalkit.cassette.files import load_cassette
+from evalkit.cassette.files import PREFIX, MediaFolder, load_cassette
 from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.errors import CassetteError, UsageError
 from evalkit.protocol.stream_writer import sse_text
 from evalkit.protocol.wire_facts import API_BASE_URL, DEFAULT_API_VERSION, interactions_path
+from evalkit.results.media import FOLDER
 
 LOG_SUFFIXES = (".jsonl", ".ndjson", ".json", ".har", ".log")
 PART_NAMES: dict[str, tuple[str, ...]] = {
@@ -78,6 +79,10 @@ def read_traffic(path: Path) -> list[Recording]:
         else:
             exchanges = _exchanges(document, f"{name}:{line}")
             recordings += [_recording(*exchange) for exchange in exchanges]
+    if PREFIX in text:
+        # A run directory has the long data of its results in files.
+        media = MediaFolder(path.parent / FOLDER)
+        recordings = [media.restore(recording) for recording in recordings]
     return recordings
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 import re
 from pathlib import Path
@@ -9,11 +10,12 @@ from typing import Any
 
 import pytest
 
+from evalkit._lib.files import sha256
 from evalkit.compare.comparison import compare
-from evalkit.reports.page import comparison_page
+from evalkit.reports.page import comparison_page, media
 from evalkit.verdict import Verdict
 from tests.reports.browsing import SKIP, Open
-from tests.reports.sample import make_run, passing, says, write_page
+from tests.reports.sample import line, make_run, passing, says, text, turn, write_page
 from tests.reports.sample_cases import EURO, HOSTILE, every_line, failed_line, hostile_line, png
 
 pytestmark = pytest.mark.browser
@@ -204,6 +206,31 @@ def test_all_media_are_shown(everything: Path, open_page: Open) -> None:
     assert images.evaluate_all("all => all.map(one => one.naturalWidth)") == [48, 4, 48]
     assert images.first.get_attribute("src") == f"data:image/png;base64,{png()}"
     assert variant.locator("audio").count() == 1
+    assert tab.messages == []
+
+
+def test_a_large_picture_is_shown_from_its_file_beside_the_page(
+    tmp_path: Path, open_page: Open, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(media, "EMBEDDED", 100)
+    picture = base64.b64decode(png())
+    name = f"{sha256(picture)}.png"
+    block = {
+        "type": "image",
+        "data": f"evalkit-media:sha256:{name}",
+        "mime_type": "image/png",
+    }
+    lines = [line("look", [turn(1, [text("Look"), block], [says("A picture.")])])]
+    run = make_run(tmp_path / "run", lines)
+    (run.directory / "media").mkdir()
+    (run.directory / "media" / name).write_bytes(picture)
+    tab = open_page(write_page(run))
+    images = tab.open_variant("v.weather-look-stateless").locator("figure img")
+    tab.page.wait_for_function(
+        "() => [...document.querySelectorAll('figure img')].every(one => one.complete)"
+    )
+    assert images.first.get_attribute("src") == f"media/{name}"
+    assert images.first.evaluate("one => one.naturalWidth") == 48
     assert tab.messages == []
 
 

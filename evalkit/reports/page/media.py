@@ -3,7 +3,8 @@
 A picture that a user sent is in the user's message, in every request that repeats the history, and
 in every variant of the scenario. In the lines of a page its data is replaced by a name,
 ``evalkit-media:<digest>``; the data itself is in the page once, for the script to find by that
-name. Longer data is in a file of the run directory already (``results.media``).
+name. Longer data is in a file of the run directory already (``results.media``); of such files the
+page has the small ones, and shows the others as long as they are beside it.
 """
 
 import base64
@@ -21,6 +22,9 @@ LONG = 2048
 TOO_LONG = 16 << 20
 """Characters of base64 above which the page leaves data out."""
 
+EMBEDDED = 1 << 20
+"""Bytes of a media file up to which the page has its content."""
+
 NAME = "evalkit-media:"
 # A plain string: only runs with media need the pattern, and re caches compiled patterns.
 _DATA = rf'("data": ?")([A-Za-z0-9+/]{{{LONG - 2},}}={{0,2}})(?=")'
@@ -37,6 +41,8 @@ class MediaStore:
         self._directory = directory
         self._spool = TextSpool()
         self._spans: dict[str, TextSpan] = {}
+        self.linked: set[str] = set()
+        """Names of the media files that the page shows from beside it."""
 
     def extract(self, line: str) -> str:
         """Store the long base64 data of a result line and return the line with names instead."""
@@ -48,10 +54,15 @@ class MediaStore:
 
     def _load(self, match: re.Match[str]) -> str:
         start, digest, extension = match.groups()
-        if digest[:20] not in self._spans:
-            data = read_file(self._directory, f"{digest}.{extension}")
-            if data is not None and len(data) * 4 // 3 <= TOO_LONG:
+        name = f"{digest}.{extension}"
+        if digest[:20] not in self._spans and name not in self.linked:
+            data = read_file(self._directory, name)
+            if data is not None and len(data) > EMBEDDED:
+                self.linked.add(name)
+            elif data is not None:
                 self._spans[digest[:20]] = self._spool.put(base64.b64encode(data).decode())
+        if name in self.linked:
+            return match[0]
         return f"{start}{NAME}{digest[:20]}"
 
     def _store(self, match: re.Match[str]) -> str:

@@ -166,7 +166,9 @@ class RunPage(LineReport):
             tables=inline_json({**TABLES, "files": files}),
             script=script,
             style=style,
-            policy=content_policy(script, style, loads_data=bool(files)),
+            policy=content_policy(
+                script, style, loads_data=bool(files), loads_media=bool(self._media.linked)
+            ),
         )
         remove_stale_data(directory, files)
         return path

@@ -65,17 +65,21 @@ def check_inline(text: str) -> str:
     return text
 
 
-def content_policy(script: str, style: str, *, loads_data: bool = False) -> str:
+def content_policy(
+    script: str, style: str, *, loads_data: bool = False, loads_media: bool = False
+) -> str:
     """Return the content security policy (CSP 3) of a page with exactly this script and style.
 
     Nothing is fetched, nothing else runs, and no text becomes markup or code (Trusted Types). With
-    ``loads_data`` the page may load scripts beside it, but only under names its own script allows.
+    ``loads_data`` the page may load scripts beside it, but only under names its own script allows;
+    with ``loads_media`` pictures, sound and video.
     """
     scripts = f"{_hash(script)} 'self'" if loads_data else _hash(script)
     types = "evalkit-data" if loads_data else "'none'"
+    media = "data: 'self'" if loads_media else "data:"
     return (
-        f"default-src 'none'; script-src {scripts}; style-src {_hash(style)}; img-src data:; "
-        "media-src data:; base-uri 'none'; form-action 'none'; "
+        f"default-src 'none'; script-src {scripts}; style-src {_hash(style)}; img-src {media}; "
+        f"media-src {media}; base-uri 'none'; form-action 'none'; "
         f"require-trusted-types-for 'script'; trusted-types {types}"
     )
 

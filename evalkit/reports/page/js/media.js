@@ -1,7 +1,8 @@
 // Images, sound and video: shown only where their type is known to be safe.
 //
 // Media come from a model or a user. Other types (SVG, HTML, PDF, …), data that is not base64 and
-// data too large for the page are described and left in results.jsonl. The type is never guessed.
+// data too large for the page are described; a large file is shown from beside the page. The type is
+// never guessed.
 
 const SAFE_MEDIA = Object.assign(Object.create(null), {
   "image/png": "img",
@@ -38,6 +39,8 @@ function mediaFigure(block) {
     const address = webAddress(uri) ? webLink(uri, uri) : make("code", null, uri);
     return figure(`${mime}, by reference`, null, [" ", address]);
   }
+  const [, file] = /^evalkit-media:sha256:([0-9a-f]{64}\.[a-z0-9]{1,8})$/u.exec(block.data) ?? [];
+  if (file) return shown(mime, `${mime}, in media/${file} beside this page`, `media/${file}`);
   const isStored = block.data.startsWith(tables.mediaName);
   const data = isStored ? storedMedia(block.data.slice(tables.mediaName.length)) : block.data;
   if (isStored && !data) return figure(`${mime}, not shown; the data is in the run directory`);
@@ -47,9 +50,12 @@ function mediaFigure(block) {
     );
   }
   const caption = `${mime}, ${byteSize(Math.floor((data.replace(/=+$/u, "").length * 3) / 4))}`;
+  return shown(mime, caption, `data:${mime};base64,${data}`);
+}
+
+function shown(mime, caption, src) {
   const tag = SAFE_MEDIA[mime];
   if (!tag) return figure(`${caption}, not shown; the data is in the run directory`);
-  const src = `data:${mime};base64,${data}`;
   const options =
     tag === "img" ? { src, alt: caption } : { src, controls: "controls", preload: "metadata" };
   return figure(caption, make(tag, options));

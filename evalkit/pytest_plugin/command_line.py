@@ -15,7 +15,8 @@ _REPEATED = frozenset(
     [
         *("-c", "--config-file", "--rootdir", "--confcutdir", "--noconftest", "--import-mode"),
         *("-o", "--override-ini", "-p"),
-        *(f"--evalkit-{name}" for name in ("cassettes", "report", "base-url", "model", "repeat")),
+        *("--evalkit-cassettes", "--evalkit-report", "--evalkit-base-url"),
+        *("--evalkit-api-version", "--evalkit-model", "--evalkit-repeat"),
     ]
 )
 """Options that decide what a variant is and where its files are. A list of the options to repeat,

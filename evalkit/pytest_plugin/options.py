@@ -47,6 +47,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="endpoint to reach (default: GOOGLE_GEMINI_BASE_URL, else the public one)",
     )
     group.addoption(
+        "--evalkit-api-version",
+        metavar="VERSION",
+        help="version in the path of requests instead of the suite's (default: v1beta)",
+    )
+    group.addoption(
         "--evalkit-model",
         metavar="NAME",
         action="append",

@@ -34,7 +34,16 @@ from evalkit.verdict import Verdict
 
 _NEEDS_ARGUMENTS = re.compile(r"(\w+)\(\s*\w+\s*[,)]")
 """A registered mark whose first parameter has no default: ``timeout(timeout, method=None)``."""
-_REPORTED_OPTIONS = ("record", "live", "cassettes", "base_url", "model", "repeat", "strict")
+_REPORTED_OPTIONS = (
+    "record",
+    "live",
+    "cassettes",
+    "base_url",
+    "api_version",
+    "model",
+    "repeat",
+    "strict",
+)
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Settings:
@@ -46,6 +55,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Sett
         base_url=config.getoption("evalkit_base_url"),
         environment=environment,
         live=config.getoption("evalkit_live"),
+        api_version=config.getoption("evalkit_api_version"),
         patterns=config.getini("evalkit_redact"),
         packages=config.getini("evalkit_python"),
         command=repeated_command(config),

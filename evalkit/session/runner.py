@@ -25,7 +25,7 @@ from evalkit.cassette.redaction import Redactor
 from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.conversation.reconstruct import transcript_of
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, TimedOut, UsageError
-from evalkit.protocol.wire_facts import API_REVISION
+from evalkit.protocol.wire_facts import API_REVISION, interactions_path
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
 from evalkit.results.media import extract_media, has_media
 from evalkit.results.records import ResultLine
@@ -215,7 +215,7 @@ class Runner:
         live = settings.live
         transport = self._live_transport(variant) if live else self._transport(variant, settings)
         try:
-            with evaluator.requests_over(transport.send):
+            with evaluator.requests_over(_at_version(transport.send, variant, settings)):
                 transcript = _drive(variant, transport, settings, end_turn)
                 if settings.may_record:
                     self._reachable = not isinstance(transcript.crash, ConnectFailed)
@@ -409,9 +409,22 @@ def _drive(
         max_tool_rounds=variant.max_tool_rounds,
         stop_after=variant.scenario.stop_after,
         poll_seconds=settings.poll_seconds,
+        api_version=_api_version(variant, settings),
         settings=variant.settings,
     )
     return drive(converse(plan), send, call, pause, end_turn)
+
+
+def _api_version(variant: Variant, settings: Settings) -> str:
+    return settings.api_version or variant.scenario.api_version
+
+
+def _at_version(
+    send: Callable[[Request], Response], variant: Variant, settings: Settings
+) -> Callable[[Request], Response]:
+    """Return ``send`` for create requests of checks, which do not know the variant's version."""
+    path = interactions_path(_api_version(variant, settings))
+    return lambda request: send(request._replace(path=path))
 
 
 def _continue(_: Turn) -> bool:

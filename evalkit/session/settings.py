@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import shlex
 from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
@@ -12,7 +13,13 @@ from urllib.parse import urlsplit
 from evalkit._lib.files import display_path
 from evalkit.cassette.recorder import RecordMode
 from evalkit.errors import UsageError
-from evalkit.protocol.wire_facts import API_BASE_URL, API_HOST, API_KEY_VARIABLES
+from evalkit.protocol.wire_facts import (
+    API_BASE_URL,
+    API_HOST,
+    API_KEY_VARIABLES,
+    API_VERSION_PATTERN,
+    API_VERSIONS,
+)
 from evalkit.session.python_targets import PythonTargets
 
 UNUSED_KEY = "no-key-is-needed"
@@ -26,7 +33,7 @@ class Settings:
 
     ``root`` is the project's root, ``cassettes`` an absolute folder. ``patterns`` are regular
     expressions of further texts to redact. ``packages`` are those whose functions suites may name
-    beside the project's own. ``command`` are the words that start such a session.
+    beside the project's own. ``api_version`` replaces that of suites. ``command`` are the words that start such a session.
     """
 
     root: Path
@@ -34,6 +41,7 @@ class Settings:
     mode: RecordMode = "none"
     live: bool = False
     base_url: str = API_BASE_URL
+    api_version: str | None = None
     key: str | None = field(default=None, repr=False)
     secrets: tuple[str, ...] = field(default=(), repr=False)
     patterns: tuple[str, ...] = ()
@@ -50,18 +58,23 @@ class Settings:
         base_url: str | None,
         environment: Mapping[str, str],
         live: bool = False,
+        api_version: str | None = None,
         patterns: Sequence[str] = (),
         packages: Sequence[str] = (),
         command: Sequence[str] = ("pytest",),
     ) -> Settings:
         """Combine options and environment. All keys of the environment are secrets, used or not."""
         keys = keys_of(environment)
+        if api_version is not None and not re.fullmatch(API_VERSION_PATTERN, api_version):
+            known = ", ".join(API_VERSIONS)
+            raise UsageError(f"--evalkit-api-version {api_version!r}: not a version (like {known})")
         return cls(
             root=root,
             cassettes=cassettes,
             mode=mode,
             live=live,
             base_url=base_url or environment.get("GOOGLE_GEMINI_BASE_URL") or API_BASE_URL,
+            api_version=api_version,
             key=keys[0] if keys else None,
             secrets=keys,
             patterns=tuple(patterns),

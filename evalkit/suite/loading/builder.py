@@ -17,6 +17,7 @@ from evalkit._lib.json import JSON, dumps
 from evalkit._lib.problems import PathProblem, ProblemList
 from evalkit._lib.yaml import ListLines, ValuePath
 from evalkit.protocol.step_reader import may_be_predefined
+from evalkit.protocol.wire_facts import DEFAULT_API_VERSION
 from evalkit.suite.loading.cases import CaseReader, CaseRows
 from evalkit.suite.loading.template_check import (
     RenderMoment,
@@ -252,6 +253,7 @@ def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) 
             for number, entry in enumerate(turn_entries, start=1)
             if "stop_after" in entry
         },
+        api_version=keys.get("api_version", DEFAULT_API_VERSION),
         max_tool_rounds=keys.get("max_tool_rounds", 8),
         repeat=keys.get("repeat", 1),
         timeout=keys.get("timeout"),

@@ -29,12 +29,14 @@ from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidat
 from typing_extensions import TypedDict
 
 from evalkit._lib.json import JSON
+from evalkit.protocol.wire_facts import API_VERSION_PATTERN
 from evalkit.suite.model.templates import RUNTIME_NAMES
 
 T = TypeVar("T")
 
 ID = r"^[a-z0-9_-]+$"
 SUITE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$"
+VERSION = rf"^{API_VERSION_PATTERN}$"
 TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FUNCTION = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$"
@@ -372,6 +374,14 @@ class ScenarioKeys(TypedDict, total=False):
         Field(
             description="Checks over the whole conversation. "
             "A scenario's are added to those of defaults."
+        ),
+    ]
+    api_version: Annotated[
+        str,
+        StringConstraints(pattern=VERSION),
+        Field(
+            description="The version in the path of requests (default v1beta); "
+            "recordings of another version match, too."
         ),
     ]
     max_tool_rounds: Annotated[

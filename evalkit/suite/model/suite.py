@@ -81,6 +81,7 @@ class Scenario:
     turns: Sequence[ScenarioTurn]
     expect: Sequence[Sequence[Expectation]]
     stop_after: Mapping[int, int]
+    api_version: str
     max_tool_rounds: int
     repeat: int
     timeout: float | None

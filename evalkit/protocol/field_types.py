@@ -174,7 +174,7 @@ SHAPES: dict[str, Shape] = {
             "speech_config": "array|object",
             "transcription_config": "object", "video_config": "object", "image_config": "object",
             "temperature": "number",
-            "top_p": "number",
+            "top_p": "number", "top_k": "number",
         }
     ),
     "webhook_config": Shape({"uris": "[string]", "user_metadata": "object"}),
@@ -238,7 +238,7 @@ FAMILIES: dict[str, Family] = {
             "file_search": Shape({"file_search_store_names": "array", "metadata_filter": "any",
             "top_k": "count"}),
             "mcp_server": Shape({"name": "string", "url": "string", "headers": "object",
-            "allowed_tools": "array"}),
+            "allowed_tools": "array", "defer_loading": "boolean"}),
             "computer_use": Shape(
                 {
                     "environment": "string", "excluded_predefined_functions": "array",

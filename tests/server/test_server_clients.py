@@ -8,7 +8,10 @@ from typing import Any
 
 import pytest
 
+from evalkit.checks.media.files import examine
+from evalkit.protocol.sse import read_events
 from evalkit.protocol.step_reader import output_text
+from evalkit.protocol.stream_assembler import assemble
 
 Steps = list[dict[str, Any]]
 PIXEL = b"\x89PNG\r\n\x1a\n\xff\xfe\xfd\xfb\x3e"
@@ -354,3 +357,44 @@ def test_a_deferred_run_with_more_polls_starts(scripted: Callable[..., Any]) -> 
     started = client.create("Hello", service_tier="deferred", background=True)
     polls = [client.get(started["id"])["status"] for _ in range(4)]
     assert polls == ["queued", "in_progress", "in_progress", "completed"]
+
+
+# --- answers that are media
+
+
+@pytest.mark.parametrize(
+    ("fields", "mime_type"),
+    [
+        ({"response_format": {"type": "video", "aspect_ratio": "16:9"}}, "video/mp4"),
+        ({"response_format": [{"type": "video"}, {"type": "text"}]}, "video/mp4"),
+        ({"response_modalities": ["video"]}, "video/mp4"),
+        ({"model": "gemini-omni-1.2-flash"}, "video/mp4"),
+        ({"model": "gemini-3.8-flash-tts"}, "audio/wav"),
+        ({"model": "gemini-3.1-flash-tts-preview"}, "audio/wav"),
+        ({"model": "lyria-3.5"}, "audio/wav"),
+        ({"response_modalities": ["text", "audio"]}, "audio/wav"),
+        ({"model": "nano-banana-pro-preview"}, "image/png"),
+        ({"response_modalities": ["image"]}, "image/png"),
+    ],
+)
+@pytest.mark.parametrize("stream", [False, True])
+def test_media_are_real_files(
+    strict: Any, fields: dict[str, Any], mime_type: str, stream: bool
+) -> None:
+    body = strict.create("A lighthouse at night", stream=stream, **fields)
+    if stream:
+        events = read_events("".join(body)).events
+        interaction: Any = assemble(events).interaction
+    else:
+        interaction = body
+    (block,) = interaction["steps"][-1]["content"]
+    assert (block["type"], block["mime_type"]) == (mime_type.split("/")[0], mime_type)
+    found, problem, structure = examine(base64.b64decode(block["data"]), mime_type)
+    assert (found, problem, structure.damage) == (mime_type, "", "")
+
+
+def test_a_video_may_be_stored_elsewhere(strict: Any) -> None:
+    video = {"type": "video", "delivery": "uri", "gcs_uri": "gs://bucket/video.mp4"}
+    body = strict.create("A lighthouse at night", response_format=video)
+    (block,) = body["steps"][-1]["content"]
+    assert block == {"type": "video", "mime_type": "video/mp4", "uri": "gs://bucket/video.mp4"}

@@ -8,13 +8,16 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import httpx
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import ScriptError
+from evalkit.protocol.api_errors import read_error
 from evalkit.protocol.sse import read_events, split_frames
 from evalkit.protocol.stream_writer import events_of, sse_text
+from evalkit.server import create_app, load_script, serving
 from evalkit.server.calls import Call, Reply
 from evalkit.server.fault_injection.kinds import KINDS, apply_fault
 from evalkit.server.fault_injection.plans import (
@@ -555,3 +558,36 @@ def test_faults_of_a_rule_strike_its_replies_only_and_an_error_stores_nothing(
     assert client.last.faults == ()
     assert len(client.create("x", stream=True)) == 3
     assert len(client.create("y", stream=True)) > 3
+
+
+@pytest.mark.parametrize(
+    ("fault", "header", "delay"),
+    [
+        ("error=429,retry_after=3", "3", "3s"),
+        ("error=429,retry_delay=2.5", None, "2.5s"),
+        ("error=429,retry_after=3,retry_delay=10", "3", "10s"),
+        ("error=429,retry_delay=10,shape=gateway", None, "10s"),
+        ("error=503,retry_delay=1", None, "1s"),
+        ("error=503,retry_after=3", "3", None),
+        ("error=429", None, None),
+    ],
+)
+def test_the_delay_before_a_retry_is_in_the_body(
+    fault: str, header: str | None, delay: str | None
+) -> None:
+    app = create_app(load_script(), faults=[parse_plan(fault, "1")])
+    body = {"model": "gemini-3.5-flash", "input": "Hello"}
+    with serving(app) as url:
+        response = httpx.post(f"{url}/v1/interactions", json=body, headers={"x-goog-api-key": "k"})
+    assert response.headers.get("retry-after") == header
+    details = response.json()["error"].get("details", [])
+    expected = {"@type": "type.googleapis.com/google.rpc.RetryInfo", "retryDelay": delay}
+    assert details == ([expected] if delay else [])
+    assert read_error(response.status_code, response.text).retry_delay == (
+        float(delay.removesuffix("s")) if delay else None
+    )
+
+
+def test_a_rule_may_say_the_delay_before_a_retry(scripted: Any) -> None:
+    client = scripted("  - error: {status: 429, retry_delay: 7}")
+    assert client.create("x")["error"]["details"][0]["retryDelay"] == "7s"

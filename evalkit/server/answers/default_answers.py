@@ -34,6 +34,7 @@ from evalkit.server.answers.step_builders import (
     text_output,
     tone,
     url_citation,
+    video,
 )
 from evalkit.server.requests.create import response_formats, response_schema
 from evalkit.server.schema_documents import NoDocument, sample_document
@@ -93,7 +94,7 @@ def _result_text(result: FunctionCallResult) -> str:
 def _image(request: InteractionRequest) -> InteractionDraft | None:
     """Draw a picture for an image model, or if an image is requested."""
     formats = response_formats(request.body, "image")
-    if not formats and "-image" not in request.model:
+    if not _makes(request, "image", "-image", "nano-banana"):
         return None
     ratio = str(formats[0].get("aspect_ratio", "")) if formats else ""
     width, height = SIZES.get(ratio, SIZES["16:9"])
@@ -102,11 +103,31 @@ def _image(request: InteractionRequest) -> InteractionDraft | None:
 
 def _audio(request: InteractionRequest) -> InteractionDraft | None:
     """Return a tone for a speech model, or if audio is requested."""
-    if not response_formats(request.body, "audio") and not request.model.endswith("-tts"):
+    if not _makes(request, "audio", "-tts", "lyria-"):
         return None
     data = base64.b64encode(tone(request.text)).decode()
     block = {"type": "audio", "data": data, "mime_type": "audio/wav", "sample_rate": 8_000}
     return InteractionDraft([model_output(block)])
+
+
+def _video(request: InteractionRequest) -> InteractionDraft | None:
+    """Return a video for a model that makes videos, or if one is requested."""
+    if not _makes(request, "video", "-omni-"):
+        return None
+    block = {"type": "video", "mime_type": "video/mp4"}
+    uris = [entry.get("gcs_uri") for entry in response_formats(request.body, "video")]
+    if uris and uris[0]:
+        return InteractionDraft([model_output({**block, "uri": str(uris[0])})])
+    data = base64.b64encode(video()).decode()
+    return InteractionDraft([model_output({**block, "data": data})])
+
+
+def _makes(request: InteractionRequest, kind: str, *models: str) -> bool:
+    """Return whether an answer is of a kind: the request says it, or the name of its model."""
+    is_requested = bool(response_formats(request.body, kind)) or kind in (
+        request.body.get("response_modalities") or ()
+    )
+    return is_requested or any(name in request.model for name in models)
 
 
 def _call_function(request: InteractionRequest) -> InteractionDraft | None:
@@ -342,6 +363,7 @@ _ANSWERS: tuple[Callable[[InteractionRequest], InteractionDraft | None], ...] = 
     _report_results,
     _image,
     _audio,
+    _video,
     _call_function,
     _structured_output,
     _searched_answer,

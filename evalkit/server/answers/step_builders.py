@@ -42,6 +42,15 @@ SIZES = {
     "21:9": (336, 144),
 }
 """Width and height of a picture by the ``aspect_ratio`` of ``response_format``."""
+# One second of one color: MP4 with an H.264 key frame, compressed.
+_VIDEO = (
+    "eNpjYGBQSCupLMgszs9lYGBiANFAbJRYlmyYW2BiCBR7l5ufX8bAwJCTW5aRwoACHCCYEYwQgBFVFTrfgQEvYAIi25"
+    "KixGwgO6YkG2wnM6ZpWEwhxl4QoQLmqqSmlBQDaZnUnOIShA4HJL2MW3NTMhOBDIXcFOx+Dz0C5uhmpOQUwWTKMlNS"
+    "kVWGAfn5Hol5KTmpIDWMCbmZeWlAhkhZLthQZGeqpEDkZFKKUtOQvMFTWpSjAGEzKhSXJOUA2XuKS4pTkNSsAUUajq"
+    "AAuVWFwQNIe+BUgQ4k/v8HkqCk4MyYIsD1/yGDaDqQXrOj//MDJVCcMIEIFg5GBraMd8yTTmz4++MHSJ9AQWJxAdQG"
+    "EBZJKimCBrDwBqAQB8js4hJw4DMg1IEDXgbop2RUcYQ5QLkqqJwiQiw5H6GeWQ5I25amlIAizTQ3FUyD1SNHEDBSix"
+    "ILCnKQPcuRCUkFHGlFqaDY08xNSQTxZVM7Wlj2/7PefGCxRsudmSe5trZkLXrkbRRtabfM5iYAHkxwpw=="
+)
 _SUGGESTIONS = (
     "<style>.chip{border:1px solid #8886;border-radius:1em;padding:.25em .75em;"
     "font:14px sans-serif}</style>"
@@ -186,6 +195,11 @@ def tone(about: str, seconds: float = 0.5, rate: int = 8_000) -> bytes:
     form = struct.pack("<HHIIHH", 1, 1, rate, rate * 2, 2, 16)
     chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data))
     return b"RIFF" + struct.pack("<I", 4 + len(chunks) + len(data)) + b"WAVE" + chunks + data
+
+
+def video() -> bytes:
+    """Return an MP4 file of one second, 64 by 36 pixels, always the same."""
+    return zlib.decompress(base64.b64decode(_VIDEO))
 
 
 def _houses(digest: bytes, width: int, height: int) -> Iterator[tuple[int, int, int, int]]:

@@ -131,13 +131,16 @@ def _error(values: Values, reply: Reply) -> Reply:
 
 
 def _error_response(values: Values) -> ErrorResponse:
-    retry_after = values.get("retry_after")
+    retry_after, retry_delay = values.get("retry_after"), values.get("retry_delay")
+    if retry_delay is None and values["status"] == 429:
+        retry_delay = retry_after  # the service always says it in the body, often only there
     return ErrorResponse(
         values["status"],
         values["message"] or "",
         code=values["code"] or "",
         headers={} if retry_after is None else {"retry-after": str(retry_after)},
         gateway=values.get("shape") == "gateway",
+        retry_delay=retry_delay,
     )
 
 
@@ -274,6 +277,7 @@ KINDS: dict[str, FaultKind] = {
         {
             "status": _STATUS,
             "retry_after": FaultField("whole"),
+            "retry_delay": FaultField("number"),
             **_MESSAGE,
             "shape": FaultField("text", "api", choices=tuple(_SHAPES)),
             "after": FaultField("whole"),

@@ -45,6 +45,7 @@ _RPC_STATUSES: dict[int, str] = {
     503: "UNAVAILABLE",
     504: "DEADLINE_EXCEEDED",
 }
+_RPC_TYPE = "type.googleapis.com/google.rpc."
 _RPC_CODES = {"failed_precondition": "FAILED_PRECONDITION", "already_exists": "ALREADY_EXISTS"}
 
 
@@ -52,7 +53,8 @@ class ErrorResponse(Exception):
     """An error response to a request.
 
     ``code`` and ``message`` have defaults by status. ``gateway`` selects the gateway's body;
-    ``field`` is the invalid field in it. ``is_inferred``: it is not known that the service refuses
+    ``field`` is the invalid field in it. ``retry_delay``: the seconds in ``google.rpc.RetryInfo``,
+    in either body. ``is_inferred``: it is not known that the service refuses
     this; only a strict server does.
     """
 
@@ -65,6 +67,7 @@ class ErrorResponse(Exception):
         headers: Mapping[str, str] | None = None,
         gateway: bool = False,
         field: str = "",
+        retry_delay: float | None = None,
         is_inferred: bool = False,
     ) -> None:
         fallback = "api_error" if status >= 500 else "invalid_request"
@@ -75,20 +78,24 @@ class ErrorResponse(Exception):
         self.headers = dict(headers or {})
         self.gateway = gateway
         self.field = field
+        self.retry_delay = retry_delay
         self.is_inferred = is_inferred
         super().__init__(f"{self.status} {self.code}: {self.message}")
 
     def body(self) -> dict[str, Any]:
         """Return the error body."""
+        details: list[dict[str, Any]] = []
+        if self.retry_delay is not None:
+            delay = {"retryDelay": f"{self.retry_delay:g}s"}
+            details.append({"@type": f"{_RPC_TYPE}RetryInfo", **delay})
         if not self.gateway:
-            return {"error": {"code": self.code, "message": self.message}}
+            error: dict[str, Any] = {"code": self.code, "message": self.message}
+            return {"error": {**error, "details": details} if details else error}
         fallback = "INTERNAL" if self.status >= 500 else "INVALID_ARGUMENT"
         status = _RPC_CODES.get(self.code) or _RPC_STATUSES.get(self.status, fallback)
-        details = []
         if self.field:
             violation = {"field": self.field, "description": self.message}
-            kind = "type.googleapis.com/google.rpc.BadRequest"
-            details = [{"@type": kind, "fieldViolations": [violation]}]
+            details.append({"@type": f"{_RPC_TYPE}BadRequest", "fieldViolations": [violation]})
         return {
             "error": {
                 "code": self.status,

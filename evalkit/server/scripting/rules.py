@@ -102,6 +102,7 @@ def _build_error(fields: Mapping[str, JSON], variables: Mapping[str, JSON]) -> E
         code=fields.get("code", ""),
         headers={} if wait is None else {"retry-after": str(int(wait))},
         gateway=fields.get("shape") == "gateway",
+        retry_delay=fields.get("retry_delay"),
     )
 
 

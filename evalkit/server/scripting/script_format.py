@@ -48,6 +48,7 @@ _ERROR = _keys(
         "code": _STRING,
         "message": _STRING,
         "retry_after": _COUNT,
+        "retry_delay": _SECONDS,
         "after": _COUNT,
         "shape": {"enum": ["api", "gateway"]},
     },

@@ -64,6 +64,7 @@ _.judge
 _.schema_version
 _.short_description
 _.defer_loading
+_.predefined
 _.image
 _.video
 _.resolution

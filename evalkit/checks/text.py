@@ -19,7 +19,7 @@ from evalkit._lib.lookalikes import lookalike_note
 from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Regex, Words
 from evalkit.checks.core.base import Check, NumberedStep, View
-from evalkit.checks.core.formatting import excerpt, first_difference
+from evalkit.checks.core.formatting import excerpt, first_difference, shows_difference
 from evalkit.protocol.step_reader import text_blocks
 from evalkit.verdict import Finding, Where
 
@@ -33,9 +33,9 @@ class Text(Check):
     """The output text contains, equals, matches or resembles what is given, by every given rule.
 
     ``not_contains`` always reads all text of the model, the other rules with ``of: all``: each
-    ``model_output`` in view, one under the other. The empty case: no output text counts as the empty text, so ``not_contains`` and ``max_chars``
-    pass and the others fail. Without any rule (bare ``text``) there must be a text that is not
-    blank.
+    ``model_output`` in view, one under the other. The empty case: no output text counts as the
+    empty text, so ``not_contains`` and ``max_chars`` pass and the others fail. Without any rule
+    (bare ``text``) there must be a text that is not blank.
     """
 
     name: ClassVar[str] = "text"
@@ -91,7 +91,9 @@ class Text(Check):
             notes = [
                 f"{show(word, 40)} {note}"
                 for word in words
-                if isinstance(word, str) and (note := lookalike_note(word, source))
+                if isinstance(word, str)
+                and not shows_difference(finding.detail)
+                and (note := lookalike_note(word, source))
             ]
             if finding.code == "text_missing" and not notes:
                 notes = list(self._elsewhere(view, words))

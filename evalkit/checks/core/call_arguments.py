@@ -8,10 +8,11 @@ validated in full.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from itertools import islice
 
 from evalkit._lib.json import JSON, json_type
 from evalkit._lib.text import shorten, show
-from evalkit.checks.core.formatting import excerpt
+from evalkit.checks.core.formatting import excerpt, lookalike_notes
 from evalkit.checks.core.schema_validation import problems, violations
 from evalkit.verdict import Finding, Where
 
@@ -27,6 +28,7 @@ _PLAIN_KEYWORDS = frozenset(
     {"type", "description", "title", "properties", "required", "items", "enum"}
 )
 _MAX_REASONS = 3
+_MAX_COUNTED = 100
 
 
 def declared_parameters(tools: JSON) -> dict[str, JSON]:
@@ -51,10 +53,10 @@ def misfit(parameters: JSON, arguments: JSON) -> str:
         return ""
     if problems(parameters):
         return ""
-    reasons = [
-        f"{violation.pointer} {violation.message.splitlines()[0]}".strip()
-        for violation in violations(parameters, arguments)
-    ]
+    reasons = []
+    for each in islice(violations(parameters, arguments), _MAX_COUNTED):
+        notes = "".join(f" ({note})" for note in lookalike_notes(each.expected, each.got))
+        reasons.append(f"{each.pointer} {each.message.splitlines()[0]}{notes}".strip())
     more = len(reasons) - _MAX_REASONS
     return "; ".join(reasons[:_MAX_REASONS]) + (f" and {more} more" if more > 0 else "")
 

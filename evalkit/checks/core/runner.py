@@ -18,7 +18,7 @@ from evalkit._lib.json import MISSING
 from evalkit._lib.text import shorten
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.ending import describe_ending, describe_error, fault_advice
-from evalkit.checks.core.formatting import against, lookalike_notes
+from evalkit.checks.core.formatting import against, lookalike_notes, shows_difference
 from evalkit.checks.history.check import History
 from evalkit.checks.stream import Stream
 from evalkit.errors import EvalkitError
@@ -102,7 +102,7 @@ def run_check(
 
 def _with_lookalikes(finding: Finding) -> Finding:
     """Add to a finding which texts only look like the expected ones, unless it says so itself."""
-    if MISSING in (finding.expected, finding.got) or "U+" in finding.detail:
+    if MISSING in (finding.expected, finding.got) or shows_difference(finding.detail):
         return finding
     notes = lookalike_notes(finding.expected, finding.got)
     detail = finding.detail or against(finding.expected, finding.got)

@@ -4,7 +4,7 @@ Decisions are made in the terminal, by options, or on a local web page.
 """
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import click
@@ -30,11 +30,14 @@ Examples:
   evalkit review reports/latest --accept 3f2a91bc04d7 --comment "the new wording is right"
 
 \b
-ID is the id of an item or a group as --list prints it, its beginning, or a result's id.
+ID is the id of an item or a group as --list prints it, its beginning, a result's id, or
+all-new for all new snapshots.
 Exit codes: 0 all decided and nothing rejected, 1 an item is undecided or rejected, 2 usage,
 3 results or decisions.yaml are not what evalkit wrote.
 """
 _MIN_PREFIX = 4
+ALL_NEW = "all-new"
+"""The ID of all new snapshots that are undecided."""
 
 
 @click.command(epilog=_EPILOG)
@@ -55,6 +58,7 @@ _MIN_PREFIX = 4
 @click.option("--list", "as_list", is_flag=True, help="Print all items without asking.")
 @click.option("--accept", metavar="ID", multiple=True, help="Accept an item or a group.")
 @click.option("--reject", metavar="ID", multiple=True, help="Reject an item or a group.")
+@click.option("--undo", metavar="ID", multiple=True, help="Make an item undecided again.")
 @click.option(
     "--keep", is_flag=True, help="With --carry-from: keep every decision that is offered."
 )
@@ -82,6 +86,7 @@ def review(
     as_list: bool,
     accept: tuple[str, ...],
     reject: tuple[str, ...],
+    undo: tuple[str, ...],
     keep: bool,
     comment: str,
     as_json: bool,
@@ -95,9 +100,11 @@ def review(
     directory, default reports/latest). Decisions are stored in RUN/decisions.yaml, bound to the
     results they were made on.
     """
-    by_options = bool(accept or reject or keep)
+    by_options = bool(accept or reject or undo or keep)
     if web and (as_list or as_json or by_options):
-        raise UsageError("--web cannot be used with --list, --json, --accept, --reject or --keep")
+        raise UsageError(
+            "--web cannot be used with --list, --json, --accept, --reject, --undo or --keep"
+        )
     if comment and not (accept or reject):
         raise UsageError("--comment needs --accept or --reject")
     if keep and carry_from is None:
@@ -111,7 +118,8 @@ def review(
     )
     console = Console(highlight=False)
     if by_options:
-        decisions = _decide(session, _reviewer(name, email, run), accept, reject, keep, comment)
+        choices: dict[Choice, Sequence[str]] = {"accept": accept, "reject": reject, "skip": undo}
+        decisions = _decide(session, _reviewer(name, email, run), choices, keep, comment)
         if not as_json:
             print_decisions(decisions)
     elif web:
@@ -146,14 +154,16 @@ def _to_json(run: Path, state: ReviewState) -> dict[str, object]:
 def _decide(
     session: ReviewSession,
     reviewer: Reviewer,
-    accept: Sequence[str],
-    reject: Sequence[str],
+    choices: Mapping[Choice, Sequence[str]],
     keep: bool,
     comment: str,
 ) -> list[Decision]:
     state = session.state()
-    requests = [_request(state, "accept", id_) for id_ in dict.fromkeys(accept)]
-    requests += [_request(state, "reject", id_) for id_ in dict.fromkeys(reject)]
+    requests = [
+        _request(state, choice, id_)
+        for choice, ids in choices.items()
+        for id_ in dict.fromkeys(ids)
+    ]
     keys = [key for request in requests for key in request.keys]
     for key, count in Counter(keys).items():
         if count > 1:
@@ -171,22 +181,24 @@ def _decide(
 
 
 def _request(state: ReviewState, choice: Choice, id_: str) -> DecisionRequest:
-    keys = _item_keys(state, id_)
+    keys = _item_keys(state, id_, is_undo=choice == "skip")
     groups = {status.item.group for status in state.statuses if status.item.key in keys}
     is_group = len(keys) > 1 and len(groups) == 1
     return DecisionRequest(choice, keys, groups.pop() if is_group else "")
 
 
-def _item_keys(state: ReviewState, id_: str) -> list[str]:
-    """Return the keys of an item, or of a group's or result's undecided items."""
+def _item_keys(state: ReviewState, id_: str, *, is_undo: bool) -> list[str]:
+    """Return the keys of an item, or of a group's or result's items that can be decided or undone."""
     keys = {status.item.key: [status.item.key] for status in state.statuses}
     for status in state.statuses:
         item = status.item
         for name in (item.group, item.result):
             members = keys.setdefault(name, [])
-            if status.is_undecided:
+            if status.is_undecided != is_undo:
                 members.append(item.key)
         keys.setdefault(item.id, []).append(item.key)
+        if item.kind == "new snapshot" and status.is_undecided:
+            keys.setdefault(ALL_NEW, []).append(item.key)
     names = [name for name in keys if name == id_]
     if not names and len(id_) >= _MIN_PREFIX:
         names = sorted(name for name in keys if name.startswith(id_))
@@ -202,8 +214,8 @@ def _item_keys(state: ReviewState, id_: str) -> list[str]:
         )
     if not keys[names[0]]:
         raise UsageError(
-            f"{quoted(id_)} has no undecided item; name an item to decide it again; nothing was "
-            "written"
+            f"{quoted(id_)} has no {'decided' if is_undo else 'undecided'} item; name an item to "
+            "decide it again; nothing was written"
         )
     return keys[names[0]]
 

@@ -12,10 +12,11 @@ from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.records import schema_error
 from evalkit.results.run_directory import find_project_root
+from evalkit.review.session import ReviewSession
 from evalkit.signoff import git
 from evalkit.signoff.digest_manifest import SignedPaths, relative_name
 from evalkit.signoff.dsse import open_key
-from evalkit.signoff.in_toto import DECISIONS, MEANINGS
+from evalkit.signoff.in_toto import DECISIONS, MEANINGS, ReviewComment, ReviewRecord
 from evalkit.signoff.signing import SignoffRequest, parse_deviation, sign
 
 _EPILOG = """\b
@@ -137,6 +138,7 @@ def signoff(
         deviations=tuple(map(parse_deviation, deviations)),
         gate=settings.gate(None if gate_name == "default" else gate_name) if gate_name else None,
         baseline=baseline,
+        review=lambda: _review(run_, root, baseline),
         prices=settings.prices if gate_name else {},
         authors=git.authors_of(root, suites) | frozenset(authors),
     )
@@ -145,13 +147,34 @@ def signoff(
     click.echo(visible(f"signed: {run / record.path}"))
     signed = f"{record.decision} ({record.meaning}), {record.time}"
     click.echo(visible(f"  {record.signer}, {record.role}: {signed}"))
-    passed = f"{record.counts['passed']} of {record.counts['results']} results passed"
-    click.echo(f"  {len(record.subjects)} files; {passed}; key {record.keyid}")
+    click.echo(f"  {len(record.subjects)} files; key {record.keyid}")
     try:
         rewrite_page(run_)
     except (UsageError, OSError) as error:
         # The record is written; only the page is not up to date.
         message = f"evalkit: the page was not written ({error}); run: evalkit report {run}"
         click.echo(visible(message), err=True)
-    if record.gate is not None:
-        click.echo(visible(f"  gate {record.gate.name}: {record.gate.verdict}"))
+    for detail in record.details:
+        click.echo(visible(f"  {detail}"))
+
+
+def _review(run: Run, root: Path, baseline: Path | None) -> ReviewRecord:
+    """Return what reviewers have decided about a run."""
+    state = ReviewSession(
+        run, lambda: root, baseline=Run(baseline) if baseline is not None else None
+    ).state()
+    made = [one.decision for one in state.statuses if one.decision and not one.is_undecided]
+    comments: dict[tuple[str, str, str], list[str]] = {}
+    for one in made:
+        if one.comment or one.decision == "reject":
+            comments.setdefault((one.decision, one.comment, one.by), []).append(one.result)
+    return ReviewRecord(
+        items=state.summary["items"],
+        accepted=state.summary["accepted"],
+        rejected=state.summary["rejected"],
+        undecided=state.summary["undecided"],
+        comments=tuple(
+            ReviewComment(decision, list(dict.fromkeys(results)), comment, by)
+            for (decision, comment, by), results in comments.items()
+        ),
+    )

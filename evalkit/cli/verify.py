@@ -22,7 +22,7 @@ from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.signoff import git, verification
-from evalkit.signoff.in_toto import Signoff
+from evalkit.signoff.in_toto import Signoff, review_json
 from evalkit.signoff.problems import sorted_problems
 from evalkit.signoff.ssh import parse_allowed_signers
 from evalkit.signoff.verification import TrustSettings, VerificationResult
@@ -37,6 +37,7 @@ Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 a file is not 
 """
 _WIDTH = 80
 _MAX_PROBLEMS = 50
+_NO_CONFIG = f"verified without a policy, because there is no {NAME} (see --config)"
 
 
 @click.command(epilog=_EPILOG)
@@ -110,7 +111,8 @@ def _trust_files(path: Path | None, signers_file: Path | None) -> TrustSettings:
         signers_file = path.parent / config.signoff.allowed_signers
     with file_errors(signers_file, "the allowed signers cannot be read"):
         text = signers_file.read_bytes().decode("utf-8", "replace")
-    return _settings(config, text, display_path(signers_file))
+    source = display_path(path) if path is not None else ""
+    return _settings(config, text, display_path(signers_file), source)
 
 
 def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
@@ -129,14 +131,14 @@ def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
     signers = git.file_at(folder, ref, config.signoff.allowed_signers)
     if signers is None:
         raise UsageError(f"{place}: the file of allowed signers is missing")
-    settings = _settings(config, signers.decode("utf-8", "replace"), place)
+    settings = _settings(config, signers.decode("utf-8", "replace"), place, f"{ref}:{name}")
     records = git.files_at(run, ref, SIGNOFFS) if git.is_repository(run) else {}
     return replace(settings, ref_records=records)
 
 
-def _settings(config: Config, signers: str, name: str) -> TrustSettings:
+def _settings(config: Config, signers: str, name: str, source: str) -> TrustSettings:
     allowed = parse_allowed_signers(signers, name)
-    return TrustSettings(signers=allowed, policy=config.signoff, gates=config.gates)
+    return TrustSettings(signers=allowed, policy=config.signoff, gates=config.gates, config=source)
 
 
 def _add_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSettings:
@@ -153,6 +155,8 @@ def _add_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSet
 def _lines(run: Path, result: VerificationResult, trust: TrustSettings) -> Iterator[str]:
     """Yield the lines to print, of at most 80 columns unless a name is longer."""
     yield from _wrap(_verdict(run, result, trust), "")
+    if not trust.config:
+        yield from _wrap(f"{_NO_CONFIG}: one approval is enough, and no gate is required", "  ")
     for problem in result.problems[:_MAX_PROBLEMS]:
         yield from _wrap(f"{problem.code}  {problem.message}", "  ")
     if len(result.problems) > _MAX_PROBLEMS:
@@ -177,16 +181,10 @@ def _verdict(run: Path, result: VerificationResult, trust: TrustSettings) -> str
 
 def _record_lines(record: Signoff) -> Iterator[str]:
     yield from _wrap(f"{record.number}  {record.signer}", "  ")
-    gate = f"gate {record.gate.name}: {record.gate.verdict}" if record.gate else "no gate"
     details = [
         f"{record.decision} ({record.meaning}) as {record.role}, {record.time}",
-        f"{record.counts['passed']} of {record.counts['results']} results passed; {gate}",
+        *record.details,
     ]
-    if record.override:
-        details.append(f"override: {record.override}")
-    details += [f"deviation until {one.until}: {one.what}; {one.why}" for one in record.deviations]
-    if record.comment:
-        details.append(f"comment: {' '.join(record.comment.split())}")
     details.append(f"key {record.keyid}")
     for detail in details:
         yield from _wrap(detail, "     ")
@@ -206,6 +204,7 @@ def _wrap(text: str, indent: str) -> list[str]:
 def _to_json(result: VerificationResult, trust: TrustSettings) -> dict[str, JSON]:
     policy = {
         **trust.policy.model_dump(),
+        "config": trust.config or None,
         "signers_from": trust.signers.name,
         "satisfied": not result.problems,
     }
@@ -237,6 +236,7 @@ def _record_json(record: Signoff) -> dict[str, JSON]:
             "reason": gate.reason,
             "baseline": gate.baseline,
         },
+        "review": record.review and review_json(record.review),
         "override": record.override,
         "deviations": [deviation._asdict() for deviation in record.deviations],
         "authors": list(record.authors),

@@ -69,6 +69,9 @@ class Decision(BaseModel):
     kept_from: str = Field(
         "", description="Author and time of the earlier decision that this one repeats."
     )
+    baseline: str = Field(
+        "", description="The run that determined what regressed, as a path from the run directory."
+    )
     by: str = Field(min_length=1, description="Name and email address.")
     at: str = Field(pattern=r"^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$")
 

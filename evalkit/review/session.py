@@ -7,6 +7,7 @@ Approved snapshots are written first. So a decision that names a file never exis
 file whose decision was not written is recognized the next time and accepted as it is.
 """
 
+import os
 import threading
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -20,7 +21,7 @@ from evalkit._lib.text import visible
 from evalkit.compare.comparison import compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
-from evalkit.results.run_directory import RESULTS
+from evalkit.results.run_directory import MANIFEST, RESULTS
 from evalkit.review.decisions import Choice, Decision, DecisionFile
 from evalkit.review.queue import (
     ReviewItem,
@@ -85,7 +86,8 @@ class ReviewSession:
     """A run under review.
 
     Safe to use from several threads and beside other processes. ``root`` returns the project root
-    when a snapshot is written. ``baseline`` determines what regressed; decisions of ``earlier`` are
+    when a snapshot is written. ``baseline`` determines what regressed
+    (default: that of the decisions made so far); decisions of ``earlier`` are
     offered. Raises UsageError, IntegrityError.
     """
 
@@ -101,6 +103,8 @@ class ReviewSession:
         self._root = root
         self._baseline = baseline
         self._file = DecisionFile(run.directory)
+        if baseline is None:
+            self._baseline = _remembered_baseline(self._file)
         self._earlier = DecisionFile(earlier.directory).read() if earlier is not None else []
         self._results_path = run.directory / RESULTS
         self._lock = threading.RLock()
@@ -144,7 +148,7 @@ class ReviewSession:
             keys = [key for request in requests for key in request.keys]
             by_item = [request for request in requests for _ in request.keys]
             decided = [
-                (status.item, _decision(status, request, reviewer, comment))
+                (status.item, _decision(status, request, reviewer, comment, self._baseline_name))
                 for status, request in zip(self._select(keys, seen), by_item, strict=True)
             ]
             if any(
@@ -204,6 +208,12 @@ class ReviewSession:
         self._queue = build_queue(self.run.lines(), self._regressed(), display_path(path))
         self._results_stamp = stamp
 
+    @property
+    def _baseline_name(self) -> str:
+        if self._baseline is None:
+            return ""
+        return os.path.relpath(self._baseline.directory, self.run.directory)
+
     def _regressed(self) -> set[str]:
         if self._baseline is None:
             return set()
@@ -211,8 +221,19 @@ class ReviewSession:
         return {pair.candidate.id for pair in comparison.changed("regressed")}
 
 
+def _remembered_baseline(file: DecisionFile) -> Run | None:
+    """Return the baseline of the newest decision that has one, if it still exists."""
+    names = [decision.baseline for decision in file.read() if decision.baseline]
+    folder = file.path.parent / names[-1] if names else None
+    return Run(folder) if folder is not None and (folder / MANIFEST).is_file() else None
+
+
 def _decision(
-    status: ItemStatus, request: DecisionRequest, reviewer: Reviewer, comment: str
+    status: ItemStatus,
+    request: DecisionRequest,
+    reviewer: Reviewer,
+    comment: str,
+    baseline: str,
 ) -> Decision:
     item, choice, kept_from = status.item, request.choice, ""
     if choice == "keep":
@@ -236,6 +257,7 @@ def _decision(
         regression=item.regressed,
         group=request.group,
         kept_from=kept_from,
+        baseline=visible(baseline),
         by=str(reviewer),
         at=timestamp(),
     )

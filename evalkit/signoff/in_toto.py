@@ -9,12 +9,12 @@ that verification can name the results that changed.
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import UTC, date, datetime
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit._lib.text import shorten
+from evalkit._lib.text import plural, shorten
 from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
 from evalkit.results.records import schema_error
@@ -51,6 +51,39 @@ class GateRecord:
     definition: Gate
     prices: Mapping[str, Prices]
     baseline: str
+
+
+class ReviewComment(NamedTuple):
+    """A decision of a review, the results it is about, and why it was made."""
+
+    decision: str
+    results: list[str]
+    comment: str
+    by: str
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ReviewRecord:
+    """What reviewers had decided about the run's items when it was signed."""
+
+    items: int
+    accepted: int
+    rejected: int
+    undecided: int
+    comments: tuple[ReviewComment, ...] = ()
+
+    @property
+    def is_settled(self) -> bool:
+        """Whether every item was accepted."""
+        return not self.rejected and not self.undecided
+
+    @property
+    def summary(self) -> str:
+        """The counts as text."""
+        return (
+            f"{self.accepted} accepted, {self.rejected} rejected, {self.undecided} undecided of "
+            f"{plural(self.items, 'review item')}"
+        )
 
 
 class RecordLink(NamedTuple):
@@ -93,6 +126,7 @@ class Signoff(SignerDecision):
     run: str
     counts: Mapping[str, int]
     gate: GateRecord | None
+    review: ReviewRecord | None
     authors: tuple[str, ...]
     tool: Mapping[str, str]
     subjects: Mapping[str, str]
@@ -101,6 +135,33 @@ class Signoff(SignerDecision):
     def signer(self) -> str:
         """The person as ``name <address>``."""
         return f"{self.name} <{self.email}>"
+
+    @property
+    def details(self) -> list[str]:
+        """What every readable form says of the decision, one line each."""
+        counts, gate = self.counts, self.gate
+        not_run = max(0, counts["collected"] - counts["deselected"] - counts["results"])
+        lines = [
+            f"{counts['passed']} of {counts['results']} results passed, {counts['failed']} failed, "
+            f"{counts['errored']} errored, {counts['skipped']} skipped; of {counts['collected']} "
+            f"collected {counts['deselected']} deselected, {not_run} not run",
+            "no gate",
+        ]
+        if gate is not None:
+            lines[1] = f"gate {gate.name}: {gate.verdict} against {gate.baseline} ({gate.reason})"
+            lines += [f"allowed: {name} ({why})" for name, why in gate.definition.allow.items()]
+        if self.override:
+            lines.append(f"override: {self.override}")
+        lines += [f"deviation until {one.until}: {one.what}; {one.why}" for one in self.deviations]
+        if self.comment:
+            lines.append(f"comment: {' '.join(self.comment.split())}")
+        if self.review is not None and self.review.items:
+            lines.append(self.review.summary)
+            for one in self.review.comments:
+                why = f": {' '.join(one.comment.split())}" if one.comment else ""
+                names = shorten(", ".join(one.results), 300)
+                lines.append(f"{one.decision} {names}{why} ({one.by})")
+        return lines
 
     @property
     def signed_at(self) -> datetime:
@@ -150,11 +211,17 @@ def signoff_predicate(record: Signoff) -> dict[str, JSON]:
         "comment": record.comment,
         "scope": {"run": record.run, "counts": dict(record.counts)},
         "gate": _gate_json(record.gate) if record.gate else None,
+        "review": review_json(record.review) if record.review else None,
         "override": record.override,
         "deviations": [deviation._asdict() for deviation in record.deviations],
         "authors": list(record.authors),
         "tool": dict(record.tool),
     }
+
+
+def review_json(review: ReviewRecord) -> dict[str, JSON]:
+    """Return a review as it is in the predicate."""
+    return {**asdict(review), "comments": [one._asdict() for one in review.comments]}
 
 
 def _gate_json(gate: GateRecord) -> dict[str, JSON]:
@@ -214,6 +281,7 @@ def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
             comment=value["comment"],
             **value["scope"],
             gate=_read_gate(value["gate"]) if value["gate"] else None,
+            review=_read_review(value["review"]) if value.get("review") else None,
             override=value["override"],
             deviations=tuple(Deviation(**deviation) for deviation in value["deviations"]),
             authors=tuple(value["authors"]),
@@ -231,6 +299,11 @@ def _read_gate(value: Mapping[str, JSON]) -> GateRecord:
     prices = {model: Prices.model_validate_json(price) for model, price in value["prices"].items()}
     definition = Gate.model_validate_json(value["definition"])
     return GateRecord(**{**value, "definition": definition, "prices": prices})
+
+
+def _read_review(value: Mapping[str, JSON]) -> ReviewRecord:
+    comments = tuple(ReviewComment(**comment) for comment in value["comments"])
+    return ReviewRecord(**{**value, "comments": comments})
 
 
 def _read_link(value: Mapping[str, JSON]) -> RecordLink:

@@ -20,7 +20,7 @@ from typing import Annotated, NamedTuple
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.compare.gates import LIVE, REPLAY, Gate
-from evalkit.signoff.in_toto import APPROVALS, Deviation, GateRecord, Signoff
+from evalkit.signoff.in_toto import APPROVALS, Deviation, GateRecord, ReviewRecord, Signoff
 from evalkit.signoff.problems import VerificationProblem
 
 
@@ -189,10 +189,14 @@ def _gates(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationPr
                 path,
                 f"expected gate {gate.name!r} as in the configuration, found another definition",
             )
-        if not record.override and needs_reason(record.decision, gate, record.counts):
+        if not record.override and needs_reason(
+            record.decision, gate, record.counts, record.review
+        ):
             actual = f"{record.counts['passed']} of {record.counts['results']} passed"
             if gate:
                 actual = f"gate {gate.name!r}: {gate.verdict}"
+            if record.review and not record.review.is_settled:
+                actual += f"; {record.review.summary}"
             yield VerificationProblem(
                 "gate_not_passed",
                 path,
@@ -207,11 +211,19 @@ def _definitions(name: str, facts: PolicyFacts) -> Sequence[Gate]:
     return [REPLAY, LIVE] if name == "default" else []
 
 
-def needs_reason(decision: str, gate: GateRecord | None, counts: Mapping[str, int]) -> bool:
+def needs_reason(
+    decision: str,
+    gate: GateRecord | None,
+    counts: Mapping[str, int],
+    review: ReviewRecord | None,
+) -> bool:
     """Return whether a decision must give a reason: an approval without a pass.
 
-    A pass is that of the gate; without a gate, that of every scored result.
+    A pass is that of the gate; without a gate, that of every scored result. An item of the review
+    that is rejected or undecided is not a pass either.
     """
+    if decision == "approved" and review is not None and not review.is_settled:
+        return True
     if gate is not None:
         passed = gate.verdict == "pass"
     else:

@@ -100,19 +100,22 @@ def read_record(record: RecordFile) -> Signoff:
     return read_signoff(envelope.payload, record.path, envelope.keyid)
 
 
-def printable_signoffs(run: Run) -> list[dict[str, str]]:
+def printable_signoffs(run: Run) -> list[dict[str, JSON]]:
     """Return the decisions about a run, oldest first, for the run's page.
 
     ``void`` is the reason why a decision is plainly not valid any more, else empty: it is not
     readable, or a file of the run directory differs from what was signed. Nothing else is verified.
     Raises UsageError if a file cannot be read.
     """
-    entries = []
+    entries: list[dict[str, JSON]] = []
     for file in list_records(run.directory)[0]:
         try:
             record = read_record(file)
         except InvalidEvidence as error:
-            entries.append({"name": file.path, "void": f"not a record: {error}"})
+            unknown = dict.fromkeys(("email", "role", "decision", "meaning", "time"), "")
+            entries.append(
+                {"name": file.path, **unknown, "details": [], "void": f"not a record: {error}"}
+            )
             continue
         changed = [
             name
@@ -128,7 +131,7 @@ def printable_signoffs(run: Run) -> list[dict[str, str]]:
                 "decision": record.decision,
                 "meaning": record.meaning,
                 "time": record.time,
-                "comment": record.comment,
+                "details": record.details,
                 "void": f"void: {', '.join(changed)} changed since" if changed else "",
             }
         )

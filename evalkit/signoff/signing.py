@@ -8,7 +8,7 @@ killed in between, there is no record, and the files that exist are true.
 
 import json
 import platform
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import date, datetime
@@ -34,6 +34,7 @@ from evalkit.signoff.in_toto import (
     Deviation,
     GateRecord,
     RecordLink,
+    ReviewRecord,
     SignerDecision,
     Signoff,
     result_predicate,
@@ -76,11 +77,13 @@ _PACKAGES = (
 class SignoffRequest(SignerDecision):
     """A decision to sign.
 
+    ``review`` reads what reviewers have decided; it is called when the run is known to be complete.
     ``gate`` is a name and its rules (None: those that fit the runs); it needs ``baseline`` and ``prices``.
     """
 
     gate: tuple[str, Gate | None] | None = None
     baseline: Path | None = None
+    review: Callable[[], ReviewRecord] | None = None
     prices: Mapping[str, Prices] = field(default_factory=dict)
     authors: frozenset[str] = frozenset()
 
@@ -132,7 +135,8 @@ def sign(
     subjects[f"{paths.signed_run}/{TOOL_VERSIONS}"] = sha256(tool_versions)
     gate = _evaluate_gate(run, paths, request, baseline)
     counts = count_results(results, run.manifest.get("totals", {}))
-    _check_reason(request, gate, counts)
+    review = request.review() if request.review is not None else None
+    _check_reason(request, gate, counts, review)
     number = files[-1].number + 1 if files else 1
     suites = {suite["path"]: subjects[suite["path"]] for suite in run.manifest.get("suites", [])}
     result = encode_payload(statement(TEST_RESULT, result_predicate(results, suites), subjects))
@@ -154,6 +158,7 @@ def sign(
         run=paths.signed_run,
         counts=counts,
         gate=gate,
+        review=review,
         override=request.override.strip(),
         deviations=request.deviations,
         authors=tuple(sorted(request.authors)),
@@ -283,10 +288,13 @@ def _evaluate_gate(
 
 
 def _check_reason(
-    request: SignoffRequest, gate: GateRecord | None, counts: Mapping[str, int]
+    request: SignoffRequest,
+    gate: GateRecord | None,
+    counts: Mapping[str, int],
+    review: ReviewRecord | None,
 ) -> None:
     has_reason = bool(request.override.strip())
-    needs_one = needs_reason(request.decision, gate, counts)
+    needs_one = needs_reason(request.decision, gate, counts, review)
     if needs_one and not has_reason:
         outcome = (
             f"{counts['failed']} of {counts['results']} results failed and {counts['errored']} "
@@ -294,6 +302,8 @@ def _check_reason(
         )
         if gate is not None:
             outcome = f"gate {gate.name!r}: {gate.verdict} ({gate.reason})"
+        if review is not None and not review.is_settled:
+            outcome += f"; {review.summary} ('evalkit review')"
         raise UsageError(
             f"{outcome}; to approve nevertheless give --override REASON, or decide "
             "approved-with-deviations"

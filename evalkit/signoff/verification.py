@@ -62,12 +62,14 @@ from evalkit.signoff.ssh import AllowedSigners
 class TrustSettings:
     """What is trusted: allowed signers, policy and gates.
 
-    ``ref_records`` are the records of a git ref; ``authors`` made the last change according to git.
+    ``config`` names the file of policy and gates, empty if there is none. ``ref_records`` are the
+    records of a git ref; ``authors`` made the last change according to git.
     """
 
     signers: AllowedSigners
     policy: SignoffPolicy
     gates: dict[str, Gate]
+    config: str = ""
     ref_records: Mapping[str, bytes] = field(default_factory=dict)
     authors: frozenset[str] = frozenset()
 

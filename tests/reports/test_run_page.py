@@ -224,14 +224,14 @@ def test_signoffs_are_above_the_list_and_are_text(
         "decision": "approved-with-deviations",
         "meaning": "review",
         "time": "2026-11-22T13:00:00Z",
-        "comment": "",
+        "details": ["override: rarely <asked>", "deviation until 2099-12-24: x; y"],
         "void": "",
     }
     rejected = dict.fromkeys(approved, "") | {
         "name": "Eve",
         "decision": "rejected",
         "void": "results.jsonl changed",
-        "comment": "no",
+        "details": [],
     }
     run = make_run(tmp_path, [passing(1)])
     (tmp_path / "signoffs").mkdir()
@@ -239,7 +239,8 @@ def test_signoffs_are_above_the_list_and_are_text(
     [section] = Page(write_page(run)).all("section", "signoffs")
     assert section.text == (
         "Sign-off approved with deviations review Ada <b>, QA ada@example.org "
-        "2026-11-22T13:00:00Z rejected void: results.jsonl changed Eve no"
+        "2026-11-22T13:00:00Z override: rarely <asked> deviation until 2099-12-24: x; y "
+        "rejected void: results.jsonl changed Eve"
     )
 
 

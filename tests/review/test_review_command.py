@@ -210,6 +210,37 @@ def test_by_options(here: Path) -> None:
     assert review("--list").exit_code == 0
 
 
+def test_all_new_snapshots_are_accepted_at_once(here: Path) -> None:
+    project(here, [fails("a"), snapshot("b", "x"), snapshot("c", "y"), snapshot("d", "z", "w")])
+    assert review("--accept", "all-new").exit_code == 1
+    assert decided() == [("b", "accept", ""), ("c", "accept", "")]
+    assert "no item, group or result 'all-new'" in review("--accept", "all-new").output
+
+
+@pytest.mark.parametrize("names", ["item", "group", "result"])
+def test_decisions_are_undone(here: Path, names: str) -> None:
+    project(here, [fails("a"), fails("b")])
+    [first, *_] = items = json.loads(review("--json").output)["items"]
+    review("--reject", first["group"])
+    undone = review("--undo", first[names])
+    assert undone.exit_code == 1
+    expected = [one["item"] for one in (items if names == "group" else [first])]
+    entries = DecisionFile(Path(RUN)).read()[2:]
+    assert [(one.item, one.decision) for one in entries] == [(item, "skip") for item in expected]
+    assert json.loads(review("--json").output)["summary"]["undecided"] == len(expected)
+    assert "has no decided item" in review("--undo", first["result"]).output
+
+
+def test_the_baseline_is_remembered(here: Path) -> None:
+    project(here, [passes("a"), passes("b")], "main")
+    project(here, [fails("a"), fails("b")])
+    review("--baseline", "reports/main", "--reject", ids()[0])
+    assert [one["regressed"] for one in json.loads(review("--json").output)["items"]] == [True] * 2
+    assert DecisionFile(Path(RUN)).read()[0].baseline == "../main"
+    (here / "reports/main/manifest.json").unlink()
+    assert not json.loads(review("--json").output)["items"][0]["regressed"]
+
+
 def test_json_has_all_items(here: Path) -> None:
     project(here, [passes("a"), errs()], "main")
     project(here, [fails("a"), snapshot("b", {"x": 1}, kind="json"), errs()])

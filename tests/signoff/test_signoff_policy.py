@@ -11,7 +11,7 @@ import pytest
 from evalkit.compare.gates import REPLAY, Gate
 from evalkit.config import Config, load_config
 from evalkit.errors import Misconfigured
-from evalkit.signoff.in_toto import Deviation, GateRecord, RecordLink, Signoff
+from evalkit.signoff.in_toto import Deviation, GateRecord, RecordLink, ReviewRecord, Signoff
 from evalkit.signoff.policy import PolicyFacts, SignoffPolicy, check_policy
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import Project, codes, result, sign, verify
@@ -33,9 +33,14 @@ def record(email: str = "ada@x", **fields: Any) -> Signoff:
     options: dict[str, Any] = {
         "path": "signoffs/0001.intoto.jsonl", "keyid": email, "number": 1, "previous": None, "result": RecordLink("", ""), "name": email,
         "email": email, "role": "qa", "time": "2026-11-20T12:00:00Z", "meaning": "approval", "decision": "approved", "comment": "",
-        "run": "reports/latest", "counts": COUNTS, "gate": None, "override": "", "deviations": (), "authors": (), "tool": {}, "subjects": {},
+        "run": "reports/latest", "counts": COUNTS, "gate": None, "review": None,
+        "override": "", "deviations": (), "authors": (), "tool": {}, "subjects": {},
     }  # fmt: skip
     return Signoff(**options | fields)
+
+
+def review(accepted: int = 0, rejected: int = 0, undecided: int = 0) -> ReviewRecord:
+    return ReviewRecord(items=3, accepted=accepted, rejected=rejected, undecided=undecided)
 
 
 def gate(verdict: str = "pass", name: str = "release", definition: Gate = REPLAY) -> GateRecord:
@@ -88,6 +93,11 @@ CASES: dict[str, tuple[dict[str, Any], list[Signoff], list[str]]] = {
     "a gate nobody has": ({}, [record(gate=gate(name="gone"))], ["gate_redefined"]),
     "failed": ({}, [record(gate=gate("fail"))], ["gate_not_passed"]),
     "inconclusive": ({}, [record(gate=gate("inconclusive"))], ["gate_not_passed"]),
+    "all accepted": ({}, [record(review=review(accepted=3))], []),
+    "one undecided": ({}, [record(review=review(accepted=2, undecided=1))], ["gate_not_passed"]),
+    "one rejected": ({}, [record(gate=gate(), review=review(rejected=3))], ["gate_not_passed"]),
+    "rejected and overridden": ({}, [record(review=review(rejected=3), override="known")], []),
+    "rejected in review and by QA": ({}, [record(review=review(rejected=3), decision="rejected"), record("bob@x")], ["rejected"]),
     "overridden": ({}, [record(gate=gate("fail"), override="known")], []),
     "accepted with deviations": ({}, [record(gate=gate("fail"), **until("2026-12-01"))], []),
     "failed, no gate": ({}, [record(counts={**COUNTS, "errored": 1})], ["gate_not_passed"]),

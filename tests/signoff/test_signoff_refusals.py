@@ -10,6 +10,8 @@ from typing import Any
 
 import pytest
 
+from evalkit.results import Run
+from evalkit.signoff.records import printable_signoffs
 from tests.signoff.conftest import Keys
 from tests.signoff.signing_project import Project, evalkit, result, sign, verify
 
@@ -252,14 +254,58 @@ def test_approving_what_failed_needs_a_reason(project: Project, keys: Keys, gate
         else "1 of 3 results failed and 0 errored"
     )
     assert (
-        done.output
-        == f"evalkit: {what}; to approve nevertheless give --override REASON, or decide approved-with-deviations\n"
+        done.output == f"evalkit: {what}; 0 accepted, 0 rejected, 1 undecided of 1 review item "
+        f"('evalkit review'); to approve nevertheless give --override REASON, or decide approved-with-deviations\n"
     )
     assert sign(keys["ed25519"], *more, override="known, and mended in 1.2").exit_code == 0
     code, actual = verify()
     assert code == 0
     assert actual["records"][0]["override"] == "known, and mended in 1.2"
     assert sign(keys["ecdsa"], *more, email="bob@example.com", decision="rejected").exit_code == 0
+
+
+LAX = "signoff: {allowed_signers: allowed_signers}\ngates: {lax: {max_regressions: 9}}\n"
+
+
+@pytest.mark.parametrize(
+    ("decision", "comment", "state"),
+    [
+        ("", "", "0 accepted, 0 rejected, 1 undecided of 1 review item"),
+        ("--reject", "wrong city", "0 accepted, 1 rejected, 0 undecided of 1 review item"),
+        ("--accept", "as agreed", ""),
+    ],
+)
+def test_approving_what_reviewers_did_not_accept_needs_a_reason(
+    project: Project, keys: Keys, decision: str, comment: str, state: str
+) -> None:
+    """The gate passes; what reviewers said is signed, and every readable form has it."""
+    project.write("evalkit.yaml", LAX.encode())
+    project.write_run(project.run, [result("one", "failed"), result("two"), result("three")])
+    if decision:
+        who = ["--name", "Rea", "--email", "rea@example.com", "--baseline", "reports/main"]
+        evalkit("review", "reports/latest", *who, decision, "s::one", "--comment", comment)
+    gate = ["--gate", "lax", "--baseline", "reports/main"]
+    refused = sign(keys["ed25519"], *gate)
+    assert (refused.exit_code, state in refused.output) == (2 if state else 0, True)
+    if state:
+        assert sign(keys["ed25519"], *gate, override="rarely asked").exit_code == 0
+    verified = " ".join(evalkit("verify", "reports/latest").output.split())
+    [shown] = printable_signoffs(Run(project.run))
+    for text in (comment, state, "gate lax: pass", "1 failed", "rarely asked" if state else ""):
+        assert text in verified
+        assert text in " ".join(shown["details"])
+    _, actual = verify()
+    review = actual["records"][0]["review"]
+    assert (review["items"], review["undecided"]) == (1, 0 if decision else 1)
+    assert [one["comment"] for one in review["comments"]] == [comment] * bool(decision)
+
+
+def test_verifying_without_a_configuration_is_said(project: Project, keys: Keys) -> None:
+    assert sign(keys["ed25519"]).exit_code == 0
+    (project.root / "evalkit.yaml").unlink()
+    verified = evalkit("verify", "reports/latest", "--allowed-signers", "allowed_signers")
+    assert verified.exit_code == 0
+    assert "verified without a policy, because there is no evalkit.yaml" in verified.output
 
 
 def test_the_same_bytes_again(

@@ -114,7 +114,11 @@ def test_records_for_a_report(project: Project, keys: Keys) -> None:
         "decision": "approved",
         "meaning": "approval",
         "time": "",
-        "comment": "",
+        "details": [
+            "3 of 3 results passed, 0 failed, 0 errored, 0 skipped; of 3 collected 0 deselected, "
+            "0 not run",
+            "no gate",
+        ],
         "void": "",
     }
     assert second["email"] == "bob@example.com"

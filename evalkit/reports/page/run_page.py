@@ -200,7 +200,7 @@ class RunPage(LineReport):
             )
 
 
-def _signoffs(run: Run) -> Sequence[dict[str, str]]:
+def _signoffs(run: Run) -> Sequence[dict[str, JSON]]:
     if not (run.directory / SIGNOFFS).is_dir():
         return ()
     # Start-up cost: a run that was just written has no sign-offs, and does not need the gates.

@@ -20,6 +20,13 @@ _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
 _UNREADABLE = re.compile(
     "[\x7f-\x9f\u00ad\u061c\u200b-\u200f\u2028-\u202e\u2060-\u206f\ud800-\uf8ff\ufeff\ufff0-\uffff]"
 )
+JSON_STYLES = {
+    "compact": ("", ""),
+    "spaced": (" ", ""),
+    "compact-line": ("", "\n"),
+    "spaced-line": (" ", "\n"),
+}
+"""Names of white space: what follows commas and colons, and what the text ends with."""
 _CODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "identity", "")
 # None is a dependency: a client asks for a coding only if it has one of its libraries.
 _LIBRARIES = {
@@ -82,6 +89,22 @@ def indent_json(text: str) -> str:
             depth += 1
             after_bracket = True
     return "".join(parts)
+
+
+def json_style(text: str) -> str:
+    """Return the name of the white space of a JSON object or array; "" if it has no name."""
+    if text[:1] in ("{", "[") and is_json(text):
+        for style in JSON_STYLES:
+            if restyle_json(text, style) == text:
+                return style
+    return ""
+
+
+def restyle_json(text: str, style: str) -> str:
+    """Return a JSON text with the white space of a style, the inverse of :func:`indent_json`."""
+    spaces, end = JSON_STYLES[style]
+    parts = _TOKEN.findall(text)
+    return "".join(part + spaces if part in (",", ":") else part for part in parts) + end
 
 
 def decompress_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> str | bytes:

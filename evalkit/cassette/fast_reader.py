@@ -12,6 +12,7 @@ import re
 from dataclasses import dataclass
 from functools import lru_cache
 
+from evalkit.cassette.bodies import JSON_STYLES
 from evalkit.cassette.recording import Cassette, Recording
 
 _ORDINARY = bytes(code for code in range(256) if code == 0x0A or 0x20 <= code < 0x7F or code > 0x7F)
@@ -50,6 +51,7 @@ _BETWEEN_BODIES = re.compile(
 _DETAILS = re.compile(
     rf"    evalkit: \{{elapsed_ms: ({_NUMBER})"
     rf"(?:, event_ms: \[({_NUMBER}(?:, {_NUMBER})*)\])?"
+    rf"(?:, json: ({'|'.join(JSON_STYLES)}))?"
     r'(?:, broken: "([^"\\\n]*)")?\}\n'
 )
 # Stands for a line feed with its indentation; ordinary text has none.
@@ -114,7 +116,7 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     details = _DETAILS.match(text, position)
     if body is None or details is None:
         return None
-    elapsed, arrivals, broken = details.groups()
+    elapsed, arrivals, style, broken = details.groups()
     recording = Recording(
         method=method,
         uri=uri,
@@ -127,6 +129,7 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
         elapsed_ms=float(elapsed),
         event_ms=tuple(map(float, arrivals.split(", "))) if arrivals else (),
         broken=broken,
+        json_style=style or "",
     )
     return recording, details.end()
 

@@ -22,7 +22,7 @@ truncated file has lost it, and is refused instead of replayed in part.
         body:
           string: |
             {"id": "v1_abc", …}
-        evalkit: {elapsed_ms: 812.4, event_ms: [390.1, 401.7], broken: "…"}
+        evalkit: {elapsed_ms: 812.4, event_ms: [390.1, 401.7], json: compact, broken: "…"}
     version: 1
 
 There are two readers: ``fast_reader`` reads only what ``render`` writes; ``yaml_reader`` reads all
@@ -35,7 +35,7 @@ import json
 import re
 from typing import Any
 
-from evalkit.cassette.bodies import indent_json, to_bytes
+from evalkit.cassette.bodies import indent_json, json_style, to_bytes
 from evalkit.cassette.fast_reader import read_rendered
 from evalkit.cassette.recording import VERSION, Cassette, Headers, Recording
 from evalkit.cassette.yaml_reader import read_yaml
@@ -83,10 +83,10 @@ def render(cassette: Cassette) -> str:
 
 def _render_recording(recording: Recording) -> str:
     body = recording.request_body
-    request_body = (
-        " null\n" if body is None else block_scalar(_indent(body, recording.request_headers), 6)
-    )
-    response_body = block_scalar(_indent(recording.body, recording.response_headers), 8)
+    request_body = " null\n" if body is None else block_scalar(_indent(body), 6)
+    style = recording.json_style or _style(recording)
+    is_indented = style == recording.json_style
+    response_body = block_scalar(recording.body if is_indented else _indent(recording.body), 8)
     reason = short_scalar(recording.reason)
     extra = "".join(
         f"    {short_scalar(key)}: {flow_scalar(value)}\n" for key, value in recording.extra.items()
@@ -96,6 +96,8 @@ def _render_recording(recording: Recording) -> str:
         details.append(f"elapsed_ms: {_number(recording.elapsed_ms)}")
     if recording.event_ms:
         details.append(f"event_ms: [{', '.join(map(_number, recording.event_ms))}]")
+    if style:
+        details.append(f"json: {style}")
     if recording.broken is not None:
         details.append(f"broken: {quoted_scalar(recording.broken)}")
     return (
@@ -114,10 +116,15 @@ def _render_recording(recording: Recording) -> str:
     )
 
 
-def _indent(body: str | bytes, headers: Headers) -> str | bytes:
-    """Indent a JSON document; in any other text, such as JSON Lines, white space may count."""
-    types = headers.get("content-type") or ["application/json"]
-    if isinstance(body, bytes) or body.endswith("\n") or not _JSON_TYPE.match(types[0]):
+def _style(recording: Recording) -> str:
+    """Return how to restore a body that may be indented, "" for one that must stay as it is."""
+    types = recording.response_headers.get("content-type") or ["application/json"]
+    is_document = isinstance(recording.body, str) and _JSON_TYPE.match(types[0])
+    return json_style(str(recording.body)) if is_document else ""
+
+
+def _indent(body: str | bytes) -> str | bytes:
+    if isinstance(body, bytes):
         return body
     text = indent_json(body)
     return text + "\n" if text != body and text[:1] in "{[" else text

@@ -17,7 +17,8 @@ class Recording:
     Bodies are text, or bytes if they are not UTF-8. Headers are lists of values by name.
     ``elapsed_ms`` is the time from the request to the end of the response, ``event_ms`` the arrival
     of each server-sent event after the request, both in milliseconds. ``broken`` says why the body
-    ended early; None means it is complete. ``extra`` has keys of the response that only one of
+    ended early; None means it is complete. ``json_style`` names the white space that a body had
+    before it was indented; a tape restores it. ``extra`` has keys of the response that only one of
     vcrpy's stubs writes (``url`` of aiohttp).
     """
 
@@ -32,6 +33,7 @@ class Recording:
     elapsed_ms: float | None = None
     event_ms: tuple[float, ...] = ()
     broken: str | None = None
+    json_style: str = ""
     extra: dict[str, JSON] = field(default_factory=dict)
 
 

@@ -99,6 +99,7 @@ def vcr_response(recording: Recording) -> dict[str, Any]:
     details = {
         "elapsed_ms": recording.elapsed_ms,
         "event_ms": list(recording.event_ms) or None,
+        "json": recording.json_style or None,
         "broken": recording.broken,
     }
     if details := {key: value for key, value in details.items() if value is not None}:
@@ -121,6 +122,7 @@ def _to_recording(item: Mapping[str, Any]) -> Recording:
         body=(body.get("string") if isinstance(body, Mapping) else body) or "",
         elapsed_ms=details.get("elapsed_ms"),
         event_ms=tuple(details.get("event_ms", ())),
+        json_style=details.get("json", ""),
         broken=details.get("broken"),
         extra={key: value for key, value in response.items() if key not in _RESPONSE_KEYS},
     )

@@ -10,6 +10,7 @@ from typing import Any, NoReturn
 from evalkit._lib import yaml
 from evalkit._lib.text import show
 from evalkit._lib.yaml import ValuePath
+from evalkit.cassette.bodies import JSON_STYLES
 from evalkit.cassette.recording import VERSION, Cassette, Headers, Recording
 from evalkit.errors import CassetteError
 
@@ -109,6 +110,7 @@ class _CassetteReader:
             elapsed_ms=self._milliseconds(details.get("elapsed_ms"), (*details_path, "elapsed_ms")),
             event_ms=self._arrivals(details, (*details_path, "event_ms")),
             broken=self._get(details, str, (*details_path, "broken"), None),
+            json_style=self._style(details, (*details_path, "json")),
             extra={key: value for key, value in response.items() if key not in _RESPONSE_KEYS},
         )
 
@@ -150,6 +152,12 @@ class _CassetteReader:
         return tuple(
             self._milliseconds(value, (*path, index)) or 0.0 for index, value in enumerate(values)
         )
+
+    def _style(self, details: dict[str, Any], path: ValuePath) -> str:
+        style: str = self._get(details, str, path, "")
+        if style and style not in JSON_STYLES:
+            self._fail_at(path, f"'json:' is not one of {', '.join(JSON_STYLES)}")
+        return style
 
     def _milliseconds(self, value: Any, path: ValuePath) -> float | None:
         if value is None:

@@ -114,7 +114,9 @@ def _answer(connection: Any, sock: _TapeSocket, wire: WireRequest) -> WireRespon
     if response is None:
         started = time.monotonic()
         response = _send_live(connection, bytes(sock.request.data))
-        sock.tape.record(request, response, started)
+        # Only what is built on the standard library's own classes decompresses.
+        is_plain = type(connection).__module__ == "http.client"
+        sock.tape.record(request, response, started, is_decompressed_above=not is_plain)
     return response
 
 

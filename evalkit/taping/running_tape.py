@@ -7,17 +7,22 @@ thread that a replaying tape leaves behind belongs to it still: its requests are
 nothing that a replay started may reach a server.
 """
 
+import gzip
 import threading
 import time
+import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
-from evalkit.cassette.bodies import to_bytes
+from evalkit.cassette.bodies import restyle_json, to_bytes
 from evalkit.errors import CassetteMiss, UsageError
 from evalkit.taping.http_wire import WireResponse, value_lists
 from evalkit.taping.tape_session import TapeRequest, TapeSession
 
+# The key of a recorded response whose body the client does not decompress.
+_CODING, _ENCODING = "content_encoding", "content-encoding"
+_COMPRESSED = ("gzip", "x-gzip", "deflate")
 LOOPBACK = "loopback"
 """In a list of ignored hosts: this machine."""
 _LOOPBACK_HOSTS = ("localhost", "::1", "0.0.0.0", "::")  # noqa: S104 - nothing listens there
@@ -75,11 +80,31 @@ class RunningTape:
         headers = [
             (name, value) for name, values in recording.response_headers.items() for value in values
         ]
-        body = recording.body if isinstance(recording.body, bytes) else to_bytes(recording.body)
+        text = recording.body
+        if recording.json_style and isinstance(text, str):
+            text = restyle_json(text, recording.json_style)
+        body = text if isinstance(text, bytes) else to_bytes(text)
+        coding = recording.extra.get(_CODING)
+        if isinstance(coding, str):
+            headers.append(("content-encoding", coding))
+            body = zlib.compress(body) if coding == "deflate" else gzip.compress(body, mtime=0)
         return WireResponse(recording.status, recording.reason, headers, body)
 
-    def record(self, request: TapeRequest, response: WireResponse, started: float) -> None:
-        """Write a response to disk; ``started`` is the monotonic time of the request."""
+    def record(
+        self,
+        request: TapeRequest,
+        response: WireResponse,
+        started: float,
+        *,
+        is_decompressed_above: bool = True,
+    ) -> None:
+        """Write a response to disk; ``started`` is the monotonic time of the request.
+
+        A client that leaves decompression to the application gets a compressed body in replay too.
+        """
+        coding = (
+            "" if is_decompressed_above else value_lists(response.headers).get(_ENCODING, [""])[0]
+        )
         self.session.record(
             request,
             response.status,
@@ -87,6 +112,7 @@ class RunningTape:
             response.body,
             (time.monotonic() - started) * 1000,
             reason=response.reason,
+            extra={_CODING: coding} if coding in _COMPRESSED else {},
         )
 
     def refuse_connection(self, host: str) -> None:

@@ -212,6 +212,7 @@ class TapeSession:
         elapsed_ms: float,
         *,
         reason: str = "",
+        extra: Mapping[str, JSON] | None = None,
     ) -> None:
         """Write a response to disk, before the application receives it.
 
@@ -222,8 +223,8 @@ class TapeSession:
             self._unanswered.discard(request[:3])
             try:
                 recording = self._recording(request, status, headers, body, elapsed_ms)
-                if reason:
-                    recording.reason = reason
+                recording.reason = reason or recording.reason
+                recording.extra = dict(extra or {})
                 self._add_secrets(_secrets_in(request, recording))
                 if self._recorder is not None:
                     self._describe(self._recorder, request, recording)

@@ -1,5 +1,6 @@
 """``evalkit import``: recorded conversations become suites with cassettes that replay them."""
 
+import os
 import re
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -12,8 +13,9 @@ from evalkit.cassette.files import load_cassette
 from evalkit.cli.import_trial import TrialProject
 from evalkit.errors import CassetteError, UsageError
 from evalkit.importing.scenario_drafts import ScenarioDraft, draft_scenarios, group_into_suites
-from evalkit.importing.traffic_reader import read_traffic
+from evalkit.importing.traffic_reader import read_traffic, without_secrets
 from evalkit.lint.file_search import find_files
+from evalkit.session.settings import keys_of
 
 _EPILOG = """\b
 Examples:
@@ -58,7 +60,10 @@ def import_(
         )
     folders = [path for path in paths if path.is_dir()]
     files = [path for path in paths if path not in folders] + find_files(folders).cassettes
-    drafts = draft_scenarios({display_path(path): read_traffic(path) for path in files})
+    keys = keys_of(os.environ)
+    drafts = draft_scenarios(
+        {display_path(path): without_secrets(read_traffic(path), keys) for path in files}
+    )
     if not drafts:
         raise UsageError("no conversation: the files contain no request to the interactions API")
     # The schema of the project is in its root, where `evalkit init` writes it.

@@ -17,7 +17,7 @@ import base64
 import codecs
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from evalkit._lib.files import display_path, file_errors
@@ -26,10 +26,18 @@ from evalkit._lib.text import show
 from evalkit.cassette.bodies import decompress_body
 from evalkit.cassette.files import PREFIX, MediaFolder, load_cassette
 from evalkit.cassette.format import parse
+from evalkit.cassette.headers import secrets_in_header
 from evalkit.cassette.recording import Headers, Recording
+from evalkit.cassette.redaction import Redactor
+from evalkit.conversation.reconstruct import request_of
 from evalkit.errors import CassetteError, UsageError
 from evalkit.protocol.stream_writer import sse_text
-from evalkit.protocol.wire_facts import API_BASE_URL, DEFAULT_API_VERSION, interactions_path
+from evalkit.protocol.wire_facts import (
+    API_BASE_URL,
+    DEFAULT_API_VERSION,
+    KEY_PARAMETERS,
+    interactions_path,
+)
 from evalkit.results.media import FOLDER
 
 LOG_SUFFIXES = (".jsonl", ".ndjson", ".json", ".har", ".log")
@@ -84,6 +92,26 @@ def read_traffic(path: Path) -> list[Recording]:
         media = MediaFolder(path.parent / FOLDER)
         recordings = [media.restore(recording) for recording in recordings]
     return recordings
+
+
+def without_secrets(recordings: list[Recording], secrets: Iterable[str]) -> list[Recording]:
+    """Return recordings without ``secrets``, and without the credentials that they were sent with.
+
+    Drafts are made of them, so that no secret is in a message of a suite or in the name of a file.
+    """
+    redactor = Redactor(secrets)
+    for recording in recordings:
+        redactor = redactor.with_secrets_in(recording).with_secrets(_credentials(recording))
+    return [redactor.recording(recording)[0] for recording in recordings]
+
+
+def _credentials(recording: Recording) -> Iterator[str]:
+    for name, values in recording.request_headers.items():
+        for value in values:
+            yield from secrets_in_header(name.lower(), value)
+    for name, value in request_of(recording).query:
+        if name.lower() in KEY_PARAMETERS:
+            yield value
 
 
 def _decode(data: bytes, name: str) -> str:
@@ -163,6 +191,7 @@ def _recording(exchange: Mapping[str, JSON], place: str) -> Recording:
         method=str(_part(request, "method") or "POST").upper(),
         uri=str(_part(request, "url") or _DEFAULT_URL),
         request_body=request_body,
+        request_headers=_headers(request),
         status=status,
         response_headers={"content-type": [_content_type(headers, body)]},
         body=body,

@@ -245,3 +245,33 @@ def test_errors_are_of_the_kind_that_a_caller_expects(here: Path) -> None:
             broken="the log has no response",
         )
     ]
+
+
+KEY = "AIzaSyKeyOfAnImportedLog0000000000000001"
+
+
+@pytest.mark.parametrize(
+    ("headers", "query"),
+    [
+        ({"X-Goog-Api-Key": KEY}, ""),
+        ([{"name": "authorization", "value": f"Bearer {KEY}"}], ""),
+        ({}, f"?alt=sse&key={KEY}"),
+        ({}, ""),
+    ],
+    ids=["header", "bearer", "query", "environment"],
+)
+def test_no_draft_has_the_key_of_its_log(
+    here: Path, monkeypatch: pytest.MonkeyPatch, headers: Any, query: str
+) -> None:
+    if not headers and not query:
+        monkeypatch.setenv("GEMINI_API_KEY", KEY)
+    line = exchange({"input": f"{KEY} is my key", "labels": {"a": KEY}}, interaction(text(KEY)))
+    line["request"] |= {"headers": headers, "url": URL + query}
+    (here / "a.json").write_text(json.dumps(line))
+    assert run_import("a.json").exit_code == 0
+    scenarios()
+    written = [path for path in here.rglob("*") if path.is_file() and path.name != "a.json"]
+    assert len(written) == 3
+    for path in written:
+        assert KEY not in path.read_text()
+        assert KEY.lower() not in path.name.lower()

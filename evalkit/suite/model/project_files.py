@@ -2,8 +2,8 @@
 
 A name is looked up in the suite file's directory, then in the project root. Links are followed
 before the root is compared, so a link cannot lead out of the project; if the suite file is a link
-into another tree, as in the sandbox of a build system, that tree is the project too. Files are looked up when the
-suite is loaded and read when they are needed.
+into another tree, as in the sandbox of a build system, that tree is the project too. Files are
+looked up when the suite is loaded and read when they are needed.
 
 An attachment is a file or a URL, sent after the user's text. A file is read and base64-encoded once
 per suite, when its turn first runs. Media types come from a table of file endings, not from the

@@ -3,8 +3,9 @@
 Two requests are equal if method, path, query and body are. Bodies are compared as JSON values if
 they are JSON, so key order, white space and number spelling do not count. Keys in the query never
 count, nor do the host, the API version, and what a gateway puts before it in the path: a new major
-version of an SDK sends the same requests to another version. Secret fields of a request are compared
-as they are written, redacted. Equal requests are answered in recorded order, each recording once.
+version of an SDK sends the same requests to another version. Secret fields of a request are
+compared as they are written, redacted. Equal requests are answered in recorded order, each
+recording once.
 
 The next recording that was not played is tried first, by a plain comparison: a replay in recorded
 order does nothing else. Only if it differs, all recordings are indexed once, by a digest of their

@@ -15,8 +15,8 @@ have only in a stream (section 11). The client's steps (``user_input``, ``functi
 sealed as history by the next thought.
 
 The real service is documented to verify function calls of the current turn only, and widely used
-clients rebuild, shorten or invent older turns. So only an alteration there is certainly refused; the
-errors about all others are marked as inferred.
+clients rebuild, shorten or invent older turns. So only an alteration there is certainly refused;
+the errors about all others are marked as inferred.
 
 A *state* is the hash of a history up to some step. An answer that continues another one is signed
 on top of the state after that one.
@@ -192,7 +192,7 @@ def _alterations(
     codes: list[bytes],
     describe: Describe,
 ) -> Iterator[tuple[int, str, bool]]:
-    """Yield the steps that break a seal: index, problem, and whether a call is not as it was signed.
+    """Yield the steps that break a seal: index, problem, and whether it is about a signed call.
 
     ``codes`` are those of the steps that were sent.
     """

@@ -26,9 +26,9 @@ _TIMEOUT = 10.0
 class ScriptBackend:
     """Serves a script.
 
-    ``key``, ``api_key``, ``lenient`` and ``strict`` are options of the service; ``log`` gets a line for each
-    tolerated violation and each webhook delivery; ``seed`` decides which requests get the script's
-    faults. The ``server`` header names evalkit, so that recordings from here are not mistaken for
+    ``key``, ``api_key``, ``lenient`` and ``strict`` are options of the service; ``log`` gets a line
+    for each tolerated violation and each webhook delivery; ``seed`` decides which requests get the
+    script's faults. The ``server`` header names evalkit, so that recordings from here are not mistaken for
     recordings of the real service.
     """
 

@@ -55,8 +55,8 @@ class StoredInteraction:
 
     ``final`` is its state when it has ended, ``sent`` the input of its request as steps,
     ``conversation`` every step up to the end of the answer. ``remaining_polls`` still find it
-    running; it may be queued until the first of them. ``must_notify``: webhooks are to be notified when it ends, as they are of background
-    runs. ``webhook_config`` is the request's.
+    running; it may be queued until the first of them. ``must_notify``: webhooks are to be notified
+    when it ends, as they are of background runs. ``webhook_config`` is the request's.
     """
 
     final: dict[str, JSON]

@@ -2,8 +2,8 @@
 
 Changed on the way are: headers that belong to one connection; the host; ``accept-encoding``, so
 that responses can be read and recorded; the key, if another one is configured; addresses to which
-the service sends a client (uploads, redirects), which lead back through the proxy. TLS certificates are
-verified, redirects are not followed. Retries are up to the client, with one exception: a pooled
+the service sends a client (uploads, redirects), which lead back through the proxy. TLS certificates
+are verified, redirects are not followed. Retries are up to the client, with one exception: a pooled
 connection that turns out to be closed when a request is sent says nothing about the service (RFC
 9112, section 9.3.1).
 """

@@ -44,9 +44,8 @@ class ApiError(NamedTuple):
     @property
     def label(self) -> str:
         """The status and the code, each once and only where it says something."""
-        if self.status < 400:
-            return self.code
-        return f"{self.status} {self.code}" if self.code != str(self.status) else self.code
+        code = shorten(self.code, 60)
+        return code if self.status < 400 or code == str(self.status) else f"{self.status} {code}"
 
     @property
     def advice(self) -> str | None:

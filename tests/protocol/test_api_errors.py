@@ -194,6 +194,7 @@ def test_other_errors_have_no_advice(status: int, error: JSON) -> None:
         (200, {"code": "safety"}, "safety", 200),
         (0, {"code": 13}, "internal", 0),
         (200, {}, "unknown", 200),
+        (400, {"code": "a\n\x1b[31mb"}, "400 a <U+001B>[31mb", 400),
     ],
 )
 def test_an_error_is_labeled_with_its_status_and_its_word(

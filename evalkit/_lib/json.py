@@ -146,31 +146,40 @@ def canonical(value: JSON) -> str:
 
 
 def _with_plain_numbers(value: JSON) -> JSON:
+    # Loops, because a comprehension would double the stack that deep nesting needs.
     if isinstance(value, dict):
-        return dict(zip(value, map(_with_plain_numbers, value.values()), strict=True))
+        mapping = {}
+        for key, item in value.items():
+            mapping[key] = _with_plain_numbers(item)
+        return mapping
     if isinstance(value, list):
-        return list(map(_with_plain_numbers, value))
+        items = []
+        for item in value:
+            items.append(_with_plain_numbers(item))
+        return items
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 def equal(left: JSON, right: JSON) -> bool:
-    """Return whether two JSON values are equal."""
-    if left is right:
-        return True
-    if isinstance(left, bool) or isinstance(right, bool):
-        return left is right
-    if isinstance(left, Mapping):
-        if not isinstance(right, Mapping) or left.keys() != right.keys():
+    """Return whether two JSON values are equal, however deep they are."""
+    pairs = [(left, right)]
+    while pairs:
+        one, other = pairs.pop()
+        if one is other:
+            continue
+        if isinstance(one, bool) or isinstance(other, bool):
             return False
-        # No generator: it would double the stack that deep nesting needs.
-        return all(map(equal, left.values(), map(right.__getitem__, left)))
-    if isinstance(left, list | tuple):
-        return (
-            isinstance(right, list | tuple)
-            and len(left) == len(right)
-            and all(map(equal, left, right))
-        )
-    return bool(left == right)
+        if isinstance(one, Mapping):
+            if not isinstance(other, Mapping) or one.keys() != other.keys():
+                return False
+            pairs += [(value, other[key]) for key, value in one.items()]
+        elif isinstance(one, list | tuple):
+            if not isinstance(other, list | tuple) or len(one) != len(other):
+                return False
+            pairs += zip(one, other, strict=True)
+        elif one != other:
+            return False
+    return True
 
 
 def pointer(*parts: str | int) -> str:

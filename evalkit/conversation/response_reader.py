@@ -14,6 +14,8 @@ JSON for a streamed request, and a stream for any other, are read all the same a
 ``problems`` (``not_streamed``, ``streamed_unasked``, both with event 0: the response as a whole).
 """
 
+from json import JSONDecodeError
+
 from evalkit._lib.json import JSON, json_type, loads
 from evalkit._lib.text import plural, shorten
 from evalkit.protocol.api_errors import error_of, find_error, read_error
@@ -51,8 +53,10 @@ def _read_json(exchange: Exchange, response: Response) -> None:
         elif not response.text.strip():
             exchange.failure = f"HTTP {response.status} with an empty body"
         else:
+            is_json = not isinstance(error, JSONDecodeError | RecursionError)
+            problem = "cannot be read exactly" if is_json else "is not JSON"
             exchange.failure = (
-                f"HTTP {response.status} with a body that is not JSON ({content_type}; {error}): "
+                f"HTTP {response.status} with a body that {problem} ({content_type}; {error}): "
                 f"{shorten(response.text)}"
             )
         return

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
@@ -317,8 +317,10 @@ class Runner:
             message = self.redact(failure_text(variant.id, location, checks))
         record = result_record(identity, verdict, message, checks, transcript, unplayed)
         media: dict[str, bytes] = {}
-        if has_media(transcript):
-            record = extract_media(record, lambda text: self.redact(text) == text, media, {})
+        # Nested hundreds of levels, data stays in the line.
+        with suppress(RecursionError):
+            if has_media(transcript):
+                record = extract_media(record, lambda text: self.redact(text) == text, media, {})
         if self._redactor.active:
             self._redact_streams(record)
         line = result_line(record, self.redact)

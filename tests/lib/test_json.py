@@ -72,3 +72,17 @@ def test_pointer_escapes() -> None:
     assert resolve_pointer({"a/b": {"m~n": ["x"]}}, "/a~1b/m~0n/0") == "x"
     assert resolve_pointer({"a": 1}, "/b") is MISSING
     assert resolve_pointer([1], "/1") is MISSING
+
+
+def nested(depth: int, bottom: Any) -> Any:
+    value = bottom
+    for _ in range(depth):
+        value = [{"a": value}]
+    return value
+
+
+def test_deep_values_are_compared_and_written() -> None:
+    assert equal(nested(5000, 1), nested(5000, 1.0))
+    assert not equal(nested(5000, 1), nested(5000, True))
+    assert canonical(nested(200, 1.0)) == canonical(nested(200, 1))
+    assert [path.count("/") for path, _, _ in differences(nested(200, 1), nested(200, 2))] == [400]

@@ -6,6 +6,7 @@ from evalkit.taping.tapes import (
     Tape,
     TapedConversation,
     TapedTurn,
+    UnansweredWarning,
     UnplayedWarning,
     tape,
 )
@@ -18,6 +19,7 @@ __all__ = [
     "TapedConversation",
     "TapedTurn",
     "TargetContext",
+    "UnansweredWarning",
     "UnplayedWarning",
     "tape",
 ]

@@ -125,7 +125,7 @@ class TapeSession:
         self._redactor = Redactor(plan.secrets, plan.patterns)
         self._recorder: CassetteRecorder | None = None
         self._is_finished = False
-        self._unanswered: set[tuple[str, str, str | bytes | None]] = set()
+        self._unanswered: dict[str, str] = {}
         self._is_missing = False
         self._is_described = False
         self._from_cassette = 0
@@ -174,7 +174,7 @@ class TapeSession:
             path, query = split_route(request.uri)
             number = self._player.take(request.method, path, query, request.json)
             if number is None:
-                self._unanswered.add(request[:3])
+                self._unanswered[_key(request)] = f"{request.method} {request.path}"
                 return None
             if self._recorder is not None:
                 self._recorder.mark_played(number)
@@ -220,7 +220,7 @@ class TapeSession:
         """
         with self._lock:
             self._check_running(request)
-            self._unanswered.discard(request[:3])
+            self._unanswered.pop(_key(request), None)
             try:
                 recording = self._recording(request, status, headers, body, elapsed_ms)
                 recording.reason = reason or recording.reason
@@ -248,8 +248,8 @@ class TapeSession:
 
     @property
     def unanswered(self) -> list[str]:
-        """The requests that were sent and whose response was not received."""
-        return [f"{method} {urlsplit(uri).path}" for method, uri, _ in self._unanswered]
+        """The requests that should be recorded, and whose response was not received."""
+        return [] if self.plan.live else list(self._unanswered.values())
 
     def finish(self, complete: bool) -> None:
         """Write the cassette if everything went well, and release it in any case.
@@ -312,6 +312,11 @@ class TapeSession:
         self._redactor = self._redactor.with_secrets(secrets)
         if self._recorder is not None:
             self._recorder.redactor = self._redactor
+
+
+def _key(request: TapeRequest) -> str:
+    """Return what a retry has in common with a request; a host does not count in matching."""
+    return repr((request.method, split_route(request.uri), request.body))
 
 
 def _secrets_in(request: TapeRequest, recording: Recording | None) -> Iterator[str]:

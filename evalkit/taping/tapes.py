@@ -53,6 +53,10 @@ class ContinuityWarning(UserWarning):
     """A request of a conversation lost its id, a setting or a signature."""
 
 
+class UnansweredWarning(UserWarning):
+    """A request got no response while it was recorded."""
+
+
 class UnplayedWarning(UserWarning):
     """A cassette holds recordings that the application did not request."""
 
@@ -236,6 +240,12 @@ class Tape:
         if error is None and not faults:
             for conversation in self.conversations():
                 conversation.warn_of_losses()
+            for request in self._session.unanswered:
+                message = (
+                    f"{display_path(self.path)}: {request} got no response, so a replay will miss "
+                    "it; ignore its host (evalkit_ignore_hosts), or record when it answers"
+                )
+                warnings.warn(message, UnansweredWarning, stacklevel=user_stacklevel())
         unplayed = self.unplayed
         if error is None and not faults and unplayed:
             more = " …" if len(unplayed) > 5 else ""

@@ -4,6 +4,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import signal
@@ -22,7 +23,7 @@ from evalkit import ExpectationFailed
 from evalkit.cassette import parse
 from evalkit.cassette.journal import journal_path, read_journal
 from evalkit.errors import CassetteError, CassetteMiss, SecretLeak, UsageError
-from evalkit.taping import UnplayedWarning
+from evalkit.taping import UnansweredWarning, UnplayedWarning
 from evalkit.taping.tapes import Tape
 from tests.tape.tape_support import DOGS, PAWS, MakeTape, create, serving_rules
 
@@ -451,3 +452,24 @@ def test_finished_exchanges_survive_a_kill_while_recording(
         for entry in read_journal(journal_path(cassette)).entries
     ]
     assert stored[:finished] == [f"Say {number}" for number in range(5)]
+
+
+def test_request_without_a_response_is_warned_about(make_tape: MakeTape, guide_url: str) -> None:
+    def application() -> None:
+        for url in ("http://127.0.0.1:9", guide_url):  # nothing listens at the first
+            try:
+                post(url, create("Hello" if url == guide_url else "Is anybody there?"))
+            except httpx.ConnectError:
+                continue
+
+    with (
+        pytest.warns(UnansweredWarning, match=f"POST {API} got no response") as caught,
+        make_tape("once"),
+    ):
+        application()
+    assert len(caught) == 1
+    # A retry that succeeds is an answer.
+    with make_tape("once", "app/retried"):
+        for url in ("http://127.0.0.1:9", guide_url):
+            with contextlib.suppress(httpx.ConnectError):
+                post(url, create("Hello"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Iterator, Mapping
-from types import MappingProxyType
+from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -58,8 +58,27 @@ class SuiteFile(pytest.File):
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a user's mistake as its message alone."""
         if isinstance(excinfo.value, Misconfigured):
-            return message_only(excinfo, self.path, 1)
+            return CollectionProblem(str(excinfo.value))
         return super().repr_failure(excinfo)
+
+
+class CollectionProblem:
+    """What pytest shows of a suite that cannot be loaded: a text, its first line in the summary.
+
+    pytest-xdist drops the equal texts of other workers, which it does with texts only: this object
+    has no traceback, so it travels as one.
+    """
+
+    def __init__(self, text: str) -> None:
+        self._text = text
+        self.reprcrash = SimpleNamespace(message=shorten(text.partition("\n")[0], _REASON))
+
+    def __str__(self) -> str:
+        return self._text
+
+    def toterminal(self, tw: Any) -> None:
+        """Write the text."""
+        tw.line(self._text, red=True)
 
 
 class VariantFailed(AssertionError):

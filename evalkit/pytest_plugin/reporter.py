@@ -237,9 +237,10 @@ class Reporter:
             manifest.cassettes[name] = file_digest(state.settings.cassettes / name)
         manifest.ended = timestamp()
         manifest.not_collected = sorted(state.not_collected)
-        manifest.complete = (
-            not state.not_collected and totals.run + totals.deselected >= totals.collected
-        )
+        # If every worker crashed, nobody knows what was collected.
+        known = bool(manifest.suites) and not state.not_collected
+        manifest.complete = known and totals.run + totals.deselected >= totals.collected
+        totals.collected = max(totals.collected, totals.run + totals.deselected)
 
     def _write_reports(self) -> None:
         state = self._state

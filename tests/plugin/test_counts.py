@@ -169,6 +169,17 @@ SESSIONS = {
         {"passed": 4}, "-p xdist -p pytest_rerunfailures -n 2 --reruns 2", FLAKY, suite=WEATHER
     ),
     "crashed worker": Session({"passed": 1, "failed": 2, "errors": 1}, "-p xdist -n 1", CRASH),
+    "crashed worker that is not replaced": Session(
+        {"passed": 1, "failed": 2, "errors": 1},
+        "-p xdist -n 1 --max-worker-restart 0",
+        CRASH.replace("hello[stateful]", "hello[stateless]"),
+        is_complete=False,
+    ),
+    "workers that continue after errors of collection": Session(
+        {"passed": 2, "failed": 2, "errors": 1},
+        "-p xdist -n 2 --continue-on-collection-errors",
+        is_complete=False,
+    ),
     "no terminal": Session({"passed": 2, "failed": 2}, "-p no:terminal"),
 }
 

@@ -91,3 +91,5 @@ _.delivered
 # Attributes of items that hooks of other plugins and of conftest files read.
 _.fixturenames
 _.funcargs
+_._initrequest
+_.toterminal

@@ -33,8 +33,8 @@ class Settings:
 
     ``root`` is the project's root, ``cassettes`` an absolute folder. ``patterns`` are regular
     expressions of further texts to redact. ``packages`` are those whose functions suites may name
-    beside the project's own. ``api_version`` replaces that of suites. ``command`` are the words that
-    start such a session.
+    beside the project's own. ``api_version`` replaces that of suites. ``command`` are the words
+    that start such a session.
     """
 
     root: Path

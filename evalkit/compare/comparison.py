@@ -210,14 +210,21 @@ class Comparison:
             unfinished=[name for name, run in runs.items() if not run.is_complete],
             left_out=new.left_out,
             deselected=new.deselected,
+            baseline_deselected=old.deselected,
             duplicates=old.duplicates + new.duplicates,
             removed=list({row.variant: row for row in pairing.removed}.values()),
             skipped=new.with_verdict("skipped"),
             errored=new.with_verdict("errored"),
-            baseline_errored=old.with_verdict("errored"),
+            baseline_errored=old.with_verdict("errored")
+            + [
+                pair.baseline
+                for pair in pairing.pairs
+                if pair.baseline.verdict == "skipped" != pair.candidate.verdict
+            ],
             unmatched=pairing.unmatched,
             totals={
                 "collected": new.collected or len(new.rows),
+                "baseline_collected": old.collected or len(old.rows),
                 "removed": len({row.variant for row in old.rows}),
                 "skipped": len(new.rows),
                 "errored": len(new.rows),

@@ -23,7 +23,7 @@ from evalkit.compare.gates import (
     RuleVerdict,
 )
 from evalkit.compare.intervals import Interval
-from evalkit.compare.pairing import SystematicRegressions
+from evalkit.compare.pairing import SYSTEMATIC_TRIALS, SystematicRegressions
 from evalkit.compare.rows import ResultRow
 
 _Rule = Callable[[str, Any, Gate, "GateInput"], Iterator[RuleVerdict]]
@@ -43,6 +43,7 @@ class MissingEvidence:
     unfinished: Sequence[str]
     left_out: int
     deselected: int
+    baseline_deselected: int
     duplicates: int
     removed: Sequence[ResultRow]
     skipped: Sequence[ResultRow]
@@ -136,7 +137,7 @@ _MISSING: Mapping[str, tuple[str, str, GateOutcome]] = {
     "max_errors": ("errored", "results of the candidate errored", "inconclusive"),
     "max_baseline_errors": (
         "baseline_errored",
-        "results of the baseline errored",
+        "results of the baseline errored, or were skipped only there",
         "inconclusive",
     ),
     "max_unmatched": (
@@ -166,10 +167,11 @@ def _max_deselected(name: str, most: int, gate: Gate, facts: GateInput) -> Itera
     # Which variants were deselected is not known; those that are allowed to be missing may be.
     excused = len(facts.missing.removed) - unexplained
     count = max(0, facts.missing.deselected - excused)
-    message = (
-        f"{count} of {facts.missing.totals['collected']} variants were deselected in the "
-        f"candidate, {_at_most(most)}"
-    )
+    run, total = "candidate", facts.missing.totals["collected"]
+    if facts.missing.baseline_deselected > count:
+        run, total = "baseline", facts.missing.totals["baseline_collected"]
+        count = facts.missing.baseline_deselected
+    message = f"{count} of {total} variants were deselected in the {run}, {_at_most(most)}"
     yield RuleVerdict(name, _outcome(count <= most, "inconclusive"), message + allowed)
 
 
@@ -191,14 +193,16 @@ def _max_regressions(name: str, most: int, _: Gate, facts: GateInput) -> Iterato
 
 
 def _max_systematic(name: str, most: int, _: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    variants, stable, single = facts.systematic
+    variants, stable, unclear = facts.systematic
     message = (
         f"{len(variants)} of {stable} variants that always passed now always fail, {_at_most(most)}"
     )
-    if single:
+    if not stable:
+        message = f"no variant has {SYSTEMATIC_TRIALS} trials that passed in the baseline"
+    if unclear:
         message += (
-            f"; {plural(single, 'variant')} regressed in the only trial, which may be chance: "
-            "run more with --evalkit-repeat"
+            f"; {plural(unclear, 'variant')} regressed in fewer than {SYSTEMATIC_TRIALS} trials, "
+            "which may be chance: run more with --evalkit-repeat"
         )
     yield RuleVerdict(name, _outcome(len(variants) <= most), message)
 

@@ -89,8 +89,8 @@ class Gate(_GateModel):
     )
     max_systematic_regressions: Limit | None = Field(
         None,
-        description="Most variants with several trials that may pass all of them in the baseline "
-        "and none in the candidate.",
+        description="Most variants with three or more trials that may pass all of them in the "
+        "baseline and none in the candidate.",
     )
     non_inferiority: NonInferiorityBound | None = None
     min_pass_rate: Share | PassRateBound | None = None
@@ -110,12 +110,12 @@ class Gate(_GateModel):
         0, description="Most variants of the baseline that the candidate may lack."
     )
     max_deselected: Limit | None = Field(
-        0, description="Most variants that may be deselected in the candidate."
+        0, description="Most variants that may be deselected in one of the runs."
     )
     max_skipped: Limit | None = Field(0, description="Most skipped results of the candidate.")
     max_errors: Limit | None = Field(0, description="Most errored results of the candidate.")
     max_baseline_errors: Limit | None = Field(
-        0, description="Most errored results of the baseline."
+        0, description="Most results of the baseline that errored, or were skipped only there."
     )
     max_unmatched: Limit | None = Field(
         0, description="Most trials that only one of the runs may have of a variant in both."

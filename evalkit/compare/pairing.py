@@ -126,30 +126,41 @@ def pair_table(pairs: Iterable[Pair]) -> PairTable:
     )
 
 
+SYSTEMATIC_TRIALS = 3
+"""Trials from which all of them regressing is hardly chance: 1 in 64 at worst, with two 1 in 16."""
+
+
 class SystematicRegressions(NamedTuple):
     """The variants of which every trial regressed.
 
-    ``stable`` counts the variants with several pairs that always passed in the baseline, ``single``
-    the regressions of variants with one pair, about which nothing is known.
+    ``stable`` counts the variants with enough pairs that always passed in the baseline, ``unclear``
+    the variants with fewer pairs, all of which regressed.
     """
 
     variants: list[str]
     stable: int
-    single: int
+    unclear: int
 
 
 def systematic_regressions(pairs: Iterable[Pair]) -> SystematicRegressions:
     """Return the variants that went from always passing to always failing."""
     variants = grouped((pair.candidate.variant, pair) for pair in pairs).values()
-    stable = [group for group in variants if len(group) > 1 and all(old.passed for old, _ in group)]
+    enough = [len(group) >= SYSTEMATIC_TRIALS for group in variants]
+    regressed = [all(pair.change == "regressed" for pair in group) for group in variants]
     return SystematicRegressions(
         variants=[
             group[0].candidate.id.partition("#")[0]
-            for group in stable
-            if not any(new.passed for _, new in group)
+            for group, *both in zip(variants, enough, regressed, strict=True)
+            if all(both)
         ],
-        stable=len(stable),
-        single=sum(len(group) == 1 and group[0].change == "regressed" for group in variants),
+        stable=sum(
+            has_enough and all(pair.baseline.passed for pair in group)
+            for group, has_enough in zip(variants, enough, strict=True)
+        ),
+        unclear=sum(
+            has_regressed and not has_enough
+            for has_enough, has_regressed in zip(enough, regressed, strict=True)
+        ),
     )
 
 

@@ -88,7 +88,7 @@ def test_conclusion_of_live_runs() -> None:
                 f"c{number}", "failed" if number < failed else "passed", trial=trial, source="live"
             )
             for number in range(60)
-            for trial in (1, 2)
+            for trial in (1, 2, 3)
         ]
         for failed in (0, 3)
     )

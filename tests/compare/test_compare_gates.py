@@ -196,7 +196,14 @@ def changed(first: int, verdict: str, **fields: Any) -> list[dict[str, Any]]:
             SAME,
             "max_baseline_errors",
             "inconclusive",
-            "9 of 10 results of the baseline errored, none may",
+            "9 of 10 results of the baseline errored, or were skipped only there, none may",
+        ),
+        (
+            changed(4, "skipped"),
+            SAME,
+            "max_baseline_errors",
+            "inconclusive",
+            "6 of 10 results of the baseline errored, or were skipped only there, none may",
         ),
         (
             SAME,
@@ -267,6 +274,13 @@ def test_an_incomplete_candidate_is_inconclusive(new: ComparedRun, reason: str) 
     assert compared(old, new, **lax).verdict.verdict == "pass"
 
 
+def test_a_deselected_baseline_is_inconclusive() -> None:
+    old = ComparedRun(name="old", rows=rows(SAME[:2]), collected=10, deselected=8)
+    actual = compared(old, ComparedRun(name="new", rows=rows(SAME), collected=10)).verdict
+    assert actual.verdict == "inconclusive"
+    assert "8 of 10 variants were deselected in the baseline, none may" in actual.reason
+
+
 def test_more_is_removed_than_was_deselected() -> None:
     old = ComparedRun(name="old", rows=rows(SAME), collected=10)
     new = ComparedRun(name="new", rows=rows(SAME[:2]), collected=9, deselected=7)
@@ -303,6 +317,7 @@ def repeated(
         (repeated(120, 3, 0, 0), "pass", "0 of 120 variants that always passed now always fail"),
         (repeated(120, 3, 4, 1), "pass", "non-inferior: the difference of 360 pairs"),
         (repeated(120, 3, 1, 3), "fail", "1 of 120 variants that always passed now always fail"),
+        (repeated(120, 3, 2, 2), "pass", "0 of 120 variants that always passed now always fail"),
         (repeated(120, 3, 60, 1), "fail", "inferior: the difference of 360 pairs"),
     ],
 )
@@ -318,7 +333,10 @@ def test_the_only_trial_does_not_show_what_is_systematic() -> None:
         one["metrics"]["source"] = "recorded"
     actual = comparison(old, new).verdict
     assert actual.verdict == "pass"
-    assert "2 variants regressed in the only trial, which may be chance" in actual.reason
+    assert (
+        "no variant has 3 trials that passed in the baseline; 2 variants regressed in fewer "
+        in (actual.reason)
+    )
 
 
 @pytest.mark.parametrize(

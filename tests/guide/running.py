@@ -35,7 +35,7 @@ HOST = "https://generativelanguage.googleapis.com"
 
 SUFFIXES: dict[Language, str] = {"python": ".py", "javascript": ".mjs", "curl": ".sh"}
 _LAUNCH = HERE / "launch"
-_PACKAGES = HERE / "js" / "node_modules"
+PACKAGES = HERE / "js" / "node_modules"
 _SECONDS = 60
 _JPEG = (
     "/9j/4AAQSkZJRgABAQAAAQABAAD/2wBDAAgGBgcGBQgHBwcJCQgKDBQNDAsLDBkSEw8UHRofHh0aHBwgJC4nICIsIxwcKDcpLDAxNDQ0Hyc5PTgyPC4zNDL/wAALCAABAAEB"
@@ -71,7 +71,7 @@ def missing(language: Language) -> str:
         return f"{' and '.join(absent)} not installed"
     if language == "python" and find_spec("google") is None:
         return "the Python SDK is not installed: google-genai"
-    if language == "javascript" and not _PACKAGES.is_dir():
+    if language == "javascript" and not PACKAGES.is_dir():
         return "the JavaScript SDK is not installed; make node-packages does"
     return ""
 
@@ -153,7 +153,7 @@ class _Job:
 
 
 def _javascript(job: _Job) -> int:
-    (job.folder / "node_modules").symlink_to(_PACKAGES)
+    (job.folder / "node_modules").symlink_to(PACKAGES)
     return _spawned(
         job, ["node", "--import", (_LAUNCH / "quick.mjs").as_uri(), job.program.name], {}
     )

@@ -1,7 +1,8 @@
 """Run the newest versions of real clients against the local server: ``tools/clients/run.py [NAME…]``.
 
 Each client is installed into an environment of its own outside the repository, and goes through the
-stages of ``stages.py``. Prints one table; the exit code is 1 if a stage of a client failed.
+stages of ``stages.py``. Prints a table, row by row, and the problems after it; the exit code is 1
+if a stage of a client failed.
 """
 
 from __future__ import annotations
@@ -76,16 +77,19 @@ def main() -> int:
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory(prefix="evalkit-clients-") as temporary:
         root = (arguments.folder or Path(temporary)).resolve()
-        rows, failed = [], False
+        print(
+            line_of(["client", "versions", *STAGES]), line_of(["---"] * (len(STAGES) + 2)), sep="\n"
+        )
+        problems = {}
         for name in arguments.names or CLIENTS:
             folder = root / re.sub(r"\W+", "-", name).strip("-")
             version, run = run_client(CLIENTS[name], folder)
-            failed |= bool(run.problems)
-            rows.append(row_of(name, version, run))
-            for stage, problem in run.problems.items():
-                print(f"\n{name}, {stage}:\n{problem}", flush=True)
-        print(f"\n{table_of(rows)}")
-    return int(failed)
+            cells = [run.notes.get(stage, "FAILED") for stage in STAGES]
+            print(line_of([name, version, *cells]), flush=True)
+            problems |= {f"{name}, {stage}": text for stage, text in run.problems.items()}
+    for place, problem in problems.items():
+        print(f"\n{place}:\n{problem}")
+    return int(bool(problems))
 
 
 def run_client(client: ClientPackage, folder: Path) -> tuple[str, ClientRun]:
@@ -176,16 +180,9 @@ class QuietHandler(http.server.SimpleHTTPRequestHandler):
         """Print nothing."""
 
 
-def row_of(name: str, version: str, run: ClientRun) -> list[str]:
-    """Return a client's row of the table."""
-    stages = ["FAILED" if stage in run.problems else run.notes.get(stage, "") for stage in STAGES]
-    return [name, version, *stages]
-
-
-def table_of(rows: list[list[str]]) -> str:
-    """Return a Markdown table."""
-    lines = [["client", "versions", *STAGES], ["---"] * (len(STAGES) + 2), *rows]
-    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+def line_of(cells: list[str]) -> str:
+    """Return a line of a Markdown table."""
+    return f"| {' | '.join(cells)} |"
 
 
 def command(arguments: list[str], folder: Path | None = None) -> str:

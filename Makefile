@@ -7,7 +7,7 @@ PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11 python; do \
 NODE_PACKAGES := tests/guide/js/node_modules
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: demo demo-compare test check docs node-packages record bench schema screenshots clean
+.PHONY: demo demo-compare test check docs node-packages last-major record bench schema screenshots clean
 
 demo: $(VENV)/.installed  ## replay the shipped suites offline and write reports/demo/index.html
 	$(BIN)/python -m pytest suites --evalkit-report reports/demo
@@ -37,6 +37,13 @@ docs: $(VENV)/.installed  ## build the documentation site into site/, links and 
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --quiet --strict
 
 node-packages: $(NODE_PACKAGES)/.installed  ## the JavaScript SDK, for the tests of the local server
+
+last-major: $(VENV)/.developer node-packages  ## run the guide's programs with the last major of the SDKs, then install the newest again
+	$(BIN)/python -m pip install --quiet "google-genai<3"
+	npm install --prefix tests/guide/js --no-save --no-audit --no-fund --silent @google/genai@2
+	$(BIN)/python -m pytest -n 2 tests/guide/test_guide_everywhere.py -k "python or javascript"; \
+		status=$$?; rm -f $(VENV)/.developer $(NODE_PACKAGES)/.installed; \
+		$(MAKE) --no-print-directory $(VENV)/.developer node-packages && exit $$status
 
 record: $(VENV)/.developer  ## record the shipped suites and example agents again from the local server, over HTTP
 	$(BIN)/python tools/record.py

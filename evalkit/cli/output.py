@@ -34,10 +34,6 @@ class LogStream(io.TextIOBase):
         """The encoding of the stream behind."""
         return self._stream.encoding
 
-    def writable(self) -> bool:
-        """Return True."""
-        return True
-
     def fileno(self) -> int:
         """Return the descriptor of the stream behind."""
         return self._stream.fileno()
@@ -57,7 +53,7 @@ class LogStream(io.TextIOBase):
 
 
 def echo_json(value: Any) -> None:
-    """Print a value as indented JSON that no CI system reads as commands, and whose value is exact."""
+    """Print a value as indented JSON that no CI system reads as commands; its value is exact."""
     click.echo(json.dumps(value, indent=2).replace("##", r"#\u0023"))
 
 

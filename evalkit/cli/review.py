@@ -188,7 +188,7 @@ def _request(state: ReviewState, choice: Choice, id_: str) -> DecisionRequest:
 
 
 def _item_keys(state: ReviewState, id_: str, *, is_undo: bool) -> list[str]:
-    """Return the keys of an item, or of a group's or result's items that can be decided or undone."""
+    """Return the keys of the items that a word names: one, or those of a group or result."""
     keys = {status.item.key: [status.item.key] for status in state.statuses}
     for status in state.statuses:
         item = status.item

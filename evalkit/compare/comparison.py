@@ -332,8 +332,9 @@ class Comparison:
         if found.is_out_of_reach:
             verb = "differs" if found.differing == 1 else "differ"
             return (
-                f"{split}. Significance was out of reach: only {plural(found.differing, self.unit)} "
-                f"{verb}, and so few can never give p < {1 - found.confidence:.2g}."
+                f"{split}. Significance was out of reach: only "
+                f"{plural(found.differing, self.unit)} {verb}, and so few can never give "
+                f"p < {1 - found.confidence:.2g}."
             )
         if not found.is_significant:
             return f"{split}, not significant{level}."

@@ -1,4 +1,4 @@
-"""Compute the distributions that the standard library lacks: the normal and Student's quantiles. Pure.
+"""Quantiles that the standard library lacks: of the normal distribution and Student's. Pure.
 
 Student's t uses the regularized incomplete beta function by its continued fraction (DLMF 8.17.22,
 evaluated by Lentz's method). Quantiles use bisection, which cannot diverge.

@@ -37,10 +37,11 @@ class ResultRow:
 
     ``checks`` has the worst verdict of each check over all turns, ``codes`` the codes of the
     findings that failed it, ``message`` the reason for not passing. ``tokens``, ``elapsed_ms`` and
-    ``cost`` are None if unknown; ``usage`` has the tokens by the API's field names. ``request_parts`` are the settings sent with every turn and the
-    user's messages (``prompts``), each as canonical JSON. ``location`` is ``file:line`` of the
-    scenario. ``case`` is the label of its case row, empty without one; ``source`` says whether its
-    responses were ``replayed``, ``recorded``, ``live`` or ``mixed``, None without any.
+    ``cost`` are None if unknown; ``usage`` has the tokens by the API's field names.
+    ``request_parts`` are the settings sent with every turn and the user's messages (``prompts``),
+    each as canonical JSON. ``location`` is ``file:line`` of the scenario. ``case`` is the label of
+    its case row, empty without one; ``source`` says whether its responses were ``replayed``,
+    ``recorded``, ``live`` or ``mixed``, None without any.
     """
 
     id: str

@@ -28,8 +28,8 @@ class ScriptBackend:
 
     ``key``, ``api_key``, ``lenient`` and ``strict`` are options of the service; ``log`` gets a line
     for each tolerated violation and each webhook delivery; ``seed`` decides which requests get the
-    script's faults. The ``server`` header names evalkit, so that recordings from here are not mistaken for
-    recordings of the real service.
+    script's faults. The ``server`` header names evalkit, so that recordings from here are not
+    mistaken for recordings of the real service.
     """
 
     def __init__(

@@ -116,7 +116,7 @@ class PythonTargets:
         try:
             spec = importlib.util.find_spec(top)
             if spec is not None and spec.origin is None:
-                # A namespace package may be in several folders and holds no code: its module counts.
+                # A namespace package may be in several folders and has no code: its module counts.
                 spec = importlib.util.find_spec(module_name)
         except (ImportError, ValueError) as error:
             raise TargetError(f"python target {target!r}: {error}") from error

@@ -78,7 +78,8 @@ class SignoffRequest(SignerDecision):
     """A decision to sign.
 
     ``review`` reads what reviewers have decided; it is called when the run is known to be complete.
-    ``gate`` is a name and its rules (None: those that fit the runs); it needs ``baseline`` and ``prices``.
+    ``gate`` is a name and its rules (None: those that fit the runs); it needs ``baseline`` and
+    ``prices``.
     """
 
     gate: tuple[str, Gate | None] | None = None

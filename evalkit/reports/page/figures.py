@@ -54,7 +54,7 @@ class Bin:
     height: str
 
 
-class Distribution(NamedTuple):
+class Histogram(NamedTuple):
     """A distribution: its bins, and a note with its quantiles."""
 
     title: str
@@ -66,7 +66,7 @@ class Figures(NamedTuple):
     """All figures of a run."""
 
     rates: list[RateTable]
-    distributions: list[Distribution]
+    distributions: list[Histogram]
 
 
 def figures(suites: Mapping[str, ResultCounts], total: ResultCounts) -> Figures:
@@ -110,9 +110,9 @@ def _rate(name: str, passed: int, scored: int) -> RateRow:
 
 def _distribution(
     title: str, values: Sequence[float], text_of: Callable[[float], str]
-) -> Distribution:
+) -> Histogram:
     if not values:
-        return Distribution(title, "", [])
+        return Histogram(title, "", [])
     ordered = sorted(values)
     step = _step(ordered[0], ordered[-1])
     first = floor(ordered[0] / step)
@@ -139,7 +139,7 @@ def _distribution(
         f"{len(ordered):,} variants: half at most {middle}, 95 of 100 at most {high}, "
         f"the largest {text_of(ordered[-1])}"
     )
-    return Distribution(title, note, bins)
+    return Histogram(title, note, bins)
 
 
 def _step(low: float, high: float) -> float:

@@ -40,9 +40,9 @@ def test_endpoint_is_read_from_flag_and_environment(
 
 
 def test_api_keys_are_read_from_the_environment() -> None:
-    both = settings(GEMINI_API_KEY="one", GOOGLE_API_KEY="two")
-    assert (both.live_key(), both.secrets) == ("one", ("one", "two"))
-    assert "one" not in repr(both)
+    both = settings(GEMINI_API_KEY="key-1", GOOGLE_API_KEY="key-2")
+    assert (both.live_key(), both.secrets) == ("key-1", ("key-1", "key-2"))
+    assert "key-1" not in repr(both)
     assert settings(GOOGLE_API_KEY="two").live_key() == "two"
     assert settings("http://127.0.0.1:8787").live_key() == "no-key"
     with pytest.raises(UsageError) as caught:

@@ -199,7 +199,7 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
     return {name: adjusted[name] for name in p_values}
 
 
-class Distribution(NamedTuple):
+class MetricSummary(NamedTuple):
     """A measured value of one run, over pairs where both runs have it."""
 
     mean: float
@@ -218,8 +218,8 @@ class MetricDifference:
 
     pairs: int
     total: int
-    baseline: Distribution
-    candidate: Distribution
+    baseline: MetricSummary
+    candidate: MetricSummary
     difference: float
     interval: Interval | None
     mean_interval: Interval | None
@@ -289,9 +289,9 @@ def _metric_difference(
     )
 
 
-def _distribution(values: Sequence[float]) -> Distribution:
+def _distribution(values: Sequence[float]) -> MetricSummary:
     ordered = sorted(values)
-    return Distribution(
+    return MetricSummary(
         math.fsum(ordered) / len(ordered), _share_of(ordered, 0.5), _share_of(ordered, 0.95)
     )
 

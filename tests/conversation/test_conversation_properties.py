@@ -106,8 +106,9 @@ def check_history(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]
 
 
 def check_with_the_history_check(transcript: Transcript) -> None:
-    """Check that the ``history`` check finds nothing except unanswered calls of failed runs."""
-    assert {finding.code for finding in History().run(View(transcript))} <= {"call_unanswered"}
+    """Check that ``history`` finds only unanswered calls of failed runs, and unsigned thoughts."""
+    codes = {finding.code for finding in History().run(View(transcript))}
+    assert codes <= {"call_unanswered", "thought_unsigned"}
 
 
 def check_chain(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]) -> None:

@@ -182,17 +182,25 @@ class Runner:
         While the block runs, no other process records a variant of this suite. A cassette that
         one of them wrote in this session is replayed.
         """
-        settings, suite = self.settings, variant.suite.path
-        # Within a conversation a check may need another variant of the suite that is locked.
-        if settings.live or not settings.may_record or suite == self._locked_suite:
+        settings = self.settings
+        if settings.live or not settings.may_record:
             yield settings
+            return
+        with self._locked(variant.suite.path):
+            path = self.cassette(variant)
+            is_new = path.exists() and path.stat().st_mtime >= self._started
+            yield replace(settings, mode="once") if is_new else settings
+
+    @contextmanager
+    def _locked(self, suite: Path) -> Iterator[None]:
+        # Within a conversation a check may need another variant of the suite that is locked.
+        if suite == self._locked_suite:
+            yield
             return
         with exclusive(suite):
             self._locked_suite = suite
             try:
-                path = self.cassette(variant)
-                is_new = path.exists() and path.stat().st_mtime >= self._started
-                yield replace(settings, mode="once") if is_new else settings
+                yield
             finally:
                 self._locked_suite = None
 

@@ -8,7 +8,11 @@ from typing import Any
 import pytest
 from starlette.applications import Starlette
 
+from evalkit.plugins import Catalog
 from evalkit.server import Script, create_app, serving
+from evalkit.session import Runner, Settings
+from evalkit.suite import expand, load
+from evalkit.verdict import Verdict
 from tests.plugin.project import Project
 
 TRIPLES = """\
@@ -82,3 +86,21 @@ def test_workers_record_each_conversation_once(project: Project, counter: Counti
     result = project.pytester.runpytest_subprocess(*arguments, "-p", "xdist.plugin", "-n", "2")
     result.assert_outcomes(passed=6)
     assert counter.requests == REQUESTS
+
+
+def test_a_sibling_that_another_worker_recorded_meanwhile_is_replayed(
+    project: Project, counter: CountingServer
+) -> None:
+    settings = Settings(
+        root=project.root, cassettes=project.root / "cassettes", mode="all", base_url=project.url
+    )
+    suite = load(project.root / "suites" / "triples.yaml", root=project.root, checks=Catalog())
+    stateful, stateless = (each for each in expand(suite) if each.scenario.id == "early")
+    workers = Runner(settings), Runner(settings)
+    for worker in workers:
+        worker.introduce([stateful, stateless])
+    assert workers[0].run(stateful).verdict is Verdict.PASSED
+    assert counter.requests == 2
+    # It compares with its sibling after its first turn, while its own recording has begun.
+    assert workers[1].run(stateless).verdict is Verdict.PASSED
+    assert counter.requests == 4

@@ -147,6 +147,22 @@ def record(folder: Path, variants: int) -> None:
         )
 
 
+def multiply(small: Path, folder: Path, times: int) -> None:
+    """Write a project of ``times`` as many variants; its cassettes are copies with other numbers.
+
+    Recording syncs every response to the disk, which would take longer than all measurements.
+    """
+    cassettes = sorted((small / "cassettes").rglob("*.yaml"))
+    write_suites(folder, len(cassettes) * times)
+    for path in cassettes:
+        number, first = int(path.stem[1:]), int(path.parent.name.removeprefix("bench"))
+        text = path.read_text(encoding="utf-8")
+        for offset in range(0, len(cassettes) * times, len(cassettes)):
+            copy = folder / "cassettes" / f"bench{first + offset}" / f"s{number + offset}.yaml"
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            copy.write_text(text.replace(f"Case {number}.", f"Case {number + offset}."))
+
+
 def replay(folder: Path, variants: int, rounds: int, *, alone: bool) -> tuple[float, float]:
     """Print the replay's cost beside the floor's; return its median CPU seconds and peak memory."""
     plugin = ("-p", "evalkit.pytest_plugin") if alone else ()
@@ -202,7 +218,7 @@ def main() -> None:
             folder / "small", options.variants, options.rounds, alone=True
         )
         if options.large:
-            record(folder / "large", options.variants * 10)
+            multiply(folder / "small", folder / "large", 10)
             large_cpu, large_memory = replay(folder / "large", options.variants * 10, 1, alone=True)
             each = (large_memory - small_memory) / (options.variants * 9)
             print(f"growth from {options.variants:,} to {options.variants * 10:,} variants")

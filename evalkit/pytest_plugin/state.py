@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from evalkit._lib.yaml import locate
+from evalkit.cassette.redaction import Redactor
 from evalkit.errors import Problem, SuiteErrors, UsageError
 from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.collection import LabeledVariantItem, VariantItem
@@ -87,9 +88,11 @@ class SessionState:
             repeat=self._repeat,
         )
         self.directory = folder_of(config, "report")
-        self.manifest = Manifest(
-            {name: config.getoption(f"evalkit_{name}") for name in _REPORTED_OPTIONS}
-        )
+        options = {name: config.getoption(f"evalkit_{name}") for name in _REPORTED_OPTIONS}
+        if options["base_url"]:
+            # An address may contain a password or a key.
+            options["base_url"] = Redactor().uri(options["base_url"])
+        self.manifest = Manifest(options)
         self.strict: bool = config.getoption("evalkit_strict")
         self.concurrency: int = config.getoption("evalkit_concurrency")
         self.journal: Journal | None = None

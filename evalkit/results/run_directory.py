@@ -66,6 +66,13 @@ class Run:
             raise UsageError(f"{directory} is not a run directory: it has no {MANIFEST}") from None
         except (OSError, ValueError, RecursionError) as error:
             raise UsageError(f"{path} cannot be read: {error}") from error
+        if not isinstance(self.manifest, dict) or not all(
+            isinstance(self.manifest.get(key, {}), dict) for key in ("totals", "options")
+        ):
+            raise UsageError(
+                f"{path} is not a manifest (expected an object with 'totals'); restore it, or run "
+                "the suites again"
+            )
 
     def lines(self) -> Iterator[str]:
         """Yield each result as its raw JSON line.

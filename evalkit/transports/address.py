@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
 
+from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL
 from evalkit.transcript import Request
@@ -26,11 +27,13 @@ def parse_base_url(base_url: str) -> Address:
     text = base_url.strip()
     if not text:
         raise UsageError(f"the base URL is empty; set e.g. {API_BASE_URL} or http://127.0.0.1:8787")
+    # Even without a scheme, what is before an "@" may be a password.
+    shown = Redactor().uri(text).rpartition("@")[2]
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"base URL {text!r}: {error}") from None
+        raise UsageError(f"base URL {shown!r}: {error}") from None
     if parts.username is not None or parts.password is not None:
         raise UsageError(
             f"base URL for {parts.hostname}: it must not contain a user or a password; "
@@ -38,9 +41,9 @@ def parse_base_url(base_url: str) -> Address:
         )
     if parts.scheme not in ("http", "https"):
         problem = f"unknown scheme {parts.scheme!r}" if "://" in text else "no scheme"
-        raise UsageError(f"base URL {text!r}: {problem}; it must start with https:// or http://")
+        raise UsageError(f"base URL {shown!r}: {problem}; it must start with https:// or http://")
     if not parts.hostname or any(char.isspace() for char in text):
-        raise UsageError(f"base URL {text!r}: no host")
+        raise UsageError(f"base URL {shown!r}: no host")
     if parts.query or parts.fragment:
         raise UsageError(
             f"base URL of {parts.hostname}: it must not contain a query or a fragment; "

@@ -45,7 +45,7 @@ def did_you_mean(word: str, valid: Iterable[str]) -> str:
 
 
 def visible(text: str) -> str:
-    """Replace characters that cannot be told apart by tokens such as ``<U+202E>``.
+    """Replace invisible and look-alike characters by tokens such as ``<U+202E>``.
 
     They show as nothing, as a space, reorder text, or are accents of decomposed letters. The
     result is safe for a terminal and names what was there (Unicode TR36, section 3).

@@ -1,4 +1,4 @@
-"""Values that are secret because of the field they are in, whoever sent them. Pure.
+"""Values that are secret because of the field that contains them. Pure.
 
 The tables are in ``protocol.wire_facts``: names that are secret anywhere in a body, such as
 ``environment_key``; positions, such as the headers of a tool; and fields of the requests of one

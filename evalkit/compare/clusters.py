@@ -76,7 +76,7 @@ class ClusterMean:
     def effective_size(self, variance: float) -> float:
         """Return how many independent observations are as precise as these.
 
-        ``variance`` is that of one observation. Without any there is no sign that observations of a
+        ``variance`` is that of one observation. If it is 0, nothing shows that observations of a
         cluster differ, so each cluster counts as one.
         """
         if not self.has_repeats:

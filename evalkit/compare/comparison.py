@@ -169,7 +169,7 @@ class Comparison:
 
     @property
     def is_replayed(self) -> bool:
-        """Whether no run reached the endpoint, so that there is no chance in the difference."""
+        """Whether neither run reached the endpoint, so that no difference is due to chance."""
         return {self.baseline.source, self.candidate.source} <= {"replayed", "unknown"}
 
     @property

@@ -79,8 +79,8 @@ def events_until(events: Sequence[JSON], event_id: str) -> Sequence[JSON]:
 def assemble_rest(before: Sequence[JSON], rest: Sequence[JSON]) -> AssembledStream:
     """Assemble a stream that was resumed: the events ``before`` and ``rest`` are one stream.
 
-    Problems are those of the rest, by the number of the event in it. Without the beginning there
-    are no steps and no problems that follow from its absence.
+    Problems are those of the rest, by the number of the event in it. Without the beginning,
+    neither steps nor problems that follow from its absence are returned.
     """
     interaction, problems, error, complete = assemble([*before, *rest])
     is_whole = any(isinstance(e, dict) and e.get("event_type") == CREATED for e in before or rest)

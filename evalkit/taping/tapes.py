@@ -264,7 +264,7 @@ class Tape:
             return True
         if isinstance(error, _INTERRUPTIONS) or self._session.unanswered:
             return False
-        # pytest's outcomes are no subclasses of Exception.
+        # pytest's outcomes do not derive from Exception.
         if isinstance(error, AssertionError | SkipTest) or not isinstance(error, Exception):
             return True
         # A crash may come before the last request; then an older cassette is worth more.

@@ -59,7 +59,7 @@ def test_an_error_handler_of_the_user_is_not_replaced(cassette: Path) -> None:
 
 
 def test_a_name_that_the_system_cannot_spell_is_reported() -> None:
-    """A lone surrogate stands for it: no system has a file of that name."""
+    """The name contains a lone surrogate, which no file system can spell."""
     path = Path("folder/\ud83d.yaml")
     with pytest.raises(CassetteError, match=r"cannot be read: file names of this system are "):
         load_cassette(path)

@@ -236,7 +236,7 @@ def test_request_is_refused(body: dict[str, Any], status: int, code: str, messag
         ),
         (b"[]", "The body must be a JSON object."),
         (b'{"a": NaN}', "The body is not JSON: NaN is not a JSON value."),
-        (b'{"a": 1e999}', "The body is not JSON: 1e999 is too large a number."),
+        (b'{"a": 1e999}', "The body is not JSON: the number 1e999 is too large."),
         (b'{"a": "\xff"}', "The body is not UTF-8 at byte 7."),
         (b'{"a": ' + b"[" * 100_000, "The body is nested too deeply."),
     ],

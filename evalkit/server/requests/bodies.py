@@ -8,14 +8,13 @@ be that. Errors of a schema with ``"$comment": INFERRED`` are refused by strict 
 
 import base64
 import json
-import math
 import re
 from collections.abc import Iterable
 
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
-from evalkit._lib.json import JSON, json_type
+from evalkit._lib.json import JSON, NUMBERS, json_type
 from evalkit._lib.text import did_you_mean, show
 from evalkit.server.requests.error_response import (
     ErrorResponse,
@@ -96,7 +95,7 @@ def read_object(
 def parse_object(raw: bytes) -> dict[str, JSON]:
     """Return the JSON object of a body as it was sent. Raises ErrorResponse (400)."""
     try:
-        body = json.loads(raw.decode("utf-8"), parse_constant=_no_constant, parse_float=_finite)
+        body = json.loads(raw.decode("utf-8"), **NUMBERS)
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}.") from None
     except RecursionError:
@@ -174,15 +173,3 @@ def _join(path: str, names: Iterable[str | int]) -> str:
     for name in names:
         path += f"[{name}]" if isinstance(name, int) else f".{name}"
     return path.removeprefix(".")
-
-
-def _no_constant(name: str) -> None:
-    raise ValueError(f"{name} is not a JSON value")
-
-
-def _finite(digits: str) -> float:
-    value = float(digits)
-    # JSON has no infinity, so it could not be sent back.
-    if math.isinf(value):
-        raise ValueError(f"{digits} is too large a number")
-    return value

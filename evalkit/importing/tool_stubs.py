@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from evalkit._lib.json import JSON, equal, loads
 from evalkit._lib.text import show
 from evalkit.protocol.step_reader import pair_calls
-from evalkit.suite.model.language import FUNCTION
+from evalkit.suite.model.value_types import FUNCTION
 from evalkit.transcript import Transcript
 
 _DECLARATION_KEYS = ("description", "short_description", "parameters", "defer_loading")

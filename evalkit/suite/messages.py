@@ -18,7 +18,7 @@ from evalkit._lib.problems import PathProblem, SourceText
 from evalkit._lib.text import did_you_mean, quoted, shorten, show
 from evalkit._lib.yaml import ValuePath, YamlError
 from evalkit.errors import Problem
-from evalkit.suite.model import language
+from evalkit.suite.model import entries, language, value_types
 
 _KEY = re.compile(
     r"(?P<indent>\s*)(?P<dashes>(?:-\s+)*)(?P<key>[\w$.-]+|\"[^\"]*\"|'[^']*')\s*:(?=\s|$)"
@@ -71,12 +71,12 @@ BOUNDS = {
 }
 """What a number must be, by pydantic's type of error."""
 _PATTERNS = {
-    language.ID: "lower-case letters, digits, '-' and '_'",
-    language.SUITE: "up to 120 letters, digits, '-', '_' and '.', a letter or digit first",
-    language.TAG: "letters, digits, '-', '_' and '.', a letter first",
-    language.VARIABLE: "letters, digits and '_', no digit first",
-    language.FUNCTION: "up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first",
-    language.TARGET: "the form package.module:function",
+    value_types.ID: "lower-case letters, digits, '-' and '_'",
+    value_types.SUITE: "up to 120 letters, digits, '-', '_' and '.', a letter or digit first",
+    value_types.TAG: "letters, digits, '-', '_' and '.', a letter first",
+    value_types.VARIABLE: "letters, digits and '_', no digit first",
+    value_types.FUNCTION: "up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first",
+    value_types.TARGET: "the form package.module:function",
 }
 _ALTERNATIVES = {
     "user": "text or a list of content blocks",
@@ -120,12 +120,12 @@ _LEVELS: dict[str, tuple[str, type]] = {
     "suite": ("the suite", language.SuiteDocument),
     "defaults": ("defaults", language.ScenarioKeys),
     "scenario": ("a scenario", language.ScenarioEntry),
-    "turn": ("a turn", language.TurnEntry),
-    "attach": ("an attachment", language.AttachEntry),
-    "tool": ("a tool", language.ToolEntry),
-    "target": ("'target'", language.TargetEntry),
-    "result": ("an entry of 'results'", language.ToolResultEntry),
-    "cases": ("'cases'", language.CaseFile),
+    "turn": ("a turn", entries.TurnEntry),
+    "attach": ("an attachment", entries.AttachEntry),
+    "tool": ("a tool", entries.ToolEntry),
+    "target": ("'target'", entries.TargetEntry),
+    "result": ("an entry of 'results'", entries.ToolResultEntry),
+    "cases": ("'cases'", entries.CaseFile),
 }
 """The mappings of the language: their name in messages, and the type that lists their keys."""
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from evalkit._lib import yaml
-from evalkit.suite.model import language
+from evalkit.suite.model import entries, language
 from evalkit.suite.model.key_rules import MANAGED_FIELDS
 from tests.suite.project import Project
 
@@ -29,23 +29,21 @@ def test_the_page_has_examples() -> None:
 
 
 @pytest.mark.parametrize(
-    "name",
+    "mapping",
     [
-        "SuiteDocument",
-        "ScenarioKeys",
-        "ScenarioEntry",
-        "TurnEntry",
-        "AttachEntry",
-        "ToolEntry",
-        "ToolResultEntry",
-        "CaseFile",
+        language.SuiteDocument,
+        language.ScenarioKeys,
+        language.ScenarioEntry,
+        entries.TurnEntry,
+        entries.AttachEntry,
+        entries.ToolEntry,
+        entries.ToolResultEntry,
+        entries.CaseFile,
     ],
 )
-def test_every_key_is_on_the_page(name: str) -> None:
+def test_every_key_is_on_the_page(mapping: type) -> None:
     keys = [
-        key
-        for key in getattr(language, name).__annotations__
-        if f"`{key}`" not in PAGE and f"{{{key}:" not in PAGE
+        key for key in mapping.__annotations__ if f"`{key}`" not in PAGE and f"{{{key}:" not in PAGE
     ]
     assert keys == []
 

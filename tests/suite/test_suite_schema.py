@@ -13,7 +13,7 @@ from jsonschema import Draft202012Validator
 from evalkit._lib import yaml
 from evalkit._lib.json import resolve_pointer
 from evalkit.errors import SuiteErrors
-from evalkit.suite.model import language
+from evalkit.suite.model import entries, language
 from evalkit.suite.model.json_schema import json_schema
 from tests.suite.fake_catalog import FakeCatalog
 from tests.suite.project import Project
@@ -103,18 +103,17 @@ def test_the_schema_refuses_what_does_not_load_if_it_can(
 
 
 def test_the_schema_has_the_keys_of_the_language() -> None:
-    for name in (
-        "ScenarioKeys",
-        "ScenarioEntry",
-        "TurnEntry",
-        "AttachEntry",
-        "ToolEntry",
-        "ToolResultEntry",
-        "CaseFile",
+    for mapping in (
+        language.ScenarioKeys,
+        language.ScenarioEntry,
+        entries.TurnEntry,
+        entries.AttachEntry,
+        entries.ToolEntry,
+        entries.ToolResultEntry,
+        entries.CaseFile,
     ):
-        assert list(SCHEMA["$defs"][name]["properties"]) == list(
-            getattr(language, name).__annotations__
-        )
+        properties = SCHEMA["$defs"][mapping.__name__]["properties"]
+        assert list(properties) == list(mapping.__annotations__)
     assert list(SCHEMA["properties"]) == list(language.SuiteDocument.__annotations__)
 
 

@@ -18,8 +18,9 @@ from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import plural, quoted
 from evalkit._lib.yaml import ValuePath, YamlError, load_lines
 from evalkit.errors import SuiteErrors
-from evalkit.suite.loading.builder import LoadContext, build_scenario
 from evalkit.suite.loading.cases import CaseReader, read_text
+from evalkit.suite.loading.load_context import LoadContext
+from evalkit.suite.loading.scenario_builder import build_scenario
 from evalkit.suite.messages import describe_error, yaml_problem
 from evalkit.suite.model.deferred import SuiteResources, describe_path
 from evalkit.suite.model.expectation_parser import CheckCatalog

@@ -16,7 +16,7 @@ from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
 from evalkit.protocol.step_reader import may_be_predefined
 from evalkit.protocol.wire_facts import COMPUTER_FUNCTIONS
-from evalkit.suite.model.language import ToolEntry
+from evalkit.suite.model.entries import ToolEntry
 from evalkit.suite.model.templates import TemplateError, contains_template, render
 
 _RESULT_KEYS = ("result", "results", "python")

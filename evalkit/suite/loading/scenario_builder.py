@@ -3,37 +3,27 @@
 It merges the defaults, applies the rules, reads cases, verifies templates and builds checks. The
 result is used only if the whole file had no problem, so every part is built as far as possible and
 nothing stops at the first mistake.
-
-An expectation without templates is built once, one whose templates read only variables once per
-case row. One that reads earlier turns is built during the conversation. Files that an argument
-names are looked up as soon as the argument is known.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Any
 
-from evalkit._lib.json import JSON, dumps
-from evalkit._lib.problems import PathProblem, ProblemList
-from evalkit._lib.yaml import ListLines, ValuePath
+from evalkit._lib.json import JSON
+from evalkit._lib.yaml import ValuePath
 from evalkit.protocol.step_reader import may_be_predefined
 from evalkit.protocol.wire_facts import DEFAULT_API_VERSION
-from evalkit.suite.loading.cases import CaseReader, CaseRows
+from evalkit.suite.loading.cases import CaseRows
+from evalkit.suite.loading.expectation_builder import build_expectations
+from evalkit.suite.loading.load_context import LoadContext
 from evalkit.suite.loading.template_check import (
     RenderMoment,
     after_turns,
     in_case,
     verify_templates,
 )
-from evalkit.suite.model.deferred import DeferredCheck, Expectation, SuiteResources
-from evalkit.suite.model.expectation_parser import (
-    BadExpectation,
-    ExpectationEntry,
-    build_check,
-    parse_expectation,
-)
+from evalkit.suite.model.deferred import Expectation
+from evalkit.suite.model.entries import TurnEntry
 from evalkit.suite.model.key_rules import key_problems, merge_defaults, tool_name_problems
-from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys, SuiteDocument, TurnEntry
+from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys, SuiteDocument
 from evalkit.suite.model.project_files import KINDS, ProjectFileError
 from evalkit.suite.model.suite import Scenario, ScenarioTurn, SettingAxis
 from evalkit.suite.model.templates import TemplateError, contains_template, render
@@ -64,141 +54,6 @@ _YAML_1_1_BOOLEANS = frozenset(
     for word in ("yes", "no", "on", "off", "y", "n")
     for spelling in (word, word.capitalize(), word.upper())
 )
-
-
-@dataclass(slots=True, eq=False, kw_only=True)
-class LoadContext:
-    """One suite file being loaded.
-
-    ``verified_tools`` are the tools whose templates have been verified. ``entries`` are parsed
-    expectations and their checks (None with templates) by the JSON text of the entry.
-    """
-
-    lines: ListLines
-    problems: ProblemList
-    resources: SuiteResources
-    check_names: Mapping[str, None]
-    cases: CaseReader
-    vars: Mapping[str, JSON]
-    tools: Mapping[str, Tool]
-    verified_tools: set[str] = field(default_factory=set)
-    entries: dict[str, tuple[ExpectationEntry, Any]] = field(default_factory=dict)
-
-
-def build_expectations(
-    context: LoadContext,
-    items: list[JSON],
-    path: ValuePath,
-    rows: CaseRows,
-    moment: RenderMoment,
-) -> Sequence[Sequence[Expectation]]:
-    """Return the expectations of a list, one list for each row.
-
-    Rows share one list unless an entry depends on the row.
-    """
-    lines = context.lines.of(items)
-    columns = [
-        _build_entry(context, item, (*path, index), lines[index], rows, moment)
-        for index, item in enumerate(items)
-    ]
-    if all(len(column) <= 1 for column in columns):
-        return (tuple(expectation for column in columns for expectation in column),) * len(
-            rows.rows
-        )
-    return [
-        [column[row] if len(column) > 1 else column[0] for column in columns if column]
-        for row in range(len(rows.rows))
-    ]
-
-
-def _build_entry(
-    context: LoadContext,
-    item: JSON,
-    path: ValuePath,
-    line: int,
-    rows: CaseRows,
-    moment: RenderMoment,
-) -> list[Expectation]:
-    """Return one expectation for all rows or one for each; none for a refused entry."""
-    try:
-        # Suites repeat entries such as ``status: completed`` in every scenario: parsing each of
-        # them took a fifth of the time of loading.
-        text = dumps(item)
-        if text not in context.entries:
-            entry = parse_expectation(item, context.check_names)
-            check = None if entry.has_templates else _build(context, entry, entry.argument)
-            context.entries[text] = entry, check
-        entry, check = context.entries[text]
-    except BadExpectation as error:
-        _report(context, error, path)
-        return []
-    if not entry.has_templates:
-        return [_expectation(entry, line, entry.argument, built=check)]
-    argument_path = (*path, *entry.argument_path)
-    if not verify_templates(context.problems, entry.argument, argument_path, rows, moment):
-        return [
-            _expectation(
-                entry,
-                line,
-                entry.argument,
-                deferred=DeferredCheck(
-                    entry=entry, path=path, resources=context.resources, variables=variables
-                ),
-            )
-            for variables in rows.variables
-        ]
-    expectations = []
-    for row, variables in zip(rows.rows, rows.variables, strict=True):
-        try:
-            argument = render(entry.argument, variables)
-            check = _build(context, entry, argument)
-            expectations.append(_expectation(entry, line, argument, built=check))
-        except TemplateError as error:
-            message = f"template: {error}{in_case(row)}"
-            context.problems.add(argument_path, message)
-            return []
-        except BadExpectation as error:
-            _report(context, error, path, in_case(row))
-            return []
-    return expectations
-
-
-def _build(context: LoadContext, entry: ExpectationEntry, argument: JSON) -> Any:
-    """Build a check, and look up the files its argument names. Raises BadExpectation."""
-    resources = context.resources
-    built = build_check(entry, argument, resources.checks)
-    for inside, name in () if entry.bare else resources.checks.files(entry.name, argument):
-        try:
-            resources.files.find(name)
-        except ProjectFileError as error:
-            problem = PathProblem((*entry.argument_path, *inside), str(error))
-            raise BadExpectation(problem) from error
-    return built
-
-
-def _expectation(
-    entry: ExpectationEntry,
-    line: int,
-    argument: JSON,
-    built: Any = None,
-    deferred: DeferredCheck | None = None,
-) -> Expectation:
-    return Expectation(
-        name=entry.name,
-        negate=entry.negate,
-        severity=entry.severity,
-        line=line,
-        argument=argument,
-        built=built,
-        deferred=deferred,
-    )
-
-
-def _report(context: LoadContext, error: BadExpectation, path: ValuePath, case: str = "") -> None:
-    context.problems.extend(
-        problem._replace(path=(*path, *problem.path), message=f"{problem.message}{case}")
-        for problem in error.problems
-    )
 
 
 def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) -> Scenario:

@@ -1,0 +1,141 @@
+"""Builds the expectations of a suite from the entries of its ``expect`` lists.
+
+An expectation without templates is built once, one whose templates read only variables once per
+case row. One that reads earlier turns is built during the conversation. Files that an argument
+names are looked up as soon as the argument is known.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+from evalkit._lib.json import JSON, dumps
+from evalkit._lib.problems import PathProblem
+from evalkit._lib.yaml import ValuePath
+from evalkit.suite.loading.cases import CaseRows
+from evalkit.suite.loading.load_context import LoadContext
+from evalkit.suite.loading.template_check import RenderMoment, in_case, verify_templates
+from evalkit.suite.model.deferred import DeferredCheck, Expectation
+from evalkit.suite.model.expectation_parser import (
+    BadExpectation,
+    ExpectationEntry,
+    build_check,
+    parse_expectation,
+)
+from evalkit.suite.model.project_files import ProjectFileError
+from evalkit.suite.model.templates import TemplateError, render
+
+
+def build_expectations(
+    context: LoadContext,
+    items: list[JSON],
+    path: ValuePath,
+    rows: CaseRows,
+    moment: RenderMoment,
+) -> Sequence[Sequence[Expectation]]:
+    """Return the expectations of a list, one list for each row.
+
+    Rows share one list unless an entry depends on the row.
+    """
+    lines = context.lines.of(items)
+    columns = [
+        _build_entry(context, item, (*path, index), lines[index], rows, moment)
+        for index, item in enumerate(items)
+    ]
+    if all(len(column) <= 1 for column in columns):
+        return (tuple(expectation for column in columns for expectation in column),) * len(
+            rows.rows
+        )
+    return [
+        [column[row] if len(column) > 1 else column[0] for column in columns if column]
+        for row in range(len(rows.rows))
+    ]
+
+
+def _build_entry(
+    context: LoadContext,
+    item: JSON,
+    path: ValuePath,
+    line: int,
+    rows: CaseRows,
+    moment: RenderMoment,
+) -> list[Expectation]:
+    """Return one expectation for all rows or one for each; none for a refused entry."""
+    try:
+        # Suites repeat entries such as ``status: completed`` in every scenario: parsing each of
+        # them took a fifth of the time of loading.
+        text = dumps(item)
+        if text not in context.entries:
+            entry = parse_expectation(item, context.check_names)
+            check = None if entry.has_templates else _build(context, entry, entry.argument)
+            context.entries[text] = entry, check
+        entry, check = context.entries[text]
+    except BadExpectation as error:
+        _report(context, error, path)
+        return []
+    if not entry.has_templates:
+        return [_expectation(entry, line, entry.argument, built=check)]
+    argument_path = (*path, *entry.argument_path)
+    if not verify_templates(context.problems, entry.argument, argument_path, rows, moment):
+        return [
+            _expectation(
+                entry,
+                line,
+                entry.argument,
+                deferred=DeferredCheck(
+                    entry=entry, path=path, resources=context.resources, variables=variables
+                ),
+            )
+            for variables in rows.variables
+        ]
+    expectations = []
+    for row, variables in zip(rows.rows, rows.variables, strict=True):
+        try:
+            argument = render(entry.argument, variables)
+            check = _build(context, entry, argument)
+            expectations.append(_expectation(entry, line, argument, built=check))
+        except TemplateError as error:
+            message = f"template: {error}{in_case(row)}"
+            context.problems.add(argument_path, message)
+            return []
+        except BadExpectation as error:
+            _report(context, error, path, in_case(row))
+            return []
+    return expectations
+
+
+def _build(context: LoadContext, entry: ExpectationEntry, argument: JSON) -> Any:
+    """Build a check, and look up the files its argument names. Raises BadExpectation."""
+    resources = context.resources
+    built = build_check(entry, argument, resources.checks)
+    for inside, name in () if entry.bare else resources.checks.files(entry.name, argument):
+        try:
+            resources.files.find(name)
+        except ProjectFileError as error:
+            problem = PathProblem((*entry.argument_path, *inside), str(error))
+            raise BadExpectation(problem) from error
+    return built
+
+
+def _expectation(
+    entry: ExpectationEntry,
+    line: int,
+    argument: JSON,
+    built: Any = None,
+    deferred: DeferredCheck | None = None,
+) -> Expectation:
+    return Expectation(
+        name=entry.name,
+        negate=entry.negate,
+        severity=entry.severity,
+        line=line,
+        argument=argument,
+        built=built,
+        deferred=deferred,
+    )
+
+
+def _report(context: LoadContext, error: BadExpectation, path: ValuePath, case: str = "") -> None:
+    context.problems.extend(
+        problem._replace(path=(*path, *problem.path), message=f"{problem.message}{case}")
+        for problem in error.problems
+    )

@@ -1,0 +1,138 @@
+"""The mappings inside a scenario and a suite: tools, turns, attachments, data files."""
+
+# No 'from __future__ import annotations': see ``language``.
+from typing import Annotated, Required
+
+from pydantic import Discriminator, Field, Tag, with_config
+from typing_extensions import TypedDict
+
+from evalkit.suite.model.value_types import (
+    FORBID,
+    Expectations,
+    Object,
+    OneOrMany,
+    Target,
+    Text,
+    TypedObject,
+    Value,
+    one_or_list,
+)
+
+_RESULT_TEMPLATE = "any JSON value, templates are rendered ({{ arguments.x }})."
+AttachmentLocation = Annotated[
+    Text,
+    Field(
+        description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
+    ),
+]
+
+
+@with_config(FORBID)
+class ToolResultEntry(TypedDict, total=False):
+    """One result of a tool; the first whose ``when`` fits the arguments is used."""
+
+    when: Annotated[
+        Object,
+        Field(
+            description="Arguments this result is for: each must be equal, objects may have more "
+            "keys. Without it, all."
+        ),
+    ]
+    result: Required[Annotated[Value, Field(description=f"The result: {_RESULT_TEMPLATE}")]]
+    is_error: Annotated[bool, Field(description="Report to the model that the tool failed.")]
+
+
+@with_config(FORBID)
+class ToolEntry(TypedDict, total=False):
+    """A function the model may call, and its result, results or Python function."""
+
+    description: Annotated[Text, Field(description="The function's description for the model.")]
+    parameters: Annotated[Object, Field(description="JSON Schema of the arguments.")]
+    short_description: Annotated[Text, Field(description="Sent as the API names it.")]
+    defer_loading: Annotated[bool, Field(description="Sent as the API names it.")]
+    predefined: Annotated[
+        bool,
+        Field(description="The service declares this function itself: it is answered, never sent."),
+    ]
+    result: Annotated[Value, Field(description=f"The result of every call: {_RESULT_TEMPLATE}")]
+    results: Annotated[
+        list[ToolResultEntry],
+        Field(min_length=1, description="Results by arguments; the first that fits is used."),
+    ]
+    python: Annotated[
+        Target,
+        Field(
+            description="package.module:function, called with the arguments as keywords; "
+            "beside 'results' if none fits."
+        ),
+    ]
+
+
+@with_config(FORBID)
+class TargetEntry(TypedDict):
+    """A function of the user's application that runs the turns, instead of evalkit."""
+
+    python: Annotated[
+        Target,
+        Field(
+            description="package.module:function, called with each turn's message and a context."
+        ),
+    ]
+
+
+@with_config(FORBID)
+class AttachEntry(TypedDict, total=False):
+    """An image, audio, video or document that is sent with the user's message."""
+
+    image: AttachmentLocation
+    audio: AttachmentLocation
+    video: AttachmentLocation
+    document: AttachmentLocation
+    mime_type: Annotated[
+        Text, Field(description="The media type; by default that of the file name's ending.")
+    ]
+    resolution: Annotated[
+        Text, Field(description="Sent as the API names it (low, medium, high, ultra_high).")
+    ]
+    sample_rate: Annotated[int, Field(description="Sent as the API names it (audio).")]
+    channels: Annotated[int, Field(description="Sent as the API names it (audio).")]
+    processing: Annotated[
+        Value, Field(description="Sent as the API names it (audio, video, document).")
+    ]
+
+
+@with_config(FORBID)
+class TurnEntry(TypedDict, total=False):
+    """A user message, and the checks over everything up to the final answer."""
+
+    user: Annotated[
+        Annotated[Text, Tag("(one)")]
+        | Annotated[list[TypedObject], Field(min_length=1), Tag("(list)")],
+        Discriminator(one_or_list),
+        Field(description="The user's message: text, or a list of content blocks of the API."),
+    ]
+    attach: Annotated[
+        OneOrMany[AttachEntry], Field(description="Files or URLs sent after the text.")
+    ]
+    expect: Annotated[Expectations, Field(description="Checks over this turn.")]
+    stop_after: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="End the turn after this many responses, even if the model waits for "
+            "results or a background run goes on.",
+        ),
+    ]
+
+
+@with_config(FORBID)
+class CaseFile(TypedDict):
+    """Cases in a data file."""
+
+    file: Annotated[
+        Text,
+        Field(
+            description="A .csv file with a header, or a .jsonl file with one object a line; "
+            "inside the project."
+        ),
+    ]

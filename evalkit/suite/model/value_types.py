@@ -1,0 +1,130 @@
+"""Types of single values in a suite: names, texts, one value or a list of them.
+
+``entries`` and ``language`` build the mappings of the language from them.
+"""
+
+from functools import cache
+from typing import Annotated, TypeVar
+
+from pydantic import (
+    AfterValidator,
+    ConfigDict,
+    Discriminator,
+    Field,
+    StringConstraints,
+    Tag,
+    WithJsonSchema,
+)
+from pydantic_core import PydanticCustomError, PydanticKnownError, SchemaValidator
+
+from evalkit._lib.json import JSON
+from evalkit.protocol.wire_facts import API_VERSION_PATTERN
+from evalkit.suite.model.templates import RUNTIME_NAMES
+
+T = TypeVar("T")
+
+ID = r"^[a-z0-9_-]+$"
+SUITE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$"
+VERSION = rf"^{API_VERSION_PATTERN}$"
+TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
+VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
+FUNCTION = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$"
+TARGET = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
+
+NOT_TAGS = ("and", "or", "not", "parametrize", "usefixtures", "filterwarnings", "skipif")
+"""Words that pytest's ``-m`` reads as operators, and marks of pytest that need arguments."""
+
+FORBID = ConfigDict(extra="forbid", strict=True)
+
+
+def _require_type(value: dict[str, JSON]) -> dict[str, JSON]:
+    kind = value.get("type")
+    if not isinstance(kind, str) or not kind:
+        raise PydanticCustomError("needs_type", "missing key 'type'")
+    return value
+
+
+def _require_value(value: JSON) -> JSON:
+    if value is None:
+        raise PydanticCustomError("empty", "empty value")
+    return value
+
+
+def _allowed_tag(value: str) -> str:
+    if value in NOT_TAGS:
+        message = f"{value!r} cannot be a tag: it has another meaning in pytest"
+        raise PydanticCustomError("tag", message)
+    return value
+
+
+def _allowed_variable(value: str) -> str:
+    if value in RUNTIME_NAMES:
+        message = f"the name {value!r} is given to templates by evalkit; choose another"
+        raise PydanticCustomError("variable", message)
+    return value
+
+
+@cache
+def _target_validator() -> SchemaValidator:
+    return SchemaValidator({"type": "str", "pattern": TARGET})
+
+
+def _valid_target(value: str) -> str:
+    if not _target_validator().isinstance_python(value):
+        raise PydanticKnownError("string_pattern_mismatch", {"pattern": TARGET})
+    return value
+
+
+def one_or_list(value: object) -> str:
+    """Return the tag of a value that may be a list."""
+    return "(list)" if isinstance(value, list) else "(one)"
+
+
+def one_or_object(value: object) -> str:
+    """Return the tag of a value that may be a mapping."""
+    return "(object)" if isinstance(value, dict) else "(one)"
+
+
+def list_or_object(value: object) -> str:
+    """Return the tag of a value that is a list or a mapping."""
+    return "(list)" if isinstance(value, list) else "(object)"
+
+
+Text = Annotated[str, Field(min_length=1)]
+Object = dict[str, JSON]
+
+OneOrMany = Annotated[
+    Annotated[T, Tag("(one)")] | Annotated[list[T], Field(min_length=1), Tag("(list)")],
+    Discriminator(one_or_list),
+]
+"""One value, or a list of them: a list makes one variant per value."""
+
+Target = Annotated[
+    str, AfterValidator(_valid_target), WithJsonSchema({"type": "string", "pattern": TARGET})
+]
+"""A Python function. Its pattern is compiled at the first target: that takes 2 ms."""
+
+_TYPED_SCHEMA = {
+    "type": "object",
+    "properties": {"type": {"type": "string", "minLength": 1}},
+    "required": ["type"],
+}
+TypedObject = Annotated[Object, AfterValidator(_require_type), WithJsonSchema(_TYPED_SCHEMA)]
+"""An object of the API with its ``type``, sent unchanged."""
+
+Value = Annotated[JSON, AfterValidator(_require_value), WithJsonSchema({"not": {"type": "null"}})]
+TagName = Annotated[
+    str,
+    StringConstraints(pattern=TAG),
+    AfterValidator(_allowed_tag),
+    WithJsonSchema({"type": "string", "pattern": TAG, "not": {"enum": list(NOT_TAGS)}}),
+]
+Variable = Annotated[
+    str,
+    StringConstraints(pattern=VARIABLE),
+    AfterValidator(_allowed_variable),
+    WithJsonSchema({"type": "string", "pattern": VARIABLE, "not": {"enum": list(RUNTIME_NAMES)}}),
+]
+Variables = dict[Variable, JSON]
+Expectations = list[JSON]
+"""Parsed by ``expectation_parser``; ``json_schema`` says what each entry may be."""

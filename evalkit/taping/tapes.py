@@ -25,32 +25,26 @@ from pathlib import Path
 from types import TracebackType
 from unittest import SkipTest
 
-from evalkit._lib.files import display_path, is_inside
+from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
-from evalkit._lib.text import plural, shorten
+from evalkit._lib.text import plural
 from evalkit.cassette.recorder import RecordMode, check_mode
-from evalkit.checks.core.base import View
-from evalkit.checks.history.continuity import continuity_warnings
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction
 from evalkit.errors import EvalkitError, ExpectationFailed, UsageError
 from evalkit.plugins import Catalog
-from evalkit.protocol.step_reader import output_text
 from evalkit.session.python_targets import PythonTargets
 from evalkit.session.settings import keys_of
 from evalkit.suite import CheckCatalog
-from evalkit.taping.expectations import CheckEntry, read_checks, run_checks, user_stacklevel
+from evalkit.taping.conversations import TapeContext, TapedConversation
+from evalkit.taping.expectations import CheckEntry, user_stacklevel
 from evalkit.taping.interception import intercepted_http
 from evalkit.taping.running_tape import only_tape
 from evalkit.taping.tape_session import TapedRecording, TapePlan, TapeSession
-from evalkit.transcript import Exchange, Step, Transcript, Turn
+from evalkit.transcript import Transcript
 from evalkit.verdict import CheckResult
 
 _INTERRUPTIONS = (KeyboardInterrupt, SystemExit, GeneratorExit, CancelledError)
-
-
-class ContinuityWarning(UserWarning):
-    """A request of a conversation lost its id, a setting or a signature."""
 
 
 class UnansweredWarning(UserWarning):
@@ -123,8 +117,7 @@ class Tape:
         strict: bool = False,
     ) -> None:
         self._plan = plan
-        self._catalog = catalog
-        self._python = python
+        self._context = TapeContext(plan.path, catalog, python)
         self._ignored_hosts = tuple(ignore)
         self._strict = strict
         self._session: TapeSession | None = None
@@ -160,7 +153,9 @@ class Tape:
             interactions = [item for item in taped if is_interaction(item.recording)]
             numbers = split_conversations([item.recording for item in interactions])
             self._conversations = [
-                TapedConversation(self, number, _transcript(interactions[at] for at in members))
+                TapedConversation(
+                    self._context, number, _transcript(interactions[at] for at in members)
+                )
                 for number, members in enumerate(numbers, 1)
             ]
             self._recordings_read = len(taped)
@@ -269,143 +264,6 @@ class Tape:
             return True
         # A crash may come before the last request; then an older cassette is worth more.
         return error_is_result and not self._session.replaces_cassette
-
-    def run_checks(
-        self,
-        view: tuple[Transcript, Turn | None],
-        title: str,
-        entries: Sequence[CheckEntry],
-        keywords: dict[str, JSON],
-    ) -> list[CheckResult]:
-        """Run checks over a turn, or the whole conversation, of this tape."""
-        __tracebackhide__ = True
-        checks = read_checks(entries, keywords, self._catalog)
-        return run_checks(
-            View(
-                *view,
-                resolve=self._python.resolve,
-                read=self._read_file,
-            ),
-            checks,
-            title,
-            display_path(self.path),
-        )
-
-    def _read_file(self, name: str) -> str:
-        path = self._python.root / name
-        if not is_inside(self._python.root, path):
-            raise LookupError(f"{name} is outside the project")
-        try:
-            return path.read_text(encoding="utf-8-sig")
-        except (OSError, UnicodeDecodeError) as error:
-            raise LookupError(f"{name} cannot be read: {error}") from None
-
-
-class TapedConversation:
-    """One conversation of a tape. ``number`` counts from 1; checks read ``transcript``."""
-
-    def __init__(self, tape: Tape, number: int, transcript: Transcript) -> None:
-        self._tape = tape
-        self.number = number
-        self.transcript = transcript
-
-    def __repr__(self) -> str:
-        return f"TapedConversation({self.number}, {self.summary!r})"
-
-    def __iter__(self) -> Iterator[TapedTurn]:
-        return (TapedTurn(self, turn) for turn in self.transcript.turns)
-
-    def __len__(self) -> int:
-        return len(self.transcript.turns)
-
-    @property
-    def turns(self) -> list[TapedTurn]:
-        """The turns."""
-        return list(self)
-
-    @property
-    def exchanges(self) -> list[Exchange]:
-        """The requests and their responses, in order."""
-        return list(self.transcript.exchanges)
-
-    @property
-    def text(self) -> str:
-        """The text of the last answer."""
-        return self.transcript.turns[-1].text if self.transcript.turns else ""
-
-    @property
-    def summary(self) -> str:
-        """One line: the user's first message, history, numbers of turns and exchanges."""
-        turns = self.transcript.turns
-        text = output_text([{"type": "model_output", "content": turns[0].user}]) if turns else ""
-        history = "stateless" if self.transcript.stateless else "stateful"
-        return (
-            f"{shorten(text, 60) or '(no text)'!r}, {history}, {plural(len(turns), 'turn')}, "
-            f"{plural(len(self.exchanges), 'exchange')}"
-        )
-
-    def turn(self, number: int) -> TapedTurn:
-        """Return a turn by its number, from 1. Raises ExpectationFailed for any other number."""
-        turns = self.transcript.turns
-        if not 1 <= number <= len(turns):
-            raise ExpectationFailed(
-                f"conversation {self.number} has {plural(len(turns), 'turn')}, "
-                f"but not number {number}"
-            )
-        return TapedTurn(self, turns[number - 1])
-
-    def warn_of_losses(self) -> None:
-        """Warn of what the conversation lost between its requests."""
-        for finding in continuity_warnings(self.exchanges):
-            place = f"conversation {self.number}, exchange {finding.where.exchange}"
-            message = f"{display_path(self._tape.path)}: {place}: {finding.message}"
-            warnings.warn(message, ContinuityWarning, stacklevel=user_stacklevel())
-
-    def expect(self, *entries: CheckEntry, **checks: JSON) -> list[CheckResult]:
-        """Check the whole conversation; without arguments, by the default checks.
-
-        A keyword is a check's name with its argument as in a suite; ``not_`` negates; a positional
-        argument is an entry as in a suite (a bare name, or a mapping with ``severity``). Returns
-        the results. Raises ExpectationFailed (an AssertionError) with every finding, UsageError
-        for an unknown check or an invalid argument.
-        """
-        __tracebackhide__ = True
-        return self.run_checks(None, entries, checks)
-
-    def run_checks(
-        self, turn: Turn | None, entries: Sequence[CheckEntry], keywords: dict[str, JSON]
-    ) -> list[CheckResult]:
-        """Run checks over a turn, or over the whole conversation."""
-        __tracebackhide__ = True
-        part = f", turn {turn.number}" if turn is not None else ""
-        title = f"conversation {self.number}{part}: {self.summary}"
-        return self._tape.run_checks((self.transcript, turn), title, entries, keywords)
-
-
-class TapedTurn:
-    """A user message and everything until the model needs no more tools."""
-
-    def __init__(self, conversation: TapedConversation, turn: Turn) -> None:
-        self._conversation = conversation
-        self.turn = turn
-
-    def __repr__(self) -> str:
-        return f"TapedTurn({self.turn.number}, {shorten(self.turn.text, 40)!r})"
-
-    @property
-    def text(self) -> str:
-        """The answer's text."""
-        return self.turn.text
-
-    @property
-    def steps(self) -> list[Step]:
-        """The turn's steps, each function result right after its call."""
-        return self.turn.steps
-
-    def expect(self, *entries: CheckEntry, **checks: JSON) -> list[CheckResult]:
-        """Check this turn: see :meth:`TapedConversation.expect`."""
-        __tracebackhide__ = True
-        return self._conversation.run_checks(self.turn, entries, checks)
 
 
 def _transcript(recordings: Iterator[TapedRecording]) -> Transcript:

@@ -22,6 +22,7 @@ from evalkit.cli.output import echo_json
 from evalkit.cli.tables import grid
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.comparison import compare as compare_runs
+from evalkit.compare.comparison_json import comparison_json
 from evalkit.compare.evidence import METRICS, Evidence
 from evalkit.compare.pairing import Pair, by_check
 from evalkit.compare.rows import VariantKey, grouped
@@ -112,7 +113,7 @@ def compare(
         gate=gate,
         prices=settings.prices,
     )
-    text = json.dumps(comparison.to_json(), indent=2)
+    text = json.dumps(comparison_json(comparison), indent=2)
     folder = out or candidate_run.directory / "comparison"
     path = folder / "comparison.json"
     with file_errors(path, "cannot be written", "; choose another folder with --out"):
@@ -120,7 +121,7 @@ def compare(
         page = comparison_page.write(comparison, baseline_run, candidate_run, folder)
         comment.write(comparison, folder)
     if as_json:
-        echo_json(comparison.to_json())
+        echo_json(comparison_json(comparison))
     else:
         _print_comparison(comparison, Console(highlight=False))
         click.echo(f"written: {path}\n         {page}")

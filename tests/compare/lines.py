@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from evalkit.compare.comparison import ComparedRun, Comparison
+from evalkit.compare.compared_run import ComparedRun
+from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import Gate
 from evalkit.compare.rows import ResultRow, result_row, without_model
 

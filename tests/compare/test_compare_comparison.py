@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evalkit.compare.comparison_json import comparison_json
 from evalkit.compare.gates import Gate
 from tests.compare.lines import comparison, line, split
 
@@ -132,7 +133,7 @@ def test_json() -> None:
         line("broke", "errored"),
     ]
     actual = json.loads(
-        json.dumps(comparison(old, new, Gate(max_regressions=1, max_removed=1)).to_json())
+        json.dumps(comparison_json(comparison(old, new, Gate(max_regressions=1, max_removed=1))))
     )
     assert (actual["verdict"], actual["reason"]) == (
         "inconclusive",
@@ -174,7 +175,7 @@ def test_json() -> None:
 def test_errors_are_counted_but_in_no_average() -> None:
     old = [line("a"), line("b"), line("c")]
     new = [line("a"), line("b"), line("c", "errored", tokens=9_999)]
-    actual = comparison(old, new).to_json()
+    actual = comparison_json(comparison(old, new))
     assert actual["candidate"]["pass_rate"] == 1
     assert actual["metrics"]["tokens"]["candidate"] == 100
     assert (

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from pydantic import ValidationError
 
-from evalkit.compare.comparison import ComparedRun, Comparison
+from evalkit.compare.compared_run import ComparedRun
+from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import Gate
 from tests.compare.lines import comparison, line, rows, split
 

@@ -1,0 +1,148 @@
+"""One run of a comparison: its results as rows, and what it should have had.
+
+The rows of a run are read once; each is about a kilobyte (:mod:`.rows`).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Literal
+
+from evalkit._lib.json import JSON
+from evalkit._lib.text import did_you_mean, quoted
+from evalkit.compare.clusters import ClusterSum, cluster_sums, rate_interval
+from evalkit.compare.evidence import TrialStatistics, trial_statistics
+from evalkit.compare.pairing import unique_rows
+from evalkit.compare.rows import Prices, ResultRow, cost_of, grouped, result_row
+from evalkit.errors import UsageError
+from evalkit.results import Run
+from evalkit.results.result_line import count_verdicts
+
+RunSource = Literal["replayed", "live", "mixed", "unknown"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class ComparedRun:
+    """One run of a comparison, named by directory, and model if one is selected.
+
+    ``rows`` has each result once; ``duplicates`` counts the results that were in the run again.
+    ``left_out`` are collected variants that were neither deselected nor have a result.
+    """
+
+    name: str
+    rows: Sequence[ResultRow]
+    started: str = ""
+    is_complete: bool = True
+    collected: int = 0
+    deselected: int = 0
+    left_out: int = 0
+    duplicates: int = 0
+
+    @cached_property
+    def models(self) -> list[str]:
+        """The models and agents of its results, sorted."""
+        return sorted({row.model for row in self.rows if row.model})
+
+    @cached_property
+    def source(self) -> RunSource:
+        """Where its responses are from; those that were just recorded are live."""
+        sources = {row.source for row in self.rows if row.source}
+        if "mixed" in sources or len({source == "replayed" for source in sources}) > 1:
+            return "mixed"
+        if not sources:
+            return "unknown"
+        return "replayed" if sources == {"replayed"} else "live"
+
+    @cached_property
+    def counts(self) -> dict[str, int]:
+        """Its results by verdict."""
+        return count_verdicts(row.verdict for row in self.rows)
+
+    @cached_property
+    def passed(self) -> list[ClusterSum]:
+        """Its scored results that passed, over clusters."""
+        return cluster_sums(
+            grouped((row.cluster, float(row.passed)) for row in self.rows if row.scored)
+        )
+
+    @cached_property
+    def trials(self) -> TrialStatistics:
+        """The statistics over its trials."""
+        return trial_statistics(self.rows)
+
+    def with_verdict(self, verdict: str) -> list[ResultRow]:
+        """Return its results with one verdict."""
+        return [row for row in self.rows if row.verdict == verdict]
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the run as it appears in ``comparison.json``."""
+        counts, trials = self.counts, self.trials
+        return {
+            "name": self.name,
+            "started": self.started,
+            "source": self.source,
+            "complete": self.is_complete,
+            "models": self.models,
+            "deselected": self.deselected,
+            "left_out": self.left_out,
+            "duplicates": self.duplicates,
+            **counts,
+            "pass_rate": counts["passed"] / counts["scored"] if counts["scored"] else None,
+            "pass_rate_interval": list(rate_interval(self.passed)),
+            "trials": {
+                "variants": trials.variants,
+                "most": trials.most,
+                "repeated": trials.repeated,
+                "flaky": trials.flaky if trials.most > 1 else None,
+                "pass_at": {str(k): share for k, share in trials.pass_at.items()},
+                "pass_hat": {str(k): share for k, share in trials.pass_hat.items()},
+            },
+        }
+
+
+def compared_run(run: Run, model: str | None, prices: Mapping[str, Prices]) -> ComparedRun:
+    """Read the results of a run, or those of one of its models.
+
+    Raises UsageError for a line that is not a result, and for a model without results.
+    """
+    rows = _rows(run, prices)
+    unique = unique_rows(rows)
+    totals = run.manifest.get("totals") or {}
+    collected, deselected = totals.get("collected", 0), totals.get("deselected", 0)
+    return ComparedRun(
+        name=f"{run.directory} ({model})" if model else str(run.directory),
+        rows=unique if model is None else _rows_of_model(run, unique, model),
+        started=str(run.manifest.get("started") or ""),
+        is_complete=run.manifest.get("complete") is not False,
+        collected=collected,
+        deselected=deselected,
+        left_out=max(0, collected - deselected - len(unique)),
+        duplicates=len(rows) - len(unique),
+    )
+
+
+def _rows(run: Run, prices: Mapping[str, Prices]) -> list[ResultRow]:
+    rows = []
+    for number, line in enumerate(run.results(), 1):
+        try:
+            row = result_row(line)
+            if row.model in prices:
+                row = replace(row, cost=cost_of(row.usage, prices[row.model]))
+            rows.append(row)
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            raise UsageError(
+                f"{run.directory / 'results.jsonl'}:{number}: not a result ({error!r})"
+            ) from error
+    return rows
+
+
+def _rows_of_model(run: Run, rows: Sequence[ResultRow], model: str) -> list[ResultRow]:
+    selected = [row for row in rows if row.model == model]
+    if not selected:
+        names = sorted({row.model for row in rows if row.model})
+        valid = f"valid: {', '.join(names)}" if names else "it has no results"
+        raise UsageError(
+            f"{run.directory}: no result of model {quoted(model)}{did_you_mean(model, names)}; "
+            f"{valid}"
+        )
+    return selected

@@ -1,0 +1,122 @@
+"""Write what a comparison found as sentences for people.
+
+They are built here only, so that terminal, HTML and CI say the same.
+"""
+
+from collections.abc import Iterable, Iterator
+
+from evalkit._lib.text import plural
+from evalkit.compare.compared_run import ComparedRun
+from evalkit.compare.evidence import Evidence, TrialStatistics
+from evalkit.compare.gate_rules import MissingEvidence
+from evalkit.compare.gates import GateOutcome
+from evalkit.compare.intervals import CONFIDENCE
+from evalkit.compare.pairing import SystematicRegressions
+
+
+def conclusion(
+    outcome: GateOutcome, found: Evidence, systematic: SystematicRegressions, *, is_replayed: bool
+) -> str:
+    """Return the verdict as a sentence for somebody who decides."""
+    start = {
+        "pass": "Nothing found that speaks against shipping",
+        "fail": "Do not ship yet",
+        "inconclusive": "Not decided yet",
+    }[outcome]
+    table = found.table
+    if not table.pairs:
+        return f"{start}: there is nothing to compare."
+    facts = f"{table.regressed} of {plural(table.pairs, 'pair')} regressed"
+    rest = "the difference is within noise"
+    if systematic.variants:
+        facts = (
+            f"{len(systematic.variants)} of {plural(systematic.stable, 'variant')} that always "
+            "passed now always fail"
+        )
+        rest = "the rest is within noise"
+    if not table.differing or is_replayed:
+        return f"{start}: {facts}."
+    if found.is_significant:
+        rest = f"all in all the candidate is {'better' if table.difference > 0 else 'worse'}"
+    return f"{start}: {facts}; {rest}."
+
+
+def significance(found: Evidence, unit: str) -> str:
+    """Return a sentence on what the sign-flip test says, or could not say."""
+    table = found.table
+    if not table.pairs:
+        return "No pair was scored in both runs."
+    if not table.differing:
+        return f"No pair differs ({plural(table.pairs, 'pair')})."
+    level = "" if found.confidence == CONFIDENCE else f" at {found.confidence:.0%} confidence"
+    split = (
+        f"{table.regressed} regressed, {table.improved} improved, of "
+        f"{plural(table.pairs, 'pair')}: p = {found.p:.4g}"
+    )
+    if found.is_out_of_reach:
+        verb = "differs" if found.differing == 1 else "differ"
+        return (
+            f"{split}. Significance was out of reach: only "
+            f"{plural(found.differing, unit)} {verb}, and so few can never give "
+            f"p < {1 - found.confidence:.2g}."
+        )
+    if not found.is_significant:
+        return f"{split}, not significant{level}."
+    direction = "better" if table.difference > 0 else "worse"
+    return f"{split}, significant{level}: the candidate is {direction}."
+
+
+def sensitivity(found: Evidence, unit: str) -> str:
+    """Return a sentence on the drop that so many scenarios can show."""
+    table, mean = found.table, found.mean
+    if mean is None:
+        return ""
+    basis = plural(mean.clusters, unit)
+    if mean.has_repeats:
+        basis += f" ({plural(table.pairs, 'pair')}, worth {found.effective:,.0f} independent)"
+    share = f"{table.differing / table.pairs:.0%} differ" if table.differing else "none differs"
+    basis = f"With {basis} of which {share}"
+    if found.detectable is None:
+        return f"{basis}, no drop at all would be found with 80 % power: add {unit}s."
+    return (
+        f"{basis}, a drop of {found.detectable * 100:.1f} points would be found with 80 % "
+        "power; a smaller one may be missed."
+    )
+
+
+def flakiness(runs: Iterable[ComparedRun]) -> str:
+    """Return a sentence on what is known about flakiness."""
+    runs = list(runs)
+    if all(run.trials.most < 2 for run in runs):
+        return (
+            "One trial per variant: nothing is known about flakiness. Record more with "
+            "--evalkit-repeat."
+        )
+    return "; ".join(f"{run.name}: {_trials(run.trials)}" for run in runs) + "."
+
+
+def _trials(trials: TrialStatistics) -> str:
+    if not trials.repeated:
+        return "one trial per variant, nothing is known"
+    return (
+        f"trials disagree in {len(trials.flaky)} of {trials.repeated} variants with several trials"
+    )
+
+
+def evidence_warnings(missing: MissingEvidence, found: Evidence, unit: str) -> Iterator[str]:
+    """Yield what is missing from the evidence, most serious first."""
+    for name in missing.unfinished:
+        yield f"the {name} run did not end: some results are missing"
+    if missing.duplicates:
+        yield f"results that appear twice in a run: {missing.duplicates}; the last of each counts"
+    if missing.unmatched:
+        yield (
+            f"trials without a partner: {len(missing.unmatched)}, because the runs have "
+            "different numbers of trials; they are in no pair"
+        )
+    mean = found.mean
+    if mean is not None and mean.is_dominated:
+        yield (
+            f"one {unit} has {mean.largest:.0%} of the pairs and decides most of the "
+            f"result: the {plural(mean.clusters, unit)} are worth {mean.effective:.1f}"
+        )

@@ -32,6 +32,9 @@ class Severity(StrEnum):
     WARN = "warn"
 
 
+CONVERSATION = "conversation"
+"""The name under which results report what no check of the suite covers."""
+
 _WORST_FIRST = (Verdict.ERRORED, Verdict.FAILED, Verdict.PASSED, Verdict.SKIPPED)
 
 

@@ -19,26 +19,21 @@ Checks of the whole conversation run if every turn completed or ended in an expe
 that are on by default always run: a broken history is often why a later turn was refused.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, cast
 
 from evalkit._lib.files import read_file
-from evalkit._lib.json import JSON, MISSING
-from evalkit._lib.text import escape_log_commands, show, visible
 from evalkit.checks.core.base import Approved, Check, View
-from evalkit.checks.core.call_arguments import arguments_invalid, misfit
 from evalkit.checks.core.ending import fault_advice, is_expected_end
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
 from evalkit.checks.snapshot import Kind, path_of
 from evalkit.conversation import context
-from evalkit.conversation.response_reader import read_response
 from evalkit.errors import (
     CassetteMiss,
     ConnectFailed,
     Disconnected,
-    EvalkitError,
     Failed,
     Misconfigured,
     SuiteErrors,
@@ -46,17 +41,13 @@ from evalkit.errors import (
     TimedOut,
     ToolCrashed,
 )
-from evalkit.protocol.step_reader import may_be_predefined
+from evalkit.session.call_results import call_results
+from evalkit.session.check_requests import CheckRequests
 from evalkit.session.python_targets import PythonTargets
 from evalkit.suite import Expectation, Variant
-from evalkit.transcript import Exchange, Request, Response, Transcript, Turn
-from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
+from evalkit.transcript import Request, Response, Transcript, Turn
+from evalkit.verdict import CONVERSATION, CheckResult, Finding, Severity, Verdict, Where
 
-SignatureMisfit = Callable[[str, dict[str, Any]], str]
-"""Returns why a Python function cannot be called with arguments, ``""`` if it can be."""
-CONVERSATION = "conversation"
-"""The name under which results report what no check of the suite covers."""
-_FINDINGS_PER_CHECK = 20
 _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (CassetteMiss, "cassette_miss", Verdict.ERRORED),
     (TimedOut, "timed_out", Verdict.ERRORED),
@@ -67,33 +58,6 @@ _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (Failed, "answer_unusable", Verdict.FAILED),
     (Exception, "crashed", Verdict.ERRORED),
 )
-
-
-class CheckRequests:
-    """Requests of checks over one transport.
-
-    ``exchanges`` are numbered from 1. ``complete`` says whether every response is worth storing.
-    """
-
-    def __init__(self, send: Callable[[Request], Response]) -> None:
-        self.exchanges: list[Exchange] = []
-        self.complete = True
-        self._send = send
-
-    def send(self, request: Request) -> Response:
-        """Send a request. Raises what the transport raises; an API error is a response."""
-        exchange = Exchange(len(self.exchanges) + 1, 0, request)
-        self.exchanges.append(exchange)
-        try:
-            response = self._send(request)
-        except EvalkitError as error:
-            exchange.failure, self.complete = str(error), False
-            raise
-        read_response(exchange, response)
-        # An error or a broken stream must not be replayed forever: the next recording may succeed.
-        if exchange.error is not None or exchange.failure is not None:
-            self.complete = False
-        return response
 
 
 class Evaluator:
@@ -175,7 +139,7 @@ class Evaluator:
         results = [
             result for turn in transcript.turns for result in self.evaluate_turn(transcript, turn)
         ]
-        results += _call_results(self._variant, transcript, self._signature_misfit)
+        results += call_results(self._variant, transcript, self._signature_misfit)
         expect = self._variant.expect
         view = self._view(reconstructed or transcript, None)
         if all(map(self._is_expected, transcript.turns)):
@@ -332,86 +296,3 @@ def _outcome_result(transcript: Transcript, turn: Turn) -> CheckResult:
     first, _, rest = (turn.reason or "the turn did not complete").partition("\n")
     finding = Finding(code, first, where, detail=rest)
     return CheckResult(CONVERSATION, verdict, (finding,), turn=turn.number)
-
-
-def _call_results(
-    variant: Variant, transcript: Transcript, signature_misfit: SignatureMisfit
-) -> Iterator[CheckResult]:
-    """Report calls of undeclared functions, invalid arguments, calls without an answer.
-
-    An application with a ``target`` has tools of its own, and a ``tool_calls`` check reports the
-    first two itself, except arguments that only the Python function refuses.
-    """
-    faults, unanswered = [], []
-    for turn in transcript.turns:
-        expect = (*variant.expect, *variant.turn_expect(turn.number))
-        is_checked = variant.target is not None or any(e.name == "tool_calls" for e in expect)
-        for number, step in enumerate(turn.steps, 1):
-            if step.raw.get("type") != "function_call":
-                continue
-            name, arguments = step.raw.get("name"), step.raw.get("arguments")
-            where = Where(turn=turn.number, exchange=step.exchange, step=number)
-            tool = variant.tools.get(name) if isinstance(name, str) else None
-            if tool is None:
-                tools = variant.scenario.fields.get("tools")
-                if may_be_predefined(name, tools):
-                    unanswered.append(_without_answer(name, arguments, where))
-                elif not is_checked:
-                    message = f"the model called {show(name)}, which the suite does not declare"
-                    faults.append(Finding("undeclared_tool", message, where, got=name))
-                continue
-            reason = misfit(tool.schema(variant.variables), arguments)
-            if reason and not is_checked:
-                faults.append(arguments_invalid(name, arguments, reason, where))
-            if not isinstance(arguments, dict):
-                continue
-            if not reason and tool.calls_python(arguments, variant.variables):
-                reason = signature_misfit(tool.python, arguments)
-                if reason:
-                    faults.append(arguments_invalid(name, arguments, reason, where))
-            if (
-                tool.results
-                and tool.results[-1].when
-                and not tool.has_result_for(arguments, variant.variables)
-            ):
-                unanswered.append(_without_answer(name, arguments, where))
-    if faults:
-        yield CheckResult(CONVERSATION, Verdict.FAILED, tuple(faults))
-    if unanswered:
-        yield CheckResult(CONVERSATION, Verdict.PASSED, tuple(unanswered))
-
-
-def _without_answer(name: JSON, arguments: JSON, where: Where) -> Finding:
-    message = (
-        f"the model called {show(name)} with {show(arguments, 80)}, for which the "
-        "suite has no answer; the model received an error"
-    )
-    return Finding("call_without_answer", message, where, got=arguments).as_warning()
-
-
-def failure_text(title: str, location: str, results: Iterable[CheckResult]) -> str:
-    """Return the title with its location, then one block for each finding of a failed check."""
-    blocks = [f"{title}  ({location})"]
-    for result in results:
-        if result.verdict in (Verdict.FAILED, Verdict.ERRORED):
-            for finding in result.findings[:_FINDINGS_PER_CHECK]:
-                blocks += _finding(result, finding)
-            more = len(result.findings) - _FINDINGS_PER_CHECK
-            if more > 0:
-                blocks.append(f"    … and {more} more findings of {result.name}")
-    return escape_log_commands("\n".join(blocks))
-
-
-def _finding(result: CheckResult, finding: Finding) -> Iterator[str]:
-    place = str(finding.where) or (f"turn {result.turn}" if result.turn else "conversation")
-    declared = f"  ({result.declared})" if result.declared else ""
-    yield ""
-    yield f"{result.name}: {visible(finding.message)}"
-    yield f"    {finding.code} at {place}{declared}"
-    if finding.detail:
-        for line in visible(finding.detail).split("\n"):
-            yield f"    {line}".rstrip()
-        return
-    for label, value in (("expected", finding.expected), ("got", finding.got)):
-        if value is not MISSING:
-            yield f"    {label:<8}  {show(value, 200)}"

@@ -1,52 +1,42 @@
 """Run variants: converse over a transport, evaluate the transcript, render the result line.
 
-One Runner serves a session. It drops a transcript as soon as its result line is rendered. Only
-the variants of a scenario that compares them (``same_as``) are cached: in replay until the next
-scenario starts, else until the session ends, so that none is recorded twice in whatever order they
-run. Where several processes share a session (pytest-xdist), the one that needs a sibling waits for
-the one that records it. Nothing here depends on pytest.
+One Runner serves a session. It drops a transcript as soon as its result line is rendered, except
+those that other variants compare themselves with (``siblings``). Nothing here depends on pytest.
 """
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import exclusive
-from evalkit._lib.text import show, visible
+from evalkit._lib.text import visible
 from evalkit._lib.version import VERSION
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.redaction import Redactor
-from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.conversation.reconstruct import transcript_of
-from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, TimedOut, UsageError
+from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.protocol.wire_facts import API_REVISION, interactions_path
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
 from evalkit.results.media import extract_media, has_media
 from evalkit.results.records import ResultLine
-from evalkit.session.evaluation import CONVERSATION, Evaluator, failure_text
+from evalkit.session.effects import EndTurn, api_version, drive_variant
+from evalkit.session.evaluation import Evaluator
+from evalkit.session.failure_text import failure_text
 from evalkit.session.settings import Settings, rerecord_command
+from evalkit.session.siblings import Siblings, VariantRun
 from evalkit.suite.model.variants import variant_name
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports import open_transport
-from evalkit.verdict import CheckResult, Finding, Verdict, worst
+from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, worst
 
 if TYPE_CHECKING:
     from evalkit.suite import Variant
     from evalkit.transports import LiveTransport, Transport
     from evalkit.transports.cassette_transports import Endpoint
-
-EndTurn = Callable[[Turn], bool]
-"""Called after each turn; returns whether the conversation continues."""
-
-
-POLL_LIMIT = 3600
-"""Seconds after which the polling of a run ends in a scenario without a ``timeout``."""
 
 
 class RunTarget(Protocol):
@@ -80,12 +70,6 @@ class VariantOutcome:
     media: Mapping[str, bytes] = field(default_factory=dict)
 
 
-class _VariantRun(NamedTuple):
-    transcript: Transcript
-    unplayed: Sequence[str]
-    evaluator: Evaluator
-
-
 class Runner:
     """Runs the variants of a session.
 
@@ -113,17 +97,11 @@ class Runner:
         # Compiles the patterns, so that an invalid one is reported before anything runs.
         self._redactor.text("")
         self._reachable = True
-        self._families: dict[tuple[Path, str], list[Variant]] = {}
-        self._cached_family: tuple[Path, str] | None = None
-        self._cache: dict[str, _VariantRun] = {}
-        self._started = time.time()
-        self._locked_suite: Path | None = None
+        self._siblings = Siblings(settings, self._converse)
 
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Register variants, so that ``same_as`` finds siblings that the session deselects."""
-        for variant in variants:
-            if _compares_siblings(variant):
-                self._families.setdefault(_family(variant), []).append(variant)
+        self._siblings.introduce(variants)
 
     def cassette(self, variant: Variant) -> Path:
         """Return the path of a variant's cassette."""
@@ -134,7 +112,7 @@ class Runner:
 
         It must not share cached siblings, nor patch HTTP libraries for its target.
         """
-        return variant.target is None and _family(variant) not in self._families
+        return variant.target is None and variant not in self._siblings
 
     def run(self, variant: Variant) -> VariantOutcome:
         """Run and evaluate one variant; its faults are part of the outcome.
@@ -164,50 +142,14 @@ class Runner:
         check = CheckResult(CONVERSATION, verdict, (Finding("not_run", reason),))
         return self._outcome(variant, [check], None, ())
 
-    def _conversation(self, variant: Variant) -> _VariantRun:
-        family = _family(variant)
-        if family not in self._families:
-            return self._converse(variant)
-        if family != self._cached_family and not self.settings.may_record:
-            self._cached_family, self._cache = family, {}
-        if variant.id not in self._cache:
-            with self._shared_settings(variant) as settings:
-                self._cache[variant.id] = self._converse(variant, settings)
-        return self._cache[variant.id]
+    def _conversation(self, variant: Variant) -> VariantRun:
+        if variant in self._siblings:
+            return self._siblings.run(variant)
+        return self._converse(variant, self.settings)
 
-    @contextmanager
-    def _shared_settings(self, variant: Variant) -> Iterator[Settings]:
-        """Yield settings with which a variant that others compare with is recorded once.
-
-        While the block runs, no other process records a variant of this suite. A cassette that
-        one of them wrote in this session is replayed.
-        """
-        settings = self.settings
-        if settings.live or not settings.may_record:
-            yield settings
-            return
-        with self._locked(variant.suite.path):
-            path = self.cassette(variant)
-            is_new = path.exists() and path.stat().st_mtime >= self._started
-            yield replace(settings, mode="once") if is_new else settings
-
-    @contextmanager
-    def _locked(self, suite: Path) -> Iterator[None]:
-        # Within a conversation a check may need another variant of the suite that is locked.
-        if suite == self._locked_suite:
-            yield
-            return
-        with exclusive(suite):
-            self._locked_suite = suite
-            try:
-                yield
-            finally:
-                self._locked_suite = None
-
-    def _converse(self, variant: Variant, settings: Settings | None = None) -> _VariantRun:
-        settings = settings or self.settings
+    def _converse(self, variant: Variant, settings: Settings) -> VariantRun:
         evaluator = Evaluator(
-            variant, settings.python, lambda selector: self._sibling(variant, selector)
+            variant, settings.python, lambda selector: self._siblings.find(variant, selector)
         )
         end_turn = _stop_on_failure(variant, evaluator) if variant.stop_on_failure else _continue
         if variant.target is not None:
@@ -219,18 +161,18 @@ class Runner:
                 end_turn=end_turn,
                 evaluator=evaluator,
             )
-            return _VariantRun(transcript, unplayed, evaluator)
+            return VariantRun(transcript, unplayed, evaluator)
         live = settings.live
         transport = self._live_transport(variant) if live else self._transport(variant, settings)
         try:
             with evaluator.requests_over(_at_version(transport.send, variant, settings)):
-                transcript = _drive(variant, transport, settings, end_turn)
+                transcript = drive_variant(variant, transport, settings, end_turn)
                 if settings.may_record:
                     self._reachable = not isinstance(transcript.crash, ConnectFailed)
                 transport.finish(evaluator.run_requesting_checks(transcript))
         finally:
             transport.close()
-        return _VariantRun(transcript, list(transport.unplayed), evaluator)
+        return VariantRun(transcript, list(transport.unplayed), evaluator)
 
     def _transport(self, variant: Variant, settings: Settings) -> Transport:
         return open_transport(
@@ -270,25 +212,6 @@ class Runner:
             "scenario": variant.name,
             "suite_digest": f"sha256:{variant.suite.digest}",
         }
-
-    def _sibling(self, variant: Variant, selector: Mapping[str, Any]) -> Transcript | None:
-        settings = {**variant.settings, **selector}
-        family = self._families.get(_family(variant), [])
-        for other in family:
-            if other.settings == settings and other.trial == variant.trial:
-                break
-        else:
-            valid = ", ".join(other.name for other in family)
-            raise LookupError(
-                f"no variant of this scenario has {show(dict(selector))}; valid: {valid}"
-            )
-        if other.id == variant.id:
-            return None
-        transcript, _, evaluator = self._conversation(other)
-        fault = evaluator.find_fault(transcript)
-        if fault is not None:
-            raise LookupError(f"{other.name} cannot be compared: {fault.message}\n{fault.detail}")
-        return transcript
 
     def _outcome(
         self,
@@ -364,76 +287,11 @@ def record_hint(variant: Variant, settings: Settings) -> str:
     return rerecord_command(settings, f"{variant.suite.label}::{variant.name}{number}")
 
 
-def _drive(
-    variant: Variant, transport: Transport, settings: Settings, end_turn: EndTurn
-) -> Transcript:
-    """Run the conversation over a transport; faults are part of the transcript."""
-    deadline = time.monotonic() + variant.timeout if variant.timeout else None
-    replayed, polled = True, 0.0
-
-    def send(request: Request) -> Response:
-        nonlocal replayed, polled
-        if request.method == "POST":
-            polled = 0.0
-        response = transport.send(request)
-        replayed = response.source == "replayed"
-        return response
-
-    def pause(seconds: float) -> None:
-        nonlocal polled
-        if replayed:
-            return
-        polled += seconds
-        if deadline is None and polled > POLL_LIMIT:
-            raise TimedOut(
-                f"the background run was still in progress after {POLL_LIMIT // 60} minutes, where "
-                "polling ends by default; give the scenario a 'timeout' in seconds to wait longer"
-            )
-        if deadline is not None and time.monotonic() + seconds > deadline:
-            raise TimedOut(
-                f"the background run was still in progress after the scenario's timeout of "
-                f"{variant.timeout:g} s"
-            )
-        time.sleep(seconds)
-
-    def call(effect: CallTool) -> ToolResult:
-        tool = variant.tools.get(effect.name)
-        if tool is None:
-            error = {"error": f"unknown function {effect.name!r}"}
-            return ToolResult(error, is_error=True, declared=False)
-        answer = tool.run(
-            effect.arguments,
-            variant.variables,
-            lambda target, arguments: settings.python.call(
-                target, arguments, tool.schema(variant.variables)
-            ),
-        )
-        return ToolResult(answer.result, answer.is_error)
-
-    plan = Plan(
-        fields=variant.fields,
-        turns=variant.turns,
-        history=variant.settings["history"],
-        stream=variant.settings["stream"],
-        background=variant.settings["background"],
-        max_tool_rounds=variant.max_tool_rounds,
-        stop_after=variant.scenario.stop_after,
-        poll_seconds=settings.poll_seconds,
-        api_version=_api_version(variant, settings),
-        settings=variant.settings,
-    )
-    return drive(converse(plan), send, call, pause, end_turn)
-
-
-def _api_version(variant: Variant, settings: Settings) -> str:
-    return settings.api_version or variant.scenario.api_version
-
-
 def _at_version(
     send: Callable[[Request], Response], variant: Variant, settings: Settings
 ) -> Callable[[Request], Response]:
     """Return ``send`` for create requests of checks, which do not know the variant's version."""
-    path = interactions_path(_api_version(variant, settings))
+    path = interactions_path(api_version(variant, settings))
     return lambda request: send(request._replace(path=path))
 
 
@@ -450,13 +308,3 @@ def _stop_on_failure(variant: Variant, evaluator: Evaluator) -> EndTurn:
         return worst(result.verdict for result in results) is Verdict.PASSED
 
     return end_turn
-
-
-def _family(variant: Variant) -> tuple[Path, str]:
-    """Return what the variants of one scenario have in common."""
-    return variant.suite.path, variant.scenario.id
-
-
-def _compares_siblings(variant: Variant) -> bool:
-    turns = [turn.expect[variant.row] for turn in variant.scenario.turns]
-    return any(item.name == "same_as" for expect in (variant.expect, *turns) for item in expect)

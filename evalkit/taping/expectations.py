@@ -19,11 +19,11 @@ from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.ending import fault_advice, is_expected_end
 from evalkit.checks.core.runner import defaults, run_check, unexpected_error
 from evalkit.errors import ExpectationFailed, ServiceFault, UsageError
-from evalkit.session.evaluation import CONVERSATION, failure_text
+from evalkit.session.failure_text import failure_text
 from evalkit.suite import CheckCatalog
 from evalkit.suite.model.expectation_parser import BadExpectation, build_check, parse_expectation
 from evalkit.transcript import Turn
-from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where, worst
+from evalkit.verdict import CONVERSATION, CheckResult, Finding, Severity, Verdict, Where, worst
 
 CheckEntry = str | Mapping[str, JSON]
 

@@ -11,7 +11,7 @@ import pytest
 
 from evalkit.errors import Disconnected, TransportError
 from evalkit.plugins import Catalog
-from evalkit.session import Runner, Settings, runner
+from evalkit.session import Runner, Settings, effects
 from evalkit.suite import expand, load
 from evalkit.transcript import Request, Response
 from tests.conversation.scripted import answer, interaction, says, stream, streamed, text, thought
@@ -48,7 +48,7 @@ Run = Callable[..., dict[str, Any]]
 @pytest.fixture
 def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     """Return a function that records one scenario and returns its result line."""
-    monkeypatch.setattr("evalkit.session.runner.time.sleep", lambda seconds: None)
+    monkeypatch.setattr("evalkit.session.effects.time.sleep", lambda seconds: None)
 
     def go(
         expect: str, *responses: Response | Exception, fields: str = "", turns: str = ""
@@ -249,8 +249,8 @@ def test_a_recording_of_a_run_that_the_service_broke_is_not_written(
 
 
 def test_polling_ends_after_an_hour_and_says_so(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    assert runner.POLL_LIMIT == 3600
-    monkeypatch.setattr(runner, "POLL_LIMIT", 120)
+    assert effects.POLL_LIMIT == 3600
+    monkeypatch.setattr(effects, "POLL_LIMIT", 120)
     running = answer(interaction(status="in_progress", steps=None))
     result = run("[]", *[running] * 26, fields="background: true,")
     assert result["verdict"] == "errored"

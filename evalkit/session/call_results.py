@@ -1,0 +1,70 @@
+"""Report calls of functions that the suite does not declare, cannot call or does not answer."""
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+from evalkit._lib.json import JSON
+from evalkit._lib.text import show
+from evalkit.checks.core.call_arguments import arguments_invalid, misfit
+from evalkit.protocol.step_reader import may_be_predefined
+from evalkit.suite import Variant
+from evalkit.transcript import Transcript
+from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, Where
+
+SignatureMisfit = Callable[[str, dict[str, Any]], str]
+"""Returns why a Python function cannot be called with arguments, ``""`` if it can be."""
+
+
+def call_results(
+    variant: Variant, transcript: Transcript, signature_misfit: SignatureMisfit
+) -> Iterator[CheckResult]:
+    """Report calls of undeclared functions, invalid arguments, calls without an answer.
+
+    An application with a ``target`` has tools of its own, and a ``tool_calls`` check reports the
+    first two itself, except arguments that only the Python function refuses.
+    """
+    faults, unanswered = [], []
+    for turn in transcript.turns:
+        expect = (*variant.expect, *variant.turn_expect(turn.number))
+        is_checked = variant.target is not None or any(e.name == "tool_calls" for e in expect)
+        for number, step in enumerate(turn.steps, 1):
+            if step.raw.get("type") != "function_call":
+                continue
+            name, arguments = step.raw.get("name"), step.raw.get("arguments")
+            where = Where(turn=turn.number, exchange=step.exchange, step=number)
+            tool = variant.tools.get(name) if isinstance(name, str) else None
+            if tool is None:
+                tools = variant.scenario.fields.get("tools")
+                if may_be_predefined(name, tools):
+                    unanswered.append(_without_answer(name, arguments, where))
+                elif not is_checked:
+                    message = f"the model called {show(name)}, which the suite does not declare"
+                    faults.append(Finding("undeclared_tool", message, where, got=name))
+                continue
+            reason = misfit(tool.schema(variant.variables), arguments)
+            if reason and not is_checked:
+                faults.append(arguments_invalid(name, arguments, reason, where))
+            if not isinstance(arguments, dict):
+                continue
+            if not reason and tool.calls_python(arguments, variant.variables):
+                reason = signature_misfit(tool.python, arguments)
+                if reason:
+                    faults.append(arguments_invalid(name, arguments, reason, where))
+            if (
+                tool.results
+                and tool.results[-1].when
+                and not tool.has_result_for(arguments, variant.variables)
+            ):
+                unanswered.append(_without_answer(name, arguments, where))
+    if faults:
+        yield CheckResult(CONVERSATION, Verdict.FAILED, tuple(faults))
+    if unanswered:
+        yield CheckResult(CONVERSATION, Verdict.PASSED, tuple(unanswered))
+
+
+def _without_answer(name: JSON, arguments: JSON, where: Where) -> Finding:
+    message = (
+        f"the model called {show(name)} with {show(arguments, 80)}, for which the "
+        "suite has no answer; the model received an error"
+    )
+    return Finding("call_without_answer", message, where, got=arguments).as_warning()

@@ -1,0 +1,34 @@
+"""The requests that checks send themselves, recorded with those of the conversation."""
+
+from collections.abc import Callable
+
+from evalkit.conversation.response_reader import read_response
+from evalkit.errors import EvalkitError
+from evalkit.transcript import Exchange, Request, Response
+
+
+class CheckRequests:
+    """Requests of checks over one transport.
+
+    ``exchanges`` are numbered from 1. ``complete`` says whether every response is worth storing.
+    """
+
+    def __init__(self, send: Callable[[Request], Response]) -> None:
+        self.exchanges: list[Exchange] = []
+        self.complete = True
+        self._send = send
+
+    def send(self, request: Request) -> Response:
+        """Send a request. Raises what the transport raises; an API error is a response."""
+        exchange = Exchange(len(self.exchanges) + 1, 0, request)
+        self.exchanges.append(exchange)
+        try:
+            response = self._send(request)
+        except EvalkitError as error:
+            exchange.failure, self.complete = str(error), False
+            raise
+        read_response(exchange, response)
+        # An error or a broken stream must not be replayed forever: the next recording may succeed.
+        if exchange.error is not None or exchange.failure is not None:
+            self.complete = False
+        return response

@@ -1,15 +1,9 @@
-"""``text``: what the output text is, as both SDKs compute it (docs/protocol.md section 3).
-
-``similar_to`` is scored by difflib's ratio: twice the number of characters in matching blocks,
-divided by the number of all. Its time grows with the square of the length and more, so longer texts
-are scored by their longest common subsequence, which is never shorter than the matching blocks.
-"""
+"""``text``: what the output text is, as both SDKs compute it (docs/protocol.md section 3)."""
 
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from difflib import SequenceMatcher
+from math import floor
 from typing import Any, ClassVar, Literal
 
 from pydantic import Field
@@ -20,13 +14,12 @@ from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Regex, Words
 from evalkit.checks.core.base import Check, NumberedStep, View
 from evalkit.checks.core.formatting import excerpt, first_difference, shows_difference
+from evalkit.checks.core.similarity import similarity
 from evalkit.protocol.step_reader import text_blocks
 from evalkit.verdict import Finding, Where
 
 _NOT_RULES = {"of", "min_ratio", "ignore_case"}
 _MAX_PLACES = 3
-_BLOCKS_LIMIT = 2_000**2
-_SUBSEQUENCE_LIMIT = 110_000**2
 
 
 class Text(Check):
@@ -63,8 +56,8 @@ class Text(Check):
     min_chars: int | None = Field(None, ge=0, description="Fewest characters allowed.")
     similar_to: str | None = Field(
         None,
-        description="A text that it must resemble, by difflib's ratio; long texts by their longest"
-        " common subsequence.",
+        description="A text that it must resemble: one minus their Levenshtein distance, as a"
+        " share of the longer text.",
     )
     min_ratio: float = Field(
         0.8,
@@ -188,11 +181,13 @@ class Text(Check):
             )
         if self.similar_to is not None:
             expected = fold(self.similar_to)
-            ratio = _ratio(expected, text, self.min_ratio)
-            if ratio < self.min_ratio:
+            similar = similarity(expected, text, self.min_ratio)
+            if similar.value < self.min_ratio:
+                # Rounded down, so that it never looks like enough.
+                ratio = f"{'at most ' if similar.is_bound else ''}{floor(similar.value * 100) / 100:.2f}"
                 yield Finding(
                     "text_unlike",
-                    f"the similarity is {ratio:.2f}, expected at least {self.min_ratio:.2f}",
+                    f"the similarity is {ratio}, expected at least {self.min_ratio:g}",
                     expected=self.similar_to,
                     detail=first_difference(expected, text),
                 )
@@ -227,35 +222,3 @@ def _strings(item: NumberedStep) -> Iterator[str]:
             waiting += [item for key, item in value.items() if key not in ("type", "signature")]
         elif isinstance(value, list):
             waiting += value
-
-
-def _ratio(expected: str, text: str, enough: float) -> float:
-    """Return how similar two texts are, or an upper bound of it that is not enough."""
-    total = len(expected) + len(text)
-    # The characters in common settle texts of quite another length or alphabet.
-    bound = 2 * (Counter(expected) & Counter(text)).total() / total if total else 1.0
-    if bound < enough:
-        return bound
-    if len(expected) * len(text) <= _BLOCKS_LIMIT:
-        return SequenceMatcher(None, expected, text, autojunk=False).ratio()
-    # Books are compared by their words, and libraries by the characters in common.
-    for left, right in ((expected, text), (expected.split(), text.split())):
-        if len(left) * len(right) <= _SUBSEQUENCE_LIMIT:
-            return 2 * _common_subsequence(left, right) / (len(left) + len(right))
-    return bound
-
-
-def _common_subsequence(left: Sequence[str], right: Sequence[str]) -> int:
-    """Return the length of the longest common subsequence of two sequences.
-
-    The algorithm is Hyyrö's (2004), whose rows are the bits of one integer: 100,000 characters are
-    compared with as many others in a second or two.
-    """
-    positions: dict[str, int] = {}
-    for index, item in enumerate(right):
-        positions[item] = positions.get(item, 0) | 1 << index
-    whole = row = (1 << len(right)) - 1
-    for item in left:
-        matches = row & positions.get(item, 0)
-        row = (row + matches | row - matches) & whole
-    return len(right) - row.bit_count()

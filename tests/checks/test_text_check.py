@@ -1,10 +1,8 @@
-"""Which text the check ``text`` reads, where missing words are, texts that look alike, scores."""
+"""Which text the check ``text`` reads, where missing words are, texts that look alike."""
 
 from __future__ import annotations
 
 import json
-import time
-from difflib import SequenceMatcher
 from typing import Any
 
 import pytest
@@ -13,7 +11,6 @@ from hypothesis import strategies as st
 
 from evalkit._lib.lookalikes import lookalike_note
 from evalkit._lib.text import did_you_mean, show, visible
-from evalkit.checks.text import _common_subsequence, _ratio
 from tests.checks.test_check_verdicts import CALL, RESULT, codes, judge, output, says
 
 TURN: dict[str, Any] = {
@@ -129,24 +126,3 @@ def test_spaces_and_decomposed_letters_are_visible_in_every_message() -> None:
     ):
         assert visible(text) == text
     assert "U+043E CYRILLIC" in did_you_mean("c\u043entains", ["contains"])
-
-
-@given(st.text("ab ", max_size=12), st.text("ab ", max_size=12))
-def test_the_common_subsequence_is_at_least_the_matching_blocks(left: str, right: str) -> None:
-    blocks = SequenceMatcher(None, left, right, autojunk=False).get_matching_blocks()
-    common = _common_subsequence(left, right)
-    assert sum(block.size for block in blocks) <= common <= min(len(left), len(right))
-    assert common == _common_subsequence(right, left)
-
-
-def test_long_texts_are_compared_in_seconds() -> None:
-    words = [f"word{number * 7919 % 9973}" for number in range(12_000)]
-    text = " ".join(words)
-    edited = " ".join([*words[:4000], "something", "else", *words[4100:]])
-    began = time.process_time()
-    assert len(text) > 100_000
-    assert _ratio(text, edited, 0.8) > 0.98
-    assert _ratio(text, text[::-1], 0.8) < 0.8
-    assert _ratio(text * 20, edited * 20, 0.8) > 0.98
-    assert _ratio("", "", 0.8) == 1.0
-    assert time.process_time() - began < 60

@@ -12,6 +12,7 @@ overwritten.
 import base64
 import binascii
 import codecs
+import json
 import re
 from collections.abc import Callable
 from dataclasses import replace
@@ -37,6 +38,8 @@ Body = TypeVar("Body", str | bytes, str | bytes | None)
 
 _LONG_STRING = re.compile(rf'"([A-Za-z0-9+/]{{{THRESHOLD - 1},}}={{0,2}})"')
 _PLACEHOLDER = re.compile(rf'{PREFIX}(?:!|sha256:([0-9a-f]{{64}})\.([a-z0-9]{{1,8}})(?="))')
+_HEAD_BYTES = 4096
+_RECORDED_MODEL = re.compile(r"metadata:\n(?:  .*\n)*?  model: \"((?:[^\"\\]|\\.)*)\"\n")
 # File signatures: bytes at an offset, and the extension. Nothing reads the extension.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "png"),
@@ -177,6 +180,20 @@ def load_cassette(
                     raise _located(error, path, number) from None
                 on_lost_media(number, error)
     return cassette
+
+
+def recorded_model(path: Path) -> str:
+    """Return the model that the metadata of a cassette name, ``""`` if they name none.
+
+    Only the beginning of the file is read.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
+    except OSError:
+        return ""
+    match = _RECORDED_MODEL.match(head)
+    return str(json.loads(f'"{match[1]}"')) if match else ""
 
 
 def line_of(path: Path, number: int) -> int | None:

@@ -9,7 +9,7 @@ directory (``--run``).
 
 import re
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -21,7 +21,7 @@ from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.file_search import LintFiles
 from evalkit.lint.rules import RuleFinding
 from evalkit.results import Run
-from evalkit.suite import Suite, Variant, expand, load
+from evalkit.suite import Suite, Variant, cassettes_of, expand, load
 
 _TRIAL = re.compile(r"\.trial[0-9]+(?=\.yaml\Z)")
 _RECORDING = re.compile(r"recording ([0-9]+): (.*)", re.DOTALL)
@@ -35,12 +35,13 @@ UnplayedRecordings = dict[str, list[tuple[int | None, str]]]
 class SuiteFiles(NamedTuple):
     """The files that suites use.
 
-    ``cassettes`` maps each cassette (``suite/name.yaml``) to the variant that plays it.
+    ``cassettes`` maps each cassette (``suite/name.yaml``) to the variant that plays it. ``suites``
+    are the loaded suites by name.
     ``snapshots`` maps each suite's folder of snapshots to the file names that its checks use.
     """
 
     cassettes: dict[str, str]
-    suites: frozenset[str]
+    suites: Mapping[str, Suite]
     snapshots: dict[Path, set[str]]
 
 
@@ -50,7 +51,8 @@ def load_suite_files(
     """Load suites; return the files they use, and a finding per suite that cannot be loaded."""
     cassettes: dict[str, str] = {}
     snapshots: dict[Path, set[str]] = defaultdict(set)
-    names, findings = set(), []
+    suites: dict[str, Suite] = {}
+    findings = []
     for path in paths:
         try:
             suite = _load_without_checks(path, root)
@@ -60,12 +62,12 @@ def load_suite_files(
             finding = RuleFinding("suite_unreadable", message, line=problem.line)
             findings.append((display_path(path), finding))
             continue
-        names.add(suite.name)
+        suites[suite.name] = suite
         folder = path.absolute().parent / FOLDER / suite.name
         for variant in expand(suite):
             cassettes[variant.cassette] = f"{variant.id} ({display_path(path)}:{variant.line})"
             snapshots[folder].update(_snapshot_names(variant))
-    return SuiteFiles(cassettes, frozenset(names), snapshots), findings
+    return SuiteFiles(cassettes, suites, snapshots), findings
 
 
 def _snapshot_names(variant: Variant) -> Iterator[str]:
@@ -99,7 +101,13 @@ def check_orphan(view: CassetteView, suite_files: SuiteFiles) -> Iterator[RuleFi
     folder = view.path.absolute().parent.name
     key = f"{folder}/{view.path.name}"
     in_suite = folder in suite_files.suites
-    if key in suite_files.cassettes or _TRIAL.sub("", key) in suite_files.cassettes:
+    names = {key, _TRIAL.sub("", key)}
+    if not names.isdisjoint(suite_files.cassettes):
+        return
+    model = view.cassette.metadata.get("model")
+    # A session with --evalkit-model plays the cassettes of that model.
+    with_model = cassettes_of(suite_files.suites[folder], str(model)) if in_suite and model else ()
+    if not names.isdisjoint(with_model):
         return
     if in_suite or "suite_digest" in view.cassette.metadata:
         subject = f"no variant of the suite {folder!r}" if in_suite else "no suite"

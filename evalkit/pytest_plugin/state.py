@@ -17,6 +17,7 @@ from typing import Any
 import pytest
 
 from evalkit._lib.yaml import locate
+from evalkit.cassette.files import recorded_model
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import Problem, SuiteErrors, UsageError
 from evalkit.plugins import Catalog
@@ -29,7 +30,7 @@ from evalkit.results.manifest import file_digest
 from evalkit.results.run_directory import RESULTS
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.prefetch import Prefetcher
-from evalkit.suite import Variant, expand, load
+from evalkit.suite import Suite, Variant, cassettes_of, expand, load
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
 
@@ -105,6 +106,7 @@ class SessionState:
         self.report_errors: list[str] = []
         self.ci_commands: list[str] = []
         self._models = tuple(config.getoption("evalkit_model"))
+        self._suites: list[Suite] = []
         self._used_cassettes: set[str] = set()
         self._suite_names: dict[str, str] = {}
         self._marks: dict[str, pytest.MarkDecorator] = {}
@@ -139,7 +141,10 @@ class SessionState:
             ],
         }
         self.manifest.totals.collected += len(variants)
+        self._suites.append(suite)
         self._used_cassettes.update(variant.cassette for variant in variants)
+        if self._models:
+            self._used_cassettes.update(cassettes_of(suite, "", self._repeat))
         return variants
 
     def find_variant(self, root: Path, nodeid: str) -> Variant | None:
@@ -178,7 +183,10 @@ class SessionState:
         return self.runner.run(variant)
 
     def find_unused_cassettes(self) -> None:
-        """Set ``unused_cassettes``: those beside the collected suites' that no variant uses."""
+        """Set ``unused_cassettes``: those beside the collected suites' that no variant uses.
+
+        Those of other models are used by sessions with ``--evalkit-model``.
+        """
         top = self.settings.cassettes
         folders = {name.partition("/")[0] for name in self._used_cassettes}
         names: set[str] = set()
@@ -186,7 +194,19 @@ class SessionState:
             for directory, _, files in os.walk(top / folder):
                 below = Path(directory).relative_to(top).as_posix()
                 names.update(f"{below}/{name}" for name in files if name.endswith(".yaml"))
-        self.unused_cassettes = sorted(names - self._used_cassettes)
+        unused = names - self._used_cassettes
+        models = {name: recorded_model(top / name) for name in unused}
+        of_models = {
+            model: {
+                cassette
+                for suite in self._suites
+                for cassette in cassettes_of(suite, model, self._repeat)
+            }
+            for model in set(filter(None, models.values()))
+        }
+        self.unused_cassettes = sorted(
+            name for name in unused if name not in of_models.get(models[name], ())
+        )
         # One string per variant, not needed again.
         self._used_cassettes.clear()
 

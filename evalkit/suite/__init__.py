@@ -8,7 +8,7 @@ from evalkit.suite.model.deferred import Expectation, TurnPlan
 from evalkit.suite.model.expectation_parser import BadArguments, CheckCatalog
 from evalkit.suite.model.suite import Scenario, Suite
 from evalkit.suite.model.tools import Tool, ToolOutcome
-from evalkit.suite.model.variants import Variant, expand
+from evalkit.suite.model.variants import Variant, cassettes_of, expand
 
 __all__ = [
     "BadArguments",
@@ -20,6 +20,7 @@ __all__ = [
     "ToolOutcome",
     "TurnPlan",
     "Variant",
+    "cassettes_of",
     "expand",
     "load",
 ]

@@ -74,6 +74,8 @@ _PATTERNS = {
     value_types.ID: "lower-case letters, digits, '-' and '_'",
     value_types.SUITE: "up to 120 letters, digits, '-', '_' and '.', a letter or digit first",
     value_types.TAG: "letters, digits, '-', '_' and '.', a letter first",
+    value_types.AXIS: "letters, digits, '-' and '_', a letter first",
+    value_types.CHOICE: "letters, digits, '-', '_' and '.', a letter or digit first",
     value_types.VARIABLE: "letters, digits and '_', no digit first",
     value_types.FUNCTION: "up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first",
     value_types.TARGET: "the form package.module:function",
@@ -84,6 +86,7 @@ _ALTERNATIVES = {
     "response_format": "a mapping or a list of mappings",
     "environment": "text or a mapping",
     "attach": "a mapping such as {image: photo.png}, or a list of them",
+    "matrix": "axes of choices such as {prompt: {current: {}, shorter: {…}}}",
 }
 """What a key takes if that is more than one type."""
 _ENTRIES = {
@@ -120,6 +123,7 @@ _LEVELS: dict[str, tuple[str, type]] = {
     "suite": ("the suite", language.SuiteDocument),
     "defaults": ("defaults", language.ScenarioKeys),
     "scenario": ("a scenario", language.ScenarioEntry),
+    "choice": ("a choice of 'matrix'", language.ChoiceKeys),
     "turn": ("a turn", entries.TurnEntry),
     "attach": ("an attachment", entries.AttachEntry),
     "tool": ("a tool", entries.ToolEntry),
@@ -305,6 +309,9 @@ def _document_path(location: tuple[str | int, ...]) -> ValuePath:
 def _unknown_key(path: ValuePath, value: JSON) -> PathProblem:
     key = str(path[-1])
     level, keys = _LEVELS[_level(path[:-1])]
+    if keys is language.ChoiceKeys and key in language.ScenarioEntry.__annotations__:
+        message = f"a choice cannot override {key!r}: its variants must be of the same conversation"
+        return PathProblem(path, message, "key")
     valid = sorted(keys.__annotations__, key="id".__ne__)
     if key in _GENERATION_CONFIG_KEYS and "generation_config" in valid:
         message = f"unknown key {key!r}; the API takes it in 'generation_config'"
@@ -336,10 +343,15 @@ def _level(path: ValuePath) -> str:
     if words[0] == "tools":
         return "result" if "results" in words[2:] else "tool"
     inner = words[1:] if words[0] == "defaults" else words[2:]
+    in_choice = inner[:1] == ["matrix"] and len(inner) > 2
+    if in_choice:
+        inner = inner[3:]
     if inner[:1] in (["cases"], ["target"]):
         return str(inner[0])
     if inner[:1] == ["turns"]:
         return "attach" if "attach" in inner else "turn"
+    if in_choice:
+        return "choice"
     return "defaults" if words[0] == "defaults" else "scenario"
 
 

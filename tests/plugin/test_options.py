@@ -152,8 +152,8 @@ class TestModel:
             "weather::hello[gemini-3.1-pro-stateful]",
         ]
         assert project.cassettes() == [
-            "weather/hello.gemini-3.1-pro.stateful.yaml",
-            "weather/hello.gemini-3.5-flash.stateful.yaml",
+            "weather/hello.stateful.gemini-3.1-pro.yaml",
+            "weather/hello.stateful.yaml",
         ]
 
 

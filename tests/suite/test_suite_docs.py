@@ -25,13 +25,14 @@ def test_an_example_loads(project: Project, text: str) -> None:
 
 
 def test_the_page_has_examples() -> None:
-    assert len(EXAMPLES) == 7
+    assert len(EXAMPLES) == 8
 
 
 @pytest.mark.parametrize(
     "mapping",
     [
         language.SuiteDocument,
+        language.ChoiceKeys,
         language.ScenarioKeys,
         language.ScenarioEntry,
         entries.TurnEntry,

@@ -104,6 +104,7 @@ def test_the_schema_refuses_what_does_not_load_if_it_can(
 
 def test_the_schema_has_the_keys_of_the_language() -> None:
     for mapping in (
+        language.ChoiceKeys,
         language.ScenarioKeys,
         language.ScenarioEntry,
         entries.TurnEntry,

@@ -1,6 +1,6 @@
 """What the parts of one suite file share while it is loaded."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -22,6 +22,7 @@ class LoadContext:
     """
 
     lines: ListLines
+    scenario_lines: Sequence[int]
     problems: ProblemList
     resources: SuiteResources
     check_names: Mapping[str, None]

@@ -20,7 +20,7 @@ from evalkit._lib.yaml import ValuePath, YamlError, load_lines
 from evalkit.errors import SuiteErrors
 from evalkit.suite.loading.cases import CaseReader, read_text
 from evalkit.suite.loading.load_context import LoadContext
-from evalkit.suite.loading.scenario_builder import build_scenario
+from evalkit.suite.loading.scenario_builder import build_scenarios
 from evalkit.suite.messages import describe_error, yaml_problem
 from evalkit.suite.model.deferred import SuiteResources, describe_path
 from evalkit.suite.model.expectation_parser import CheckCatalog
@@ -51,6 +51,7 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
     suite_vars = suite_file.get("vars", {})
     context = LoadContext(
         lines=lines,
+        scenario_lines=lines.of(suite_file["scenarios"]),
         problems=problems,
         resources=SuiteResources(
             source=source, files=files, attachments=Attachments(files), checks=checks
@@ -145,7 +146,7 @@ def _report_empty_value(path: ValuePath, problems: ProblemList) -> None:
 
 def _scenarios(context: LoadContext, suite_file: SuiteDocument) -> list[Scenario]:
     first_index: dict[str, int] = {}
-    scenarios = []
+    scenarios: list[Scenario] = []
     for index, entry in enumerate(suite_file["scenarios"]):
         first = first_index.setdefault(entry["id"], index)
         if first != index:
@@ -154,5 +155,5 @@ def _scenarios(context: LoadContext, suite_file: SuiteDocument) -> list[Scenario
                 ("scenarios", index, "id"),
                 f"duplicate id {entry['id']!r}: the scenario in line {line} has it",
             )
-        scenarios.append(build_scenario(context, index, suite_file))
+        scenarios += build_scenarios(context, index, suite_file)
     return scenarios

@@ -1,11 +1,13 @@
-"""Builds a Scenario from its entry in the suite file.
+"""Builds the Scenarios of an entry in the suite file: one for each combination of choices.
 
-It merges the defaults, applies the rules, reads cases, verifies templates and builds checks. The
+It merges the layers of keys, applies the rules, reads cases, verifies templates and builds checks. The
 result is used only if the whole file had no problem, so every part is built as far as possible and
 nothing stops at the first mistake.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import chain, product
+from typing import NamedTuple, cast
 
 from evalkit._lib.json import JSON
 from evalkit._lib.yaml import ValuePath
@@ -22,13 +24,25 @@ from evalkit.suite.loading.template_check import (
 )
 from evalkit.suite.model.deferred import Expectation
 from evalkit.suite.model.entries import TurnEntry
-from evalkit.suite.model.key_rules import key_problems, merge_defaults, tool_name_problems
-from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys, SuiteDocument
+from evalkit.suite.model.key_rules import (
+    Layer,
+    key_problems,
+    matrix_problems,
+    merge_layers,
+    tool_name_problems,
+)
+from evalkit.suite.model.language import SuiteDocument
 from evalkit.suite.model.project_files import KINDS, ProjectFileError
-from evalkit.suite.model.suite import Scenario, ScenarioTurn, SettingAxis
+from evalkit.suite.model.suite import CaseRow, Scenario, ScenarioTurn, SettingAxis
 from evalkit.suite.model.templates import TemplateError, contains_template, render
 from evalkit.suite.model.tools import Tool
-from evalkit.suite.model.variants import AXES, cassette_file, combinations, variant_name
+from evalkit.suite.model.variants import (
+    AXES,
+    cassette_file,
+    combinations,
+    name_parts,
+    variant_name,
+)
 
 _REQUEST_FIELDS = (
     "agent_config",
@@ -56,15 +70,43 @@ _YAML_1_1_BOOLEANS = frozenset(
 )
 
 
-def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) -> Scenario:
-    """Return one scenario; problems are added to the context."""
+def build_scenarios(
+    context: LoadContext, index: int, suite_file: SuiteDocument
+) -> Iterator[Scenario]:
+    """Yield one scenario for each combination of the choices of its matrix.
+
+    Problems are added to the context.
+    """
     own = suite_file["scenarios"][index]
-    defaults = suite_file.get("defaults", {})
     path: ValuePath = ("scenarios", index)
-    keys = merge_defaults(defaults, own)
+    layers = [Layer(cast("Mapping[str, JSON]", own), path)]
+    if "defaults" in suite_file:
+        layers.insert(0, Layer(cast("Mapping[str, JSON]", suite_file["defaults"]), ("defaults",)))
+    matrix = merge_layers(layers).get("matrix", {})
+    matrix_path: ValuePath = (*(path if "matrix" in own else ("defaults",)), "matrix")
+    context.problems.extend(matrix_problems(matrix, matrix_path))
+    names: list[VariantNames] = []
+    for choices in product(*matrix.values()):
+        chosen = dict(zip(matrix, choices, strict=True))
+        choice_layers = [
+            Layer(matrix[axis][choice], (*matrix_path, axis, choice))
+            for axis, choice in chosen.items()
+        ]
+        scenario = _build_scenario(context, [*layers, *choice_layers], index, chosen)
+        names.append(VariantNames(scenario.axes, choices, scenario.rows))
+        yield scenario
+    _report_collisions(context, own["id"], names, path)
+
+
+def _build_scenario(
+    context: LoadContext, layers: Sequence[Layer], index: int, choices: Mapping[str, str]
+) -> Scenario:
+    path: ValuePath = ("scenarios", index)
+    keys = merge_layers(layers)
 
     def key_path(key: str) -> ValuePath:
-        return (*path, key) if key in own or key not in defaults else ("defaults", key)
+        bases = [layer.path for layer in layers if key in layer.keys]
+        return (*bases[-1], key) if bases else (*path, key)
 
     context.problems.extend(key_problems(keys, key_path, path))
     rows = context.cases.read(keys.get("cases"), key_path("cases"))
@@ -87,14 +129,15 @@ def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) 
         )
         for number, entry in enumerate(turn_entries, start=1)
     ]
-    _report_collisions(context, own["id"], axes, rows, path)
     return Scenario(
-        id=own["id"],
+        id=keys["id"],
         title=keys.get("title", ""),
-        tags=tuple(dict.fromkeys([*defaults.get("tags", ()), *own.get("tags", ())])),
-        line=context.lines.of(suite_file["scenarios"])[index],
+        tags=tuple(dict.fromkeys(tag for layer in layers for tag in layer.keys.get("tags", ()))),
+        line=context.scenario_lines[index],
         path=path,
         axes=axes,
+        choices=choices,
+        chooses_model=any("model" in layer.keys for layer in layers if "matrix" in layer.path),
         rows=rows.rows,
         variables=rows.variables,
         fields=fields,
@@ -102,7 +145,7 @@ def build_scenario(context: LoadContext, index: int, suite_file: SuiteDocument) 
         has_templates=has_templates,
         tools=tools,
         turns=turns,
-        expect=_expect(context, own, defaults, path, rows, len(turns)),
+        expect=_expect(context, layers, rows, len(turns)),
         stop_after={
             number: entry["stop_after"]
             for number, entry in enumerate(turn_entries, start=1)
@@ -216,47 +259,52 @@ def _verify_attachment(
 
 
 def _expect(
-    context: LoadContext,
-    own: ScenarioEntry,
-    defaults: ScenarioKeys,
-    path: ValuePath,
-    rows: CaseRows,
-    turns: int,
+    context: LoadContext, layers: Sequence[Layer], rows: CaseRows, turns: int
 ) -> Sequence[Sequence[Expectation]]:
-    """Return the expectations over the conversation, those of the defaults first."""
+    """Return the expectations over the conversation, those of the first layer first."""
     moment = after_turns(turns)
-    shared, special = (
-        build_expectations(context, keys.get("expect", []), (*base, "expect"), rows, moment)
-        for keys, base in ((defaults, ("defaults",)), (own, path))
-    )
-    return tuple((*above, *below) for above, below in zip(shared, special, strict=True))
+    lists = [
+        build_expectations(
+            context, layer.keys.get("expect", []), (*layer.path, "expect"), rows, moment
+        )
+        for layer in layers
+    ]
+    return tuple(tuple(chain.from_iterable(row)) for row in zip(*lists, strict=True))
+
+
+class VariantNames(NamedTuple):
+    """What the names of variants of one combination of choices are made of."""
+
+    axes: Sequence[SettingAxis]
+    choices: tuple[str, ...]
+    rows: Sequence[CaseRow]
 
 
 def _report_collisions(
-    context: LoadContext,
-    scenario: str,
-    axes: Sequence[SettingAxis],
-    rows: CaseRows,
-    path: ValuePath,
+    context: LoadContext, scenario: str, names: Sequence[VariantNames], path: ValuePath
 ) -> None:
     """Report variants whose cassettes would be one file.
 
     Some file systems do not distinguish ``A`` from ``a``.
     """
-    if not rows.has_cases and not any(axis.is_list for axis in axes):
-        return
     owners: dict[str, tuple[str, ...]] = {}
-    for _, parts in combinations(axes):
-        for row in rows.rows:
-            words = (*parts, row.label) if row.number else parts
-            cassette = cassette_file(scenario, words, 1).casefold()
-            for name in (variant_name(scenario, words, 1), cassette):
-                other = owners.setdefault(name, words)
-                if other != words:
-                    context.problems.add(
-                        (*path, "id"),
-                        f"two variants would have the name {name!r}: "
-                        f"{', '.join(other)} and {', '.join(words)}",
-                        hints=("give the cases ids that differ in more than case and punctuation",),
-                    )
-                    return
+    for axes, choices, rows in names:
+        if len(names) == len(rows) == 1 and not any(axis.is_list for axis in axes):
+            return
+        for _, parts in combinations(axes):
+            for row in rows:
+                words = name_parts(parts, choices, row)
+                cassette = cassette_file(scenario, words, 1).casefold()
+                for name in (variant_name(scenario, words, 1), cassette):
+                    other = owners.setdefault(name, words)
+                    if other != words:
+                        context.problems.add(
+                            (*path, "id"),
+                            f"two variants would have the name {name!r}: "
+                            f"{', '.join(other)} and {', '.join(words)}",
+                            hints=(
+                                f"give the {'choices names' if choices else 'cases ids'} that "
+                                "differ in more than case and punctuation",
+                            ),
+                        )
+                        return

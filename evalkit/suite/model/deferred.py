@@ -39,6 +39,8 @@ def describe_path(document: JSON, path: ValuePath) -> str:
         text, rest = "defaults", [second, *rest]
     else:
         return ""
+    if len(rest) > 2 and rest[0] == "matrix":
+        text, rest = f"{text}, {rest[1]}={rest[2]}", rest[3:]
     if len(rest) > 1 and rest[0] in ("turns", "cases") and isinstance(rest[1], int):
         text += f", {'turn' if rest[0] == 'turns' else 'case'} {rest[1] + 1}"
     return text

@@ -20,6 +20,8 @@ from evalkit.suite.model.project_files import KINDS
 Schema = dict[str, JSON]
 _TEMPLATE: Schema = {"$ref": "#/$defs/Template"}
 _CALLABLE = ["model", "agent", "target"]
+_SCENARIOS = ("ScenarioEntry", "ScenarioKeys", "ChoiceKeys")
+"""The mappings with keys of scenarios; each has the keys of the next one, too."""
 
 _MAPPINGS_OF_SCHEMAS = ("properties", "patternProperties", "$defs", "dependentSchemas")
 _LISTS_OF_SCHEMAS = ("anyOf", "oneOf", "allOf", "prefixItems")
@@ -47,7 +49,7 @@ def json_schema(checks: CheckCatalog) -> Schema:
     }
     for name in names:
         _add_argument(definitions, name, checks.schema(name))
-    for holder in ("ScenarioKeys", "ScenarioEntry", "TurnEntry"):
+    for holder in (*_SCENARIOS, "TurnEntry"):
         definitions[holder]["properties"]["expect"]["items"] = {"$ref": "#/$defs/Expectation"}
     _add_rules(schema, definitions)
     return {
@@ -60,24 +62,27 @@ def json_schema(checks: CheckCatalog) -> Schema:
 
 def _add_rules(schema: Schema, definitions: Schema) -> None:
     """Add the rules that join several keys (``evalkit.suite.model.key_rules``)."""
-    for holder in ("ScenarioKeys", "ScenarioEntry"):
+    for holder in _SCENARIOS:
         keys = definitions[holder]
         no_model_keys = {"properties": dict.fromkeys(ONLY_MODELS, False)}
         keys["not"] = {"required": ["model", "agent"]}
         keys["allOf"] = [{"if": {"required": ["agent"]}, "then": no_model_keys}]
         keys["properties"]["request"]["propertyNames"] = {"not": {"enum": list(MANAGED_FIELDS)}}
-    shared = definitions["ScenarioKeys"]["properties"]
-    definitions["ScenarioEntry"]["properties"] |= {
-        key: {"$ref": f"#/$defs/ScenarioKeys/properties/{key}"} for key in shared
-    }
+    for base in ("ScenarioKeys", "ChoiceKeys"):
+        references = {
+            key: {"$ref": f"#/$defs/{base}/properties/{key}"}
+            for key in definitions[base]["properties"]
+        }
+        for holder in _SCENARIOS[: _SCENARIOS.index(base)]:
+            definitions[holder]["properties"] |= references
     definitions["TurnEntry"]["anyOf"] = _one_required("user", "attach")
     definitions["AttachEntry"]["oneOf"] = _one_required(*KINDS)
     definitions["ToolEntry"]["oneOf"] = _one_required("result", "results", "python")
     agent_rule = {"if": {"required": list(ONLY_AGENTS)}, "then": {"required": ["agent"]}}
     schema["allOf"] = [
-        _unless_in_defaults(["turns"], {"required": ["turns"]}),
-        _unless_in_defaults(_CALLABLE, {"anyOf": _one_required(*_CALLABLE)}),
-        _unless_in_defaults(["agent"], agent_rule),
+        _unless_in_defaults(["turns"], {"anyOf": _one_required("turns", "matrix")}),
+        _unless_in_defaults(_CALLABLE, {"anyOf": _one_required(*_CALLABLE, "matrix")}),
+        _unless_in_defaults(["agent"], {"anyOf": [{"required": ["matrix"]}, agent_rule]}),
     ]
 
 
@@ -86,9 +91,12 @@ def _one_required(*keys: str) -> list[Schema]:
 
 
 def _unless_in_defaults(keys: list[str], rule: Schema) -> Schema:
-    """Return a rule for the scenarios of a suite whose defaults lack the keys."""
+    """Return a rule for the scenarios of a suite whose defaults lack the keys.
+
+    A choice of a matrix may add them.
+    """
     in_defaults = {
-        "properties": {"defaults": {"anyOf": _one_required(*keys)}},
+        "properties": {"defaults": {"anyOf": _one_required(*keys, "matrix")}},
         "required": ["defaults"],
     }
     scenarios = {"properties": {"scenarios": {"items": rule}}}

@@ -1,20 +1,21 @@
-"""Rules that join several keys of a scenario, and the merge of ``defaults``.
+"""Rules that join several keys of a scenario, and the merge of its layers.
 
-* A scenario's own value wins key by key; nothing is merged inside a value. ``tags`` and ``expect``
-  are added to those of the defaults.
-* ``model`` and ``agent`` exclude each other: a scenario that names one drops the other of the
-  defaults, and the keys that only the other accepts.
+The layers are the defaults, the scenario itself, and the choices of its ``matrix``.
+
+* A later layer wins key by key; nothing is merged inside a value. ``tags`` and ``expect`` are
+  added to those of the layers before.
+* ``model`` and ``agent`` exclude each other: a layer that names one drops the other of the layers
+  before, and the keys that only the other accepts.
 * Requests that the API always refuses (docs/protocol.md sections 2 and 8) are refused at load.
 """
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import cast
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import NamedTuple
 
 from evalkit._lib.json import JSON, equal
 from evalkit._lib.problems import PathProblem
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
-from evalkit.suite.model.language import ScenarioEntry, ScenarioKeys
 from evalkit.suite.model.templates import is_template
 from evalkit.suite.model.variants import AXES
 
@@ -31,6 +32,11 @@ MANAGED_FIELDS = {
 }
 """Request fields that belong to the conversation; ``request:`` cannot set them."""
 
+Matrix = Mapping[str, Mapping[str, Mapping[str, JSON]]]
+"""The keys that each choice of each axis overrides."""
+
+ADDED_KEYS = ("tags", "expect")
+"""Keys whose values are added to those of the layers before."""
 ONLY_MODELS = ("generation_config", "cached_content")
 ONLY_AGENTS = ("agent_config",)
 API_TOOLS = (
@@ -46,20 +52,53 @@ API_TOOLS = (
 )
 
 
-def merge_defaults(defaults: ScenarioKeys, own: ScenarioEntry) -> dict[str, JSON]:
-    """Return a scenario's keys merged over the defaults.
+class Layer(NamedTuple):
+    """Keys of a scenario that are written in one mapping of the file, and its path."""
 
-    The caller joins ``tags`` and ``expect``.
-    """
-    dropped: tuple[str, ...] = ()
-    if "agent" in own and "model" not in own:
-        dropped = ("model", *ONLY_MODELS)
-    elif "model" in own and "agent" not in own:
-        dropped = ("agent", *ONLY_AGENTS)
-    merged = {
-        key: value for key, value in cast("dict[str, JSON]", defaults).items() if key not in dropped
-    }
-    return {**merged, **own}
+    keys: Mapping[str, JSON]
+    path: ValuePath
+
+
+def merge_layers(layers: Sequence[Layer]) -> dict[str, JSON]:
+    """Return the keys of a scenario. The caller joins ``tags`` and ``expect``."""
+    merged: dict[str, JSON] = {}
+    for keys, _ in layers:
+        dropped: tuple[str, ...] = ()
+        if "agent" in keys and "model" not in keys:
+            dropped = ("model", *ONLY_MODELS)
+        elif "model" in keys and "agent" not in keys:
+            dropped = ("agent", *ONLY_AGENTS)
+        for key in dropped:
+            merged.pop(key, None)
+        merged.update(keys)
+    return merged
+
+
+def matrix_problems(matrix: Matrix, path: ValuePath) -> Iterator[PathProblem]:
+    """Yield choices of one name, and axes that override the same key."""
+    axes: dict[str, str] = {}
+    owners: dict[str, str] = {}
+    for axis, choices in matrix.items():
+        for choice in choices:
+            first = axes.setdefault(choice, axis)
+            if first != axis:
+                yield PathProblem(
+                    (*path, axis, choice),
+                    f"the axes {first!r} and {axis!r} both have the choice {choice!r}; rename one: "
+                    "choices are parts of the names of variants",
+                    "key",
+                )
+        for choice, keys in choices.items():
+            for key in keys:
+                subject = "model" if key == "agent" else key
+                first = owners.setdefault(subject, axis)
+                if first != axis and key not in ADDED_KEYS:
+                    yield PathProblem(
+                        (*path, axis, choice, key),
+                        f"the axes {first!r} and {axis!r} both override {key!r}, so that one of "
+                        "them has no effect; join them in one axis",
+                        "key",
+                    )
 
 
 def key_problems(

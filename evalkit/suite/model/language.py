@@ -25,6 +25,8 @@ from evalkit.suite.model.value_types import (
     ID,
     SUITE,
     VERSION,
+    AxisName,
+    ChoiceName,
     Expectations,
     Object,
     OneOrMany,
@@ -39,8 +41,8 @@ from evalkit.suite.model.value_types import (
 
 
 @with_config(FORBID)
-class ScenarioKeys(TypedDict, total=False):
-    """Every key that a scenario and ``defaults`` may have."""
+class ChoiceKeys(TypedDict, total=False):
+    """Every key that a choice of ``matrix`` may override."""
 
     title: Annotated[Text, Field(description="One line for reports; templates are rendered.")]
     description: Annotated[
@@ -130,15 +132,6 @@ class ScenarioKeys(TypedDict, total=False):
             "({type: google_search})."
         ),
     ]
-    cases: Annotated[
-        Annotated[list[Variables], Field(min_length=1), Tag("(list)")]
-        | Annotated[CaseFile, Tag("(object)")],
-        Discriminator(list_or_object),
-        Field(
-            description="One variant per row; its fields are variables, its id names it: a list of "
-            "mappings, or {file: data.csv}."
-        ),
-    ]
     target: Annotated[
         TargetEntry,
         Field(
@@ -180,6 +173,28 @@ class ScenarioKeys(TypedDict, total=False):
     stop_on_failure: Annotated[
         bool,
         Field(description="End the conversation after a turn whose checks failed (default false)."),
+    ]
+
+
+@with_config(FORBID)
+class ScenarioKeys(ChoiceKeys, total=False):
+    """Every key that a scenario and ``defaults`` may have."""
+
+    cases: Annotated[
+        Annotated[list[Variables], Field(min_length=1), Tag("(list)")]
+        | Annotated[CaseFile, Tag("(object)")],
+        Discriminator(list_or_object),
+        Field(
+            description="One variant per row; its fields are variables, its id names it: a list of "
+            "mappings, or {file: data.csv}."
+        ),
+    ]
+    matrix: Annotated[
+        dict[AxisName, Annotated[dict[ChoiceName, ChoiceKeys], Field(min_length=1)]],
+        Field(
+            description="Named axes of named choices; each choice overrides keys of the scenario. "
+            "Every combination of choices is a variant."
+        ),
     ]
 
 

@@ -59,8 +59,10 @@ class ScenarioTurn:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Scenario:
-    """One conversation, defaults merged in.
+    """One conversation, defaults and the choices of its matrix merged in.
 
+    ``choices`` are the choice of each axis; ``chooses_model`` says whether one of them names the
+    model. Scenarios of one entry in the file share its ``id``.
     ``fields`` are the request fields that do not vary. ``variables`` and ``expect`` have one entry
     for each case row. ``stop_after`` is that of each turn that has one, by its number. ``target``
     names the application's function that runs the turns, if any.
@@ -72,6 +74,8 @@ class Scenario:
     line: int
     path: ValuePath
     axes: tuple[SettingAxis, ...]
+    choices: Mapping[str, str]
+    chooses_model: bool
     rows: tuple[CaseRow, ...]
     variables: tuple[Mapping[str, JSON], ...]
     fields: Mapping[str, JSON]

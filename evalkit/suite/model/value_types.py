@@ -27,10 +27,14 @@ ID = r"^[a-z0-9_-]+$"
 SUITE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,119}$"
 VERSION = rf"^{API_VERSION_PATTERN}$"
 TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
+AXIS = r"^[A-Za-z][A-Za-z0-9_-]{0,79}$"
+CHOICE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FUNCTION = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$"
 TARGET = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
 
+NOT_AXES = ("model", "agent", "history", "stream", "background", "service_tier", "case", "trial")
+"""Names of settings that results have already; an axis of ``matrix`` needs another one."""
 NOT_TAGS = ("and", "or", "not", "parametrize", "usefixtures", "filterwarnings", "skipif")
 """Words that pytest's ``-m`` reads as operators, and marks of pytest that need arguments."""
 
@@ -54,6 +58,13 @@ def _allowed_tag(value: str) -> str:
     if value in NOT_TAGS:
         message = f"{value!r} cannot be a tag: it has another meaning in pytest"
         raise PydanticCustomError("tag", message)
+    return value
+
+
+def _allowed_axis(value: str) -> str:
+    if value in NOT_AXES:
+        message = f"{value!r} cannot be an axis: every result has a setting of this name"
+        raise PydanticCustomError("axis", message)
     return value
 
 
@@ -119,6 +130,13 @@ TagName = Annotated[
     AfterValidator(_allowed_tag),
     WithJsonSchema({"type": "string", "pattern": TAG, "not": {"enum": list(NOT_TAGS)}}),
 ]
+AxisName = Annotated[
+    str,
+    StringConstraints(pattern=AXIS),
+    AfterValidator(_allowed_axis),
+    WithJsonSchema({"type": "string", "pattern": AXIS, "not": {"enum": list(NOT_AXES)}}),
+]
+ChoiceName = Annotated[str, StringConstraints(pattern=CHOICE)]
 Variable = Annotated[
     str,
     StringConstraints(pattern=VARIABLE),

@@ -4,14 +4,17 @@ Templates are rendered and files are read only when a variant is asked for its f
 session that selects one test in eight pays for one.
 
 An identity is ``suite::scenario[part-part]#trial``. Parts are the settings that the suite gives as
-a list, in a fixed order, then the case. Adding a scenario, a turn or a row with an ``id`` never
-renames another variant. A cassette's file name has the same parts, with characters replaced that a
-file system would refuse; two variants whose file names would be equal are refused at load.
+a list, in a fixed order, then the choices of the matrix in the order of its axes, then the case.
+Adding a scenario, a turn, a choice or a row with an ``id`` never renames another variant.
+
+A cassette's file name has the same parts, with characters replaced that a file system would refuse;
+two variants whose file names would be equal are refused at load. A model that is not the suite's
+own is the last part of the file name, so that its recordings are beside those of the suite's own.
 """
 
 import re
 import unicodedata
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from itertools import product
@@ -20,12 +23,12 @@ from typing import Any
 from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.suite.model.deferred import Expectation, TurnPlan, as_text
-from evalkit.suite.model.suite import Scenario, SettingAxis, Suite
+from evalkit.suite.model.suite import CaseRow, Scenario, SettingAxis, Suite
 from evalkit.suite.model.templates import TemplateError, render
 from evalkit.suite.model.tools import Tool
 
 AXES = ("model", "agent", "history", "stream", "background", "service_tier")
-"""Settings that may be given as a list, in the order of their parts; the case comes last."""
+"""Settings that may be given as a list, in the order of their parts."""
 
 _BOOLEAN_LABELS: dict[str, dict[Any, str]] = {
     "stream": {True: "streamed", False: "plain"},
@@ -52,9 +55,19 @@ def variant_name(scenario: str, parts: tuple[str, ...], trial: int) -> str:
     return scenario + (f"[{'-'.join(parts)}]" if parts else "") + (f"#{trial}" if trial > 1 else "")
 
 
-def cassette_file(scenario: str, parts: tuple[str, ...], trial: int) -> str:
-    """Return ``scenario.part.part.yaml``, for later trials with ``.trial2``."""
-    words = [scenario, *map(file_word, parts), *([f"trial{trial}"] if trial > 1 else [])]
+def name_parts(parts: tuple[str, ...], choices: Iterable[str], row: CaseRow) -> tuple[str, ...]:
+    """Return the parts of a variant: those of its settings, its choices, its case."""
+    return (*parts, *choices, *([row.label] if row.number else ()))
+
+
+def cassette_file(scenario: str, parts: tuple[str, ...], trial: int, model: str = "") -> str:
+    """Return ``scenario.part.part.yaml``, for later trials with ``.trial2``.
+
+    ``model`` is one that is not the suite's own.
+    """
+    words = [scenario, *map(file_word, parts), *([file_word(model)] if model else [])]
+    if trial > 1:
+        words.append(f"trial{trial}")
     return bounded(".".join(words), MAX_NAME_BYTES) + ".yaml"
 
 
@@ -85,14 +98,17 @@ class Variant:
     """One combination of settings, a case and a trial: what one test runs.
 
     ``settings`` are what ``same_as`` selects by: ``model`` or ``agent``, ``history``, ``stream``,
-    ``background``, ``service_tier`` if given, ``case`` if there are cases. ``parts`` label those
-    that the suite gives as a list. Everything else is computed on demand, since all variants stay
-    in memory until the session ends.
+    ``background``, ``service_tier`` if given, the choice of each axis, ``case`` if there are cases.
+    ``parts`` label those that are part of the name. ``cassette_parts`` are the parts in the name of
+    its cassette, before ``other_model``, a model that is not the suite's own. Everything else is
+    computed on demand, since all variants stay in memory until the session ends.
     """
 
     suite: Suite = field(repr=False)
     scenario: Scenario = field(repr=False)
     parts: tuple[str, ...]
+    cassette_parts: tuple[str, ...] = field(repr=False)
+    other_model: str = field(repr=False)
     settings: Mapping[str, JSON]
     trial: int
     row: int = field(repr=False)
@@ -110,7 +126,7 @@ class Variant:
     @property
     def cassette(self) -> str:
         """The cassette's path in the directory of cassettes, with forward slashes."""
-        file = cassette_file(self.scenario.id, self.parts, self.trial)
+        file = cassette_file(self.scenario.id, self.cassette_parts, self.trial, self.other_model)
         return f"{self.suite.name}/{file}"
 
     @property
@@ -217,10 +233,10 @@ class Variant:
 def expand(suite: Suite, *, models: Sequence[str] = (), repeat: int | None = None) -> list[Variant]:
     """Return every variant of a suite, scenarios in file order, trials last.
 
-    ``models`` replaces the model of every scenario that has one (not an agent). Several become a
-    part of the name; a single one does not, so that two runs with different models have the same
-    identities. ``repeat`` replaces the scenarios' own number of trials. Raises UsageError: two of
-    ``models`` would share cassettes.
+    ``models`` replaces the model of every scenario that has one (not an agent, nor the model that a
+    choice of the matrix names). Several become a part of the name; a single one does not, so that
+    two runs with different models have the same identities. ``repeat`` replaces the scenarios' own
+    number of trials. Raises UsageError: two variants would share a cassette.
     """
     names = tuple(dict.fromkeys(models))
     if len({file_word(model).casefold() for model in names}) < len(names):
@@ -228,11 +244,38 @@ def expand(suite: Suite, *, models: Sequence[str] = (), repeat: int | None = Non
             f"the models {', '.join(names)} would share cassettes: "
             "name models that differ in more than case and punctuation"
         )
-    return [
+    variants = [
         variant
         for scenario in suite.scenarios
         for variant in _variants(suite, scenario, names, repeat)
     ]
+    if any(variant.other_model for variant in variants):
+        _refuse_shared_cassettes(suite, variants)
+    return variants
+
+
+def cassettes_of(suite: Suite, model: str, repeat: int | None = None) -> set[str]:
+    """Return the cassettes of a suite's variants with a model, ``""`` for its own models.
+
+    A model that would share cassettes has none.
+    """
+    try:
+        variants = expand(suite, models=[model] if model else (), repeat=repeat)
+    except UsageError:
+        return set()
+    return {variant.cassette for variant in variants}
+
+
+def _refuse_shared_cassettes(suite: Suite, variants: Sequence[Variant]) -> None:
+    """Raise UsageError where the cassette of another model is that of a variant of the suite."""
+    owners = {own.cassette.casefold(): own for own in expand(suite)}
+    for variant in variants:
+        owner = owners.setdefault(variant.cassette.casefold(), variant)
+        if variant.other_model and owner is not variant:
+            raise UsageError(
+                f"{variant.id} with the model {variant.other_model} would share the cassette "
+                f"{variant.cassette} with {owner.id}; give the case or choice another name"
+            )
 
 
 def combinations(
@@ -252,17 +295,35 @@ def _variants(
     suite: Suite, scenario: Scenario, models: tuple[str, ...], repeat: int | None
 ) -> Iterator[Variant]:
     axes = scenario.axes
-    if models:
+    own_models = next((axis for axis in axes if axis.name == "model"), None)
+    is_replaced = bool(models) and own_models is not None and not scenario.chooses_model
+    if is_replaced:
         model_axis = SettingAxis("model", models, len(models) > 1)
         axes = tuple(model_axis if axis.name == "model" else axis for axis in axes)
     trials = range(1, (repeat or scenario.repeat) + 1)
-    for settings, parts in combinations(axes):
+    choices = tuple(scenario.choices.values())
+    for settings, own_parts in combinations(axes):
+        cassette_parts, other_model = own_parts, ""
+        if is_replaced:
+            assert own_models is not None
+            # The model is the first axis.
+            cassette_parts, model = own_parts[len(models) > 1 :], settings["model"]
+            if model not in own_models.values:
+                other_model = str(model)
+            elif own_models.is_list:
+                cassette_parts = (part_label("model", model), *cassette_parts)
+        settings |= scenario.choices
         for index, row in enumerate(scenario.rows):
+            parts = name_parts(own_parts, choices, row)
+            if is_replaced:
+                row_parts = name_parts(cassette_parts, choices, row)
             for trial in trials:
                 yield Variant(
                     suite=suite,
                     scenario=scenario,
-                    parts=(*parts, row.label) if row.number else parts,
+                    parts=parts,
+                    cassette_parts=row_parts if is_replaced else parts,
+                    other_model=other_model,
                     settings={**settings, "case": row.label} if row.number else settings,
                     trial=trial,
                     row=index,

@@ -24,7 +24,8 @@ from evalkit.pytest_plugin.state import SessionState, stored_outcome, stored_res
 from evalkit.reports.ci import github
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
-from evalkit.results.manifest import file_digest
+from evalkit.results.bar import NAME as BAR
+from evalkit.results.bar import file_digest, write_bar
 from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
@@ -195,7 +196,7 @@ class Reporter:
         directory = self._state.directory
         check_output(directory, "--evalkit-report")
         with file_errors(directory, "cannot be written", "; name another with --evalkit-report"):
-            for name in DERIVED:
+            for name in (*DERIVED, BAR):
                 (directory / name).unlink(missing_ok=True)
             if not self._state.resumed and (directory / FOLDER).is_dir():
                 shutil.rmtree(directory / FOLDER)
@@ -246,6 +247,8 @@ class Reporter:
         state = self._state
         try:
             state.manifest.write(state.directory)
+            suites = state.manifest.suites.values()
+            write_bar(state.directory, state.settings.root, suites, state.runner.redact)
             run = Run(state.directory)
             write_all(run, reports_of(os.environ))
             if os.environ.get("GITHUB_ACTIONS") == "true":

@@ -26,7 +26,7 @@ from evalkit.pytest_plugin.command_line import repeated_command
 from evalkit.pytest_plugin.options import WORKER_NUMBER
 from evalkit.pytest_plugin.project import folder_of, project_root
 from evalkit.results import Journal, Manifest, Run, tally_of
-from evalkit.results.manifest import file_digest
+from evalkit.results.bar import file_digest
 from evalkit.results.run_directory import RESULTS
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.prefetch import Prefetcher

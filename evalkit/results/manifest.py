@@ -14,7 +14,7 @@ from importlib.metadata import version
 from pathlib import Path
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import FILE_ERRORS, file_errors, read_file, sha256, write_atomic
+from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.json import JSON, indented
 from evalkit._lib.text import plural
 from evalkit._lib.version import VERSION
@@ -133,11 +133,3 @@ def write_manifest(path: Path, manifest: ManifestRecord) -> None:
     """Write a manifest as indented JSON, atomically. Raises OSError."""
     text = indented(manifest) or json.dumps(manifest, indent=2)
     write_atomic(path, f"{text}\n")
-
-
-def file_digest(path: Path) -> str | None:
-    """Return ``sha256:…`` of a file, or None if it does not exist or cannot be read."""
-    try:
-        return f"sha256:{sha256(read_file(path))}"
-    except FILE_ERRORS:
-        return None

@@ -26,6 +26,8 @@ from evalkit._lib.files import atomic_folder, atomic_writer, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.errors import IntegrityError, UsageError
+from evalkit.results.bar import NAME as BAR
+from evalkit.results.bar import read_bar, write_bar_file
 from evalkit.results.manifest import Totals, write_manifest
 from evalkit.results.media import FOLDER, copy_files
 from evalkit.results.records import FileRecord, ManifestRecord, SessionRecord, schema_error
@@ -38,7 +40,7 @@ from evalkit.results.result_line import (
 )
 from evalkit.results.run_directory import DERIVED, MANIFEST, RESULTS, Run, check_output
 
-_REWRITTEN = (MANIFEST, RESULTS, *DERIVED, "data", FOLDER)
+_REWRITTEN = (MANIFEST, RESULTS, BAR, *DERIVED, "data", FOLDER)
 _VERSIONS = ("evalkit", "python", "pytest", "platform")
 _SESSION = (*_VERSIONS, "started", "ended", "complete", "options", "environment", "merged")
 _VERDICTS = ("passed", "failed", "errored", "skipped")
@@ -173,6 +175,9 @@ def merge_runs(
     gaps = list(_gaps(shards, totals, allow_deselected))
     manifest = merged_manifest(shards, totals, complete=not gaps)
     write_manifest(folder / MANIFEST, manifest)
+    bars = [bar for run in opened if (bar := read_bar(run.directory)) is not None]
+    if bars:
+        write_bar_file(folder, {name: text for bar in bars for name, text in bar.items()})
     return MergeOutcome(len(shards), totals, gaps)
 
 

@@ -19,15 +19,15 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import display_path, sha256
+from evalkit._lib.files import display_path
 from evalkit.cassette.files import FOLDER as MEDIA
 from evalkit.cassette.files import PREFIX
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
 from evalkit.errors import IntegrityError, SuiteErrors, UsageError
 from evalkit.results import Run
-from evalkit.results.records import FileRecord
+from evalkit.results.bar import NAME as BAR
+from evalkit.results.bar import suite_digest
 from evalkit.signoff.problems import InvalidEvidence
-from evalkit.suite.loading.cases import read_text
 
 NAME = "manifest.sha256"
 TOOL_VERSIONS = "tool-versions.json"
@@ -35,6 +35,7 @@ RUN_FILES = (
     "manifest.json",
     "results.jsonl",
     "decisions.yaml",
+    BAR,
     TOOL_VERSIONS,
     "comparison/comparison.json",
     "comparison/comment.md",
@@ -107,7 +108,7 @@ def covered_digests(run: Run, paths: SignedPaths, baseline: Run | None = None) -
     digests |= _matching_digests(run.directory, RUN_FILES, paths.signed_run)
     if baseline is not None:
         folder = relative_name(paths.root, baseline.directory)
-        digests |= _matching_digests(baseline.directory, BASELINE_FILES, folder)
+        digests |= _matching_digests(baseline.directory, (*BASELINE_FILES, BAR), folder)
     return dict(sorted(digests.items()))
 
 
@@ -118,7 +119,10 @@ def _source_digests(run: Run, root: Path) -> Iterator[tuple[str, str]]:
         for file in used:
             path = file["path"]
             yield path, _unchanged_digest(root / path, path, file["digest"])
-        digest = f"sha256:{_suite_digest(root / name, name, used)}"
+        try:
+            digest = f"sha256:{suite_digest(root / name, name, used)}"
+        except SuiteErrors as error:
+            raise IntegrityError(str(error)) from error
         if digest != suite["digest"]:
             raise _changed(name, suite["digest"], digest)
         snapshots = (root / name).parent / SNAPSHOTS
@@ -152,16 +156,6 @@ def _unchanged_digest(path: Path, name: str, expected: str | None) -> str:
     if expected is not None and expected != f"sha256:{digest}":
         raise _changed(name, expected, f"sha256:{digest}")
     return digest
-
-
-def _suite_digest(path: Path, name: str, used: Iterable[FileRecord]) -> str:
-    """Return a suite's digest as a run records it (``evalkit.suite.Suite.digest``)."""
-    try:
-        own = sha256(read_text(path, name))
-    except SuiteErrors as error:
-        raise IntegrityError(str(error)) from error
-    files = [f"{file['path']} {(file['digest'] or '').removeprefix('sha256:')}" for file in used]
-    return sha256("\n".join([own, *files])) if files else own
 
 
 def _changed(name: str, expected: str, actual: str) -> IntegrityError:

@@ -15,7 +15,7 @@ from evalkit.cassette.files import load_cassette
 from evalkit.cassette.journal import read_journal
 from evalkit.cli.main import main
 from evalkit.errors import CassetteError, UsageError
-from evalkit.results.manifest import file_digest
+from evalkit.results.bar import file_digest
 from tests.lint.cassettes import create_request, interaction, recording, write
 
 STEP = {"type": "прогноз", "x": "👍"}

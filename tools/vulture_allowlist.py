@@ -57,6 +57,8 @@ _.max_skipped
 _.max_errors
 _.max_baseline_errors
 _.max_unmatched
+_.max_weakened
+_.rejudged
 _.min_pass_rate
 _.required_tags
 _.tool_calls

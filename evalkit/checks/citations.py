@@ -7,7 +7,7 @@ site of a redirect link, and a denied domain is denied wherever it appears.
 """
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, ClassVar, Literal, NamedTuple
 from urllib.parse import SplitResult, urlsplit
 
@@ -18,6 +18,7 @@ from evalkit._lib.text import plural, show
 from evalkit.checks.core.arguments import Bounds, Words, or_bare
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import excerpt, table
+from evalkit.checks.core.strictness import Strictness
 from evalkit.protocol.step_reader import cited_text, pair_calls, text_blocks
 from evalkit.verdict import Finding, Where
 
@@ -127,6 +128,17 @@ class Citations(Check):
 
     name: ClassVar[str] = "citations"
     shorthand: ClassVar[str | None] = "min"
+    strictness: ClassVar[Mapping[str, Strictness]] = {
+        "min": "higher",
+        "max": "lower",
+        "domains": "allowed",
+        "deny_domains": "required",
+        "schemes": "allowed",
+        "titles": "required_words",
+        "coverage": "bounds",
+        "spans": "rule",
+        "searched": "rule",
+    }
 
     min: int | None = Field(None, ge=0, description="Fewest citations; 1 where absent.")
     max: int | None = Field(None, ge=0, description="Most citations.")

@@ -4,7 +4,7 @@ Without this check an API error fails the variant.
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
@@ -14,6 +14,7 @@ from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Regex, Words, one_or_many
 from evalkit.checks.core.base import Check, ParsedArgument, View
 from evalkit.checks.core.formatting import table
+from evalkit.checks.core.strictness import Strictness
 from evalkit.protocol.api_errors import errors_of_run
 from evalkit.transcript import ApiError, Turn
 from evalkit.verdict import Finding, Where
@@ -36,6 +37,11 @@ class Error(Check):
 
     name: ClassVar[str] = "error"
     shorthand: ClassVar[str | None] = "code"
+    strictness: ClassVar[Mapping[str, Strictness]] = {
+        "status": "allowed",
+        "code": "allowed",
+        "message": "rule",
+    }
     extra_forms: ClassVar[tuple[dict[str, JSON], ...]] = (
         {"type": "integer", "minimum": 100, "maximum": 599},
     )

@@ -13,12 +13,20 @@ from evalkit.checks.core.arguments import Amount, Regex, format_number, plain
 from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import read_output
+from evalkit.checks.core.strictness import Strictness
 from evalkit.verdict import Finding, Where
 
 
 class QueryRules(Options):
     """What the result of one expression must be, by every given rule."""
 
+    strictness: ClassVar[Mapping[str, Strictness]] = {
+        "equals": "rule",
+        "matches": "rule",
+        "min": "higher",
+        "max": "lower",
+        "length": "bounds",
+    }
     equals: Any = Field(
         default_factory=lambda: MISSING,
         description="The JSON value it must equal; null also matches an absent value.",
@@ -108,6 +116,7 @@ class JsonQuery(Check):
 
     name: ClassVar[str] = "json"
     rest: ClassVar[str | None] = "expressions"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"expressions": "each", "fenced": "false"}
 
     expressions: Annotated[dict[str, Rules], AfterValidator(_compile_all)] = Field(
         {}, description="JMESPath expressions, each with a value or rules."

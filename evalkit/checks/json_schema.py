@@ -24,6 +24,7 @@ from evalkit.checks.core.base import Check, ParsedArgument, View, option_error
 from evalkit.checks.core.formatting import against, excerpt
 from evalkit.checks.core.json_output import fenced_document, read_output
 from evalkit.checks.core.schema_validation import problems, violations
+from evalkit.checks.core.strictness import Strictness
 from evalkit.errors import Misconfigured
 from evalkit.verdict import Finding, Where
 
@@ -63,6 +64,7 @@ class JsonSchema(Check):
 
     name: ClassVar[str] = "json_schema"
     shorthand: ClassVar[str | None] = "use"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"schema_": "schema", "fenced": "false"}
     file_options: ClassVar[tuple[str, ...]] = ("file",)
     extra_forms: ClassVar[tuple[dict[str, JSON], ...]] = (
         {

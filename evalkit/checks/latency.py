@@ -3,7 +3,7 @@
 Times are measured while a conversation is live. In replay they are the recorded ones.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import ClassVar, Self
 
 from pydantic import Field, model_validator
@@ -11,6 +11,7 @@ from pydantic import Field, model_validator
 from evalkit.checks.core.arguments import format_number
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
+from evalkit.checks.core.strictness import Strictness
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Severity, Where
 
@@ -27,6 +28,7 @@ class Latency(Check):
 
     name: ClassVar[str] = "latency"
     shorthand: ClassVar[str | None] = "max_ms"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"max_ms": "lower", "first_token_ms": "lower"}
 
     max_ms: float | None = Field(
         None, ge=0, description="Most milliseconds allowed for all exchanges together."

@@ -1,6 +1,6 @@
 """``same_as``: two variants of one scenario agree, such as the stateless and the stateful one."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Literal
 
 from pydantic import Field
@@ -12,6 +12,7 @@ from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.sequences import Automaton, alignment_table
+from evalkit.checks.core.strictness import Strictness
 from evalkit.checks.tool_calls import call_name
 from evalkit.protocol.step_types import RESULT_OF
 from evalkit.transcript import Turn
@@ -41,6 +42,7 @@ class SameAs(Check):
 
     name: ClassVar[str] = "same_as"
     rest: ClassVar[str | None] = "settings"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"on": "required", "ignore": "exempt"}
 
     settings: Annotated[dict[str, Any], Field(min_length=1)] = Field(
         description="Settings of the other variant: {history: stateful}."

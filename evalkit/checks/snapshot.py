@@ -16,7 +16,7 @@ say the same. The trial is not: every trial must agree with what was approved.
 
 import json
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import SequenceMatcher
 from typing import Annotated, ClassVar, Literal, Self, get_args
 
@@ -27,6 +27,7 @@ from evalkit._lib.text import shorten
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import first_difference
 from evalkit.checks.core.json_output import read_output
+from evalkit.checks.core.strictness import Strictness
 from evalkit.errors import Misconfigured
 from evalkit.suite.model.variants import MAX_NAME_BYTES, bounded, file_word
 from evalkit.verdict import Finding, Where
@@ -137,6 +138,7 @@ class Snapshot(Check):
 
     name: ClassVar[str] = "snapshot"
     shorthand: ClassVar[str | None] = "of"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"ignore": "exempt"}
 
     of: Kind = Field(
         "text",

@@ -1,6 +1,6 @@
 """``status``: how the turn ended, in the API's words (docs/protocol.md section 3)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, Field
@@ -8,6 +8,7 @@ from pydantic import AfterValidator, Field
 from evalkit._lib.text import show
 from evalkit.checks.core.arguments import one_or_many, open_words
 from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.strictness import Strictness
 from evalkit.protocol.step_types import STATUSES
 from evalkit.verdict import Finding, Where
 
@@ -23,6 +24,7 @@ class Status(Check):
 
     name: ClassVar[str] = "status"
     shorthand: ClassVar[str | None] = "one_of"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"one_of": "allowed"}
 
     one_of: Annotated[
         list[StatusWord],

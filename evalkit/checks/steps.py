@@ -29,6 +29,7 @@ from evalkit.checks.core.arguments import Words
 from evalkit.checks.core.base import Check, NumberedStep, View, option_error
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.sequences import AlignedRow, Automaton, Part, alignment_table, assign
+from evalkit.checks.core.strictness import Strictness
 from evalkit.protocol.step_types import STEP_TYPES
 from evalkit.verdict import Finding, Where
 
@@ -198,6 +199,15 @@ class Steps(Check):
 
     name: ClassVar[str] = "steps"
     shorthand: ClassVar[str | None] = "steps"
+    strictness: ClassVar[Mapping[str, Strictness]] = {
+        "match": {
+            "superset": ["in_order", "any_order"],
+            "in_order": ["exact"],
+            "subset": ["any_order"],
+            "any_order": ["exact"],
+        },
+        "ignore": "exempt",
+    }
 
     steps: Annotated[Any, BeforeValidator(_steps_option)] = Field(
         description="A pattern over step types, or a list of steps: a type, or"

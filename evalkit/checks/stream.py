@@ -5,7 +5,7 @@ are in ``Exchange.problems`` and become findings with the same codes. This check
 more than one exchange, or a clock.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 from urllib.parse import unquote
 
@@ -15,6 +15,7 @@ from evalkit._lib.json import JSON, differences
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import against, excerpt
+from evalkit.checks.core.strictness import Strictness
 from evalkit.checks.latency import first_token_findings
 from evalkit.protocol.step_reader import is_running, steps_of, strip_user_input
 from evalkit.protocol.stream_order import COMPLETED, ERROR
@@ -35,6 +36,7 @@ class Stream(Check):
     """
 
     name: ClassVar[str] = "stream"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"first_token_ms": "lower"}
 
     first_token_ms: float | None = Field(
         None,

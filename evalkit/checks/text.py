@@ -1,7 +1,7 @@
 """``text``: what the output text is, as both SDKs compute it (docs/protocol.md section 3)."""
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import floor
 from typing import Any, ClassVar, Literal
@@ -15,6 +15,7 @@ from evalkit.checks.core.arguments import Regex, Words
 from evalkit.checks.core.base import Check, NumberedStep, View
 from evalkit.checks.core.formatting import excerpt, first_difference, shows_difference
 from evalkit.checks.core.similarity import similarity
+from evalkit.checks.core.strictness import Strictness
 from evalkit.protocol.step_reader import text_blocks
 from evalkit.verdict import Finding, Where
 
@@ -33,6 +34,21 @@ class Text(Check):
 
     name: ClassVar[str] = "text"
     shorthand: ClassVar[str | None] = "contains"
+    strictness: ClassVar[Mapping[str, Strictness]] = {
+        "contains": "required_words",
+        "not_contains": "forbidden_words",
+        "any_of": "any_words",
+        "all_of": "required_words",
+        "equals": "rule",
+        "matches": "rule",
+        "starts_with": "start",
+        "ends_with": "end",
+        "max_chars": "lower",
+        "min_chars": "higher",
+        "similar_to": "rule",
+        "min_ratio": "higher",
+        "ignore_case": "false",
+    }
 
     of: Literal["output_text", "all"] = Field(
         "output_text",

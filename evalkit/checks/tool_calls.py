@@ -25,6 +25,7 @@ from evalkit.checks.core.formatting import excerpt, table
 from evalkit.checks.core.schema_validation import problems as schema_problems
 from evalkit.checks.core.schema_validation import violations
 from evalkit.checks.core.sequences import Automaton, alignment_table, assign
+from evalkit.checks.core.strictness import Strictness
 from evalkit.protocol.step_reader import may_be_predefined, pair_calls
 from evalkit.protocol.step_types import RESULT_OF
 from evalkit.transcript import Turn
@@ -58,6 +59,18 @@ _FITS: dict[str, Callable[[JSON, JSON], bool]] = {
 class ExpectedCall(Options):
     """One expected call."""
 
+    strictness: ClassVar[Mapping[str, Strictness]] = {
+        "arguments": "rule",
+        "match": {
+            "ignore": ["schema", "superset", "subset"],
+            # Absent means exact where arguments are given.
+            "superset": ["exact", "None"],
+            "subset": ["exact", "None"],
+        },
+        "optional": "false",
+        "min": "higher",
+        "max": "lower",
+    }
     name: str = Field(
         min_length=1,
         description="Name of the function or tool: get_weather, google_search, code_execution…",
@@ -179,6 +192,12 @@ class ToolCalls(Check):
 
     name: ClassVar[str] = "tool_calls"
     shorthand: ClassVar[str | None] = "calls"
+    strictness: ClassVar[Mapping[str, Strictness]] = {
+        "calls": "each",
+        "order": {"any_order": ["in_order"]},
+        "allow_extra": "false",
+        "arguments": {"ignore": ["schema", "None"]},
+    }
 
     calls: ExpectedCalls | None = Field(
         None, description="The expected calls: names, or {name: …, arguments: …}."

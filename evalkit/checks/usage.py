@@ -6,7 +6,7 @@ Cached input is part of the input and has its own price. Thoughts are billed as 
 tool use as input.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, ClassVar
 
 from pydantic import AfterValidator, Field
@@ -16,6 +16,7 @@ from evalkit._lib.text import nearest, plural, show
 from evalkit.checks.core.arguments import Limits, format_number, plain
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
+from evalkit.checks.core.strictness import Strictness
 from evalkit.protocol.step_reader import is_running
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Severity
@@ -41,6 +42,7 @@ class Cost(Check):
     """
 
     name: ClassVar[str] = "cost"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"max": "lower"}
 
     max: float = Field(ge=0, description="Highest cost allowed, in the currency of the prices.")
     input_per_million: float = Field(ge=0, description="Price of a million input tokens.")
@@ -115,6 +117,7 @@ class Usage(Check):
 
     name: ClassVar[str] = "usage"
     rest: ClassVar[str | None] = "budgets"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"budgets": "each"}
 
     budgets: Annotated[dict[str, Limits], Field(min_length=1), AfterValidator(_refuse_typos)] = (
         Field(description="Budgets by usage field: {total_tokens: {max: 600}}.")

@@ -19,7 +19,9 @@ from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.main import VERDICT_CODES
 from evalkit.cli.output import echo_json
+from evalkit.cli.project import project_bars
 from evalkit.cli.tables import grid
+from evalkit.compare.bar import failing_checks
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.comparison import compare as compare_runs
 from evalkit.compare.comparison_json import comparison_json
@@ -112,6 +114,7 @@ def compare(
         gate_name=name,
         gate=gate,
         prices=settings.prices,
+        compare_bars=project_bars,
     )
     text = json.dumps(comparison_json(comparison), indent=2)
     folder = out or candidate_run.directory / "comparison"
@@ -154,6 +157,7 @@ def _print_comparison(comparison: Comparison, console: Console) -> None:
         _print_list(
             console, title, [(f"{row.id}  ({row.location}) {row.verdict}", ()) for row in rows]
         )
+    _print_bar(comparison, console)
     _print_checks(comparison, console)
     _print_metrics(comparison, console)
     changes = [(change, ()) for change in comparison.configuration]
@@ -257,6 +261,22 @@ def _print_list(
         more = len(entries) - MAX_LISTED
         console.print(Text(f"  … and {more:,} more, in comparison.json", "dim"))
     console.print()
+
+
+def _print_bar(comparison: Comparison, console: Console) -> None:
+    """Print how the expectations differ, and where a verdict depends on that."""
+    verdicts = comparison.bar_verdicts
+    for title, rows in (
+        ("Passes only by the candidate's own expectations", verdicts.lenient),
+        ("Fails only by the candidate's own expectations", verdicts.stricter),
+        ("Cannot be judged by the baseline's expectations", verdicts.unclear),
+    ):
+        entries = [(f"{row.id}  ({row.location})", failing_checks(row)) for row in rows]
+        _print_list(console, title, entries)
+    changes = [
+        (f"{change.kind}: {change}", (change.location,)) for change in comparison.bar.changes
+    ]
+    _print_list(console, "Expectations that differ", changes)
 
 
 def _print_checks(comparison: Comparison, console: Console) -> None:

@@ -39,6 +39,9 @@ COMMANDS = {
     "init": CommandEntry("evalkit.cli.init:init", "Set up a first suite, gates and CI workflows."),
     "lint": CommandEntry("evalkit.cli.lint:lint", "Find mistakes, risks and secrets in cassettes."),
     "merge": CommandEntry("evalkit.cli.merge:merge", "Merge partial runs into one run directory."),
+    "rejudge": CommandEntry(
+        "evalkit.cli.rejudge:rejudge", "Judge recorded conversations by other expectations."
+    ),
     "report": CommandEntry("evalkit.cli.report:report", "Write the reports of a run again."),
     "review": CommandEntry(
         "evalkit.cli.review:review", "Decide what a run leaves open for people."

@@ -6,6 +6,7 @@ import click
 
 from evalkit._lib.clock import now
 from evalkit._lib.text import shorten, visible
+from evalkit.cli.project import project_bars
 from evalkit.cli.report import rewrite_page
 from evalkit.config import find_config, load_config
 from evalkit.errors import IntegrityError, UsageError
@@ -140,6 +141,7 @@ def signoff(
         baseline=baseline,
         review=lambda: _review(run_, root, baseline),
         prices=settings.prices if gate_name else {},
+        compare_bars=project_bars,
         authors=git.authors_of(root, suites) | frozenset(authors),
     )
     paths = SignedPaths(root, run, relative_name(root, run))

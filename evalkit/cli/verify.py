@@ -16,6 +16,7 @@ from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, visible
 from evalkit.cli.output import echo_json
+from evalkit.cli.project import bars_without_code
 from evalkit.cli.report import page_problems
 from evalkit.config import NAME, Config, find_config, load_config, parse_config
 from evalkit.errors import UsageError
@@ -138,7 +139,13 @@ def _trust_ref(run: Path, path: Path | None, ref: str) -> TrustSettings:
 
 def _settings(config: Config, signers: str, name: str, source: str) -> TrustSettings:
     allowed = parse_allowed_signers(signers, name)
-    return TrustSettings(signers=allowed, policy=config.signoff, gates=config.gates, config=source)
+    return TrustSettings(
+        signers=allowed,
+        policy=config.signoff,
+        gates=config.gates,
+        config=source,
+        compare_bars=bars_without_code,
+    )
 
 
 def _add_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSettings:

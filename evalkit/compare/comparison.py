@@ -9,11 +9,12 @@ which results are paired. It is also left out where each run has one model and t
 then the model is what is compared.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from evalkit._lib.text import plural, quoted
+from evalkit.compare.bar import BarComparison, BarVerdicts, bar_verdicts, compare_digests
 from evalkit.compare.compared_run import ComparedRun, compared_run
 from evalkit.compare.evidence import (
     Evidence,
@@ -53,6 +54,8 @@ from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.result_line import count_verdicts
 
+CompareBars = Callable[[Run, Run], BarComparison]
+
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
@@ -67,6 +70,7 @@ class Comparison:
     candidate: ComparedRun
     gate_name: str = "default"
     named_gate: Gate | None = None
+    bar: BarComparison = field(default_factory=BarComparison)
     configuration: Sequence[str] = ()
     notes: Sequence[str] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
@@ -143,6 +147,11 @@ class Comparison:
         )
 
     @cached_property
+    def bar_verdicts(self) -> BarVerdicts:
+        """Where the candidate's verdicts depend on whose expectations judge them."""
+        return bar_verdicts(self.candidate.rows, self.bar.judged)
+
+    @cached_property
     def verdict(self) -> GateVerdict:
         """The gate's verdict."""
         rows = self.candidate.rows
@@ -158,6 +167,8 @@ class Comparison:
             tags={tag: count_verdicts(verdicts) for tag, verdicts in tagged.items()},
             systematic=systematic_regressions(self.pairing.scored),
             missing=self.missing,
+            bar=self.bar,
+            bar_verdicts=self.bar_verdicts,
         )
         name = self.gate_name
         if self.named_gate is None:
@@ -176,9 +187,16 @@ class Comparison:
 
     def _unused_exceptions(self) -> Iterator[str]:
         missing = self.missing
-        lists = (missing.removed, missing.skipped, missing.errored, missing.baseline_errored)
-        rows = [row for rows in (*lists, missing.unmatched) for row in rows]
-        used = {name for row in rows for name in allowed_names(row)}
+        lists: tuple[Sequence[ResultRow], ...] = (
+            missing.removed,
+            missing.skipped,
+            missing.errored,
+            missing.baseline_errored,
+        )
+        verdicts = self.bar_verdicts
+        lists += (missing.unmatched, verdicts.lenient, verdicts.unclear)
+        used = {name for rows in lists for row in rows for name in allowed_names(row)}
+        used.update(change.scenario for change in self.bar.weakened)
         for name in self.gate.allow:
             if name not in used:
                 yield f"the gate allows {quoted(name)}, of which nothing is missing"
@@ -220,9 +238,11 @@ def compare(
     gate_name: str = "default",
     gate: Gate | None = None,
     prices: Mapping[str, Prices] | None = None,
+    compare_bars: CompareBars = compare_digests,
 ) -> Comparison:
     """Compare two runs, or two models of one run.
 
+    ``compare_bars`` compares what they were judged by; without it, only digests are compared.
     Raises UsageError for a line that is not a result, for a model without results, and for a run
     with itself.
     """
@@ -235,6 +255,7 @@ def compare(
             f"{baseline.directory}: a run cannot be compared with itself; name another run, or two "
             "models of this one with --baseline-model and --candidate-model"
         )
+    bar = compare_bars(baseline, candidate)
     has_one_model_each = len(old_run.models) == len(new_run.models) == 1
     if (
         baseline_model
@@ -245,6 +266,7 @@ def compare(
             replace(run, rows=[without_model(row) for row in run.rows])
             for run in (old_run, new_run)
         )
+        bar = replace(bar, judged=[without_model(row) for row in bar.judged])
     pairing = pair_runs(old_run.rows, new_run.rows)
     manifests = baseline.manifest, candidate.manifest
     changes = [*run_changes(*manifests), *request_changes(pairing)]
@@ -262,6 +284,7 @@ def compare(
         candidate=new_run,
         gate_name=gate_name,
         named_gate=gate,
+        bar=bar,
         configuration=[str(change) for change in changes],
         notes=notes,
         unknown=_unknown_metrics(old_run, new_run, prices, gate),

@@ -82,6 +82,13 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
             for tag, result in comparison.tags.items()
         },
         "metrics": {name: _metric(metric) for name, metric in comparison.metrics.items()},
+        "bar": {
+            **comparison.bar.to_json(),
+            **{
+                name: [row.id for row in rows]
+                for name, rows in vars(comparison.bar_verdicts).items()
+            },
+        },
         "configuration": list(comparison.configuration),
         "warnings": list(comparison.warnings),
     }

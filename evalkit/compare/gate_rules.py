@@ -10,6 +10,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from evalkit._lib.text import plural, quoted
+from evalkit.compare.bar import (
+    BarComparison,
+    BarVerdicts,
+    ExpectationChange,
+    failing_checks,
+    reason_of,
+)
 from evalkit.compare.clusters import ClusterSum, rate_interval
 from evalkit.compare.evidence import Evidence, MetricDifference, TrialStatistics
 from evalkit.compare.gates import (
@@ -29,6 +36,8 @@ from evalkit.compare.rows import ResultRow
 _Rule = Callable[[str, Any, Gate, "GateInput"], Iterator[RuleVerdict]]
 _LEAST_KNOWN = 0.9
 """A mean over a smaller share of the pairs is not a pass."""
+_LISTED = 3
+"""Names in a sentence; the rest is counted."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,6 +81,8 @@ class GateInput:
     tags: Mapping[str, Mapping[str, int]]
     systematic: SystematicRegressions
     missing: MissingEvidence
+    bar: BarComparison
+    bar_verdicts: BarVerdicts
 
 
 def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
@@ -173,6 +184,54 @@ def _max_deselected(name: str, most: int, gate: Gate, facts: GateInput) -> Itera
         count = facts.missing.baseline_deselected
     message = f"{count} of {total} variants were deselected in the {run}, {_at_most(most)}"
     yield RuleVerdict(name, _outcome(count <= most, "inconclusive"), message + allowed)
+
+
+def _max_weakened(name: str, most: int, gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    bar, verdicts = facts.bar, facts.bar_verdicts
+    if bar.unknown:
+        yield RuleVerdict(name, "inconclusive", bar.unknown)
+        return
+    weakened = [change for change in bar.weakened if change.scenario not in gate.allow]
+    allowed = dict.fromkeys(
+        change.scenario for change in bar.weakened if change.scenario in gate.allow
+    )
+    reasons = [f"{scenario} ({gate.allow[scenario]})" for scenario in allowed]
+    number = f"{len(weakened)} of {bar.expectations}" if bar.expectations else "none of the"
+    message = f"{number} expectations of the baseline were removed or loosened, {_at_most(most)}"
+    message += f": {_first(weakened)}" if weakened else ""
+    message += f"; allowed: {', '.join(reasons)}" if reasons else ""
+    yield RuleVerdict(name, _outcome(len(weakened) <= most), message)
+    lenient = _unexcused(verdicts.lenient, gate)
+    if lenient:
+        failed = "; ".join(
+            f"{row.id}: {', '.join(failing_checks(row))}" for row in lenient[:_LISTED]
+        )
+        yield RuleVerdict(
+            f"{name}.verdicts",
+            "fail",
+            f"{len(lenient)} of {plural(len(bar.judged), 'result')} pass only by the candidate's own "
+            f"expectations and fail by the baseline's: {failed}{_more(lenient)}",
+        )
+    unclear = _unexcused(verdicts.unclear, gate)
+    if unclear:
+        yield RuleVerdict(
+            f"{name}.judged",
+            "inconclusive",
+            f"{len(unclear)} of {plural(len(bar.judged), 'result')} cannot be judged by the "
+            f"baseline's expectations: {unclear[0].id}: {reason_of(unclear[0])}{_more(unclear, 1)}",
+        )
+
+
+def _unexcused(rows: Sequence[ResultRow], gate: Gate) -> list[ResultRow]:
+    return [row for row in rows if gate.allow.keys().isdisjoint(allowed_names(row))]
+
+
+def _first(changes: Sequence[ExpectationChange]) -> str:
+    return "; ".join(map(str, changes[:_LISTED])) + _more(changes)
+
+
+def _more(listed: Sequence[object], most: int = _LISTED) -> str:
+    return f"; and {len(listed) - most} more" if len(listed) > most else ""
 
 
 def _split_allowed(rows: Sequence[ResultRow], gate: Gate) -> tuple[str, int]:
@@ -375,6 +434,7 @@ _EVIDENCE_RULES: Mapping[str, _Rule] = {
     "complete": _complete,
     "min_pairs": _min_pairs,
     "max_removed": _max_missing,
+    "max_weakened": _max_weakened,
     "max_deselected": _max_deselected,
     "max_skipped": _max_missing,
     "max_errors": _max_missing,

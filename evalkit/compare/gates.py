@@ -13,7 +13,8 @@
 Each key is a rule (:mod:`.gate_rules`). It gives *pass*, *fail*, or *inconclusive* if the runs are
 too small to tell. Evidence that is missing is not a pass: what a run left out makes a gate
 inconclusive, unless the gate says how much may be missing, or ``allow`` names it with a reason. A
-scenario of the baseline that the candidate does not have fails it.
+scenario of the baseline that the candidate does not have fails it, and so does an expectation that
+was removed or loosened.
 
 Without a gate one of two applies. Replay of cassettes has no chance in it: nothing that passed may
 fail. Live runs are samples: the candidate must be non-inferior, and no variant may go from always
@@ -109,6 +110,11 @@ class Gate(_GateModel):
     max_removed: Limit | None = Field(
         0, description="Most variants of the baseline that the candidate may lack."
     )
+    max_weakened: Limit | None = Field(
+        0,
+        description="Most expectations of the baseline that may be removed or loosened; no result "
+        "may pass only by the candidate's own expectations.",
+    )
     max_deselected: Limit | None = Field(
         0, description="Most variants that may be deselected in one of the runs."
     )
@@ -122,8 +128,8 @@ class Gate(_GateModel):
     )
     allow: dict[str, Reason] = Field(
         default={},
-        description="Scenarios (suite::scenario) or variants that may be missing, skipped or "
-        "errored, each with the reason.",
+        description="Scenarios (suite::scenario) or variants that may be missing, skipped, errored "
+        "or expected less of, each with the reason.",
     )
 
 

@@ -26,7 +26,7 @@ from evalkit.pytest_plugin.command_line import repeated_command
 from evalkit.pytest_plugin.options import WORKER_NUMBER
 from evalkit.pytest_plugin.project import folder_of, project_root
 from evalkit.results import Journal, Manifest, Run, tally_of
-from evalkit.results.bar import file_digest
+from evalkit.results.bar import suite_record
 from evalkit.results.run_directory import RESULTS
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.prefetch import Prefetcher
@@ -131,15 +131,7 @@ class SessionState:
             raise SuiteErrors([Problem(suite.label, line, 1, message)])
         variants = expand(suite, models=self._models, repeat=self._repeat)
         self.runner.introduce(variants)
-        self.manifest.suites[suite.label] = {
-            "suite": suite.name,
-            "path": suite.label,
-            "digest": f"sha256:{suite.digest}",
-            "collected": len(variants),
-            "files": [
-                {"path": name, "digest": file_digest(path)} for name, path in suite.used_files
-            ],
-        }
+        self.manifest.suites[suite.label] = suite_record(suite, len(variants))
         self.manifest.totals.collected += len(variants)
         self._suites.append(suite)
         self._used_cassettes.update(variant.cassette for variant in variants)

@@ -24,11 +24,23 @@ from evalkit._lib.files import (
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.results.records import FileRecord, SuiteRecord
+from evalkit.suite import Suite
 from evalkit.suite.loading.cases import read_text
 
 NAME = "bar.json"
 Files = Mapping[str, str | None]
 """Texts by path from the project's root; None for a file that is not text."""
+
+
+def suite_record(suite: Suite, collected: int) -> SuiteRecord:
+    """Return what a manifest says about a suite. Raises SuiteErrors for a file it cannot read."""
+    return {
+        "suite": suite.name,
+        "path": suite.label,
+        "digest": f"sha256:{suite.digest}",
+        "collected": collected,
+        "files": [{"path": name, "digest": file_digest(path)} for name, path in suite.used_files],
+    }
 
 
 def write_bar(

@@ -154,6 +154,7 @@ class ManifestRecord(SessionRecord):
     suites: list[SuiteRecord]
     cassettes: list[FileRecord]
     not_collected: NotRequired[list[str]]
+    rejudged: NotRequired[dict[str, str]]
     totals: dict[str, int]
 
 

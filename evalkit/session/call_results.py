@@ -1,14 +1,14 @@
 """Report calls of functions that the suite does not declare, cannot call or does not answer."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
-from evalkit.checks.core.call_arguments import arguments_invalid, misfit
+from evalkit.checks.core.call_arguments import arguments_invalid, declared_parameters, misfit
 from evalkit.protocol.step_reader import may_be_predefined
 from evalkit.suite import Variant
-from evalkit.transcript import Transcript
+from evalkit.transcript import Step, Transcript, Turn
 from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, Where
 
 SignatureMisfit = Callable[[str, dict[str, Any]], str]
@@ -37,7 +37,7 @@ def call_results(
                 tools = variant.scenario.fields.get("tools")
                 if may_be_predefined(name, tools):
                     unanswered.append(_without_answer(name, arguments, where))
-                elif not is_checked:
+                elif not is_checked and name not in _sent_tools(turn, step):
                     message = f"the model called {show(name)}, which the suite does not declare"
                     faults.append(Finding("undeclared_tool", message, where, got=name))
                 continue
@@ -60,6 +60,13 @@ def call_results(
         yield CheckResult(CONVERSATION, Verdict.FAILED, tuple(faults))
     if unanswered:
         yield CheckResult(CONVERSATION, Verdict.PASSED, tuple(unanswered))
+
+
+def _sent_tools(turn: Turn, step: Step) -> Collection[str]:
+    """Return the tools that a step's request declared; another suite may judge the conversation."""
+    exchange = next((one for one in turn.exchanges if one.number == step.exchange), None)
+    body = exchange.request.body if exchange is not None else None
+    return declared_parameters(body.get("tools")) if isinstance(body, dict) else ()
 
 
 def _without_answer(name: JSON, arguments: JSON, where: Where) -> Finding:

@@ -19,7 +19,7 @@ Checks of the whole conversation run if every turn completed or ended in an expe
 that are on by default always run: a broken history is often why a later turn was refused.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import PurePosixPath
 from typing import Any, cast
@@ -41,12 +41,13 @@ from evalkit.errors import (
     TimedOut,
     ToolCrashed,
 )
+from evalkit.results.records import CheckRecord
 from evalkit.session.call_results import call_results
 from evalkit.session.check_requests import CheckRequests
 from evalkit.session.python_targets import PythonTargets
 from evalkit.suite import Expectation, Variant
 from evalkit.transcript import Request, Response, Transcript, Turn
-from evalkit.verdict import CONVERSATION, CheckResult, Finding, Severity, Verdict, Where
+from evalkit.verdict import CONVERSATION, CheckResult, Finding, Severity, Verdict, Where, worst
 
 _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (CassetteMiss, "cassette_miss", Verdict.ERRORED),
@@ -58,6 +59,23 @@ _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (Failed, "answer_unusable", Verdict.FAILED),
     (Exception, "crashed", Verdict.ERRORED),
 )
+
+
+def overall_verdict(checks: Sequence[CheckResult]) -> Verdict:
+    """Return the verdict of a variant from those of its checks."""
+    verdict = worst([check.verdict for check in checks])
+    return Verdict.PASSED if verdict is Verdict.SKIPPED and len(checks) > 1 else verdict
+
+
+def recorded_crash(checks: Iterable[CheckRecord]) -> Exception | None:
+    """Return an exception like the one that ended a stored conversation, None without one."""
+    codes = {
+        finding["code"]
+        for check in checks
+        if check["name"] == CONVERSATION
+        for finding in check["findings"]
+    }
+    return next((kind(code) for kind, code, _ in _FAULTS if code in codes), None)
 
 
 class Evaluator:

@@ -143,6 +143,14 @@ class PythonTargets:
         return f"the project ({self.root}){named}"
 
 
+class NoPython(PythonTargets):
+    """Refuses every target: for commands that read what somebody else may have changed."""
+
+    def resolve(self, target: str) -> Any:
+        """Raise TargetError."""
+        raise TargetError(f"python target {target!r}: this command runs no code of the project")
+
+
 def _signature_misfit(function: Callable[..., Any], arguments: dict[str, Any]) -> str:
     try:
         inspect.signature(function).bind(**arguments)

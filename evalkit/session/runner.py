@@ -24,7 +24,7 @@ from evalkit.results import Identity, Tally, result_line, result_record, tally_o
 from evalkit.results.media import extract_media, has_media
 from evalkit.results.records import ResultLine
 from evalkit.session.effects import EndTurn, api_version, drive_variant
-from evalkit.session.evaluation import Evaluator
+from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.session.siblings import Siblings, VariantRun
@@ -220,9 +220,7 @@ class Runner:
         transcript: Transcript | None,
         unplayed: Sequence[str],
     ) -> VariantOutcome:
-        verdict = worst([check.verdict for check in checks])
-        if verdict is Verdict.SKIPPED and len(checks) > 1:
-            verdict = Verdict.PASSED
+        verdict = overall_verdict(checks)
         cassette = None if self.settings.live else variant.cassette
         id_, trial = variant.id, variant.trial
         if self._worker:

@@ -49,7 +49,7 @@ class Siblings:
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Register those variants whose scenario compares them."""
         for variant in variants:
-            if _compares_siblings(variant):
+            if compares_siblings(variant):
                 self._families.setdefault(_family(variant), []).append(variant)
 
     def __contains__(self, variant: Variant) -> bool:
@@ -124,6 +124,7 @@ def _family(variant: Variant) -> tuple[Path, str]:
     return variant.suite.path, variant.scenario.id
 
 
-def _compares_siblings(variant: Variant) -> bool:
+def compares_siblings(variant: Variant) -> bool:
+    """Return whether a check of a variant reads another variant of its scenario."""
     turns = [turn.expect[variant.row] for turn in variant.scenario.turns]
     return any(item.name == "same_as" for expect in (variant.expect, *turns) for item in expect)

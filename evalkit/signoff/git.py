@@ -4,7 +4,9 @@ Trust must not come from the change that is verified. The allowed signers, the p
 existing records are therefore read from a ref such as ``origin/main``. Nothing is fetched.
 """
 
+import io
 import subprocess
+import tarfile
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -19,6 +21,24 @@ def file_at(folder: Path, ref: str, name: str) -> bytes | None:
     """
     done = _git(folder, "cat-file", "blob", f"{_commit(folder, ref)}:./{name}")
     return done.stdout if done.returncode == 0 else None
+
+
+def unpack_tree(folder: Path, ref: str, target: Path, leave_out: Iterable[str]) -> str:
+    """Write the files of a ref below a folder of the work tree into ``target``.
+
+    Folders of the names ``leave_out`` are not written. Returns the commit. Raises UsageError if
+    there is no such ref, or git cannot read it.
+    """
+    commit = _commit(folder, ref)
+    without = [f":(exclude,glob)**/{name}/**" for name in leave_out]
+    done = _git(folder, "archive", "--format=tar", commit, "--", ".", *without)
+    if done.returncode:
+        reason = shorten(done.stderr.decode("utf-8", "replace"), 200)
+        raise UsageError(f"{folder}: git cannot read {quoted(ref)} ({reason}); see 'git archive'")
+    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+        # Links and devices of a repository must not lead out of the folder.
+        archive.extractall(target, filter="data")
+    return commit
 
 
 def files_at(folder: Path, ref: str, subfolder: str) -> dict[str, bytes]:

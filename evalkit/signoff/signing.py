@@ -18,7 +18,8 @@ from pathlib import Path
 from evalkit._lib.files import file_errors, sha256, write_atomic
 from evalkit._lib.text import did_you_mean, quoted
 from evalkit._lib.version import VERSION
-from evalkit.compare.comparison import compare
+from evalkit.compare.bar import compare_digests
+from evalkit.compare.comparison import CompareBars, compare
 from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
 from evalkit.errors import IntegrityError, UsageError
@@ -86,6 +87,7 @@ class SignoffRequest(SignerDecision):
     baseline: Path | None = None
     review: Callable[[], ReviewRecord] | None = None
     prices: Mapping[str, Prices] = field(default_factory=dict)
+    compare_bars: CompareBars = compare_digests
     authors: frozenset[str] = frozenset()
 
 
@@ -275,7 +277,14 @@ def _evaluate_gate(
     if request.gate is None or baseline is None:
         return None
     name, gate = request.gate
-    comparison = compare(baseline, run, gate_name=name, gate=gate, prices=request.prices)
+    comparison = compare(
+        baseline,
+        run,
+        gate_name=name,
+        gate=gate,
+        prices=request.prices,
+        compare_bars=request.compare_bars,
+    )
     verdict = comparison.verdict
     return GateRecord(
         name=name,

@@ -19,7 +19,8 @@ from typing import NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
-from evalkit.compare.comparison import compare
+from evalkit.compare.bar import compare_digests
+from evalkit.compare.comparison import CompareBars, compare
 from evalkit.compare.gates import Gate
 from evalkit.errors import UsageError
 from evalkit.results import Run
@@ -63,7 +64,8 @@ class TrustSettings:
     """What is trusted: allowed signers, policy and gates.
 
     ``config`` names the file of policy and gates, empty if there is none. ``ref_records`` are the
-    records of a git ref; ``authors`` made the last change according to git.
+    records of a git ref; ``authors`` made the last change according to git. ``compare_bars``
+    compares what two runs were judged by.
     """
 
     signers: AllowedSigners
@@ -72,6 +74,7 @@ class TrustSettings:
     config: str = ""
     ref_records: Mapping[str, bytes] = field(default_factory=dict)
     authors: frozenset[str] = frozenset()
+    compare_bars: CompareBars = compare_digests
 
 
 class VerificationResult(NamedTuple):
@@ -118,14 +121,14 @@ def verify(
     problems += chain_problems(files, records, trust.ref_records)
     decisions = [record.decision for record in records]
     if decisions:
-        problems += _data_problems(run, root, records)
+        problems += _data_problems(run, root, records, trust.compare_bars)
     facts = PolicyFacts(decisions, trust.gates, trust.authors, now.date())
     problems += check_policy(trust.policy, facts)
     return VerificationResult(sorted_problems(problems), decisions)
 
 
 def _data_problems(
-    run: Path, root: Path | None, records: list[VerifiedRecord]
+    run: Path, root: Path | None, records: list[VerifiedRecord], compare_bars: CompareBars
 ) -> Iterator[VerificationProblem]:
     newest = records[-1].decision
     manifest = _signed_manifest(run, newest.subjects.get(f"{newest.run}/manifest.json"))
@@ -158,7 +161,7 @@ def _data_problems(
     has_changed = results_name in changed
     yield from _result_problems(results, records, manifest, results_name, has_changed)
     for record in records:
-        yield from _gate_problems(paths, record.decision, has_changes=bool(changed))
+        yield from _gate_problems(paths, record.decision, compare_bars, has_changes=bool(changed))
 
 
 def _signed_manifest(run: Path, digest: str | None) -> dict[str, JSON]:
@@ -253,7 +256,7 @@ def _result_problems(
 
 
 def _gate_problems(
-    paths: SignedPaths, decision: Signoff, *, has_changes: bool
+    paths: SignedPaths, decision: Signoff, compare_bars: CompareBars, *, has_changes: bool
 ) -> Iterator[VerificationProblem]:
     gate = decision.gate
     if gate is None:
@@ -265,6 +268,7 @@ def _gate_problems(
             gate_name=gate.name,
             gate=gate.definition,
             prices=gate.prices,
+            compare_bars=compare_bars,
         ).verdict
     except (UsageError, RecursionError) as error:
         # Changed files explain the error, and are reported.

@@ -41,6 +41,7 @@ def test_ci_files_are_not_written_on_a_developer_machine(
         monkeypatch.delenv(name, raising=False)
     result = recorded.run("suites")
     assert files(recorded.root / "reports/latest") == {
+        "bar.json",
         "manifest.json",
         "results.jsonl",
         "index.html",

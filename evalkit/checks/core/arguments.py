@@ -9,7 +9,7 @@ with the schema that editors use.
 
 import re
 from collections.abc import Callable, Iterable, Mapping
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
 from pydantic.errors import PydanticUserError
@@ -18,6 +18,7 @@ from pydantic_core import PydanticCustomError
 from evalkit._lib.json import JSON, MISSING, dumps, pointer, resolve_pointer
 from evalkit._lib.text import did_you_mean, nearest, show
 from evalkit.checks.core.base import Check, Options, ParsedArgument, option_error
+from evalkit.checks.core.strictness import Strictness
 from evalkit.suite import BadArguments
 
 _EXPECTED = {
@@ -117,6 +118,7 @@ def open_words(valid: Iterable[str], name: str) -> Callable[[str], str]:
 class Bounds(Options):
     """Limits of a number, both inclusive; at least one is required."""
 
+    strictness: ClassVar[Mapping[str, Strictness]] = {"min": "higher", "max": "lower"}
     min: float | None = Field(None, description="Smallest value allowed.")
     max: float | None = Field(None, description="Largest value allowed.")
 

@@ -14,6 +14,7 @@ from pydantic_core import PydanticCustomError
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
+from evalkit.checks.core.strictness import Strictness
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
 from evalkit.verdict import Finding, Where
 
@@ -121,8 +122,12 @@ def option_error(message: str, *path: str | int) -> PydanticCustomError:
 
 
 class Options(BaseModel):
-    """Base of the models that are written in YAML. Unknown options and empty values are refused."""
+    """Base of the models that are written in YAML. Unknown options and empty values are refused.
 
+    ``strictness`` says which of two values of an option is stricter (:mod:`.strictness`).
+    """
+
+    strictness: ClassVar[Mapping[str, Strictness]] = {}
     model_config = ConfigDict(
         frozen=True, extra="forbid", validate_by_name=True, validate_by_alias=True
     )

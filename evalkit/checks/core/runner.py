@@ -35,6 +35,11 @@ _STREAM = Stream()
 _FRAMES = 4
 
 
+def default_checks() -> tuple[Check, ...]:
+    """Return the checks that are on by default somewhere."""
+    return _HISTORY, _STREAM
+
+
 def defaults(transcript: Transcript, declared: Container[str]) -> list[Check]:
     """Return the checks that run over a conversation without being ``declared`` in the suite."""
     checks: list[Check] = []

@@ -13,7 +13,7 @@ The check reads exchanges only, so it can evaluate any application's traffic:
 * The hops of a continued call are one response, and each hop must repeat the input.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from functools import partial
 from typing import ClassVar, Literal, NamedTuple
 from urllib.parse import unquote
@@ -22,6 +22,7 @@ from pydantic import Field
 
 from evalkit._lib.json import JSON, canonical, equal
 from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.strictness import Strictness
 from evalkit.checks.history.findings import HistoryComparison
 from evalkit.checks.history.matching import HistoryStep
 from evalkit.checks.history.unsigned_thoughts import unsigned_thoughts
@@ -52,6 +53,7 @@ class History(Check):
 
     name: ClassVar[str] = "history"
     shorthand: ClassVar[str | None] = "level"
+    strictness: ClassVar[Mapping[str, Strictness]] = {"level": {"equivalent": ["exact"]}}
 
     level: Level = Field(
         "exact",

@@ -1,6 +1,6 @@
 """``media``: images, audio and video in the output exist, have the declared type, and are whole."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import ClassVar, Literal
 
@@ -11,6 +11,7 @@ from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Amount, Bounds, Words, format_number
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import table
+from evalkit.checks.core.strictness import Strictness
 from evalkit.checks.media.files import decode, examine, same_type
 from evalkit.protocol.step_reader import content_blocks
 from evalkit.verdict import Finding, Where
@@ -29,6 +30,13 @@ class Media(Check):
 
     name: ClassVar[str] = "media"
     shorthand: ClassVar[str | None] = "type"
+    strictness: ClassVar[Mapping[str, Strictness]] = {
+        "count": "bounds",
+        "mime_type": "allowed",
+        "min_bytes": "higher",
+        "width": "bounds",
+        "height": "bounds",
+    }
 
     type: Literal["image", "audio", "video"] | None = Field(
         None, description="Only this kind of media."

@@ -194,8 +194,9 @@ class Variant:
         return self.scenario.expect[self.row]
 
     def turn_expect(self, number: int) -> Sequence[Expectation]:
-        """Return the expectations of a turn; ``number`` counts from 1."""
-        return self.scenario.turns[number - 1].expect[self.row]
+        """Return the expectations of a turn, none beyond the last; ``number`` counts from 1."""
+        turns = self.scenario.turns
+        return turns[number - 1].expect[self.row] if number <= len(turns) else ()
 
     @property
     def max_tool_rounds(self) -> int:

@@ -1,0 +1,79 @@
+"""The project that a run belongs to, for commands that judge results again.
+
+Code of the project may run then: its ``python`` checks, and the checks that its ``conftest.py``
+files register. It is always the code that the project has now. Nothing else is executed: of other
+revisions only suites are read, and those are data.
+"""
+
+from collections.abc import Iterable, Iterator
+from functools import partial
+from importlib.util import module_from_spec, spec_from_file_location
+from pathlib import Path
+
+from evalkit._lib.files import display_path
+from evalkit.compare.bar import BarComparison
+from evalkit.errors import SuiteErrors, UsageError
+from evalkit.plugins import Catalog
+from evalkit.results import Run
+from evalkit.results.run_directory import find_project_root
+from evalkit.session.python_targets import NoPython, PythonTargets
+from evalkit.session.run_bars import compare_bars, load_suites
+from evalkit.suite import Suite
+
+
+def root_of(run: Run) -> Path:
+    """Return the project of a run; the working directory where its suites are not found."""
+    try:
+        return find_project_root(run.directory, run.manifest)
+    except UsageError:
+        return Path.cwd()
+
+
+def project_bars(baseline: Run, candidate: Run) -> BarComparison:
+    """Compare the bars of two runs with the checks of the candidate's project."""
+    root = root_of(candidate)
+    return compare_bars(baseline, candidate, PythonTargets(root), partial(load_all, root))
+
+
+def bars_without_code(baseline: Run, candidate: Run) -> BarComparison:
+    """Compare the bars of two runs without running any code of the project."""
+    python = NoPython(root_of(candidate))
+    return compare_bars(
+        baseline, candidate, python, lambda folder, paths: load_suites(folder, paths, Catalog())
+    )
+
+
+def load_all(root: Path, folder: Path, paths: Iterable[str]) -> list[Suite]:
+    """Load suites of a folder with the checks of the project. Raises SuiteErrors, UsageError."""
+    names = sorted(set(paths))
+    try:
+        return load_suites(folder, names, Catalog())
+    except SuiteErrors as error:
+        # Few projects register checks, and their code runs only where a suite needs one.
+        if "unknown check" not in str(error) or not _register_checks(root, names):
+            raise
+        return load_suites(folder, names, Catalog())
+
+
+def _register_checks(root: Path, suites: Iterable[str]) -> bool:
+    """Import the project's ``conftest.py`` files above its suites; return whether there are any."""
+    found = list(dict.fromkeys(_conftests(root, suites)))
+    for path in found:
+        spec = spec_from_file_location(f"evalkit_conftest_{len(path.parts)}", path)
+        if spec is None or spec.loader is None:
+            continue
+        try:
+            spec.loader.exec_module(module_from_spec(spec))
+        except Exception as error:
+            raise UsageError(
+                f"{display_path(path)}: cannot be imported for its checks "
+                f"({type(error).__name__}: {error}); correct it"
+            ) from error
+    return bool(found)
+
+
+def _conftests(root: Path, suites: Iterable[str]) -> Iterator[Path]:
+    for suite in suites:
+        for folder in reversed([*(root / suite).parents]):
+            if folder.is_relative_to(root) and (folder / "conftest.py").is_file():
+                yield folder / "conftest.py"

@@ -1,0 +1,97 @@
+"""Read a conversation back from its result line, so that other checks can read it. Pure.
+
+Everything that checks read is in the line: requests, interactions, events, errors, times. What is
+not there are the headers of responses, and of a stream the bytes between its events.
+"""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, cast
+
+from evalkit._lib.json import JSON, dumps
+from evalkit.conversation.response_reader import read_response
+from evalkit.results.records import ResultLine
+from evalkit.transcript import ApiError, Exchange, Request, Response, Step, Transcript, Turn
+
+
+def stored_transcript(line: ResultLine) -> Transcript:
+    """Return the conversation of a result; without turns where none was run."""
+    return Transcript(
+        settings=dict(line["settings"]),
+        turns=[_turn(cast("Mapping[str, Any]", turn)) for turn in line["turns"]],
+        judge_exchanges=[_exchange(one, 0) for one in line.get("judge_exchanges", ())],
+    )
+
+
+def restore_media(value: JSON, restored: Callable[[str], str]) -> JSON:
+    """Return a value with long data in place of the names of its files (:mod:`.media`)."""
+    if isinstance(value, list):
+        return [restore_media(item, restored) for item in value]
+    if not isinstance(value, dict):
+        return value
+    return {
+        key: restored(item)
+        if key == "data" and isinstance(item, str)
+        else restore_media(item, restored)
+        for key, item in value.items()
+    }
+
+
+def _turn(turn: Mapping[str, Any]) -> Turn:
+    exchanges = [_exchange(one, turn["number"]) for one in turn["exchanges"]]
+    return Turn(
+        number=turn["number"],
+        user=turn["user"],
+        exchanges=exchanges,
+        steps=[Step(one["step"], one["origin"], one["exchange"]) for one in turn["steps"]],
+        status=turn["status"],
+        outcome=turn["outcome"],
+        error=_error(turn.get("error"), [one.error for one in exchanges]),
+        reason=turn.get("reason"),
+        text=turn["text"],
+    )
+
+
+def _exchange(value: Mapping[str, Any], turn: int) -> Exchange:
+    request = value["request"]
+    exchange = Exchange(
+        value["number"],
+        turn,
+        Request(
+            request["method"],
+            request["path"],
+            request.get("body"),
+            tuple((name, text) for name, text in request.get("query", ())),
+        ),
+    )
+    if "response" in value:
+        read_response(exchange, _response(value["response"]))
+    exchange.problems = list(value.get("problems", ()))
+    exchange.failure = value.get("failure")
+    exchange.error = _error(value.get("error"), [exchange.error])
+    return exchange
+
+
+def _response(value: Mapping[str, Any]) -> Response:
+    content_type, text = "text/plain", value.get("text", "")
+    if "events" in value:
+        content_type = "text/event-stream"
+        text = "".join(f"data: {dumps(event)}\n\n" for event in value["events"])
+    elif "body" in value:
+        content_type, text = "application/json", dumps(value["body"])
+    return Response(
+        status=value["status"],
+        headers={"content-type": content_type},
+        text=text,
+        elapsed_ms=value.get("elapsed_ms"),
+        event_ms=tuple(value.get("event_ms", ())),
+        broken=value.get("broken"),
+        source=value["source"],
+    )
+
+
+def _error(value: Mapping[str, Any] | None, read: Sequence[ApiError | None]) -> ApiError | None:
+    """Return an error as it was stored, with the body that was read again."""
+    if value is None:
+        return None
+    stored = ApiError(value["status"], value["code"], value["message"])
+    return next((one for one in read if one is not None and one[:3] == stored[:3]), stored)

@@ -1,0 +1,197 @@
+"""Judge stored conversations by the expectations of other suites, without any request.
+
+A result keeps its identity, conversation and figures; its checks, verdict and message are new. The
+evaluation is that of a session. What it would send comes from the recording:
+
+* A check that asks a model gets the answers that were recorded for the same request; where the
+  rubric, the judge's model or the conversation differ, it is errored.
+* A ``python`` check or tool runs the project's present function, never code of another revision.
+"""
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from evalkit._lib.json import JSON, equal
+from evalkit._lib.text import plural, show
+from evalkit.cassette.files import PREFIX
+from evalkit.errors import CheckCrashed, UsageError
+from evalkit.results import Run
+from evalkit.results.media import read_file
+from evalkit.results.records import ResultLine
+from evalkit.results.stored_transcript import restore_media, stored_transcript
+from evalkit.session.evaluation import Evaluator, overall_verdict, recorded_crash
+from evalkit.session.failure_text import failure_text
+from evalkit.session.python_targets import PythonTargets
+from evalkit.session.siblings import compares_siblings
+from evalkit.suite import Suite, Variant, expand
+from evalkit.transcript import Exchange, Request, Response, Transcript
+from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict
+
+_Key = tuple[str, str, tuple[str, ...]]
+"""Suite, scenario, parts of the variant's name."""
+
+
+class Rejudge:
+    """The results of one run, judged by given suites.
+
+    ``python`` resolves the functions that checks name.
+    """
+
+    def __init__(self, run: Run, suites: Iterable[Suite], python: PythonTargets) -> None:
+        self._run = run
+        self._python = python
+        models = run.manifest.get("options", {}).get("model") or ()
+        variants = [
+            variant
+            for suite in suites
+            for variant in expand(suite, models=_texts(models), repeat=1)
+        ]
+        self._variants = {_key(variant): variant for variant in variants}
+        # The models of a suite may have changed: then its variants have other parts.
+        self._without_model = {_key_without_model(variant): variant for variant in variants}
+        self._families: dict[tuple[str, str], list[ResultLine]] = {}
+        comparing = {
+            (variant.suite.name, variant.scenario.id)
+            for variant in variants
+            if compares_siblings(variant)
+        }
+        if comparing:
+            for line in run.results():
+                family = line["suite"], line["scenario"]
+                if family in comparing:
+                    self._families.setdefault(family, []).append(line)
+
+    @property
+    def variants(self) -> Mapping[_Key, Variant]:
+        """The variants of the suites, by suite, scenario and parts."""
+        return self._variants
+
+    def find(self, line: ResultLine) -> Variant | None:
+        """Return the variant by which a result is judged; None if the suites have none."""
+        parts = tuple(map(str, line["parts"]))
+        found = self._variants.get((line["suite"], line["scenario"], parts))
+        if found is None:
+            model = line["variant"].get("model") or line["variant"].get("agent")
+            others = tuple(part for part in parts if part != model)
+            found = self._without_model.get((line["suite"], line["scenario"], others))
+        return found
+
+    def judge(self, line: ResultLine) -> ResultLine | None:
+        """Return a result with new checks and verdict; None if the suites do not have its variant.
+
+        A result without a conversation stays as it is. Raises UsageError for a line that is not
+        a result.
+        """
+        try:
+            variant = self.find(line)
+            return self._judged(variant, line) if variant is not None else None
+        except (KeyError, TypeError, AttributeError) as error:
+            raise UsageError(
+                f"{self._run.directory}: {line.get('id')} is not a valid result ({error!r}); run "
+                "its suites again"
+            ) from error
+
+    def _judged(self, variant: Variant, line: ResultLine) -> ResultLine:
+        record = cast("dict[str, JSON]", dict(line))
+        record.pop("digest", None)
+        if not line["turns"]:
+            return cast("ResultLine", record)
+        checks = self._checks(variant, line)
+        verdict = overall_verdict(checks)
+        location = f"{variant.suite.label}:{variant.line}"
+        has_message = verdict not in (Verdict.PASSED, Verdict.SKIPPED)
+        record |= {
+            "title": variant.title,
+            "tags": list(variant.tags),
+            "path": variant.suite.label,
+            "line": variant.line,
+            "verdict": str(verdict),
+            "message": failure_text(line["id"], location, checks) if has_message else "",
+            "checks": [check.to_json() for check in checks],
+        }
+        if "pytest" in record:
+            outcome = record.pop("pytest")
+            if outcome["outcome"] in ("xfailed", "xpassed"):
+                expected = "xfailed" if verdict is Verdict.FAILED else "xpassed"
+                record = {"pytest": {**outcome, "outcome": expected}, **record}
+        return cast("ResultLine", record)
+
+    def _checks(self, variant: Variant, line: ResultLine) -> list[CheckResult]:
+        expected, actual = len(variant.scenario.turns), len(line["turns"])
+        if variant.target is None and actual < expected:
+            message = (
+                f"the scenario has {plural(expected, 'turn')} there, the recorded conversation "
+                f"has {actual}"
+            )
+            return [CheckResult(CONVERSATION, Verdict.ERRORED, (Finding("turns_differ", message),))]
+        transcript = self._transcript(line)
+        recorded = _RecordedAnswers(transcript.judge_exchanges)
+        evaluator = self._evaluator(variant, line)
+        with evaluator.requests_over(recorded.send):
+            evaluator.run_requesting_checks(transcript)
+        return evaluator.evaluate(transcript)
+
+    def _evaluator(self, variant: Variant, line: ResultLine) -> Evaluator:
+        return Evaluator(variant, self._python, lambda selector: self._sibling(line, selector))
+
+    def _transcript(self, line: ResultLine) -> Transcript:
+        stored = cast("ResultLine", restore_media(cast("JSON", line), self._restored))
+        transcript = stored_transcript(stored)
+        transcript.crash = recorded_crash(line["checks"])
+        return transcript
+
+    def _restored(self, text: str) -> str:
+        if not text.startswith(f"{PREFIX}sha256:"):
+            return text
+        data = read_file(self._run.directory, text.removeprefix(f"{PREFIX}sha256:"))
+        return base64.b64encode(data).decode("ascii") if data is not None else text
+
+    def _sibling(self, line: ResultLine, selector: Mapping[str, Any]) -> Transcript | None:
+        settings = {**line["variant"], **selector}
+        family = self._families.get((line["suite"], line["scenario"]), [])
+        for other in family:
+            if other["variant"] == settings and other["trial"] == line["trial"]:
+                break
+        else:
+            raise LookupError(f"the run has no result of this scenario with {show(dict(selector))}")
+        if other["id"] == line["id"]:
+            return None
+        variant, transcript = self.find(other), self._transcript(other)
+        fault = variant and self._evaluator(variant, other).find_fault(transcript)
+        if fault or not transcript.turns:
+            reason = fault.message if fault else "it has no conversation"
+            raise LookupError(f"{other['id']} cannot be compared: {reason}")
+        return transcript
+
+
+class _RecordedAnswers:
+    """The recorded answers to the requests of checks, each given once."""
+
+    def __init__(self, exchanges: Iterable[Exchange]) -> None:
+        self._left = list(exchanges)
+
+    def send(self, request: Request) -> Response:
+        """Return the answer that was recorded for the same request. Raises CheckCrashed."""
+        for exchange in self._left:
+            if exchange.response is not None and equal(exchange.request.body, request.body):
+                self._left.remove(exchange)
+                return exchange.response
+        raise CheckCrashed(
+            "no answer is recorded for what this check asks: its rubric, its model or the "
+            "conversation is another one than in the run; run the suites again to ask"
+        )
+
+
+def _key(variant: Variant) -> _Key:
+    return variant.suite.name, variant.scenario.id, variant.parts
+
+
+def _key_without_model(variant: Variant) -> _Key:
+    model = variant.settings.get("model") or variant.settings.get("agent")
+    parts = tuple(part for part in variant.parts if part != model)
+    return variant.suite.name, variant.scenario.id, parts
+
+
+def _texts(value: JSON) -> list[str]:
+    return list(map(str, value)) if isinstance(value, list) else []

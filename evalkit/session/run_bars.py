@@ -1,0 +1,90 @@
+"""Compare the bars of two runs: load the suites that they store, judge one by the other's.
+
+Only results are judged again whose expectations differ; all others keep their verdict.
+"""
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+from evalkit._lib.text import shorten
+from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
+from evalkit.compare.bar import (
+    BarComparison,
+    bar_changes,
+    compare_digests,
+    count_expectations,
+    suite_digests,
+)
+from evalkit.compare.rows import ResultRow, result_row
+from evalkit.errors import SuiteErrors
+from evalkit.results import Run
+from evalkit.results.bar import Files, read_bar, unpacked
+from evalkit.session.python_targets import PythonTargets
+from evalkit.session.rejudge import Rejudge
+from evalkit.suite import CheckCatalog, Suite, load
+
+LoadSuites = Callable[[Path, Iterable[str]], list[Suite]]
+
+
+def load_suites(folder: Path, paths: Iterable[str], checks: CheckCatalog) -> list[Suite]:
+    """Load suite files of a project. Raises SuiteErrors."""
+    return [load(folder / path, root=folder, checks=checks) for path in sorted(set(paths))]
+
+
+def compare_bars(
+    baseline: Run, candidate: Run, python: PythonTargets, load_all: LoadSuites
+) -> BarComparison:
+    """Compare what two runs were judged by, and judge the candidate by the baseline's bar.
+
+    Raises UsageError for a run that cannot be read.
+    """
+    files = read_bar(baseline.directory), read_bar(candidate.directory)
+    if files[0] is None or files[1] is None:
+        return compare_digests(baseline, candidate)
+    if files[0] == files[1]:
+        return BarComparison()
+    try:
+        return _compare(baseline, candidate, (files[0], files[1]), python, load_all)
+    except SuiteErrors as error:
+        reason = shorten(str(error).partition("\n")[0], 200)
+        return BarComparison(unknown=f"a stored suite cannot be loaded: {reason}")
+
+
+def _compare(
+    baseline: Run,
+    candidate: Run,
+    files: tuple[Files, Files],
+    python: PythonTargets,
+    load_all: LoadSuites,
+) -> BarComparison:
+    with ExitStack() as stack:
+        old, new = (
+            load_all(
+                stack.enter_context(unpacked(stored)), suite_digests(run).keys() & stored.keys()
+            )
+            for run, stored in zip((baseline, candidate), files, strict=True)
+        )
+        changes = bar_changes(old, new)
+        scenarios = {change.scenario for change in changes}
+        scenarios |= set(_with_other_snapshots(old, files))
+        rejudge = Rejudge(candidate, old, python)
+        judged: list[ResultRow] = []
+        for line in candidate.results():
+            if f"{line['suite']}::{line['scenario']}" in scenarios:
+                record = rejudge.judge(line)
+                if record is not None:
+                    judged.append(result_row(record))
+    return BarComparison(changes=changes, expectations=count_expectations(old), judged=judged)
+
+
+def _with_other_snapshots(suites: Iterable[Suite], files: tuple[Files, Files]) -> Iterator[str]:
+    """Yield the scenarios of suites whose approved snapshots differ."""
+    for suite in suites:
+        folder = (Path(suite.label).parent / SNAPSHOTS / suite.name).as_posix()
+        stored = [
+            {name: text for name, text in one.items() if name.startswith(f"{folder}/")}
+            for one in files
+        ]
+        if stored[0] != stored[1]:
+            yield from (f"{suite.name}::{scenario.id}" for scenario in suite.scenarios)

@@ -197,11 +197,16 @@ class _ScenarioPair:
 
 
 def _suite_changes(old: Suite, new: Suite) -> Iterator[ExpectationChange]:
-    after = {scenario.id: scenario for scenario in new.scenarios}
+    after = {_key(scenario): scenario for scenario in new.scenarios}
     for scenario in old.scenarios:
-        if scenario.id in after:
-            pair = _ScenarioPair(suites=(old, new), old=scenario, new=after[scenario.id])
+        if _key(scenario) in after:
+            pair = _ScenarioPair(suites=(old, new), old=scenario, new=after[_key(scenario)])
             yield from _scenario_changes(pair)
+
+
+def _key(scenario: Scenario) -> tuple[str, tuple[str, ...]]:
+    """Return what names a scenario: its id, and the choices of its matrix."""
+    return scenario.id, tuple(scenario.choices.values())
 
 
 def _scenario_changes(pair: _ScenarioPair) -> Iterator[ExpectationChange]:
@@ -218,8 +223,8 @@ def _scenario_changes(pair: _ScenarioPair) -> Iterator[ExpectationChange]:
         if name not in new.tools:
             yield pair.change("changed", f"tool {name}", "is no longer declared", old.line)
             continue
-        declared = new.tools[name].parameters
-        for change in schema_option_changes("parameters", tool.parameters, declared):
+        schemas = (one.declaration.get("parameters") for one in (tool, new.tools[name]))
+        for change in schema_option_changes("parameters", *schemas):
             text = f"{change.option}: {change.text}"
             yield pair.change(_KINDS[change.order], f"tool {name}", text, old.line)
     rows = {row.label: index for index, row in enumerate(new.rows)}

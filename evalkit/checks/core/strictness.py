@@ -229,7 +229,7 @@ _ORDERS: Mapping[str, Callable[[Any, Any], Order]] = {
     "any_words": lambda old, new: _of_alternatives(old, new, _is_in),
     "required": lambda old, new: _of_rules(old, new, equal),
     "allowed": lambda old, new: _of_alternatives(old, new, equal),
-    "exempt": lambda old, new: _of_rules(new, old, equal).reversed,
+    "exempt": lambda old, new: _of_rules(new, old, equal),
     "start": lambda old, new: _of_text(old, new, str.startswith),
     "end": lambda old, new: _of_text(old, new, str.endswith),
     "rule": _of_rule,

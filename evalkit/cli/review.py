@@ -11,6 +11,7 @@ import click
 from rich.console import Console
 
 from evalkit._lib.text import did_you_mean, quoted
+from evalkit.cli.host_option import allow_host_option
 from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
 from evalkit.cli.output import echo_json
 from evalkit.cli.review_terminal import ReviewDialog, format_summary, print_decisions, print_list
@@ -55,6 +56,7 @@ ALL_NEW = "all-new"
 @click.option(
     "--web", is_flag=True, help="Decide on a page in the browser, served to this computer only."
 )
+@allow_host_option
 @click.option("--list", "as_list", is_flag=True, help="Print all items without asking.")
 @click.option("--accept", metavar="ID", multiple=True, help="Accept an item or a group.")
 @click.option("--reject", metavar="ID", multiple=True, help="Reject an item or a group.")
@@ -83,6 +85,7 @@ def review(
     baseline: Path | None,
     carry_from: Path | None,
     web: bool,
+    allow_host: tuple[str, ...],
     as_list: bool,
     accept: tuple[str, ...],
     reject: tuple[str, ...],
@@ -105,6 +108,8 @@ def review(
         raise UsageError(
             "--web cannot be used with --list, --json, --accept, --reject, --undo or --keep"
         )
+    if allow_host and not web:
+        raise UsageError("--allow-host needs --web")
     if comment and not (accept or reject):
         raise UsageError("--comment needs --accept or --reject")
     if keep and carry_from is None:
@@ -123,7 +128,7 @@ def review(
         if not as_json:
             print_decisions(decisions)
     elif web:
-        _serve(session, _reviewer(name, email, run))
+        _serve(session, _reviewer(name, email, run), allow_host)
     elif not as_list and not as_json and session.state().summary["undecided"]:
         ReviewDialog(session, _reviewer(name, email, run), console).run()
     state = session.state()
@@ -220,7 +225,7 @@ def _item_keys(state: ReviewState, id_: str, *, is_undo: bool) -> list[str]:
     return keys[names[0]]
 
 
-def _serve(session: ReviewSession, reviewer: Reviewer) -> None:
+def _serve(session: ReviewSession, reviewer: Reviewer, hosts: Sequence[str]) -> None:
     # Starlette and uvicorn are slow to import, and only --web needs them.
     from evalkit.cli.review_web import SessionSecrets, create_app
     from evalkit.reports.page.review_pages import ReviewPages
@@ -235,7 +240,8 @@ def _serve(session: ReviewSession, reviewer: Reviewer) -> None:
             "Only this computer can open it, with this URL. Ctrl-C ends."
         )
 
-    serve(create_app(session, reviewer, pages, session_secrets), LOOPBACK, 0, ready=print_url)
+    app = create_app(session, reviewer, pages, session_secrets, hosts)
+    serve(app, LOOPBACK, 0, ready=print_url)
 
 
 def _reviewer(name: str | None, email: str | None, directory: Path) -> Reviewer:

@@ -5,7 +5,7 @@ rejected request learns nothing about the run:
 
 | request | requirement |
 |---|---|
-| any | a Host that is this server's address, against DNS rebinding |
+| any | a Host that is this machine, with this server's port, or an allowed name |
 | the first | the token of the printed URL; it is replaced by a cookie and a redirect |
 | any other | that cookie: SameSite=Strict, HttpOnly |
 | POST | this server's Origin, the form token, a body of a form's type and size |
@@ -16,7 +16,7 @@ Pages run no script and load nothing: the policy allows one style by its digest.
 import base64
 import hashlib
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import cast
 from urllib.parse import parse_qsl
@@ -35,6 +35,7 @@ from evalkit.reports.page.review_pages import ReviewPages
 from evalkit.review.decisions import CHOICES, Choice
 from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession, StaleView
 from evalkit.review.state import ItemState, group_members, undecided
+from evalkit.server.access import AccessRules
 
 MAX_BODY = 64 * 1024
 """Largest form in bytes: a comment of some ten thousand characters."""
@@ -62,9 +63,13 @@ class SessionSecrets:
 
 
 def create_app(
-    session: ReviewSession, reviewer: Reviewer, pages: ReviewPages, session_secrets: SessionSecrets
+    session: ReviewSession,
+    reviewer: Reviewer,
+    pages: ReviewPages,
+    session_secrets: SessionSecrets,
+    hosts: Iterable[str] = (),
 ) -> Starlette:
-    """Return the application. Serve it on loopback only."""
+    """Return the application. Serve it on loopback only; ``hosts`` are more names of it."""
     handlers = _Handlers(session, reviewer, pages, session_secrets.form)
     headers = {**HEADERS, "content-security-policy": content_security_policy(pages.style)}
     return Starlette(
@@ -73,7 +78,14 @@ def create_app(
             Route("/item/{key}", handlers.item, methods=["GET"]),
             Route("/decide", handlers.decide, methods=["POST"]),
         ],
-        middleware=[Middleware(_AccessGuard, session_secrets=session_secrets, headers=headers)],
+        middleware=[
+            Middleware(
+                _AccessGuard,
+                session_secrets=session_secrets,
+                headers=headers,
+                access=AccessRules(hosts),
+            )
+        ],
         exception_handlers={
             Misconfigured: lambda _, error: HTMLResponse(pages.problem(str(error)), 409)
         },
@@ -93,9 +105,15 @@ class _AccessGuard(BaseHTTPMiddleware):
     """Rejects requests without access, and adds security headers to all responses."""
 
     def __init__(
-        self, app: ASGIApp, *, session_secrets: SessionSecrets, headers: Mapping[str, str]
+        self,
+        app: ASGIApp,
+        *,
+        session_secrets: SessionSecrets,
+        headers: Mapping[str, str],
+        access: AccessRules,
     ) -> None:
         super().__init__(app)
+        self._access = access
         self._secrets = session_secrets
         self._headers = headers
 
@@ -108,7 +126,7 @@ class _AccessGuard(BaseHTTPMiddleware):
         """Return the response for a request without access, or None."""
         port = request.scope["server"][1]
         host = request.headers.get("host", "")
-        if host not in (f"127.0.0.1:{port}", f"localhost:{port}"):
+        if not self._access.accepts_host(host, port):
             return _text(421, "This is not the address of this page.")
         # Cookies are not separated by port, and two reviews may be open.
         cookie = f"evalkit_review_{port}"
@@ -123,8 +141,12 @@ class _AccessGuard(BaseHTTPMiddleware):
             return response
         if not _same(request.cookies.get(cookie, ""), self._secrets.cookie):
             return _text(403, "Open the URL that `evalkit review` printed, with its token.")
-        origin = request.headers.get("origin")
-        if request.method not in ("GET", "HEAD") and origin != f"http://{host}":
+        # A tunnel has another port, and may end TLS.
+        schemes = ("http",) if host.endswith(f":{port}") else ("http", "https")
+        own_origins = [f"{scheme}://{host}" for scheme in schemes]
+        if request.method not in ("GET", "HEAD") and (
+            request.headers.get("origin") not in own_origins
+        ):
             return _text(403, "This form is not from this page.")
         return None
 

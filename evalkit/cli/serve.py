@@ -7,6 +7,7 @@ from pathlib import Path
 import click
 
 from evalkit._lib.text import visible
+from evalkit.cli.host_option import allow_host_option
 from evalkit.errors import UsageError
 from evalkit.server.app import create_app
 from evalkit.server.calls import Backend
@@ -56,6 +57,7 @@ _NEEDED = {
     help="Port to listen on; 0 picks a free one.",
 )
 @click.option("--host", default="127.0.0.1", show_default=True, help="Address to listen on.")
+@allow_host_option
 @click.option(
     "--script",
     type=click.Path(path_type=Path),
@@ -128,6 +130,7 @@ _NEEDED = {
 def serve(
     port: int,
     host: str,
+    allow_host: tuple[str, ...],
     script: Path | None,
     signing_key: str | None,
     api_key: str | None,
@@ -184,11 +187,18 @@ def serve(
             seed=seed,
         )
     log: Callable[[str], object] = (lambda line: None) if quiet else _log
-    app = create_app(backend, log=log, faults=plans, seed=seed, cors=cors)
+    app = create_app(
+        backend, log=log, faults=plans, seed=seed, cors=cors, hosts=[*allow_host, *_names_of(host)]
+    )
     if warning := raise_file_limit():
         click.echo(warning, err=True)
     ready = _READY.replace("<title>", backend.title)
     run_server(app, host, port, ready=lambda url: _echo(ready.replace("<url>", url)))
+
+
+def _names_of(host: str) -> list[str]:
+    """Return the name of an address to listen on; that of all interfaces names none."""
+    return [] if host in ("0.0.0.0", "::") else [host]  # noqa: S104 - compared, not bound
 
 
 def _check_options(values: Mapping[str, object]) -> None:
@@ -209,9 +219,9 @@ def _parse_fault(number: int, text: str) -> FaultPlan:
         raise UsageError(f"--fault {text!r}: {error}") from error
 
 
-def _log(line: str) -> None:
-    """Print one line of the log; clients decide what is in it."""
-    _echo(visible(line).replace("\n", "<U+000A>"))
+def _log(entry: str) -> None:
+    """Print an entry of the log; clients decide what is in it, so none looks like another one."""
+    _echo(visible(entry).replace("\n", "\n  "))
 
 
 def _echo(line: str) -> None:

@@ -1,20 +1,20 @@
 """The HTTP application: turns requests into calls and sends the replies of a back end.
 
-One catch-all route, because the back end also responds to paths and methods that the API does not
+One handler for all paths, because the back end also responds to paths and methods that the API does not
 have, in the API's shape. Only ``/healthz`` is handled here; it needs no key. HEAD is a GET whose
 body is not sent, OPTIONS lists the methods a path allows. Handlers run in one event loop.
 
-Web pages are answered only if their origin is on this machine and ``cors`` allows them; then they
-may read the replies (https://fetch.spec.whatwg.org/#http-cors-protocol). Others are refused before
-anything is done, because a browser sends simple requests to any server without asking it.
+Requests are checked by :mod:`evalkit.server.access` before anything is done. Web pages that are
+allowed may read the replies (https://fetch.spec.whatwg.org/#http-cors-protocol).
 
 A reply is sent as it says: delayed, in pieces, or broken off. Frames without a delay are sent
 together, so a stream without delays costs no more than a plain reply.
 """
 
 import asyncio
+import sys
 import traceback
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from itertools import chain, repeat
@@ -23,11 +23,12 @@ from typing import Protocol
 from urllib.parse import parse_qsl, quote
 
 from starlette.applications import Starlette
-from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from evalkit._lib.json import dumps
+from evalkit._lib.text import visible
 from evalkit._lib.version import VERSION
+from evalkit.server.access import AccessRules
 from evalkit.server.calls import (
     Backend,
     Call,
@@ -35,7 +36,6 @@ from evalkit.server.calls import (
     Reply,
     StreamCut,
     error_reply,
-    is_loopback,
 )
 from evalkit.server.fault_injection.plans import FaultInjector, FaultPlan
 from evalkit.server.fault_injection.stream_changes import close
@@ -78,13 +78,15 @@ def create_app(
     faults: Sequence[FaultPlan] = (),
     seed: int = 0,
     cors: bool | None = None,
+    hosts: Iterable[str] = (),
 ) -> Starlette:
     """Return the application that serves a back end, or a script whose thoughts ``key`` signs.
 
-    ``log`` gets a line for each request: method, path (without the query, which may hold a key),
-    status, and what produced the reply. ``faults`` are injected into replies as ``seed`` decides.
+    ``log`` gets an entry for each request: method, path (without the query, which may hold a key),
+    status, and what produced the reply, which may have several lines. ``faults`` are injected into replies as ``seed`` decides.
     ``cors`` answers web pages of this machine; by default every back end does but the proxy, which
-    would let them use the key of its upstream.
+    would let them use the key of its upstream. ``hosts`` are names of this server beside the
+    loopback ones.
     """
     if isinstance(backend, Script):
         backend = ScriptBackend(backend, key=key, log=log, seed=seed)
@@ -99,8 +101,11 @@ def create_app(
 
     if cors is None:
         cors = not isinstance(backend, ProxyBackend)
-    routes = [Route("/{path:path}", _Application(served, max_body, log, cors=cors))]
-    return Starlette(routes=routes, lifespan=lifespan)
+    access = AccessRules(hosts, pages=cors)
+    app = Starlette(lifespan=lifespan)
+    # Not a route: the pattern of one does not match every path, such as one with a newline.
+    app.router.default = _Application(served, max_body, log, access)
+    return app
 
 
 class _ClientGone(Exception):
@@ -111,12 +116,12 @@ class _Application:
     """An ASGI application that handles many requests at a time."""
 
     def __init__(
-        self, backend: Backend, max_body: int, log: Callable[[str], object], *, cors: bool
+        self, backend: Backend, max_body: int, log: Callable[[str], object], access: AccessRules
     ) -> None:
         self._backend = backend
         self._max_body = max_body
         self._log = log
-        self._cors = cors
+        self._access = access
         self._started = monotonic()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -143,7 +148,7 @@ class _Application:
         origin = ""
         try:
             call = await self._call(scope, receive)
-            origin = self._allowed_origin(call)
+            origin = self._access.check(scope["method"], call.target, call.headers)
             if path == "/healthz":
                 reply = self._health(call)
             elif origin and "access-control-request-method" in call.headers:
@@ -155,7 +160,7 @@ class _Application:
         except _ClientGone:
             raise
         except Exception:  # noqa: BLE001 - even then the client gets an error in the API's shape
-            traceback.print_exc()
+            print(visible(traceback.format_exc()), file=sys.stderr)  # noqa: T201
             reply = error_reply(ErrorResponse(500))
         if method == "OPTIONS" and reply.status == 405 and "allow" in reply.headers:
             allow = f"{reply.headers['allow']}, OPTIONS"
@@ -167,7 +172,8 @@ class _Application:
         if path != "/healthz":
             faults = f"fault {', '.join(reply.faults)}" if reply.faults else ""
             notes = "".join(f"  {note}" for note in (reply.by, faults) if note)
-            self._log(f"{method} {path} {reply.status or 'none'}{notes}")
+            spelled = visible(path).replace("\n", "<U+000A>")
+            self._log(f"{method} {spelled} {reply.status or 'none'}{notes}")
         return reply
 
     async def _call(self, scope: Scope, receive: Receive) -> Call:
@@ -187,21 +193,6 @@ class _Application:
             body=await _read_body(headers, receive, self._max_body),
             target=f"{path}?{query}" if query else path,
         )
-
-    def _allowed_origin(self, call: Call) -> str:
-        """Return the origin of the web page that makes a call, "" for other clients.
-
-        Raises ErrorResponse (403) for a page that may not.
-        """
-        origin = call.headers.get("origin", "")
-        is_page = origin or call.headers.get("sec-fetch-site") == "cross-site"
-        if not is_page or (self._cors and is_loopback(origin)):
-            return origin
-        reason = (
-            "only those of this machine may" if self._cors else "evalkit serve --cors allows it"
-        )
-        message = f"The web page {origin or '(unknown)'} may not use this server ({reason})."
-        raise ErrorResponse(403, message)
 
     def _health(self, call: Call) -> Reply:
         if call.method != "GET":

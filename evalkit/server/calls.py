@@ -3,10 +3,9 @@
 A reply describes how it is to be sent (delays, gaps, how the connection ends). The HTTP application
 does the sending, so fault injection can change a reply without a clock. There are three back ends:
 a script, cassettes, and an upstream. The functions at the end choose which headers of a message are
-forwarded, find the secrets of a call, and recognize addresses of this machine.
+forwarded, and find the secrets of a call.
 """
 
-import ipaddress
 from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, Protocol
@@ -155,12 +154,3 @@ def local_address(target: str, call: Call) -> str:
     """Return the address at which the client of a call reaches a path of this server."""
     host = call.headers.get("host", "")
     return f"http://{host}{target}" if host and target.startswith("/") else target
-
-
-def is_loopback(url: str) -> bool:
-    """Return whether a URL leads to this machine by its loopback interface."""
-    try:
-        host = urlsplit(url).hostname or ""
-        return host == "localhost" or ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False

@@ -199,7 +199,9 @@ def _alterations(
     if segment.thought is None:
         for index in segment.model:
             step = conversation[index]
-            if step["type"] in STEP_TYPES and step.get("signature") not in _SENTINELS:
+            signature = step.get("signature")
+            is_sentinel = isinstance(signature, str) and signature in _SENTINELS
+            if step["type"] in STEP_TYPES and not is_sentinel:
                 yield index, "does not follow its signed thought", False
         return
     signature = conversation[segment.thought].get("signature")

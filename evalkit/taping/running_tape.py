@@ -15,6 +15,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from weakref import WeakKeyDictionary
 
+from evalkit._lib.loopback import is_loopback_host
 from evalkit.cassette.bodies import restyle_json, to_bytes
 from evalkit.errors import CassetteMiss, UsageError
 from evalkit.taping.http_wire import WireResponse, value_lists
@@ -25,7 +26,7 @@ _CODING, _ENCODING = "content_encoding", "content-encoding"
 _COMPRESSED = ("gzip", "x-gzip", "deflate")
 LOOPBACK = "loopback"
 """In a list of ignored hosts: this machine."""
-_LOOPBACK_HOSTS = ("localhost", "::1", "0.0.0.0", "::")  # noqa: S104 - nothing listens there
+_ANY_ADDRESS = ("0.0.0.0", "::")  # noqa: S104 - a client that connects to it reaches this machine
 _lock = threading.Lock()
 _running_label = [""]
 _running: list["RunningTape"] = []
@@ -52,7 +53,7 @@ def only_tape(label: str) -> Iterator[None]:
 
 def is_loopback(host: str) -> bool:
     """Return whether a host name or address is this machine."""
-    return host in _LOOPBACK_HOSTS or host.startswith("127.")
+    return host in _ANY_ADDRESS or is_loopback_host(host)
 
 
 class RunningTape:

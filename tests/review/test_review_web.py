@@ -64,12 +64,11 @@ class Site(NamedTuple):
 
 
 @contextmanager
-def review_of(built: ReviewSession) -> Iterator[Site]:
+def review_of(built: ReviewSession, *hosts: str) -> Iterator[Site]:
     """Serve a session's review."""
     session_secrets = SessionSecrets()
-    with serving(
-        create_app(built, ADA, ReviewPages("latest", str(ADA), built.result), session_secrets)
-    ) as url:
+    pages = ReviewPages("latest", str(ADA), built.result)
+    with serving(create_app(built, ADA, pages, session_secrets, hosts)) as url:
         yield Site(url, session_secrets, built)
 
 
@@ -198,6 +197,20 @@ def test_localhost_is_accepted(site: Site) -> None:
         form = {**item(site, client), "decision": "accept"}
         assert send(client, form, host=host).status_code == 403  # the origin is not this host's
         assert send(client, form, host=host, origin=f"http://{host}").status_code == 200
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_an_allowed_name_is_accepted_with_its_own_origin(tmp_path: Path, scheme: str) -> None:
+    host = "tunnel.example"
+    built = session(tmp_path, [fails("a")])
+    with review_of(built, host) as site, site.client() as client:
+        form = {**item(site, client), "decision": "accept"}
+        assert client.get("/", headers={"host": "other.example"}).status_code == 421
+        assert client.get("/", headers={"host": f"{host}:443"}).status_code == 200
+        assert send(client, form, host=host).status_code == 403
+        own = {"host": host, "origin": f"{scheme}://{host}"}
+        assert client.post("/decide", data=form, headers=own).status_code == 200
+    assert site.entries() == [("a", "accept")]
 
 
 @pytest.mark.parametrize(

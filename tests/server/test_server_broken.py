@@ -48,7 +48,7 @@ def exchange(
     """Return all bytes a raw socket receives, and how it ended: ``closed`` or ``reset``."""
     raw = json.dumps(body).encode()
     with socket.create_connection((urlsplit(url).hostname, urlsplit(url).port), timeout=10) as peer:
-        head = f"{method} {path} HTTP/1.1\r\nhost: x\r\nx-goog-api-key: any\r\ncontent-length: {len(raw)}\r\n\r\n"
+        head = f"{method} {path} HTTP/1.1\r\nhost: localhost\r\nx-goog-api-key: any\r\ncontent-length: {len(raw)}\r\n\r\n"
         peer.sendall(head.encode() + raw)
         received = b""
         while True:

@@ -618,3 +618,10 @@ def test_only_a_lenient_server_continues_a_running_interaction(client: Any, leni
     started = lenient.create("Hello", background=True)
     assert lenient.create("b", previous_interaction_id=started["id"])["status"] == "completed"
     assert lenient.warnings == ["tolerated: " + expected.format(started["id"])]
+
+
+@pytest.mark.parametrize("signature", [[], {}, [[]], {"a": 1}, 1, True])
+def test_a_signature_that_is_not_text_is_refused(strict: Any, signature: Any) -> None:
+    for kind in ("google_search_result", "thought", "function_call"):
+        refused = strict.create([{"type": kind, "signature": signature}])
+        assert strict.last.status == 400, refused

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import socket
 from pathlib import Path
 from typing import Any
 
@@ -45,25 +44,19 @@ FINISHED = Reply([b'{"name": "a.txt"}'], 200, {**JSON_TYPE, "x-goog-upload-statu
 
 
 @pytest.mark.parametrize("prefix", ["", "/gateway"])
-@pytest.mark.parametrize("elsewhere", [False, True])
 def test_an_upload_runs_through_the_proxy_and_from_its_cassettes(
-    tmp_path: Path, prefix: str, elsewhere: bool
+    tmp_path: Path, prefix: str
 ) -> None:
-    with loopback.serving() as service, loopback.serving() as other:
-        target = other if elsewhere else service
+    with loopback.serving() as service:
         path = "/upload/v1/sessions?upload_id=x%2Fy&upload_protocol=resumable&key=secret"
-        start = target.base_url + ("" if elsewhere else prefix) + path
-        service.script.append(started(start))
-        target.script.append(FINISHED)
+        service.script += [started(service.base_url + prefix + path), FINISHED]
         with serving(create_app(open_proxy(service.base_url + prefix, tmp_path))) as url:
             address, status, body = handshake(url)
             assert address == url + path
             assert (status, body) == (200, {"name": "a.txt"})
-        sent = target.requests[-1]
-        assert sent.path == ("" if elsewhere else prefix) + path
+        sent = service.requests[-1]
+        assert sent.path == prefix + path
         assert sent.body == b"abc"
-        assert ("x-goog-api-key" in sent.headers) != elsewhere
-        assert ("authorization" in sent.headers) != elsewhere
     text = "".join(file.read_text() for file in tmp_path.rglob("*.yaml"))
     assert "upload_id=x%2Fy" in text
     assert "key=secret" not in text
@@ -74,6 +67,36 @@ def test_an_upload_runs_through_the_proxy_and_from_its_cassettes(
         assert address.startswith(f"{url}/")
         assert (status, body) == (200, {"name": "a.txt"})
     assert log == []
+
+
+@pytest.mark.parametrize("header", ["location", "x-goog-upload-url"])
+@pytest.mark.parametrize(
+    "address",
+    [
+        "http://{other}/v1beta/interactions",
+        "http://{service}/v1beta/interactions",  # outside the prefix
+        "http://{service}/gatewayx/v1beta/interactions",
+        "http://{service}@{other}/gateway/v1beta/interactions",
+        "//{other}/v1beta/interactions",
+    ],
+)
+def test_an_address_of_another_host_or_path_gets_no_request_of_the_proxy(
+    header: str, address: str
+) -> None:
+    with loopback.serving() as service, loopback.serving() as other:
+        hosts = {
+            "service": service.base_url.removeprefix("http://"),
+            "other": other.base_url.removeprefix("http://"),
+        }
+        address = address.format(**hosts)
+        service.script.append(Reply([b"{}"], 307, {**JSON_TYPE, header: address}))
+        with serving(create_app(open_proxy(f"{service.base_url}/gateway", None))) as url:
+            first = httpx.post(f"{url}/v1beta/interactions", json={}, headers=KEY)
+            assert first.headers[header] == address
+            # The same request again goes where the first one went.
+            httpx.post(f"{url}/v1beta/interactions", json={}, headers=KEY)
+        assert [one.path for one in service.requests] == ["/gateway/v1beta/interactions"] * 2
+        assert other.requests == []
 
 
 def test_a_redirect_leads_through_the_proxy(tmp_path: Path) -> None:
@@ -92,20 +115,6 @@ def test_a_redirect_leads_through_the_proxy(tmp_path: Path) -> None:
     with serving(create_app(CassetteBackend(tmp_path))) as url:
         response = httpx.get(f"{url}/v1/interactions/v1_a", follow_redirects=True)
         assert response.json()["id"] == "v1_b"
-
-
-@pytest.mark.parametrize("target", ["%2f@{}/x", "@{}/x", ".{}/x"])
-def test_no_path_leads_to_another_host(target: str) -> None:
-    with loopback.serving() as service, loopback.serving() as other:
-        service.script.append(Reply([b"{}"], 200, JSON_TYPE))
-        with serving(create_app(open_proxy(service.base_url, None))) as url:
-            host = other.base_url.removeprefix("http://")
-            port = int(url.rpartition(":")[2])
-            raw = f"GET {target.format(host)} HTTP/1.1\r\nhost: a\r\nconnection: close\r\n\r\n"
-            with socket.create_connection(("127.0.0.1", port), timeout=10) as connection:
-                connection.sendall(raw.encode())
-                assert connection.recv(4096)
-        assert other.requests == []
 
 
 def test_a_token_of_an_interaction_is_redacted_wherever_it_is_sent(tmp_path: Path) -> None:

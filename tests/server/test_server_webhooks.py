@@ -17,8 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from evalkit.server import create_app, load_script, serving
+from evalkit._lib.json import dumps
+from evalkit.server import Script, create_app, load_script, serving
+from evalkit.server.api.service import Service
 from evalkit.server.api.webhooks import WebhookDelivery, refusal_of, signing_secret
+from evalkit.server.calls import Call, Reply
 from evalkit.server.history_integrity import DEFAULT_KEY
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.script_backend import ScriptBackend, WebhookSender
@@ -267,6 +270,35 @@ def test_an_invalid_revocation_behavior_is_refused(client: Any) -> None:
 )
 def test_only_loopback_addresses_are_notified(uri: str, near: bool) -> None:
     assert (refusal_of(uri) == "") is near
+
+
+def test_a_page_has_no_notifications_sent_to_this_machine(default_script: Script) -> None:
+    service = Service(default_script)
+
+    def send(method: str, path: str, body: Any) -> Reply:
+        headers = {"origin": "http://localhost:5173", "x-goog-api-key": "k"}
+        return service.handle(
+            Call(method, f"/v1/{path}", headers=headers, body=dumps(body).encode())
+        )
+
+    near, far = "http://127.0.0.1:6379/", "https://example.com/hook"
+    subscribed = {"subscribed_events": ["interaction.completed"]}
+    registered = json.loads(send("POST", "webhooks", {"uri": far, **subscribed}).body)
+    run = {"model": "gemini-3.5-flash", "input": "Hello", "background": True}
+    notified = {**run, "webhook_config": {"uris": [far, near]}}
+    daily = {"schedule": "0 9 * * *", "time_zone": "UTC", "display_name": "d"}
+    agent = {**notified, "agent": "antigravity-preview-05-2026"}
+    del agent["model"]
+    for method, path, body in (
+        ("POST", "webhooks", {"uri": near, **subscribed}),
+        ("PATCH", f"webhooks/{registered['id']}", {"uri": near}),
+        ("POST", "interactions", notified),
+        ("POST", "triggers", {**daily, "interaction": agent}),
+    ):
+        reply = send(method, path, body)
+        assert (reply.status, "A web page may not" in str(reply.body)) == (403, True), path
+    assert send("POST", "interactions", run).status == 200
+    assert all(delivery.refusal for delivery in service.deliveries())
 
 
 # --- real deliveries

@@ -20,6 +20,7 @@ from evalkit._lib.text import did_you_mean
 from evalkit.protocol.wire_facts import AGENTS
 from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.interactions import Interactions
+from evalkit.server.api.webhooks import check_page_targets
 from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import (
     NUMBER,
@@ -122,6 +123,7 @@ class Triggers(ResourceCollection[dict[str, JSON]]):
         """``POST /triggers``."""
         body = read_object(call.body, _CREATE_TRIGGER)
         self._interactions.check_agent_request(_create_request(body), "interaction")
+        check_page_targets(call, body["interaction"].get("webhook_config"))
         self._created += 1
         trigger_id, now = f"trigger_{self._created:08x}", clock.timestamp()
         trigger = {

@@ -20,7 +20,7 @@ from evalkit.server.answers.interaction import InteractionDraft, build_interacti
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.environments import Environments
-from evalkit.server.api.webhooks import Webhooks
+from evalkit.server.api.webhooks import Webhooks, check_page_targets
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.fault_injection.plans import FaultSelector
 from evalkit.server.history_integrity import (
@@ -125,6 +125,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
     def create(self, call: Call) -> Reply:
         """``POST /interactions``."""
         body = read_create(call.body, self._known, self._on_violation)
+        check_page_targets(call, body.get("webhook_config"))
         if call.query.get("alt") == "sse":
             body["stream"] = True
         base = self._previous_steps(body)

@@ -16,7 +16,8 @@ secret without its prefix, decoded. For ``uris`` of a request the real service s
 pair; this server signs with a secret of its own key.
 
 Addresses outside this machine are stored and listed like others, so that an application's set-up
-runs unchanged, but they are not notified: their deliveries have a ``refusal``, which is logged.
+runs unchanged, but they are not notified: their deliveries have a ``refusal``, which is logged. Web
+pages may name no loopback addresses, see :func:`check_page_targets`.
 """
 
 import base64
@@ -27,9 +28,11 @@ from datetime import datetime, timedelta
 
 from evalkit._lib import clock
 from evalkit._lib.json import JSON, dumps
+from evalkit._lib.loopback import is_loopback_url
 from evalkit.protocol.wire_facts import SIGNING_SECRET_PREFIX
+from evalkit.server.access import refuse_page
 from evalkit.server.api.collection import ResourceCollection
-from evalkit.server.calls import Call, Reply, is_loopback
+from evalkit.server.calls import Call, Reply
 from evalkit.server.requests.bodies import (
     STRING,
     check,
@@ -147,6 +150,7 @@ class Webhooks(ResourceCollection[Webhook]):
     def create(self, call: Call) -> Reply:
         """``POST /webhooks``; only this reply contains the secret."""
         body = read_object(call.body, _CREATE)
+        check_page_targets(call, body["uri"])
         self._created += 1
         webhook_id = f"wh_{self._created:08x}"
         secret = signing_secret(self._key, f"{webhook_id} 0")
@@ -165,6 +169,7 @@ class Webhooks(ResourceCollection[Webhook]):
         """``PATCH /webhooks/{id}``: change the fields sent, or those in ``update_mask``."""
         webhook = self.find(resource_id)
         body = read_object(call.body, _UPDATE)
+        check_page_targets(call, body.get("uri"))
         names = (name.strip() for name in call.query.get("update_mask", "").split(","))
         mask = [name for name in names if name]
         check(mask, _UPDATE_MASK, "update_mask")
@@ -275,9 +280,24 @@ def signing_secret(key: bytes, purpose: str) -> str:
 
 def refusal_of(uri: str) -> str:
     """Return why nothing is sent to an address; ``""`` for a loopback address."""
-    if is_loopback(uri):
+    if is_loopback_url(uri):
         return ""
     return f"{uri} is not on this machine, and only loopback addresses are notified"
+
+
+def check_page_targets(call: Call, *fields: JSON) -> None:
+    """Raise ErrorResponse (403) for a web page that has notifications sent to this machine.
+
+    This server sends them without the preflight that a browser needs for other origins. ``fields``
+    are a ``uri``, or a ``webhook_config`` with ``uris``; either may be absent.
+    """
+    uris = [
+        uri
+        for field in fields
+        for uri in (field.get("uris") or () if isinstance(field, dict) else [field or ""])
+    ]
+    if any(is_loopback_url(uri) for uri in uris):
+        refuse_page(call.headers, "have notifications sent to this machine")
 
 
 def _signature(secret: str, content: str) -> str:

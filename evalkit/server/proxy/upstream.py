@@ -1,14 +1,13 @@
 """The client of the service behind the proxy: forwards calls, and yields responses unchanged.
 
 Changed on the way are: headers that belong to one connection; the host; ``accept-encoding``, so
-that responses can be read and recorded; the key, if another one is configured; addresses to which
-the service sends a client (uploads, redirects), which lead back through the proxy. TLS certificates
-are verified, redirects are not followed. Retries are up to the client, with one exception: a pooled
-connection that turns out to be closed when a request is sent says nothing about the service (RFC
-9112, section 9.3.1).
+that responses can be read and recorded; the key, if another one is configured; addresses below the
+base URL to which the service sends a client (uploads, redirects), which lead back through the proxy.
+Nothing is ever sent to another address. TLS certificates are verified, redirects are not followed.
+Retries are up to the client, with one exception: a pooled connection that turns out to be closed
+when a request is sent says nothing about the service (RFC 9112, section 9.3.1).
 """
 
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import unquote_plus
 
@@ -18,11 +17,10 @@ from evalkit.errors import TimedOut, TransportError
 from evalkit.protocol.wire_facts import (
     ADDRESS_HEADERS,
     API_KEY_HEADER,
-    COOKIE_HEADERS,
-    CREDENTIAL_HEADERS,
     KEY_PARAMETERS,
 )
-from evalkit.server.calls import Call, end_to_end, local_address, local_target
+from evalkit.server.calls import Call, end_to_end, local_address
+from evalkit.server.proxy.upstream_url import upstream_url
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.transports.address import check_key, parse_base_url
 from evalkit.transports.httpx_errors import mapped_errors
@@ -32,9 +30,19 @@ SILENCE_SECONDS = 600.0
 """How long an upstream may send nothing before it counts as gone."""
 
 _KEEP_ALIVE_SECONDS = 2.0  # less than servers keep idle connections
-_MAX_ELSEWHERE = 10_000
 _MAX_IDLE = 16  # few, because httpcore scans all connections for each request
-_NOT_FORWARDED = ("host", "content-length", "accept-encoding", "expect")
+# With the last three rows some servers select another host, path or method than was requested.
+_NOT_FORWARDED = frozenset(
+    {
+        "host",
+        "content-length",
+        "accept-encoding",
+        "expect",
+        *("forwarded", "x-forwarded-host", "x-forwarded-server", "x-host", "x-original-host"),
+        *("x-forwarded-path", "x-forwarded-prefix", "x-original-url", "x-rewrite-url"),
+        *("x-http-method", "x-http-method-override", "x-method-override"),
+    }
+)
 
 
 class Upstream:
@@ -48,7 +56,6 @@ class Upstream:
     ) -> None:
         self._address = parse_base_url(base_url)
         self._key = check_key(key)
-        self._elsewhere: OrderedDict[str, str] = OrderedDict()
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(silence, connect=CONNECT_SECONDS, pool=None),
             limits=httpx.Limits(
@@ -71,9 +78,7 @@ class Upstream:
         return (self._key,) if self._key else ()
 
     def uri(self, call: Call) -> str:
-        """Return the URI a call is forwarded to."""
-        if call.target in self._elsewhere:
-            return self._elsewhere[call.target]
+        """Return the URI a call is forwarded to. Raises ErrorResponse (400)."""
         path, _, query = call.target.partition("?")
         if self._key:
             query = "&".join(
@@ -81,43 +86,32 @@ class Upstream:
                 for pair in query.split("&")
                 if unquote_plus(pair.partition("=")[0]).lower() not in KEY_PARAMETERS
             )
-        # Without a slash the path could become a part of the host.
-        path = path if path.startswith("/") else f"/{path}"
-        return self._address.base + path + (f"?{query}" if query else "")
+        return upstream_url(self._address.base, path, query)
 
     def led_back(self, headers: Mapping[str, str], call: Call) -> dict[str, str]:
         """Return response headers whose addresses lead through the proxy, as ``call`` reached it.
 
-        Addresses below the base URL keep their path. Others are remembered with theirs: a client
-        that requests it is sent there, without a key.
+        These are the addresses below the base URL. Others are unchanged: the proxy forwards nothing
+        to them.
         """
         changed = dict(headers)
         for name in ADDRESS_HEADERS & headers.keys():
-            address = headers[name]
-            target = local_target(address)
-            if target == address:
-                continue
-            if address.startswith(f"{self._address.base}/"):
-                target = address.removeprefix(self._address.base)
-            else:
-                self._elsewhere[target] = address
-                if len(self._elsewhere) > _MAX_ELSEWHERE:
-                    self._elsewhere.popitem(last=False)
-            changed[name] = local_address(target, call)
+            if headers[name].startswith(f"{self._address.base}/"):
+                changed[name] = local_address(headers[name].removeprefix(self._address.base), call)
         return changed
 
     async def send(self, call: Call) -> httpx.Response:
-        """Forward a call; the body still arrives. Raises TransportError without a response."""
+        """Forward a call; the body still arrives.
+
+        Raises TransportError without a response, ErrorResponse (400) for a path that is not forwarded.
+        """
         headers = {
             name: value
             for name, value in end_to_end(call.headers).items()
             if name not in _NOT_FORWARDED
         }
         headers["accept-encoding"] = "identity"
-        if call.target in self._elsewhere:
-            for name in CREDENTIAL_HEADERS | COOKIE_HEADERS:
-                headers.pop(name, None)
-        elif self._key:
+        if self._key:
             headers.pop("authorization", None)
             headers[API_KEY_HEADER] = self._key
         with mapped_errors(self._address.host):

@@ -116,7 +116,7 @@ def compared_run(run: Run, model: str | None, prices: Mapping[str, Prices]) -> C
         is_complete=run.manifest.get("complete") is not False,
         collected=collected,
         deselected=deselected,
-        left_out=max(0, collected - deselected - len(unique)),
+        left_out=max(0, collected - deselected - sum(row.counts for row in unique)),
         duplicates=len(rows) - len(unique),
     )
 

@@ -12,12 +12,14 @@ its own price. Thoughts are billed as output, tokens of tool use as input, as in
 import sys
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
-from typing import Annotated, TypeVar
+from typing import Annotated, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
+from evalkit.results.records import ResultHead
+from evalkit.results.result_line import counts_as_test
 from evalkit.verdict import Verdict, worst
 
 Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
@@ -41,7 +43,8 @@ class ResultRow:
     ``request_parts`` are the settings sent with every turn and the user's messages (``prompts``),
     each as canonical JSON. ``location`` is ``file:line`` of the scenario. ``case`` is the label of
     its case row, empty without one; ``source`` says whether its responses were ``replayed``,
-    ``recorded``, ``live`` or ``mixed``, None without any.
+    ``recorded``, ``live`` or ``mixed``, None without any. Of several trials that are one test, one
+    ``counts`` as the test.
     """
 
     id: str
@@ -61,6 +64,7 @@ class ResultRow:
     case: str
     source: str | None
     usage: Mapping[str, int]
+    counts: bool
 
     @property
     def scored(self) -> bool:
@@ -119,6 +123,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         case=str(settings.get("case") or ""),
         source=metrics.get("source"),
         usage=usage,
+        counts=counts_as_test(cast("ResultHead", line)),
     )
 
 

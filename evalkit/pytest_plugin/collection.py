@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from datetime import date
 from types import MappingProxyType, SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
@@ -12,15 +13,15 @@ import pytest
 
 from evalkit._lib.text import shorten
 from evalkit.errors import Misconfigured
-from evalkit.suite.model.variants import variant_name
+from evalkit.suite.model.variants import tests_of, variant_name
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import SessionState
-    from evalkit.session import VariantOutcome
+    from evalkit.session.trials import ItemOutcome
     from evalkit.suite import Variant
 
-OUTCOME: pytest.StashKey[VariantOutcome] = pytest.StashKey()
+OUTCOME: pytest.StashKey[ItemOutcome] = pytest.StashKey()
 _REASON = 240
 
 
@@ -38,11 +39,13 @@ class SuiteFile(pytest.File):
 
         pytest compares the names on the command line with those of the items. All trials of a
         variant have its name, so that ``suites/a.yaml::hello`` selects each of them, except for
-        one that is named there with its number (``hello#1``, ``hello#2``).
+        one that is named there with its number (``hello#1``, ``hello#2``). Trials that one test
+        judges together have no item of their own.
         """
         state = self._get_state(self.config)
         arguments = {argument.partition("::")[2] for argument in self.config.args}
-        for variant in state.load(self.path):
+        for variants in tests_of(state.load(self.path)):
+            variant = variants[0]
             name = variant_name(variant.scenario.id, variant.parts, 1)
             numbered = f"{name}#{variant.trial}"
             # With an explicit id pytest applies its own rules for brackets to it, which
@@ -51,7 +54,7 @@ class SuiteFile(pytest.File):
                 self,
                 name=numbered if numbered in arguments else name,
                 nodeid=f"{self.nodeid}::{variant.name}",
-                variant=variant,
+                variants=variants,
                 state=state,
             )
 
@@ -93,7 +96,7 @@ class VariantErrored(Exception):
 
 
 class VariantItem(pytest.Item):
-    """One variant, run and evaluated as one test.
+    """One variant, or all its trials, run and evaluated as one test.
 
     It has what hooks of conftest files and plugins read of every item, as if each were a function.
     """
@@ -103,12 +106,19 @@ class VariantItem(pytest.Item):
     module = sys.modules[__name__]
     funcargs: Mapping[str, Any] = MappingProxyType({})
 
-    def __init__(self, *, variant: Variant, state: SessionState, **kwargs: Any) -> None:
+    def __init__(self, *, variants: Sequence[Variant], state: SessionState, **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.variant = variant
+        self.variants = variants
+        self.variant = variant = variants[0]
         self._state = state
         for tag in variant.tags:
             self.add_marker(state.mark(tag))
+        if (skip := variant.skip) is not None:
+            self.add_marker(pytest.mark.skip(reason=skip.reason))
+        self._xfail = variant.xfail
+        if self._xfail is not None and not self._xfail.has_ended(date.today()):
+            mark = pytest.mark.xfail(reason=self._xfail.reason, strict=self._xfail.strict)
+            self.add_marker(mark)
 
     @property
     def fixturenames(self) -> list[str]:
@@ -135,11 +145,15 @@ class VariantItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the variant and store its outcome for the report that pytest creates next."""
-        outcome = self._state.run(self.variant)
+        outcome = self._state.run(self.variants)
         self.stash[OUTCOME] = outcome
         if outcome.message:
             failed = outcome.verdict is Verdict.FAILED
-            raise (VariantFailed if failed else VariantErrored)(outcome.message)
+            message = outcome.message
+            xfail = self._xfail
+            if failed and xfail is not None and xfail.has_ended(date.today()):
+                message += f"\n\nthis failure was expected until {xfail.until}: {xfail.reason}"
+            raise (VariantFailed if failed else VariantErrored)(message)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show findings and a user's mistake as text; only a bug of evalkit shows a traceback."""

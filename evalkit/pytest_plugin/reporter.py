@@ -20,7 +20,7 @@ from evalkit.errors import Misconfigured
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
 from evalkit.pytest_plugin.options import CRASHED, RESULT, WORKER_OUTPUT, is_worker
-from evalkit.pytest_plugin.state import SessionState, stored_outcome, stored_results
+from evalkit.pytest_plugin.state import SessionState, stored_outcome
 from evalkit.reports.ci import github
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
@@ -29,8 +29,8 @@ from evalkit.results.bar import file_digest, write_bar
 from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
-from evalkit.session import VariantOutcome
 from evalkit.session.prefetch import Prefetcher
+from evalkit.session.trials import ItemOutcome
 from evalkit.verdict import Verdict
 
 _STATE: pytest.StashKey[SessionState] = pytest.StashKey()
@@ -73,19 +73,26 @@ class Reporter:
             return
         if session.config.getoption("evalkit_resume"):
             self._load_results(items)
-        if is_worker(session.config) or not items or not state.settings.may_record:
+        # A skipped variant must not be recorded ahead.
+        to_run = [item for item in items if item.get_closest_marker("skip") is None]
+        if is_worker(session.config) or not to_run or not state.settings.may_record:
             return
         if (
             state.settings.live
             or state.settings.mode in ("all", "new_episodes")
-            or any(not state.runner.cassette(item.variant).exists() for item in items)
+            or any(
+                not state.runner.cassette(variant).exists()
+                for item in to_run
+                for variant in item.variants
+            )
         ):
             try:
                 state.settings.live_key()
             except Misconfigured as error:
                 raise pytest.UsageError(str(error)) from error
         if state.concurrency > 1:
-            variants = [item.variant for item in items if item.variant.id not in state.resumed]
+            stored = {*state.resumed, *state.reused}
+            variants = [one for item in to_run for one in item.variants if one.id not in stored]
             state.prefetcher = Prefetcher(state.runner, variants, state.concurrency)
 
     def _load_results(self, items: Sequence[VariantItem]) -> None:
@@ -93,14 +100,10 @@ class Reporter:
             raise pytest.UsageError(
                 "--evalkit-resume and -n exclude each other; resume in one process"
             )
-        state = self._state
         try:
-            lines = stored_results(state.directory, state.manifest.suites)
+            self._state.resume(item.variants for item in items)
         except Misconfigured as error:
             raise pytest.UsageError(str(error)) from error
-        selected = {item.variant.id for item in items}
-        state.resumed = {id_: line for id_, line in lines.items() if id_ in selected}
-        state.uncounted = set(state.resumed.values())
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember what could not be collected: the run is not complete."""
@@ -118,7 +121,7 @@ class Reporter:
         ):
             outcome = item.stash.get(OUTCOME, None)
             if outcome is None:
-                outcome = self._state.runner.not_run(item.variant, *_not_run(call))
+                outcome = self._state.not_run(item.variants, *_not_run(call))
             else:
                 del item.stash[OUTCOME]
             xfailed = report.skipped and hasattr(report, "wasxfail")
@@ -143,10 +146,10 @@ class Reporter:
         if is_worker(self._config):
             return
         if report.when == CRASHED:
-            variant = self._state.find_variant(self._config.rootpath, report.nodeid)
-            if variant is not None:
+            variants = self._state.find_variants(self._config.rootpath, report.nodeid)
+            if variants:
                 reason = str(report.longrepr)
-                _attach(report, self._state.runner.not_run(variant, Verdict.ERRORED, reason))
+                _attach(report, self._state.not_run(variants, Verdict.ERRORED, reason))
         node: Any = getattr(report, "node", None)
         key = report.nodeid, node.gateway.id if node else ""
         result = getattr(report, RESULT, None)
@@ -170,16 +173,25 @@ class Reporter:
             # Without a place for results the session is useless, so end it.
             raise pytest.UsageError(str(error)) from error
 
-    def _append(self, nodeid: str, result: dict[str, Any]) -> None:
+    def _append(self, nodeid: str, item: dict[str, Any]) -> None:
+        if self._state.journal is None:
+            self._state.journal = self._open_journal()
+        for result in item["results"]:
+            is_alike = result["verdict"] == item["verdict"]
+            self._append_result(nodeid, result, item["pytest"], is_alike=is_alike)
+
+    def _append_result(
+        self, nodeid: str, result: dict[str, Any], pytest: tuple[str, str], *, is_alike: bool
+    ) -> None:
+        """Append one result; ``is_alike`` says that pytest's outcome of its test is its own."""
         state, line, tally = self._state, result["line"], result["tally"]
-        if state.journal is None:
-            state.journal = self._open_journal()
+        assert state.journal is not None
         if line in state.uncounted:
             # A resumed result: the journal started with it.
             state.uncounted.discard(line)
         else:
-            outcome, reason = result["pytest"]
-            if outcome != result["verdict"]:
+            outcome, reason = pytest
+            if (is_alike or tally["counts"]) and outcome != tally["verdict"]:
                 line = with_pytest_outcome(line, outcome, state.runner.redact(reason))
                 tally["outcome"] = outcome
             media = {name: text.encode("latin-1") for name, text in result["media"].items()}
@@ -191,6 +203,8 @@ class Reporter:
         if tally["unplayed"]:
             state.unplayed.append(nodeid)
         state.warnings += [f"{nodeid}: {text}" for text in tally["warned"]]
+        if tally["trials"]:
+            state.flaky.append(f"{nodeid}: {tally['trials']}")
 
     def _open_journal(self) -> Journal:
         directory = self._state.directory
@@ -290,6 +304,7 @@ def _summary(state: SessionState) -> Iterator[str]:
         f"{totals.scored} scored by {plural(totals.checks, 'check')}, "
         f"{plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
     )
+    yield from _first("flaky: ", state.flaky)
     yield from _first("", state.warnings)
     yield (
         f"{plural(totals.unplayed, 'recording')} left unplayed, "
@@ -306,17 +321,20 @@ def _first(label: str, names: Sequence[str]) -> Iterator[str]:
         yield f"  … and {len(names) - _LISTED} more"
 
 
-def _attach(report: pytest.TestReport, outcome: VariantOutcome) -> None:
+def _attach(report: pytest.TestReport, outcome: ItemOutcome) -> None:
     # pytest carries extra attributes with plain values from a worker to the controller.
-    result = {
-        "verdict": str(outcome.verdict),
-        "line": outcome.line,
-        "tally": outcome.tally,
-        "cassette": outcome.cassette,
-        # pytest-xdist carries text; most results have no media.
-        "media": {name: data.decode("latin-1") for name, data in outcome.media.items()},
-    }
-    setattr(report, RESULT, result)
+    results = [
+        {
+            "verdict": str(one.verdict),
+            "line": one.line,
+            "tally": one.tally,
+            "cassette": one.cassette,
+            # pytest-xdist carries text; most results have no media.
+            "media": {name: data.decode("latin-1") for name, data in one.media.items()},
+        }
+        for one in outcome.results
+    ]
+    setattr(report, RESULT, {"verdict": str(outcome.verdict), "results": results})
 
 
 def _not_run(call: pytest.CallInfo[None]) -> tuple[Verdict, str]:

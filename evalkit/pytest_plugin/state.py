@@ -9,7 +9,7 @@ cannot be resumed.
 import json
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -27,10 +27,20 @@ from evalkit.pytest_plugin.options import WORKER_NUMBER
 from evalkit.pytest_plugin.project import folder_of, project_root
 from evalkit.results import Journal, Manifest, Run, tally_of
 from evalkit.results.bar import suite_record
+from evalkit.results.result_line import (
+    counts_as_test,
+    parse_head,
+    trials_text,
+    verdict_of,
+    without_test,
+)
 from evalkit.results.run_directory import RESULTS
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.prefetch import Prefetcher
+from evalkit.session.trials import ItemOutcome, item_outcome
 from evalkit.suite import Suite, Variant, cassettes_of, expand, load
+from evalkit.suite.model.policies import TrialPolicy
+from evalkit.suite.model.variants import tests_of
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
 
@@ -75,7 +85,8 @@ class SessionState:
     """The state of a session, shared by its items and the reporter.
 
     ``resumed`` are the result lines of an earlier session by variant id, ``uncounted`` those of
-    them that no report has brought yet. On a worker of pytest-xdist ``journal`` stays None: its
+    them that no report has brought yet; ``reused`` are those of single trials, whose tests are run
+    again for the others. On a worker of pytest-xdist ``journal`` stays None: its
     results travel to the controller on pytest's reports.
     """
 
@@ -99,10 +110,12 @@ class SessionState:
         self.journal: Journal | None = None
         self.prefetcher: Prefetcher | None = None
         self.resumed: dict[str, str] = {}
+        self.reused: dict[str, str] = {}
         self.uncounted: set[str] = set()
         self.unused_cassettes: list[str] = []
         self.unplayed: list[str] = []
         self.warnings: list[str] = []
+        self.flaky: list[str] = []
         self.report_errors: list[str] = []
         self.ci_commands: list[str] = []
         self._models = tuple(config.getoption("evalkit_model"))
@@ -131,24 +144,25 @@ class SessionState:
             raise SuiteErrors([Problem(suite.label, line, 1, message)])
         variants = expand(suite, models=self._models, repeat=self._repeat)
         self.runner.introduce(variants)
-        self.manifest.suites[suite.label] = suite_record(suite, len(variants))
-        self.manifest.totals.collected += len(variants)
+        collected = sum(1 for _ in tests_of(variants))
+        self.manifest.suites[suite.label] = suite_record(suite, collected)
         self._suites.append(suite)
+        self.manifest.totals.collected += collected
         self._used_cassettes.update(variant.cassette for variant in variants)
         if self._models:
             self._used_cassettes.update(cassettes_of(suite, "", self._repeat))
         return variants
 
-    def find_variant(self, root: Path, nodeid: str) -> Variant | None:
-        """Return the variant of a node id, whose path is relative to ``root``; None for others."""
+    def find_variants(self, root: Path, nodeid: str) -> Sequence[Variant]:
+        """Return the variants of a node id, whose path is relative to ``root``; none for others."""
         path, _, name = nodeid.partition("::")
         if not path.endswith((".yaml", ".yml")):
-            return None
+            return ()
         suite = load(root / path, root=self.settings.root, checks=self._catalog)
         variants = expand(suite, models=self._models, repeat=self._repeat)
         # pytest-xdist may append a group to the name.
         names = name, name.rpartition("@")[0]
-        return next((variant for variant in variants if variant.name in names), None)
+        return next((test for test in tests_of(variants) if test[0].name in names), ())
 
     def mark(self, tag: str) -> pytest.MarkDecorator:
         """Return a tag as a mark, registered so that ``--strict-markers`` accepts it."""
@@ -165,14 +179,39 @@ class SessionState:
         """Return the class of a variant's item."""
         return VariantItem if self._labels.isdisjoint(variant.tags) else LabeledVariantItem
 
-    def run(self, variant: Variant) -> VariantOutcome:
-        """Return the outcome of a variant: stored by an earlier session, or of a run."""
-        line = self.resumed.get(variant.id)
-        if line is not None:
-            return stored_outcome(line)
+    def run(self, variants: Sequence[Variant]) -> ItemOutcome:
+        """Return the outcome of a test: stored by an earlier session, or of a run."""
+        if variants[0].id in self.resumed:
+            return stored_item([self.resumed[variant.id] for variant in variants])
+        return item_outcome(variants, [self._run(variant) for variant in variants])
+
+    def _run(self, variant: Variant) -> VariantOutcome:
+        if variant.id in self.reused:
+            return stored_outcome(self.reused[variant.id])
         if self.prefetcher is not None:
             return self.prefetcher.run(variant)
         return self.runner.run(variant)
+
+    def not_run(self, variants: Sequence[Variant], verdict: Verdict, reason: str) -> ItemOutcome:
+        """Return the outcome of a test that pytest skipped, or whose setup failed."""
+        results = [self.runner.not_run(variant, verdict, reason) for variant in variants]
+        return item_outcome(variants, results)
+
+    def resume(self, tests: Iterable[Sequence[Variant]]) -> None:
+        """Load the results of an interrupted run: of whole tests, and of single trials of others.
+
+        Raises UsageError.
+        """
+        lines = stored_results(self.directory, self.manifest.suites)
+        for variants in tests:
+            stored = {one.id: lines[one.id] for one in variants if one.id in lines}
+            if len(stored) == len(variants) and all(
+                _policy_of(line) == variants[0].policy for line in stored.values()
+            ):
+                self.resumed |= stored
+            elif variants[0].policy is not None:
+                self.reused |= {id_: without_test(line) for id_, line in stored.items()}
+        self.uncounted = set(self.resumed.values())
 
     def find_unused_cassettes(self) -> None:
         """Set ``unused_cassettes``: those beside the collected suites' that no variant uses.
@@ -258,6 +297,24 @@ def stored_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> 
                 "run without --evalkit-resume"
             ) from error
     return lines
+
+
+def _policy_of(line: str) -> TrialPolicy | None:
+    repeat = parse_head(line).get("repeat")
+    return TrialPolicy(repeat["trials"], repeat["require"]) if repeat else None
+
+
+def stored_item(lines: Sequence[str]) -> ItemOutcome:
+    """Return the outcome of a test that stored result lines record."""
+    results = [stored_outcome(line) for line in lines]
+    heads = [parse_head(line) for line in lines]
+    first = next(head for head in heads if counts_as_test(head))
+    messages = [head["message"] for head in heads if head["message"]]
+    verdict = Verdict(verdict_of(first))
+    if "repeat" in first:
+        messages.insert(0, trials_text(first["repeat"]))
+    message = "" if verdict is Verdict.PASSED else "\n".join(messages)
+    return ItemOutcome(verdict=verdict, message=message, results=results)
 
 
 def stored_outcome(line: str) -> VariantOutcome:

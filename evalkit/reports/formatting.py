@@ -12,6 +12,7 @@ from typing import Any
 from evalkit._lib.json import JSON
 from evalkit._lib.text import shorten
 from evalkit.results.records import CheckRecord, FindingRecord, ResultHead
+from evalkit.results.result_line import counts_as_test, trials_text
 from evalkit.verdict import Where
 
 TEXT_LIMIT = 20_000
@@ -87,13 +88,23 @@ def headline(head: ResultHead, findings: Findings) -> str:
     """Return in one line why a result has its verdict.
 
     That is its first finding, else its message; for a passed result its first warning, else ``""``.
-    What pytest counts as something else says so first.
+    What pytest counts as something else says so first, then a trial what came of its test.
     """
+    rest = _headline(head, findings)
+    if "repeat" in head:
+        repeat = head["repeat"]
+        note = "" if counts_as_test(head) else f", so the test {repeat['verdict']}"
+        rest = f"{trials_text(repeat)}{note}{': ' * bool(rest)}{rest}"
     if "pytest" in head:
         outcome, reason = head["pytest"]["outcome"], shorten(head["pytest"]["reason"], HEADLINE)
-        rest = _headline(head, findings)
         return f"{outcome}{': ' * bool(reason)}{reason}{f' ({rest})' if rest else ''}"
-    return _headline(head, findings)
+    return rest
+
+
+def test_name(head: ResultHead) -> str:
+    """Return the name of a result's test in its suite; trials that are one test have its name."""
+    name = head["id"].removeprefix(f"{head['suite']}::")
+    return name.rpartition("#")[0] or name if "repeat" in head and head["trial"] > 1 else name
 
 
 def _headline(head: ResultHead, findings: Findings) -> str:

@@ -16,7 +16,7 @@ from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import visible
 from evalkit.reports.formatting import count, findings_of
 from evalkit.results.records import ManifestRecord, ResultHead
-from evalkit.results.result_line import outcome_of
+from evalkit.results.result_line import counts_as_test, outcome_of, verdict_of
 
 VERDICTS = ("passed", "failed", "errored", "skipped")
 EXPECTED = ("xfailed", "xpassed")
@@ -26,7 +26,8 @@ EXPECTED = ("xfailed", "xpassed")
 class ResultCounts:
     """Counts over results, of a run or a suite.
 
-    ``outcomes`` counts as pytest does, which differs from verdicts by marks (xfail) and hooks.
+    Trials that are one test are counted once; ``trials`` are their own verdicts. ``outcomes``
+    counts as pytest does, which differs from verdicts by marks (xfail) and hooks.
     ``rates`` counts tags by verdict; ``sizes`` (tokens) and ``times`` (milliseconds) have one value
     for each variant that has one.
     """
@@ -36,18 +37,22 @@ class ResultCounts:
         self.outcomes: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
         self.rates: Counter[tuple[str, str]] = Counter()
+        self.trials: Counter[str] = Counter()
         self.sizes: array[float] = array("d")
         self.times: array[float] = array("d")
         self.warned = self.warnings = self.unplayed = self.checks = self.tokens = 0
 
     def add(self, head: ResultHead) -> None:
         """Count one result."""
-        verdict, metrics = head["verdict"], head["metrics"]
-        self.verdicts[verdict] += 1
-        self.outcomes[outcome_of(head)] += 1
+        metrics = head["metrics"]
+        if "repeat" in head:
+            self.trials[head["verdict"]] += 1
+        if counts_as_test(head):
+            self.verdicts[verdict_of(head)] += 1
+            self.outcomes[outcome_of(head)] += 1
+            self.tags.update(head["tags"])
         for tag in head["tags"]:
-            self.tags[tag] += 1
-            self.rates[tag, verdict] += 1
+            self.rates[tag, head["verdict"]] += 1
         self.checks += len(head["checks"])
         self.unplayed += len(head["unplayed"])
         tokens = metrics.get("tokens", {}).get("total_tokens")
@@ -69,6 +74,7 @@ class ResultCounts:
             total.outcomes += other.outcomes
             total.tags += other.tags
             total.rates += other.rates
+            total.trials += other.trials
             total.sizes.extend(other.sizes)
             total.times.extend(other.times)
             for name in ("warned", "warnings", "unplayed", "checks", "tokens"):
@@ -198,6 +204,9 @@ def _tiles(counts: ResultCounts, selected: int, deselected: int) -> list[Tile]:
         ("warned", counts.warnings, "warnings", f"in {count(counts.warned, 'variant')}"),
         ("warned", counts.unplayed, "unplayed", "recordings"),
     ]
+    if counts.trials:
+        passed, trials = counts.trials["passed"], counts.trials.total()
+        table.append(("", passed, "trials passed", f"of {trials:,} in tests of several"))
     return [
         Tile("zero" if style and not number else style, f"{number:,}", label, of)
         for style, number, label, of in table

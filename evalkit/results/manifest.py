@@ -29,7 +29,7 @@ _ENVIRONMENT = ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA")
 class Totals:
     """Counts of a run, in the order of ``manifest.json``.
 
-    ``collected`` variants, of them ``scored`` (passed or failed), the rest errored, skipped,
+    ``collected`` variants (trials that are one test are one), of them ``scored`` (passed or failed), the rest errored, skipped,
     deselected or not run. ``outcomes`` counts results as pytest does, and is only printed.
     """
 
@@ -49,14 +49,15 @@ class Totals:
 
     def add(self, tally: Tally) -> None:
         """Count one result."""
-        verdict = tally["verdict"]
-        setattr(self, verdict, getattr(self, verdict) + 1)
-        self.scored += verdict in ("passed", "failed")
+        if tally["counts"]:
+            verdict = tally["verdict"]
+            setattr(self, verdict, getattr(self, verdict) + 1)
+            self.scored += verdict in ("passed", "failed")
+            self.outcomes[tally["outcome"]] += 1
         self.checks += tally["checks"]
         self.warnings += tally["warnings"]
         self.unplayed += tally["unplayed"]
         self.tokens += tally["tokens"]
-        self.outcomes[tally["outcome"]] += 1
 
     @property
     def run(self) -> int:

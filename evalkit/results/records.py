@@ -87,11 +87,30 @@ class PytestRecord(TypedDict):
     reason: str
 
 
+class RepeatRecord(TypedDict):
+    """The test of which a result is one trial: the policy, and what came of it.
+
+    Exactly one result of the test ``counts``: where tests are counted, it represents them all. It
+    is a trial with the test's ``verdict``, if any is.
+    """
+
+    trials: int
+    require: int
+    passed: int
+    verdict: VerdictName
+    counts: bool
+
+
 class ResultHead(Identity):
-    """A result without its transcript; ``pytest`` is absent where its outcome is the verdict."""
+    """A result without its transcript.
+
+    ``pytest`` is absent where its outcome is the verdict, ``repeat`` where the result is a test of
+    its own.
+    """
 
     schema_version: int
     pytest: NotRequired[PytestRecord]
+    repeat: NotRequired[RepeatRecord]
     verdict: VerdictName
     message: str
     checks: list[CheckRecord]

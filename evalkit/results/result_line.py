@@ -6,6 +6,8 @@ recording. ``digest`` is the SHA-256 of the line without its ``digest`` member. 
 tenths of a line, comes last, so that most readers can parse the head alone.
 """
 
+import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from typing import TypedDict, cast
@@ -17,6 +19,7 @@ from evalkit.errors import IntegrityError
 from evalkit.results.records import (
     Identity,
     MetricsRecord,
+    RepeatRecord,
     ResultHead,
     ResultLine,
     VerdictName,
@@ -27,16 +30,22 @@ from evalkit.verdict import CheckResult, Verdict
 SCHEMA_VERSION = 1
 _DIGEST, _HEX = b',"digest":"', b"0123456789abcdef"
 _TRANSCRIPT = (',"settings":', ',"turns":')
+_MEMBER_OF_TEST = re.compile(r'\{"(?:pytest|repeat)":')
+_DECODER = json.JSONDecoder()
 
 
 class Tally(TypedDict):
     """What totals need of one result.
 
-    ``outcome`` is as what pytest counts it, ``warned`` its first warning, if any.
+    ``verdict`` is that of its test, ``outcome`` as what pytest counts that. One result of each test
+    ``counts``; its ``trials`` say how many passed if it passed and not all did. ``warned`` is its
+    first warning, if any.
     """
 
     verdict: VerdictName
     outcome: str
+    counts: bool
+    trials: str
     checks: int
     warnings: int
     warned: list[str]
@@ -84,15 +93,54 @@ def with_pytest_outcome(line: str, outcome: str, reason: str) -> str:
 
     Spliced into the text: a number keeps the spelling in which it was received.
     """
+    return _with_member(line, "pytest", {"outcome": outcome, "reason": visible(reason)})
+
+
+def with_repeat(line: str, record: RepeatRecord) -> str:
+    """Return a result line that says of which test it is a trial."""
+    return _with_member(line, "repeat", cast("JSON", record))
+
+
+def _with_member(line: str, name: str, value: JSON) -> str:
     text = line.rpartition(_DIGEST.decode())[0]
-    value = dumps({"outcome": outcome, "reason": visible(reason)})
-    text = f'{{"pytest":{value},{text[1:]}}}'
+    text = f'{{"{name}":{dumps(value)},{text[1:]}}}'
     return f'{text[:-1]},"digest":"{sha256(text)}"}}'
+
+
+def trials_text(record: RepeatRecord) -> str:
+    """Return ``4 of 5 trials passed (4 required)``."""
+    return f"{record['passed']} of {record['trials']} trials passed ({record['require']} required)"
+
+
+def _flaky_trials(head: ResultHead) -> str:
+    repeat = head.get("repeat")
+    is_flaky = repeat and repeat["verdict"] == "passed" and repeat["passed"] < repeat["trials"]
+    return trials_text(repeat) if repeat and is_flaky and repeat["counts"] else ""
+
+
+def without_test(line: str) -> str:
+    """Return a result line without what it says about its test."""
+    text = line.rpartition(_DIGEST.decode())[0] + "}"
+    while match := _MEMBER_OF_TEST.match(text):
+        _, end = _DECODER.raw_decode(text, match.end())
+        text = "{" + text[end + 1 :]
+    return f'{text[:-1]},"digest":"{sha256(text)}"}}'
+
+
+def verdict_of(head: ResultHead) -> VerdictName:
+    """Return the verdict of the test that a result counts as, else its own."""
+    repeat = head.get("repeat")
+    return repeat["verdict"] if repeat and repeat["counts"] else head["verdict"]
+
+
+def counts_as_test(head: ResultHead) -> bool:
+    """Return whether a result is counted where tests are: not as one of several trials."""
+    return "repeat" not in head or head["repeat"]["counts"]
 
 
 def outcome_of(head: ResultHead) -> str:
     """Return as what pytest counts a result: its verdict, unless marks or hooks changed that."""
-    return head["pytest"]["outcome"] if "pytest" in head else head["verdict"]
+    return head["pytest"]["outcome"] if "pytest" in head else verdict_of(head)
 
 
 def parse_result(line: str) -> ResultLine:
@@ -165,8 +213,10 @@ def tally_of(result: ResultHead) -> Tally:
         if finding["severity"] == "warn"
     ]
     return {
-        "verdict": cast("VerdictName", str(Verdict(result["verdict"]))),
+        "verdict": cast("VerdictName", str(Verdict(verdict_of(result)))),
         "outcome": outcome_of(result),
+        "counts": counts_as_test(result),
+        "trials": _flaky_trials(result),
         "checks": len(result["checks"]),
         "warnings": len(warnings),
         "warned": warnings[:1],

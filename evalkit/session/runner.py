@@ -279,7 +279,10 @@ class Runner:
 
 
 def record_hint(variant: Variant, settings: Settings) -> str:
-    """Return the shell command that records one variant again, and no other trial of it."""
+    """Return the shell command that records one variant again, and no trial that is another test."""
+    if variant.policy is not None:
+        name = variant_name(variant.scenario.id, variant.parts, 1)
+        return rerecord_command(settings, f"{variant.suite.label}::{name}")
     repeats = variant.scenario.repeat > 1 or any("--evalkit-repeat" in w for w in settings.command)
     number = "#1" if repeats and variant.trial == 1 else ""
     return rerecord_command(settings, f"{variant.suite.label}::{variant.name}{number}")

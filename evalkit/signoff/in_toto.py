@@ -184,10 +184,14 @@ def statement(
 def result_predicate(
     results: Sequence[ResultEvidence], suites: Mapping[str, str]
 ) -> dict[str, JSON]:
-    """Return the test-result predicate of results, in the order of the file."""
-    passed = [result.id for result in results if result.verdict == "passed" and not result.warned]
-    warned = [result.id for result in results if result.verdict == "passed" and result.warned]
-    failed = [result.id for result in results if result.verdict in ("failed", "errored")]
+    """Return the test-result predicate of results, in the order of the file.
+
+    Of several trials that are one test, the lists have the one that represents it.
+    """
+    tests = [result for result in results if result.counts]
+    passed = [result.id for result in tests if result.verdict == "passed" and not result.warned]
+    warned = [result.id for result in tests if result.verdict == "passed" and result.warned]
+    failed = [result.id for result in tests if result.verdict in ("failed", "errored")]
     return {
         "result": "FAILED" if failed else "WARNED" if warned else "PASSED",
         "configuration": _descriptors(suites),

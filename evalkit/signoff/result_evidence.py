@@ -13,7 +13,12 @@ from dataclasses import dataclass, replace
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
-from evalkit.results.result_line import count_verdicts, line_digests
+from evalkit.results.result_line import (
+    count_verdicts,
+    counts_as_test,
+    line_digests,
+    verdict_of,
+)
 from evalkit.signoff.problems import VerificationProblem, describe_difference
 
 _ID = re.compile(rb'"id":"((?:[^"\\]|\\.)*)"')
@@ -24,7 +29,8 @@ _VERDICTS = ("passed", "failed", "errored", "skipped")
 class ResultEvidence:
     """One line, numbered from 1.
 
-    ``digest`` is computed here. ``damage`` says why the line is not a result as evalkit writes it.
+    ``verdict`` is that of its test; of several trials that are one test, one ``counts``. ``digest``
+    is computed here. ``damage`` says why the line is not a result as evalkit writes it.
     """
 
     number: int
@@ -32,6 +38,7 @@ class ResultEvidence:
     verdict: str
     warned: bool
     digest: str
+    counts: bool = True
     damage: str = ""
 
 
@@ -55,9 +62,10 @@ def _read_line(number: int, row: bytes) -> ResultEvidence:
         line = ResultEvidence(
             number=number,
             id=value["id"],
-            verdict=value["verdict"],
+            verdict=verdict_of(value),
             warned=any(finding["severity"] == "warn" for finding in findings),
             digest=digest,
+            counts=counts_as_test(value),
         )
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         return _damaged(number, row, f"not a result: {error!r}"[:120])
@@ -88,7 +96,7 @@ def count_results(lines: Sequence[ResultEvidence], totals: Mapping[str, JSON]) -
     return {
         "collected": int(totals.get("collected", 0)),
         "deselected": int(totals.get("deselected", 0)),
-        **count_verdicts(line.verdict for line in lines),
+        **count_verdicts(line.verdict for line in lines if line.counts),
     }
 
 

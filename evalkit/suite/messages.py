@@ -18,7 +18,7 @@ from evalkit._lib.problems import PathProblem, SourceText
 from evalkit._lib.text import did_you_mean, quoted, shorten, show
 from evalkit._lib.yaml import ValuePath, YamlError
 from evalkit.errors import Problem
-from evalkit.suite.model import entries, language, value_types
+from evalkit.suite.model import entries, language, policies, value_types
 
 _KEY = re.compile(
     r"(?P<indent>\s*)(?P<dashes>(?:-\s+)*)(?P<key>[\w$.-]+|\"[^\"]*\"|'[^']*')\s*:(?=\s|$)"
@@ -87,6 +87,10 @@ _ALTERNATIVES = {
     "environment": "text or a mapping",
     "attach": "a mapping such as {image: photo.png}, or a list of them",
     "matrix": "axes of choices such as {prompt: {current: {}, shorter: {…}}}",
+    "repeat": "a whole number or {trials: 5, require: 4}",
+    "skip": "a reason or {reason: …, if: …}",
+    "xfail": "a reason or {reason: …, if: …, until: …}",
+    "if": "an expression such as history == 'stateless', true or false",
 }
 """What a key takes if that is more than one type."""
 _ENTRIES = {
@@ -130,6 +134,9 @@ _LEVELS: dict[str, tuple[str, type]] = {
     "target": ("'target'", entries.TargetEntry),
     "result": ("an entry of 'results'", entries.ToolResultEntry),
     "cases": ("'cases'", entries.CaseFile),
+    "repeat": ("'repeat'", policies.RepeatEntry),
+    "skip": ("'skip'", policies.SkipEntry),
+    "xfail": ("'xfail'", policies.XfailEntry),
 }
 """The mappings of the language: their name in messages, and the type that lists their keys."""
 
@@ -346,7 +353,7 @@ def _level(path: ValuePath) -> str:
     in_choice = inner[:1] == ["matrix"] and len(inner) > 2
     if in_choice:
         inner = inner[3:]
-    if inner[:1] in (["cases"], ["target"]):
+    if inner and inner[0] in ("cases", "target", "repeat", "skip", "xfail"):
         return str(inner[0])
     if inner[:1] == ["turns"]:
         return "attach" if "attach" in inner else "turn"

@@ -81,6 +81,7 @@ BEYOND = re.compile(
     r"|template|'previous'|turns\[|arguments'"
     r"|unknown tool|without quotes|nothing after|JSON value"
     r"|regular expression|never used|no parameter|background run|exclude each other|row's 'id'"
+    r"|cannot pass|'if': |takes a day"
 )
 MISTAKES = [row for name in ("top", "scenario", "tools") for row in mistakes(name)]
 MISTAKES += [

@@ -14,13 +14,13 @@ from typing import Any
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import visible
-from evalkit.reports.formatting import HEADLINE, findings_of, headline
+from evalkit.reports.formatting import HEADLINE, findings_of, headline, test_name
 from evalkit.reports.line_reports import LineReport
 from evalkit.reports.overview import ResultCounts
 from evalkit.reports.text_spool import TextSpan, TextSpool
 from evalkit.results import Run
 from evalkit.results.records import ManifestRecord, ResultHead
-from evalkit.results.result_line import outcome_of
+from evalkit.results.result_line import counts_as_test, outcome_of
 
 STATUSES = {
     "passed": "passed",
@@ -45,7 +45,9 @@ class Ctrf(LineReport):
         self._counts: Counter[str] = Counter()
 
     def add(self, head: ResultHead, line: str, number: int) -> None:
-        """Add a test."""
+        """Add a test; trials that are one test have one entry."""
+        if not counts_as_test(head):
+            return
         self._tests.append(self._spool.put(dumps(_test(head))))
         self._counts[STATUSES[outcome_of(head)]] += 1
 
@@ -75,7 +77,7 @@ class Ctrf(LineReport):
 def _test(head: ResultHead) -> dict[str, JSON]:
     metrics, variant = head["metrics"], head["variant"]
     test: dict[str, JSON] = {
-        "name": visible(head["id"]),
+        "name": visible(f"{head['suite']}::{test_name(head)}"),
         "status": STATUSES[outcome_of(head)],
         "rawStatus": outcome_of(head),
         "duration": round(metrics.get("elapsed_ms", 0)),
@@ -91,6 +93,11 @@ def _test(head: ResultHead) -> dict[str, JSON]:
             "cassette": head["cassette"],
         },
     }
+    if "repeat" in head:
+        test["flaky"] = (
+            head["repeat"]["verdict"] == "passed"
+            and head["repeat"]["passed"] < head["repeat"]["trials"]
+        )
     if outcome_of(head) != "passed":
         test["message"] = visible(headline(head, findings_of(head)))[: 2 * HEADLINE]
         test["trace"] = visible(str(head["message"]))

@@ -11,7 +11,7 @@ from evalkit.reports.ci.escaping import annotation
 from evalkit.reports.formatting import findings_of, headline
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
-from evalkit.results.result_line import outcome_of, parse_head
+from evalkit.results.result_line import counts_as_test, outcome_of, parse_head
 
 MOST = 9
 """Annotations of one run. GitHub shows ten of a kind per step; one is left to other tools."""
@@ -20,7 +20,9 @@ MOST = 9
 def error_commands(run: Run) -> list[str]:
     """Return workflow commands for failed and errored results; the last one counts the rest."""
     heads = map(parse_head, run.lines())
-    failures = [head for head in heads if outcome_of(head) in ("failed", "errored")]
+    failures = [
+        head for head in heads if counts_as_test(head) and outcome_of(head) in ("failed", "errored")
+    ]
     if len(failures) <= MOST:
         return [_annotation(head) for head in failures]
     first, others = failures[: MOST - 1], failures[MOST - 1 :]

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.text import visible
-from evalkit.reports.formatting import findings_of, headline
+from evalkit.reports.formatting import findings_of, headline, test_name
 from evalkit.reports.line_reports import LineReport
 from evalkit.reports.overview import ResultCounts
 from evalkit.reports.plain_text import conversation_text, findings_text
 from evalkit.reports.text_spool import TextSpan, TextSpool
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
-from evalkit.results.result_line import outcome_of
+from evalkit.results.result_line import counts_as_test, outcome_of
 
 ELEMENTS = {
     "failed": "failure",
@@ -62,12 +62,15 @@ class JUnit(LineReport):
         self._digests = {one["path"]: one["digest"] for one in run.manifest.get("cassettes", ())}
 
     def add(self, head: ResultHead, line: str, number: int) -> None:
-        """Add a test case."""
+        """Add a test case; trials that are one test have one, with the trial that represents it."""
         suite = self._suites.setdefault(head["suite"], _SuiteCases())
+        if not counts_as_test(head):
+            suite.milliseconds += head["metrics"].get("elapsed_ms", 0)
+            return
         outcome = outcome_of(head)
         suite.elements[ELEMENTS.get(outcome, "")] += 1
         suite.milliseconds += head["metrics"].get("elapsed_ms", 0)
-        name = head["id"].removeprefix(f"{head['suite']}::")
+        name = test_name(head)
         suite.names[name] += 1
         if suite.names[name] > 1:
             name = f"{name} ({suite.names[name]})"

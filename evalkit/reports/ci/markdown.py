@@ -12,12 +12,12 @@ from pathlib import Path
 from evalkit._lib.files import write_atomic
 from evalkit._lib.text import plural
 from evalkit.reports.ci.escaping import code
-from evalkit.reports.formatting import findings_of, has_warning, headline
+from evalkit.reports.formatting import findings_of, has_warning, headline, test_name
 from evalkit.reports.line_reports import LineReport
 from evalkit.reports.overview import EXPECTED, VERDICTS, ResultCounts, overview
 from evalkit.results import Run
 from evalkit.results.records import ManifestRecord, ResultHead
-from evalkit.results.result_line import outcome_of
+from evalkit.results.result_line import counts_as_test, outcome_of
 
 LIMIT = 900_000
 """Bytes of the file."""
@@ -56,12 +56,16 @@ class MarkdownSummary(LineReport):
         self._groups = {kind: _RowGroup() for kind in _MARKS}
 
     def add(self, head: ResultHead, line: str, number: int) -> None:
-        """Add a row."""
+        """Add a row; trials that are one test have one."""
+        if not counts_as_test(head):
+            return
         findings = findings_of(head)
         outcome = outcome_of(head)
         kind = "warned" if outcome == "passed" and has_warning(findings) else outcome
-        reason = code(headline(head, findings)) if kind != "passed" else ""
-        self._groups[kind].add(f"| {_MARKS[kind]} | {code(head['id'])} | {reason} |\n")
+        is_flaky = "repeat" in head and head["repeat"]["passed"] < head["repeat"]["trials"]
+        reason = code(headline(head, findings)) if kind != "passed" or is_flaky else ""
+        name = code(f"{head['suite']}::{test_name(head)}")
+        self._groups[kind].add(f"| {_MARKS[kind]} | {name} | {reason} |\n")
 
     def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
         """Write the file."""

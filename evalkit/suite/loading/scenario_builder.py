@@ -25,6 +25,7 @@ from evalkit.suite.loading.template_check import (
 from evalkit.suite.model.deferred import Expectation
 from evalkit.suite.model.entries import TurnEntry
 from evalkit.suite.model.key_rules import (
+    KeyPath,
     Layer,
     key_problems,
     matrix_problems,
@@ -32,6 +33,7 @@ from evalkit.suite.model.key_rules import (
     tool_name_problems,
 )
 from evalkit.suite.model.language import SuiteDocument
+from evalkit.suite.model.policies import Exemption, read_exemption, read_policy
 from evalkit.suite.model.project_files import KINDS, ProjectFileError
 from evalkit.suite.model.suite import CaseRow, Scenario, ScenarioTurn, SettingAxis
 from evalkit.suite.model.templates import TemplateError, contains_template, render
@@ -40,6 +42,7 @@ from evalkit.suite.model.variants import (
     AXES,
     cassette_file,
     combinations,
+    condition_names,
     name_parts,
     variant_name,
 )
@@ -129,6 +132,8 @@ def _build_scenario(
         )
         for number, entry in enumerate(turn_entries, start=1)
     ]
+    settings = [{**combination, **choices} for combination, _ in combinations(axes)]
+    policy = read_policy(keys.get("repeat"))
     return Scenario(
         id=keys["id"],
         title=keys.get("title", ""),
@@ -153,11 +158,38 @@ def _build_scenario(
         },
         api_version=keys.get("api_version", DEFAULT_API_VERSION),
         max_tool_rounds=keys.get("max_tool_rounds", 8),
-        repeat=keys.get("repeat", 1),
+        max_requests=keys.get("max_requests", 200),
+        repeat=policy.trials if policy else keys.get("repeat", 1),
+        policy=policy,
+        skip=_exemption(context, "skip", keys, key_path, settings, rows),
+        xfail=_exemption(context, "xfail", keys, key_path, settings, rows),
         timeout=keys.get("timeout"),
         stop_on_failure=keys.get("stop_on_failure", False),
         target=keys["target"]["python"] if "target" in keys else None,
     )
+
+
+def _exemption(
+    context: LoadContext,
+    key: str,
+    keys: Mapping[str, JSON],
+    key_path: KeyPath,
+    settings: Sequence[Mapping[str, JSON]],
+    rows: CaseRows,
+) -> Exemption | None:
+    """Return the meaning of ``skip`` or ``xfail``; its condition is verified for every variant."""
+    exemption = read_exemption(keys.get(key))
+    if exemption is None or isinstance(exemption.condition, bool) or not rows.complete:
+        return exemption
+    for combination in settings:
+        for row, variables in zip(rows.rows, rows.variables, strict=True):
+            try:
+                exemption.applies(condition_names({**combination, "case": row.label}, variables))
+            except TemplateError as error:
+                message = f"'if': {error}{in_case(row)}"
+                context.problems.add((*key_path(key), "if"), message)
+                return None
+    return exemption
 
 
 def _axes(keys: Mapping[str, JSON]) -> tuple[SettingAxis, ...]:

@@ -120,6 +120,11 @@ def key_problems(
             "the API refuses 'background' with 'store: false'",
             hints=hints,
         )
+    repeat = keys.get("repeat")
+    if isinstance(repeat, dict) and repeat["require"] > repeat["trials"]:
+        message = f"{repeat['require']} of {repeat['trials']} trials cannot pass"
+        hints = ("'require' is at most 'trials'",)
+        yield PathProblem((*key_path("repeat"), "require"), message, hints=hints)
     for key in keys.get("request", ()):
         if key in MANAGED_FIELDS:
             message = f"'request' cannot set {key!r}: {MANAGED_FIELDS[key]}"

@@ -19,6 +19,7 @@ from pydantic import Discriminator, Field, StringConstraints, Tag, TypeAdapter, 
 from typing_extensions import TypedDict
 
 from evalkit.suite.model.entries import CaseFile, TargetEntry, ToolEntry, TurnEntry
+from evalkit.suite.model.policies import Repeat, Skip, Xfail
 from evalkit.suite.model.value_types import (
     FORBID,
     FUNCTION,
@@ -166,9 +167,17 @@ class ChoiceKeys(TypedDict, total=False):
             "reaching the limit is an error.",
         ),
     ]
-    repeat: Annotated[
-        int, Field(ge=1, le=10_000, description="Independent trials of each variant (default 1).")
+    max_requests: Annotated[
+        int,
+        Field(
+            ge=1,
+            description="How many requests a 'target' may send in a turn (default 200); "
+            "reaching the limit is an error.",
+        ),
     ]
+    repeat: Repeat
+    skip: Skip
+    xfail: Xfail
     timeout: Annotated[float, Field(gt=0, description="Seconds for the whole scenario; live only.")]
     stop_on_failure: Annotated[
         bool,

@@ -15,6 +15,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.yaml import ValuePath
 from evalkit.errors import Problem, SuiteErrors
 from evalkit.suite.model.deferred import Expectation, SuiteResources
+from evalkit.suite.model.policies import Exemption, TrialPolicy
 from evalkit.suite.model.project_files import ProjectFileError
 from evalkit.suite.model.tools import Tool
 
@@ -65,7 +66,8 @@ class Scenario:
     model. Scenarios of one entry in the file share its ``id``.
     ``fields`` are the request fields that do not vary. ``variables`` and ``expect`` have one entry
     for each case row. ``stop_after`` is that of each turn that has one, by its number. ``target``
-    names the application's function that runs the turns, if any.
+    names the application's function that runs the turns, if any. With a ``policy`` all ``repeat``
+    trials of a variant are one test.
     """
 
     id: str
@@ -87,7 +89,11 @@ class Scenario:
     stop_after: Mapping[int, int]
     api_version: str
     max_tool_rounds: int
+    max_requests: int
     repeat: int
+    policy: TrialPolicy | None
+    skip: Exemption | None
+    xfail: Exemption | None
     timeout: float | None
     stop_on_failure: bool
     target: str | None

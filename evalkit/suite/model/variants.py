@@ -23,6 +23,7 @@ from typing import Any
 from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.suite.model.deferred import Expectation, TurnPlan, as_text
+from evalkit.suite.model.policies import Exemption, TrialPolicy
 from evalkit.suite.model.suite import CaseRow, Scenario, SettingAxis, Suite
 from evalkit.suite.model.templates import TemplateError, render
 from evalkit.suite.model.tools import Tool
@@ -101,7 +102,8 @@ class Variant:
     ``background``, ``service_tier`` if given, the choice of each axis, ``case`` if there are cases.
     ``parts`` label those that are part of the name. ``cassette_parts`` are the parts in the name of
     its cassette, before ``other_model``, a model that is not the suite's own. Everything else is
-    computed on demand, since all variants stay in memory until the session ends.
+    computed on demand, since all variants stay in memory until the session ends. All trials of a
+    variant with a ``policy`` are one test.
     """
 
     suite: Suite = field(repr=False)
@@ -112,6 +114,7 @@ class Variant:
     settings: Mapping[str, JSON]
     trial: int
     row: int = field(repr=False)
+    policy: TrialPolicy | None = field(default=None, repr=False)
 
     @property
     def name(self) -> str:
@@ -219,9 +222,29 @@ class Variant:
         return self.scenario.target
 
     @property
+    def skip(self) -> Exemption | None:
+        """Why the variant is not run, if so. Raises SuiteErrors."""
+        return self._exemption("skip", self.scenario.skip)
+
+    @property
+    def xfail(self) -> Exemption | None:
+        """Why the variant is known to fail, if so. Raises SuiteErrors."""
+        return self._exemption("xfail", self.scenario.xfail)
+
+    @property
     def tools(self) -> Mapping[str, Tool]:
         """The suite's tools that the scenario uses, by function name."""
         return self.scenario.tools
+
+    def _exemption(self, key: str, exemption: Exemption | None) -> Exemption | None:
+        if exemption is None:
+            return None
+        try:
+            names = condition_names(self.settings, self.variables)
+            return exemption if exemption.applies(names) else None
+        except TemplateError as error:
+            path = (*self.scenario.path, key)
+            raise self.suite.resources.located(path, error) from error
 
     def _render(self, key: str, value: JSON) -> JSON:
         try:
@@ -237,7 +260,8 @@ def expand(suite: Suite, *, models: Sequence[str] = (), repeat: int | None = Non
     ``models`` replaces the model of every scenario that has one (not an agent, nor the model that a
     choice of the matrix names). Several become a part of the name; a single one does not, so that
     two runs with different models have the same identities. ``repeat`` replaces the scenarios' own
-    number of trials. Raises UsageError: two variants would share a cassette.
+    number of trials; of a policy the same share of them must pass. Raises UsageError: two variants
+    would share a cassette.
     """
     names = tuple(dict.fromkeys(models))
     if len({file_word(model).casefold() for model in names}) < len(names):
@@ -279,6 +303,21 @@ def _refuse_shared_cassettes(suite: Suite, variants: Sequence[Variant]) -> None:
             )
 
 
+def tests_of(variants: Sequence[Variant]) -> Iterator[Sequence[Variant]]:
+    """Yield the variants of each test: one, or all trials of a variant with a policy."""
+    index = 0
+    while index < len(variants):
+        policy = variants[index].policy
+        count = policy.trials if policy is not None else 1
+        yield variants[index : index + count]
+        index += count
+
+
+def condition_names(settings: Mapping[str, JSON], variables: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return what the condition of a ``skip`` or ``xfail`` may read; settings come first."""
+    return {**dict.fromkeys((*AXES, "case")), **variables, **settings}
+
+
 def combinations(
     axes: Sequence[SettingAxis],
 ) -> Iterator[tuple[dict[str, JSON], tuple[str, ...]]]:
@@ -302,6 +341,9 @@ def _variants(
         model_axis = SettingAxis("model", models, len(models) > 1)
         axes = tuple(model_axis if axis.name == "model" else axis for axis in axes)
     trials = range(1, (repeat or scenario.repeat) + 1)
+    policy = scenario.policy
+    if policy is not None and repeat is not None:
+        policy = policy.with_trials(repeat)
     choices = tuple(scenario.choices.values())
     for settings, own_parts in combinations(axes):
         cassette_parts, other_model = own_parts, ""
@@ -328,4 +370,5 @@ def _variants(
                     settings={**settings, "case": row.label} if row.number else settings,
                     trial=trial,
                     row=index,
+                    policy=policy,
                 )

@@ -12,6 +12,7 @@ the test must fail nevertheless.
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, NoReturn
@@ -26,7 +27,7 @@ from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, c
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.conversation.reconstruct import is_interaction
-from evalkit.errors import CassetteMiss, EvalkitError, UsageError
+from evalkit.errors import CassetteMiss, EvalkitError, ToolCrashed, UsageError
 from evalkit.protocol.wire_facts import KEY_PARAMETERS, SECRET_FIELDS
 from evalkit.transcript import Request, Response, Source
 from evalkit.transports.cassette_transports import cassette_miss, unplayed
@@ -122,6 +123,7 @@ class TapeSession:
         self.faults: list[EvalkitError] = []
         self.unplayed: list[str] = []
         self._lock = threading.RLock()
+        self._allowed: tuple[int, str] | None = None
         self._redactor = Redactor(plan.secrets, plan.patterns)
         self._recorder: CassetteRecorder | None = None
         self._is_finished = False
@@ -170,6 +172,7 @@ class TapeSession:
                 if not isinstance(fault, CassetteMiss):
                     raise fault
             self._check_running(request)
+            self._count(request)
             self._add_secrets(_secrets_in(request, None))
             path, query = split_route(request.uri)
             number = self._player.take(request.method, path, query, request.json)
@@ -181,6 +184,22 @@ class TapeSession:
             recording = self._player.recordings[number]
             self.recordings.append(TapedRecording(recording, "replayed"))
             return recording
+
+    @contextmanager
+    def at_most(self, requests: int, message: str) -> Iterator[None]:
+        """Let the application send so many requests in the block; one more is a fault."""
+        self._allowed = requests, message
+        try:
+            yield
+        finally:
+            self._allowed = None
+
+    def _count(self, request: TapeRequest) -> None:
+        if self._allowed is not None:
+            remaining, message = self._allowed
+            if not remaining:
+                self.fail(ToolCrashed(f"{message}; the next is {request.method} {request.path}"))
+            self._allowed = remaining - 1, message
 
     def miss(self, request: TapeRequest) -> NoReturn:
         """Raise CassetteMiss for a request that is not in the cassette."""

@@ -174,6 +174,8 @@ class _TargetConversation:
         """Call the function and read its recordings; raise an EvalkitError for its faults."""
         session, target = self._session, self._variant.target
         first = len(session.recordings)
+        most = self._variant.scenario.max_requests
+        limit = f"the target {target} sent {most} requests in turn {turn.number} (max_requests)"
         target_context = TargetContext(
             turn=turn.number,
             previous=self._builder.transcript.turns[:-1],
@@ -185,9 +187,10 @@ class _TargetConversation:
         )
         crash: Exception | None = None
         try:
-            value = self._function(message, target_context)
-            if hasattr(value, "__await__"):
-                loop.run(awaited(value))
+            with session.at_most(most, limit):
+                value = self._function(message, target_context)
+                if hasattr(value, "__await__"):
+                    loop.run(awaited(value))
         except Exception as error:  # noqa: BLE001 - anything the application raises is its fault
             crash = error
         for item in session.recordings[first:]:

@@ -99,6 +99,13 @@ def silent(message, context):
 def refused(message, context):
     _say(context, message, previous_interaction_id="v1_unknown")
 
+def loops(message, context):
+    for number in range(5):
+        try:
+            _say(context, f"{message} {number}")
+        except Exception:
+            pass
+
 number = 7
 """
 Run = Callable[..., dict[str, Any]]
@@ -301,6 +308,18 @@ def test_fault_of_a_target_determines_the_verdict(
     if result["turns"]:
         assert [turn["outcome"] for turn in result["turns"]][1] == "not_run"
     assert not (tmp_path / "cassettes/s/a.yaml").exists()
+
+
+@pytest.mark.parametrize(("most", "verdict"), [(5, "passed"), (4, "errored")])
+def test_a_target_that_loops_is_stopped(run: Run, most: int, verdict: str) -> None:
+    text = scenario("loops", "{user: Hello}", "{user: Hello again}", more=f"max_requests: {most}\n")
+    with serving() as url:
+        result = run(text, url=url, mode="once")
+        assert result["verdict"] == verdict
+        assert result["metrics"]["exchanges"] == (10 if most == 5 else 4)
+        if verdict == "errored":
+            message = "the target target_application:loops sent 4 requests in turn 1 (max_requests)"
+            assert message in result["message"]
 
 
 def test_an_expected_error_of_a_target_passes(run: Run) -> None:

@@ -28,6 +28,7 @@ from evalkit.compare.comparison_json import comparison_json
 from evalkit.compare.evidence import METRICS, Evidence
 from evalkit.compare.pairing import Pair, by_check
 from evalkit.compare.rows import VariantKey, grouped
+from evalkit.compare.selection import AxisChoice, parse_choice
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
 from evalkit.reports.ci import comment
@@ -41,7 +42,7 @@ _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yello
 _EPILOG = """\b
 Examples:
   evalkit compare reports/main reports/latest --gate release
-  evalkit compare reports/latest --baseline-model A --candidate-model B
+  evalkit compare reports/latest --baseline prompt=current --candidate prompt=shorter
 
 \b
 Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
@@ -61,13 +62,21 @@ ListEntry = tuple[str, Iterable[str]]
     help="Gate of evalkit.yaml; default: its gate 'default', or one that fits the runs.",
 )
 @click.option(
-    "--baseline-model", metavar="MODEL", help="Compare only the results of this model of BASELINE."
+    "--baseline",
+    "baseline_choices",
+    metavar="AXIS=CHOICE",
+    multiple=True,
+    help="Compare only these results of BASELINE: model=A, prompt=current.",
 )
 @click.option(
-    "--candidate-model",
-    metavar="MODEL",
-    help="Compare only the results of this model of CANDIDATE (default: BASELINE).",
+    "--candidate",
+    "candidate_choices",
+    metavar="AXIS=CHOICE",
+    multiple=True,
+    help="Compare only these results of CANDIDATE (default: BASELINE).",
 )
+@click.option("--baseline-model", metavar="MODEL", help="The same as --baseline model=MODEL.")
+@click.option("--candidate-model", metavar="MODEL", help="The same as --candidate model=MODEL.")
 @click.option(
     "--config",
     type=click.Path(path_type=Path),
@@ -87,6 +96,8 @@ def compare(
     baseline: Path,
     candidate: Path | None,
     gate_name: str | None,
+    baseline_choices: Sequence[str],
+    candidate_choices: Sequence[str],
     baseline_model: str | None,
     candidate_model: str | None,
     config: Path | None,
@@ -95,12 +106,20 @@ def compare(
 ) -> None:
     """Compare two runs and decide whether the gate passes.
 
-    BASELINE and CANDIDATE are run directories.
+    BASELINE and CANDIDATE are run directories. With --baseline and --candidate one run is enough:
+    variants that differ only in what the options name are paired.
     """
-    if candidate is None and not (baseline_model and candidate_model):
+    old, new = (
+        [*map(parse_choice, choices), *([AxisChoice("model", model)] if model else [])]
+        for choices, model in (
+            (baseline_choices, baseline_model),
+            (candidate_choices, candidate_model),
+        )
+    )
+    if candidate is None and not (old and new):
         raise UsageError(
-            "CANDIDATE is missing; to compare two models of one run, give --baseline-model and "
-            "--candidate-model"
+            "CANDIDATE is missing; to compare two models or other choices of one run, give "
+            "--baseline AXIS=CHOICE and --candidate AXIS=CHOICE"
         )
     settings = load_config(config or find_config(Path.cwd()))
     name, gate = settings.gate(gate_name)
@@ -109,8 +128,8 @@ def compare(
     comparison = compare_runs(
         baseline_run,
         candidate_run,
-        baseline_model=baseline_model,
-        candidate_model=candidate_model,
+        baseline_choices=old,
+        candidate_choices=new,
         gate_name=name,
         gate=gate,
         prices=settings.prices,

@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Literal
 
 from evalkit._lib.json import JSON
-from evalkit._lib.text import did_you_mean, quoted
 from evalkit.compare.clusters import ClusterSum, cluster_sums, rate_interval
 from evalkit.compare.evidence import TrialStatistics, trial_statistics
 from evalkit.compare.pairing import unique_rows
 from evalkit.compare.rows import Prices, ResultRow, cost_of, grouped, result_row
+from evalkit.compare.selection import AxisChoice, select_rows
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.result_line import count_verdicts
@@ -23,7 +23,7 @@ RunSource = Literal["replayed", "live", "mixed", "unknown"]
 
 @dataclass(frozen=True, kw_only=True)
 class ComparedRun:
-    """One run of a comparison, named by directory, and model if one is selected.
+    """One run of a comparison, named by directory, and choices if some are selected.
 
     ``rows`` has each result once; ``duplicates`` counts the results that were in the run again.
     ``left_out`` are collected variants that were neither deselected nor have a result.
@@ -100,18 +100,21 @@ class ComparedRun:
         }
 
 
-def compared_run(run: Run, model: str | None, prices: Mapping[str, Prices]) -> ComparedRun:
-    """Read the results of a run, or those of one of its models.
+def compared_run(
+    run: Run, choices: Sequence[AxisChoice], prices: Mapping[str, Prices]
+) -> ComparedRun:
+    """Read the results of a run, or those of some choices.
 
-    Raises UsageError for a line that is not a result, and for a model without results.
+    Raises UsageError for a line that is not a result, and for choices without results.
     """
     rows = _rows(run, prices)
     unique = unique_rows(rows)
     totals = run.manifest.get("totals") or {}
     collected, deselected = totals.get("collected", 0), totals.get("deselected", 0)
+    name = str(run.directory)
     return ComparedRun(
-        name=f"{run.directory} ({model})" if model else str(run.directory),
-        rows=unique if model is None else _rows_of_model(run, unique, model),
+        name=f"{name} ({', '.join(map(str, choices))})" if choices else name,
+        rows=select_rows(unique, choices, run.directory),
         started=str(run.manifest.get("started") or ""),
         is_complete=run.manifest.get("complete") is not False,
         collected=collected,
@@ -134,15 +137,3 @@ def _rows(run: Run, prices: Mapping[str, Prices]) -> list[ResultRow]:
                 f"{run.directory / 'results.jsonl'}:{number}: not a result ({error!r})"
             ) from error
     return rows
-
-
-def _rows_of_model(run: Run, rows: Sequence[ResultRow], model: str) -> list[ResultRow]:
-    selected = [row for row in rows if row.model == model]
-    if not selected:
-        names = sorted({row.model for row in rows if row.model})
-        valid = f"valid: {', '.join(names)}" if names else "it has no results"
-        raise UsageError(
-            f"{run.directory}: no result of model {quoted(model)}{did_you_mean(model, names)}; "
-            f"{valid}"
-        )
-    return selected

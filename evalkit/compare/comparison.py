@@ -1,15 +1,15 @@
 """Compare a baseline run with a candidate run.
 
-A Comparison has the rows, the pairs, the evidence and the gate's verdict; ``comparison_json`` is its
+A Comparison has rows, pairs, evidence and the gate's verdict; ``comparison_json`` is its
 record for programs, ``sentences`` is what people read.
 
-Either two runs are compared in full, or one model of each (of the same run, if its suites listed
-several). Then only the rows of those models count, and the model is left out of the identity by
-which results are paired. It is also left out where each run has one model and they differ, because
-then the model is what is compared.
+Either two runs are compared in full, or some choices of each, such as a model or a prompt (of the
+same run, if its suites have several). Then only the rows of those choices count, and their axes are
+left out of the identity by which results are paired. The model is also left out where each run has
+one model and they differ, because then the model is what is compared.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cached_property
 
@@ -42,7 +42,8 @@ from evalkit.compare.pairing import (
     run_changes,
     systematic_regressions,
 )
-from evalkit.compare.rows import Prices, ResultRow, grouped, unlisted_tokens, without_model
+from evalkit.compare.rows import Prices, ResultRow, grouped, unlisted_tokens
+from evalkit.compare.selection import AxisChoice, refuse_ambiguous, without_axes
 from evalkit.compare.sentences import (
     conclusion,
     evidence_warnings,
@@ -233,44 +234,45 @@ def compare(
     baseline: Run,
     candidate: Run,
     *,
-    baseline_model: str | None = None,
-    candidate_model: str | None = None,
+    baseline_choices: Sequence[AxisChoice] = (),
+    candidate_choices: Sequence[AxisChoice] = (),
     gate_name: str = "default",
     gate: Gate | None = None,
     prices: Mapping[str, Prices] | None = None,
     compare_bars: CompareBars = compare_digests,
 ) -> Comparison:
-    """Compare two runs, or two models of one run.
+    """Compare two runs, or two choices of one run.
 
     ``compare_bars`` compares what they were judged by; without it, only digests are compared.
-    Raises UsageError for a line that is not a result, for a model without results, and for a run
+    Raises UsageError for a line that is not a result, for choices without results, and for a run
     with itself.
     """
     prices = prices or {}
-    old_run = compared_run(baseline, baseline_model, prices)
-    new_run = compared_run(candidate, candidate_model, prices)
+    old_run = compared_run(baseline, baseline_choices, prices)
+    new_run = compared_run(candidate, candidate_choices, prices)
     is_same_run = baseline.directory.resolve() == candidate.directory.resolve()
     if is_same_run and {row.id for row in old_run.rows} & {row.id for row in new_run.rows}:
         raise UsageError(
             f"{baseline.directory}: a run cannot be compared with itself; name another run, or two "
-            "models of this one with --baseline-model and --candidate-model"
+            "choices of this one with --baseline AXIS=CHOICE and --candidate AXIS=CHOICE"
         )
     bar = compare_bars(baseline, candidate)
-    has_one_model_each = len(old_run.models) == len(new_run.models) == 1
-    if (
-        baseline_model
-        or candidate_model
-        or (has_one_model_each and old_run.models != new_run.models)
-    ):
+    axes = dict.fromkeys(choice.axis for choice in (*baseline_choices, *candidate_choices))
+    if len(old_run.models) == len(new_run.models) == 1 and old_run.models != new_run.models:
+        axes.setdefault("model")
+    if axes:
         old_run, new_run = (
-            replace(run, rows=[without_model(row) for row in run.rows])
+            replace(run, rows=[without_axes(row, axes) for row in run.rows])
             for run in (old_run, new_run)
         )
-        bar = replace(bar, judged=[without_model(row) for row in bar.judged])
+        bar = replace(bar, judged=[without_axes(row, axes) for row in bar.judged])
+        refuse_ambiguous(old_run.rows, axes, baseline_choices, "baseline")
+        refuse_ambiguous(new_run.rows, axes, candidate_choices, "candidate")
     pairing = pair_runs(old_run.rows, new_run.rows)
     manifests = baseline.manifest, candidate.manifest
     changes = [*run_changes(*manifests), *request_changes(pairing)]
-    notes = change_warnings(changes)
+    notes = change_warnings(changes, axes)
+    notes += _model_notes(pairing, axes)
     if (
         not is_same_run
         and manifests[0] == manifests[1]
@@ -289,6 +291,15 @@ def compare(
         notes=notes,
         unknown=_unknown_metrics(old_run, new_run, prices, gate),
     )
+
+
+def _model_notes(pairing: Pairing, axes: Iterable[str]) -> Iterator[str]:
+    """Yield that the model differs where another axis is compared."""
+    if "model" in axes or not axes:
+        return
+    pairs = sum(old.model != new.model for old, new in pairing.pairs)
+    if pairs:
+        yield f"the models differ, too ({plural(pairs, 'pair')}): a change may be due to the model"
 
 
 def _price_notes(rows: Sequence[ResultRow], prices: Mapping[str, Prices]) -> Iterator[str]:

@@ -11,7 +11,7 @@ compared, so it is not listed.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -269,8 +269,10 @@ def _suite_digests(manifest: Mapping[str, JSON]) -> dict[str, str]:
     }
 
 
-def change_warnings(changes: Iterable[ConfigurationChange]) -> list[str]:
-    """Return what a reader must know about differences besides the model."""
+def change_warnings(
+    changes: Iterable[ConfigurationChange], axes: Collection[str] = ("model",)
+) -> list[str]:
+    """Return what a reader must know about differences besides the compared axes."""
     messages = []
     suites = [
         change.setting.removeprefix("suite ")
@@ -283,7 +285,8 @@ def change_warnings(changes: Iterable[ConfigurationChange]) -> list[str]:
             "not the model"
         )
     settings = sorted({change.setting for change in changes if change.pairs is not None})
-    if settings:
+    # Choices of a matrix override request fields.
+    if settings and not set(axes) - {"model"}:
         messages.append(
             f"the requests differ ({', '.join(settings)}): the comparison is of more than the model"
         )

@@ -11,7 +11,7 @@ its own price. Thoughts are billed as output, tokens of tool use as input, as in
 
 import sys
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Annotated, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -37,9 +37,10 @@ ResultKey = tuple[str, str, tuple[str, ...], int]
 class ResultRow:
     """One result.
 
-    ``checks`` has the worst verdict of each check over all turns, ``codes`` the codes of the
-    findings that failed it, ``message`` the reason for not passing. ``tokens``, ``elapsed_ms`` and
-    ``cost`` are None if unknown; ``usage`` has the tokens by the API's field names.
+    ``settings`` are its variant's, by name. ``checks`` has the worst verdict of each check over all
+    turns, ``codes`` the codes of the findings that failed it, ``message`` the reason for not
+    passing. ``tokens``, ``elapsed_ms`` and ``cost`` are None if unknown; ``usage`` has the tokens
+    by the API's field names.
     ``request_parts`` are the settings sent with every turn and the user's messages (``prompts``),
     each as canonical JSON. ``location`` is ``file:line`` of the scenario. ``case`` is the label of
     its case row, empty without one; ``source`` says whether its responses were ``replayed``,
@@ -49,6 +50,7 @@ class ResultRow:
 
     id: str
     key: ResultKey
+    settings: Mapping[str, JSON]
     model: str
     tags: tuple[str, ...]
     verdict: Verdict
@@ -108,6 +110,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
     return ResultRow(
         id=line["id"],
         key=(line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
+        settings=settings,
         model=str(settings.get("model") or settings.get("agent") or ""),
         tags=tuple(line["tags"]),
         verdict=Verdict(line["verdict"]),
@@ -125,15 +128,6 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         usage=usage,
         counts=counts_as_test(cast("ResultHead", line)),
     )
-
-
-def without_model(row: ResultRow) -> ResultRow:
-    """Return the row without the model in its key, to compare different models."""
-    suite, scenario, parts, trial = row.key
-    if row.model not in parts:
-        return row
-    index = parts.index(row.model)
-    return replace(row, key=(suite, scenario, (*parts[:index], *parts[index + 1 :]), trial))
 
 
 def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:

@@ -248,7 +248,7 @@ def test_changes_are_listed() -> None:
     [
         (
             ["run"],
-            "CANDIDATE is missing; to compare two models of one run, give --baseline-model and --candidate-model",
+            "CANDIDATE is missing; to compare two models or other choices of one run, give --baseline AXIS=CHOICE",
         ),
         (["run", "none"], "none is not a run directory: it has no manifest.json"),
         (["run", "other", "--config", "no.yaml"], "no.yaml cannot be read"),

@@ -8,7 +8,8 @@ from typing import Any
 from evalkit.compare.compared_run import ComparedRun
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import Gate
-from evalkit.compare.rows import ResultRow, result_row, without_model
+from evalkit.compare.rows import ResultRow, result_row
+from evalkit.compare.selection import without_axes
 
 
 def line(
@@ -79,7 +80,7 @@ def _check(name: str, outcome: str) -> dict[str, Any]:
 def rows(lines: Iterable[dict[str, Any]], *, drop_model: bool = False) -> list[ResultRow]:
     """Return lines as rows."""
     built = [result_row(one) for one in lines]
-    return [without_model(row) for row in built] if drop_model else built
+    return [without_axes(row, ["model"]) for row in built] if drop_model else built
 
 
 def comparison(

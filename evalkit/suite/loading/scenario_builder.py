@@ -1,8 +1,8 @@
 """Builds the Scenarios of an entry in the suite file: one for each combination of choices.
 
-It merges the layers of keys, applies the rules, reads cases, verifies templates and builds checks. The
-result is used only if the whole file had no problem, so every part is built as far as possible and
-nothing stops at the first mistake.
+It merges the layers of keys, applies the rules, reads cases, verifies templates and builds checks.
+The result is used only if the whole file had no problem, so every part is built as far as possible
+and nothing stops at the first mistake.
 """
 
 from collections.abc import Iterator, Mapping, Sequence

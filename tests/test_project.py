@@ -106,6 +106,16 @@ def test_paths_in_the_security_policy_exist() -> None:
     assert [name for name in names if not (ROOT / name).is_dir()] == []
 
 
+def test_every_test_that_the_threat_model_names_exists() -> None:
+    page = (ROOT / "docs/explanation/threat-model.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", page))
+    assert len(named) > 30
+    tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named - set(re.findall(r"^def (test_\w+)\(", tests, re.MULTILINE)) == set()
+    rows = re.findall(r"^\| (?!promise|---)(.*)\|$", page, re.MULTILINE)
+    assert [row for row in rows if "`test_" not in row.rpartition(" | ")[2]] == []
+
+
 @pytest.mark.parametrize(
     "name",
     [

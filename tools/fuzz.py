@@ -32,7 +32,9 @@ def _fuzz(name: str, seconds: int, work: Path) -> None:
         (inputs / f"seed-{number}").write_bytes(seed)
     options = [f"-max_total_time={seconds}", "-max_len=4096", "-timeout=20", "-rss_limit_mb=1500"]
     artifacts = f"-artifact_prefix={CORPUS / name}/"
-    atheris.Setup([sys.argv[0], *options, artifacts, "-print_final_stats=1", str(inputs)], target.run)
+    atheris.Setup(
+        [sys.argv[0], *options, artifacts, "-print_final_stats=1", str(inputs)], target.run
+    )
     atheris.Fuzz()
 
 

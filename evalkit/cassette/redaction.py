@@ -24,6 +24,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from evalkit._lib.json import JSON
+from evalkit._lib.patterns import Pattern, PatternError, compile_pattern
 from evalkit.cassette.bodies import is_json, to_bytes, to_text
 from evalkit.cassette.headers import (
     REQUEST_HEADERS,
@@ -114,8 +115,8 @@ class Redactor:
             if _is_in(secret, views):
                 found = pattern.finditer("".join(texts))
                 texts = _distribute(texts, [Edit(*each.span(), replacement) for each in found])
-        for pattern in self._compiled_patterns if with_patterns else ():
-            texts = _distribute(texts, _edits("".join(texts), pattern))
+        for configured in self._compiled_patterns if with_patterns else ():
+            texts = _distribute(texts, _edits("".join(texts), configured))
         return texts
 
     def uri(self, uri: str) -> str:
@@ -168,12 +169,12 @@ class Redactor:
         return rules
 
     @cached_property
-    def _compiled_patterns(self) -> list[re.Pattern[str]]:
+    def _compiled_patterns(self) -> list[Pattern]:
         compiled = []
         for pattern in self._patterns:
             try:
-                compiled.append(re.compile(pattern))
-            except re.error as error:
+                compiled.append(compile_pattern(pattern))
+            except PatternError as error:
                 message = f"redaction pattern {pattern!r} is not a regular expression: {error}"
                 raise UsageError(message) from error
         return compiled
@@ -225,7 +226,7 @@ def is_replaceable(secret: str) -> bool:
     return len(secret) >= SHORTEST and not _WORD.fullmatch(secret) and secret not in TOKEN
 
 
-def _edits(text: str, pattern: re.Pattern[str]) -> list[Edit]:
+def _edits(text: str, pattern: Pattern) -> list[Edit]:
     """Return the edits that remove the matches of a pattern from a text.
 
     In a JSON document, also one inside a string, the values of strings are searched, names that
@@ -234,7 +235,7 @@ def _edits(text: str, pattern: re.Pattern[str]) -> list[Edit]:
     is_document = text.lstrip().startswith(("{", "[")) and is_json(text)
     if not is_document or '"' in pattern.pattern:
         found = pattern.finditer(text)
-        return [Edit(*match.span(), TOKEN) for match in found if match.group()]
+        return [Edit(match.start(), match.end(), TOKEN) for match in found if match.group()]
     edits = []
     for token in _JSON_TOKEN.finditer(text):
         string, colon = token.groups()

@@ -3,13 +3,13 @@
 Without this check an API error fails the variant.
 """
 
-import re
 from collections.abc import Iterator, Mapping
 from typing import Annotated, ClassVar
 
 from pydantic import Field
 
 from evalkit._lib.json import JSON, MISSING
+from evalkit._lib.patterns import compile_pattern
 from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Regex, Words, one_or_many
 from evalkit.checks.core.base import Check, ParsedArgument, View
@@ -105,7 +105,7 @@ class Error(Check):
                 f"code {show(error.code)}, not {' or '.join(codes)}",
             ),
             (
-                self.message is None or re.search(self.message, error.message),
+                self.message is None or compile_pattern(self.message).search(error.message),
                 f"a message that does not match {show(self.message)}",
             ),
         )

@@ -1,6 +1,5 @@
 """``json``: JMESPath expressions (jmespath.org) over the parsed output, each with rules."""
 
-import re
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from typing import Annotated, Any, ClassVar, Literal, Self
@@ -8,6 +7,7 @@ from typing import Annotated, Any, ClassVar, Literal, Self
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 
 from evalkit._lib.json import JSON, MISSING, equal, json_type
+from evalkit._lib.patterns import compile_pattern
 from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.arguments import Amount, Regex, format_number, plain
 from evalkit.checks.core.base import Check, Options, View, option_error
@@ -57,7 +57,9 @@ class QueryRules(Options):
         if self.equals is not MISSING and not equal(self.equals, value):
             yield f"must equal {show(self.equals)}{got}", self.equals
         text = value if isinstance(value, str) else None
-        if self.matches is not None and (text is None or not re.search(self.matches, text)):
+        if self.matches is not None and (
+            text is None or not compile_pattern(self.matches).search(text)
+        ):
             yield f"must match {show(self.matches)}{got}", {"matches": self.matches}
         limits = {"min": self.min, "max": self.max}
         numbers = {name: plain(limit) for name, limit in limits.items() if limit is not None}

@@ -1,6 +1,5 @@
 """``text``: what the output text is, as both SDKs compute it (docs/protocol.md section 3)."""
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from math import floor
@@ -10,6 +9,7 @@ from pydantic import Field
 
 from evalkit._lib.json import JSON
 from evalkit._lib.lookalikes import lookalike_note
+from evalkit._lib.patterns import compile_pattern
 from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Regex, Words
 from evalkit.checks.core.base import Check, NumberedStep, View
@@ -158,8 +158,9 @@ class Text(Check):
                 expected=self.equals,
                 detail=first_difference(fold(self.equals), text),
             )
-        flags = re.IGNORECASE if self.ignore_case else 0
-        if self.matches is not None and not re.search(self.matches, original, flags):
+        if self.matches is not None and not (
+            compile_pattern(self.matches, ignore_case=self.ignore_case).search(original)
+        ):
             yield Finding(
                 "text_no_match",
                 f"the text does not match {show(self.matches)}",

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 
 import click
 
+from evalkit._lib.limits import set_limits
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.version import VERSION
 from evalkit.cli.output import safe_output
@@ -99,9 +100,17 @@ class _LazyGroup(click.Group):
     cls=_LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100},
 )
+@click.option(
+    "--limit",
+    "settings",
+    multiple=True,
+    metavar="NAME=VALUE",
+    help="Raise a limit of answers, files, patterns or templates: response=512MB.",
+)
 @click.version_option(VERSION, prog_name="evalkit")
-def main() -> None:
+def main(settings: tuple[str, ...]) -> None:
     """Test conversations with models: suites in YAML, run by pytest, replayed from cassettes.
 
     Suites are run by pytest itself:  pytest suites
     """
+    set_limits(settings)

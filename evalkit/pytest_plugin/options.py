@@ -97,6 +97,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         default=[],
     )
     parser.addini(
+        "evalkit_limits",
+        "limits to raise, one NAME=VALUE per line (response=512MB)",
+        type="linelist",
+        default=[],
+    )
+    parser.addini(
         "evalkit_redact",
         "regular expressions of texts that must never be written, one per line",
         type="linelist",

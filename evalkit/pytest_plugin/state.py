@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from evalkit._lib.limits import set_limits
 from evalkit._lib.yaml import locate
 from evalkit.cassette.files import recorded_model
 from evalkit.cassette.redaction import Redactor
@@ -59,7 +60,8 @@ _REPORTED_OPTIONS = (
 
 
 def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Settings:
-    """Read the settings of a session from its options and the environment."""
+    """Read the settings of a session from its options and the environment; set its limits."""
+    set_limits(config.getini("evalkit_limits"))
     return Settings.read(
         project_root(config),
         folder_of(config, "cassettes"),

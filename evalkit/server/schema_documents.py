@@ -20,6 +20,8 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from evalkit._lib.json import JSON, MISSING, json_type, resolve_pointer
+from evalkit._lib.patterns import PatternError, compile_pattern
+from evalkit._lib.schema_validators import bounded
 
 _MAX_VALUES = 5_000
 _MAX_REFERENCES = 40
@@ -42,6 +44,7 @@ _TYPE_OF_KEYWORD = {
 }
 """The type of a schema that has no ``type``, by the first of these keywords that it has."""
 
+_VALIDATOR = bounded(Draft202012Validator)
 _FORMATS = {
     "date": "2026-01-01",
     "date-time": "2026-01-01T12:00:00Z",
@@ -113,7 +116,7 @@ def _standard_type(value: JSON) -> JSON:
 def check_schema(schema: JSON) -> None:
     """Raise NoDocument if ``schema`` is not a valid JSON Schema."""
     try:
-        Draft202012Validator.check_schema(schema)
+        _VALIDATOR.check_schema(schema)
     except SchemaError as error:
         path = "/".join(map(str, error.absolute_path))
         raise NoDocument(
@@ -141,8 +144,8 @@ class _Generator:
     def __init__(self, root: JSON) -> None:
         self._root = root
         # With the default registry, a remote $ref would be fetched from the network.
-        self._validator = Draft202012Validator(
-            root, registry=Registry(), format_checker=Draft202012Validator.FORMAT_CHECKER
+        self._validator = _VALIDATOR(
+            root, registry=Registry(), format_checker=_VALIDATOR.FORMAT_CHECKER
         )
         self._remaining = _MAX_VALUES
 
@@ -177,7 +180,7 @@ class _Generator:
         raise NoDocument(reason)
 
     def _is_valid(self, value: JSON, schema: JSON) -> bool:
-        return self._validator.evolve(schema=schema).is_valid(value)
+        return bool(self._validator.evolve(schema=schema).is_valid(value))
 
     def _flatten(
         self, schema: JSON, references: tuple[str, ...]
@@ -367,9 +370,9 @@ def text_matching(pattern: str, least: int = 0) -> str:
     try:
         for extra in range(min(least, _MAX_EXTRA) + 1):
             text = _pattern_candidate(pattern, extra)
-            if len(text) >= least and re.search(pattern, text):
+            if len(text) >= least and compile_pattern(pattern).search(text):
                 return text
-    except re.error:  # a part of an unsupported construct, such as a back reference
+    except PatternError:  # a part of an unsupported construct, such as a back reference
         pass
     raise NoDocument(f"no text was found for the pattern {pattern!r}")
 
@@ -382,7 +385,9 @@ def _pattern_candidate(pattern: str, extra: int) -> str:
         rest = rest[: group.start()] + body + rest[group.end() :]
     text = ""
     for atom, quantifier in _ATOM.findall(_ALTERNATIVE.split(rest)[0]):
-        matching = (character for character in _CHARACTERS if re.fullmatch(atom, character))
+        matching = (
+            character for character in _CHARACTERS if compile_pattern(atom).fullmatch(character)
+        )
         # Anchors match no character; a letter of another script is not among the candidates.
         literal = atom if len(atom) == 1 and atom not in "^$" else ""
         text += _repeated(next(matching, literal), quantifier, extra)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -118,14 +119,10 @@ def envelope(data: bytes) -> None:
 
 def signers(data: bytes) -> None:
     """Read a file of allowed signers and an armored signature."""
-    try:
+    with suppress(UsageError):
         ssh.parse_allowed_signers(data.decode("latin-1"), "signers")
-    except UsageError:
-        pass
-    try:
+    with suppress(InvalidEvidence):
         ssh.signing_key(data)
-    except InvalidEvidence:
-        pass
 
 
 _UPSTREAM = Upstream("https://upstream.example:8443/prefix", "a-secret-key-of-the-proxy")
@@ -149,8 +146,8 @@ def yaml_positions(data: bytes) -> None:
     try:
         value, lines = load_lines(text)
     except YamlError as error:
-        assert error.line >= 1
-        assert error.column >= 1
+        if error.line < 1 or error.column < 1:
+            raise
         return
     assert repr(load(text)) == repr(value)
     positions = locate(text)
@@ -159,7 +156,8 @@ def yaml_positions(data: bytes) -> None:
         try:
             plain = pyyaml.load(text, pyyaml.CBaseLoader)
         except pyyaml.composer.ComposerError as error:
-            assert "duplicate anchor" in str(error)  # allowed by YAML 1.2.2, chapter 7.1
+            if "duplicate anchor" not in str(error):  # allowed by YAML 1.2.2, chapter 7.1
+                raise
         else:
             assert _shape(value) == _shape(plain)
 

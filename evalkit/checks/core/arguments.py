@@ -16,6 +16,7 @@ from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticCustomError
 
 from evalkit._lib.json import JSON, MISSING, dumps, pointer, resolve_pointer
+from evalkit._lib.patterns import PatternError, compile_pattern
 from evalkit._lib.text import did_you_mean, nearest, show
 from evalkit.checks.core.base import Check, Options, ParsedArgument, option_error
 from evalkit.checks.core.strictness import Strictness
@@ -77,14 +78,14 @@ Words = Annotated[
 
 def _regex(text: str) -> str:
     try:
-        re.compile(text)
-    except (re.error, RecursionError, OverflowError) as error:
+        compile_pattern(text)
+    except PatternError as error:
         raise option_error(f"{show(text)} is not a regular expression: {error}") from None
     return text
 
 
 Regex = Annotated[str, AfterValidator(_regex)]
-"""A regular expression of Python's ``re``. It is searched for, not matched as a whole."""
+"""A regular expression (docs/limits.md). It is searched for, not matched as a whole."""
 
 
 def _target(text: str) -> str:

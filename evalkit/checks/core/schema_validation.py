@@ -4,7 +4,7 @@ Two words of OpenAPI 3.0 that schemas for this service contain are understood ev
 ``nullable: true`` a schema also accepts null, and types may be in capitals (``STRING``).
 
 Formats are checked. Nothing is ever fetched: a reference that leads out of the document is a
-mistake of the schema. This is the only module that knows ``jsonschema`` and ``referencing``.
+mistake of the schema. Patterns have a time limit, which raises PatternTimeout.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from __future__ import annotations
 import json
 from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from evalkit._lib.json import JSON, MISSING, dumps, pointer
@@ -27,6 +28,7 @@ SchemaProblem = tuple[Path, str]
 """Where in a schema something is wrong, and what."""
 
 _MAX_VIOLATIONS = 100
+_MAX_COUNTED = 10_000
 _MAX_NOTES = 8
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})
@@ -67,11 +69,13 @@ def _compile(text: str) -> tuple[Validator | None, list[SchemaProblem]]:
     from referencing.exceptions import Unresolvable
     from referencing.jsonschema import DRAFT202012, EMPTY_REGISTRY
 
+    from evalkit._lib.schema_validators import bounded
+
     schema = _plain_types(json.loads(text))
     if not isinstance(schema, bool | Mapping):
         message = f"a JSON Schema must be a mapping, got {show(schema)}"
         return None, [((), message)]
-    kind = validator_for(schema, default=Draft202012Validator)
+    kind = bounded(validator_for(schema, default=Draft202012Validator))
     draft = schema.get("$schema") if isinstance(schema, Mapping) else None
     if draft is not None and str(kind.META_SCHEMA["$schema"]).rstrip("#") != str(draft).rstrip("#"):
         return None, [(("$schema",), f"{show(draft)} is not a known draft")]
@@ -138,7 +142,8 @@ def violations(schema: JSON, value: JSON) -> Iterator[Violation]:
     compiled = validator(schema)
     try:
         errors = sorted(
-            compiled.iter_errors(value),
+            # More are not worth the memory: a long array may have one per item.
+            islice(compiled.iter_errors(value), _MAX_COUNTED),
             key=lambda error: [str(part).zfill(9) for part in error.absolute_path],
         )
     except RecursionError:
@@ -156,7 +161,8 @@ def violations(schema: JSON, value: JSON) -> Iterator[Violation]:
             error.instance,
         )
     if len(errors) > _MAX_VIOLATIONS:
-        yield Violation("", f"and {len(errors) - _MAX_VIOLATIONS} more violations")
+        least = "at least " if len(errors) == _MAX_COUNTED else ""
+        yield Violation("", f"and {least}{len(errors) - _MAX_VIOLATIONS} more violations")
 
 
 def _message(error: ValidationError) -> str:

@@ -10,11 +10,11 @@ An entry of ``steps:`` is a mapping with one kind (``text``, ``json``, ``call``,
 the answer is completed.
 """
 
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from evalkit._lib.json import JSON, MISSING, equal
+from evalkit._lib.patterns import compile_pattern
 from evalkit.conversation.reconstruct import is_judge_body
 from evalkit.protocol.step_reader import RawStep
 from evalkit.server.answers.default_answers import default_answer
@@ -180,7 +180,7 @@ def _match_text(test: JSON, text: str) -> dict[str, str] | None:
     groups: dict[str, str] = {}
     for key, value in test.items():
         if key == "matches":
-            match = re.search(value, text, re.IGNORECASE | re.DOTALL)
+            match = compile_pattern(value, ignore_case=True, dot_all=True).search(text)
             if match is None:
                 return None
             named = match.groupdict(default="")

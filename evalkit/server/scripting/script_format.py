@@ -4,14 +4,15 @@ A keyword of a schema applies to values of one type, so a value of several types
 alternatives: a text test is a string, or an object with certain keys.
 """
 
-import re
 from collections.abc import Iterator
 
 from jsonschema import Draft202012Validator
 from jsonschema.exceptions import ValidationError
 
 from evalkit._lib.json import JSON, json_type
+from evalkit._lib.patterns import PatternError, compile_pattern
 from evalkit._lib.problems import PathProblem
+from evalkit._lib.schema_validators import bounded
 from evalkit._lib.text import did_you_mean, show
 from evalkit.protocol.step_types import STATUSES
 
@@ -168,7 +169,8 @@ SCRIPT_SCHEMA: dict[str, JSON] = {
 }
 _UNKNOWN_KEYS = "additionalProperties"
 _CHOICES = ("anyOf", "oneOf")
-_VALIDATOR = Draft202012Validator(SCRIPT_SCHEMA, format_checker=Draft202012Validator.FORMAT_CHECKER)
+_KIND = bounded(Draft202012Validator)
+_VALIDATOR = _KIND(SCRIPT_SCHEMA, format_checker=_KIND.FORMAT_CHECKER)
 
 
 def format_problems(script: JSON) -> Iterator[PathProblem]:
@@ -209,7 +211,7 @@ def _message(error: ValidationError) -> str:
         return f"must not be {limit} {expected}, got {value}"
     if error.validator == "format":
         try:
-            re.compile(value)
-        except re.error as reason:
+            compile_pattern(value)
+        except PatternError as reason:
             return f"not a regular expression: {reason}"
     return error.message

@@ -1,12 +1,12 @@
 """Text for people: suggestions, shortening, and hostile characters made visible."""
 
-import json
 import re
 import unicodedata
 from collections.abc import Iterable
 from difflib import get_close_matches
 from typing import Any
 
+from evalkit._lib.exact_json import write_exact
 from evalkit._lib.json import MISSING, json_type
 from evalkit._lib.lookalikes import lookalike_note
 
@@ -95,7 +95,7 @@ def show(value: Any, limit: int = 80) -> str:
     if value is MISSING:
         return repr(value)
     try:
-        text = json.dumps(value, ensure_ascii=False)
+        text = write_exact(value, ensure_ascii=False)
     except (TypeError, ValueError):
         text = repr(value)
     except RecursionError:

@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
 
-from evalkit._lib.json import JSON, escape_unicode
+from evalkit._lib.json import JSON, compact, escape_unicode
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
 # Control, format and private characters, surrogates, line separators: they show as nothing, reorder
@@ -50,8 +50,7 @@ def to_text(data: str | bytes) -> str:
 
 def request_text(body: JSON) -> str:
     """Return the JSON text in which a body is sent and recorded: compact, unreadable escaped."""
-    text = json.dumps(body, ensure_ascii=False, separators=(",", ":"))
-    return _UNREADABLE.sub(lambda match: escape_unicode(match.group()), text)
+    return _UNREADABLE.sub(lambda match: escape_unicode(match.group()), compact(body))
 
 
 def is_json(text: str) -> bool:

@@ -35,6 +35,7 @@ import json
 import re
 from typing import Any
 
+from evalkit._lib.exact_json import write_exact
 from evalkit.cassette.bodies import indent_json, json_style, to_bytes
 from evalkit.cassette.fast_reader import read_rendered
 from evalkit.cassette.recording import VERSION, Cassette, Headers, Recording
@@ -196,7 +197,7 @@ def flow_scalar(value: Any) -> str:
     """Return a JSON value on one line; JSON is YAML, except for escaped surrogate pairs."""
     if isinstance(value, str):
         return quoted_scalar(value)
-    return _escape(json.dumps(value, ensure_ascii=False))
+    return _escape(write_exact(value, ensure_ascii=False))
 
 
 def uri_scalar(text: str) -> str:

@@ -23,6 +23,7 @@ from functools import cached_property
 from typing import NamedTuple
 from urllib.parse import unquote
 
+from evalkit._lib.exact_json import read_exact, write_exact
 from evalkit._lib.json import JSON
 from evalkit._lib.patterns import Pattern, PatternError, compile_pattern
 from evalkit.cassette.bodies import is_json, to_bytes, to_text
@@ -142,7 +143,7 @@ class Redactor:
             response_headers=self._headers(recording.response_headers, is_recorded),
             body=self._body(recording.body),
             broken=None if recording.broken is None else self.text(recording.broken),
-            extra=json.loads(self.text(json.dumps(recording.extra))) if recording.extra else {},
+            extra=read_exact(self.text(write_exact(recording.extra))) if recording.extra else {},
         )
         return redacted, max(0, repr(redacted).count(TOKEN) - repr(recording).count(TOKEN))
 
@@ -206,7 +207,7 @@ class Redactor:
             at, line = 2 * number + 1, parts[2 * number + 1]
             if clean is not events[number]:
                 end = "\r" if line.endswith("\r") else ""
-                parts[at] = f"data: {json.dumps(clean, ensure_ascii=line.isascii())}{end}"
+                parts[at] = f"data: {write_exact(clean, ensure_ascii=line.isascii())}{end}"
             elif clean is None or not any(path[-1] in _STREAMED for path, _ in _strings(clean)):
                 parts[at] = line[:5] + self.text(line[5:])
         parts[::2] = map(self.text, parts[::2])
@@ -272,7 +273,7 @@ def _distribute(texts: Sequence[str], edits: Sequence[Edit]) -> list[str]:
 
 def _event(line: str) -> JSON:
     try:
-        event = json.loads(line.removeprefix("data:"))
+        event = read_exact(line.removeprefix("data:"), dict)
     except (ValueError, RecursionError):
         return None
     return event if isinstance(event, dict) else None

@@ -9,11 +9,11 @@ A client may send such a value again, in a path or as a key, so its redaction by
 known secret for the rest of a recording.
 """
 
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import replace
 
+from evalkit._lib.exact_json import read_exact
 from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import request_text
 from evalkit.cassette.headers import TOKEN
@@ -74,7 +74,7 @@ def _redact_text(text: str | bytes | None, route: str = "") -> tuple[str | bytes
 
     def redact(document: str) -> str:
         try:
-            clean, values = redact_fields(json.loads(document), route)
+            clean, values = redact_fields(read_exact(document, dict), route)
         except (ValueError, RecursionError):
             return document
         found.extend(values)

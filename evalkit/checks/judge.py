@@ -14,7 +14,6 @@ service does not store the request (``store: false``), which has the judge's lab
 (``conversation.reconstruct``). A change of its texts makes every recorded judge a miss.
 """
 
-import json
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import count
@@ -22,6 +21,7 @@ from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
+from evalkit._lib.exact_json import write_exact
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.core.arguments import format_number, plain
@@ -72,7 +72,7 @@ def fenced(turns: Sequence[Turn]) -> str:
 
     No text in the conversation has that number beside the same words.
     """
-    lines = [json.dumps(entry, ensure_ascii=False) for entry in _entries(turns)]
+    lines = [write_exact(entry, ensure_ascii=False) for entry in _entries(turns)]
     text = _BREAKS.sub(lambda found: f"\\u{ord(found[0]):04x}", "\n".join(lines))
     used = set(re.findall(r"conversation ([0-9]+) ", text))
     mark = next(number for number in count(1) if str(number) not in used)

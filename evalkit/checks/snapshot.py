@@ -22,6 +22,7 @@ from typing import Annotated, ClassVar, Literal, Self, get_args
 
 from pydantic import AfterValidator, Field, model_validator
 
+from evalkit._lib.exact_json import write_exact
 from evalkit._lib.json import JSON, MISSING, equal, loads
 from evalkit._lib.text import shorten
 from evalkit.checks.core.base import Check, View, option_error
@@ -63,7 +64,7 @@ def render(kind: Kind, value: JSON) -> str:
     """Return a value as its file contains it: a text, JSON, or a list of step types per turn."""
     text = value
     if kind == "json":
-        text = json.dumps(value, indent=2, ensure_ascii=False)
+        text = write_exact(value, indent=2, ensure_ascii=False)
     elif kind == "steps":
         text = "\n\n".join("\n".join(types) for types in value)
     return str(text).encode("utf-8", "backslashreplace").decode("utf-8") + "\n"

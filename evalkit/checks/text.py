@@ -201,10 +201,11 @@ class Text(Check):
             similar = similarity(expected, text, self.min_ratio)
             if similar.value < self.min_ratio:
                 # Rounded down, so that it never looks like enough.
-                ratio = f"{'at most ' if similar.is_bound else ''}{floor(similar.value * 100) / 100:.2f}"
+                ratio = floor(similar.value * 100) / 100
+                bound = "at most " if similar.is_bound else ""
                 yield Finding(
                     "text_unlike",
-                    f"the similarity is {ratio}, expected at least {self.min_ratio:g}",
+                    f"the similarity is {bound}{ratio:.2f}, expected at least {self.min_ratio:g}",
                     expected=self.similar_to,
                     detail=first_difference(expected, text),
                 )

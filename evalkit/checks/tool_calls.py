@@ -383,7 +383,8 @@ def _unpaired(turn: Turn) -> Iterator[Finding]:
 def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Finding]:
     """Yield every function call whose function is not declared in any request in view.
 
-    An agent may have functions of its own, and so has ``computer_use``: those are not checked.
+    An agent may have functions of its own, and so has ``computer_use``: those are not checked, nor
+    those that the suite marks as predefined.
     """
     requests = [exchange.request for exchange in view.exchanges]
     bodies = [request.body for request in requests if isinstance(request.body, dict)]
@@ -391,6 +392,8 @@ def _undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Findin
         return
     declared = set(chain.from_iterable(map(declared_parameters, _declarations(view))))
     for got in received:
+        if got.name in view.predefined:
+            continue
         if any(may_be_predefined(got.name, tools) for tools in _declarations(view)):
             continue
         if got.step_type == "function_call" and got.name not in declared:

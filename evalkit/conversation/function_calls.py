@@ -20,10 +20,10 @@ response works too. A call without an id counts as new under ``requires_action``
 result is in the same response (a run read by GET) needs no answer.
 """
 
-import json
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from evalkit._lib.exact_json import write_exact
 from evalkit._lib.json import JSON, equal
 from evalkit.errors import ToolCrashed
 from evalkit.protocol.step_reader import pair_calls, type_of
@@ -82,10 +82,6 @@ def call_id(call: dict[str, JSON]) -> str | None:
     return identity if isinstance(identity, str) and identity else None
 
 
-# Readable in a cassette; NaN is refused because JSON readers do.
-_result_text = json.JSONEncoder(ensure_ascii=False, allow_nan=False).encode
-
-
 def result_step(call: dict[str, JSON], result: ToolResult) -> dict[str, JSON]:
     """Return the ``function_result`` for a call, with the keys in the order of the API's guide.
 
@@ -114,7 +110,8 @@ def _content(name: JSON, result: JSON) -> list[dict[str, JSON]]:
     if isinstance(result, str):
         return [{"type": "text", "text": result}]
     try:
-        text = _result_text(result)
+        # Readable in a cassette; NaN is refused because JSON readers do.
+        text = write_exact(result, ensure_ascii=False, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:
         raise ToolCrashed(f"tool {name!r} returned a result that is not JSON: {error}") from None
     return [{"type": "text", "text": text}]

@@ -16,9 +16,11 @@ JSON for a streamed request, and a stream for any other, are read all the same a
 
 from json import JSONDecodeError
 
-from evalkit._lib.json import JSON, json_type, loads
+from evalkit._lib.json import JSON, json_type
 from evalkit._lib.text import plural, shorten
-from evalkit.protocol.api_errors import error_of, find_error, read_error
+from evalkit.protocol.api_errors import error_of, find_error
+from evalkit.protocol.error_bodies import read_error
+from evalkit.protocol.received_json import read_received
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Response
@@ -46,7 +48,7 @@ def _looks_streamed(exchange: Exchange, response: Response) -> bool:
 def _read_json(exchange: Exchange, response: Response) -> None:
     content_type = response.headers.get("content-type", "no content type")
     try:
-        body = loads(response.text)
+        body = read_received(response.text)
     except (ValueError, RecursionError) as error:
         if response.broken:
             exchange.failure = f"the response broke off: {response.broken}"

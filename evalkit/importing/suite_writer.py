@@ -9,6 +9,7 @@ from typing import Any
 
 import yaml as pyyaml
 
+from evalkit._lib.exact_json import ExactNumber
 from evalkit._lib.files import write_atomic
 from evalkit._lib.yaml import resolve_scalar
 from evalkit.importing.scenario_drafts import SuiteDraft
@@ -33,7 +34,12 @@ def _represent_text(dumper: _Dumper, text: str) -> pyyaml.ScalarNode:
     return dumper.represent_scalar("tag:yaml.org,2002:str", text, style)
 
 
+def _represent_number(dumper: _Dumper, number: ExactNumber) -> pyyaml.ScalarNode:
+    return dumper.represent_scalar("tag:yaml.org,2002:float", number.text)
+
+
 _Dumper.add_representer(str, _represent_text)
+_Dumper.add_representer(ExactNumber, _represent_number)
 
 
 def render_suite(suite: SuiteDraft, schema: str) -> str:

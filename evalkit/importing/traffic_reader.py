@@ -20,6 +20,7 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from evalkit._lib.exact_json import EXACT, write_exact
 from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON, dumps, json_type
 from evalkit._lib.text import show
@@ -62,7 +63,8 @@ _ENCODINGS = {
 _DEFAULT_URL = API_BASE_URL + interactions_path(DEFAULT_API_VERSION)
 # Raw line breaks in strings, and byte order marks and record separators (RFC 7464) between
 # documents, are not JSON, and programs write them.
-_DECODER = json.JSONDecoder(strict=False)
+# Programs log NaN.
+_DECODER = json.JSONDecoder(strict=False, **{**EXACT, "parse_constant": None})
 _GAP = re.compile("[\\s\ufeff\x1e]*")
 _NO_RESPONSE = "the log has no response"
 
@@ -83,7 +85,7 @@ def read_traffic(path: Path) -> list[Recording]:
     for line, document in _documents(text, name):
         if isinstance(document, Mapping) and {"interactions", "version"} <= document.keys():
             # vcrpy's JSON serializer writes surrogate pairs, which YAML does not read.
-            recordings += parse(json.dumps(document, ensure_ascii=False), name).recordings
+            recordings += parse(write_exact(document, ensure_ascii=False), name).recordings
         else:
             exchanges = _exchanges(document, f"{name}:{line}")
             recordings += [_recording(*exchange) for exchange in exchanges]

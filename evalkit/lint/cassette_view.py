@@ -10,7 +10,6 @@ be mixed up any more, so ``merge_threads`` joins such a request to the conversat
 shares most steps of the model, the latest one among equals.
 """
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -18,7 +17,9 @@ from functools import cached_property
 from pathlib import Path
 
 from evalkit._lib import yaml
+from evalkit._lib.exact_json import write_exact
 from evalkit._lib.files import display_path, read_file
+from evalkit._lib.json import loads
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Cassette, Recording
@@ -194,7 +195,7 @@ class CassetteView:
 def _read_json(path: Path, name: str) -> Cassette:
     # vcrpy's JSON serializer escapes characters beyond U+FFFF in a way that YAML does not read.
     try:
-        text = json.dumps(json.loads(read_file(path)), ensure_ascii=False)
+        text = write_exact(loads(read_file(path)), ensure_ascii=False)
     except OSError as error:
         raise CassetteError(f"{name}:1 cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:

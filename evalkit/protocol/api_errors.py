@@ -1,11 +1,10 @@
-"""Error responses of the API, from any body, as one value.
+"""Errors of the API as one value.
 
-Two shapes are in use (docs/protocol.md section 7), and a proxy may send anything:
+Two shapes are in use (docs/protocol.md section 7):
 
 * the API's own: ``{"error": {"code": "invalid_request", "message": …}}``
 * the gateway's: ``{"error": {"code": 400, "message": …, "status": "INVALID_ARGUMENT"}}``, sometimes
-  inside a list; its word is the code that people mean
-* an HTML page, plain text, or nothing.
+  inside a list; its word is the code that people mean.
 
 An error inside of a successful response (an event of a stream, a run that failed, an output with an
 ``error``) has the same fields. Nothing here raises.
@@ -13,19 +12,16 @@ An error inside of a successful response (an event of a stream, a run that faile
 
 import re
 from collections.abc import Iterator, Mapping
-from html import unescape
 from http import HTTPStatus
 from typing import NamedTuple
 
-from evalkit._lib.json import JSON, loads
+from evalkit._lib.json import JSON
 from evalkit._lib.text import shorten
 from evalkit.protocol.step_reader import steps_of, type_of
-from evalkit.protocol.wire_facts import FAULTS, STATUS_WORDS
+from evalkit.protocol.wire_facts import CHECK_ADDRESS, FAULTS, STATUS_WORDS
 
-_TITLE = re.compile(r"(?is)<(title|h1)[^>]*>(.*?)</\1\s*>")
-_TAGS = re.compile(r"(?is)<(style|script)\b.*?</\1\s*>|<[^>]*>")
 _NUMBER = re.compile(r"[0-9]{1,4}")
-_HTML_START = re.compile(r"(?i)\s*(<!doctype|<html|<head|<body|<title)")
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]*)?) *s?")
 
 
 class ApiError(NamedTuple):
@@ -33,7 +29,7 @@ class ApiError(NamedTuple):
 
     ``status`` is the HTTP status; an error inside of a successful response has that of its number,
     where it names one. ``code`` is the API's or the gateway's word, else its number as text, else
-    the HTTP status as text.
+    the HTTP status as text. ``body`` is None for an HTTP error without an error object.
     """
 
     status: int
@@ -64,29 +60,19 @@ class ApiError(NamedTuple):
         for row in FAULTS:
             if not numbers.isdisjoint(row.numbers):
                 return row.advice
-        return FAULTS[-1].advice if max(numbers) >= 500 else None
+        if max(numbers) >= 500:
+            return FAULTS[-1].advice
+        return CHECK_ADDRESS if self.status >= 300 and self.body is None else None
 
     @property
     def retry_delay(self) -> float | None:
         """Seconds to wait before a retry, as ``google.rpc.RetryInfo`` in the details says."""
-        for detail in _details(self.body):
-            found = re.fullmatch(r"([0-9]{1,9}(?:\.[0-9]+)?)s", str(detail.get("retryDelay")))
-            if found:
-                return float(found[1])
-        return None
+        delays = (_seconds(detail.get("retryDelay")) for detail in _details(self.body))
+        return next((delay for delay in delays if delay is not None), None)
 
     def to_json(self) -> dict[str, JSON]:
         """Return the error as result lines contain it."""
         return {"status": self.status, "code": self.code, "message": self.message}
-
-
-def read_error(status: int, text: str) -> ApiError:
-    """Read the body of an HTTP error; its ``body`` is None if the text is not JSON."""
-    try:
-        body = loads(text)
-    except (ValueError, RecursionError):
-        return ApiError(status, str(status), _plain_message(status, text))
-    return error_of(status, body)
 
 
 def error_of(status: int, body: JSON) -> ApiError:
@@ -111,7 +97,7 @@ def error_of(status: int, body: JSON) -> ApiError:
     message = message if isinstance(message, str) else ""
     if not codes:
         codes = [str(status) if status >= 400 else "error" if message else "unknown"]
-    return ApiError(status, codes[0], message or _reason(status), body)
+    return ApiError(status, codes[0], message or http_reason(status), body)
 
 
 def errors_of_run(interaction: Mapping[str, JSON]) -> list[ApiError]:
@@ -142,25 +128,38 @@ def _error_object(body: JSON) -> JSON:
     return body[0] if isinstance(body, list) and body else body
 
 
-def _details(body: JSON) -> list[dict[str, JSON]]:
-    error = _error_object(body)
-    details = error.get("details") if isinstance(error, dict) else None
-    items = details if isinstance(details, list) else []
-    return [item for item in items if isinstance(item, dict)]
+def _details(body: JSON) -> Iterator[dict[str, JSON]]:
+    """Yield the error and every object in its details, which may be an object, or nested."""
+    waiting = [_error_object(body)]
+    while waiting:
+        item = waiting.pop(0)
+        if isinstance(item, list):
+            waiting += item
+        elif isinstance(item, dict):
+            yield item
+            waiting.append(item.get("details"))
+
+
+def _seconds(duration: JSON) -> float | None:
+    """Return a ``google.protobuf.Duration`` in seconds: a text, its fields, or a number."""
+    if not isinstance(duration, dict):
+        return _number(duration)
+    seconds, nanos = _number(duration.get("seconds", 0)), _number(duration.get("nanos", 0))
+    return None if seconds is None or nanos is None else seconds + nanos / 1e9
+
+
+def _number(value: JSON) -> float | None:
+    is_number = isinstance(value, str | int | float) and not isinstance(value, bool)
+    found = _DURATION.fullmatch(str(value)) if is_number else None
+    return float(found[1]) if found else None
 
 
 def _reasons(body: JSON) -> Iterator[str]:
     return (detail["reason"] for detail in _details(body) if isinstance(detail.get("reason"), str))
 
 
-def _plain_message(status: int, text: str) -> str:
-    if _HTML_START.match(text):
-        title = _TITLE.search(text)
-        text = unescape(_TAGS.sub(" ", title[2] if title else text))
-    return shorten(" ".join(text.split()), 200) or _reason(status)
-
-
-def _reason(status: int) -> str:
+def http_reason(status: int) -> str:
+    """Return what an HTTP status says where nothing else does."""
     if status < 400:
         return "no reason given"
     try:

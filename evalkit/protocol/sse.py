@@ -20,8 +20,9 @@ import re
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from evalkit._lib.json import JSON, loads
+from evalkit._lib.json import JSON
 from evalkit.protocol.api_errors import find_error
+from evalkit.protocol.received_json import read_received
 
 DONE = "[DONE]"
 
@@ -200,6 +201,6 @@ def _to_lf(text: str) -> str:
 
 def _parse(text: str) -> JSON:
     try:
-        return loads(text)
+        return read_received(text)
     except (ValueError, RecursionError):
         return _NOT_JSON

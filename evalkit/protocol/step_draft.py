@@ -12,6 +12,7 @@ import binascii
 import re
 from collections.abc import Callable
 
+from evalkit._lib.exact_json import RepeatedKeyError
 from evalkit._lib.json import JSON, json_type, loads
 from evalkit._lib.text import shorten
 from evalkit.protocol.step_reader import content_blocks, type_of
@@ -108,9 +109,10 @@ class StepDraft:
         text = _join_text(self.arguments)
         try:
             step["arguments"] = loads(text) if text.strip() else {}
-        except (ValueError, RecursionError):
+        except (ValueError, RecursionError) as error:
             step["arguments"] = text
-            return step, "arguments_not_json", shorten(text, 60)
+            reason = f" ({error})" if isinstance(error, RepeatedKeyError) else ""
+            return step, "arguments_not_json", shorten(text, 60) + reason
         if isinstance(step["arguments"], dict):
             return step, None, ""
         return step, "arguments_not_object", json_type(step["arguments"])

@@ -4,6 +4,7 @@ A raw step is a JSON object as the service sent it. Nothing here copies, changes
 that has not the documented shape is skipped.
 """
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import NamedTuple
 
@@ -225,7 +226,7 @@ def _offset(value: JSON) -> int | None:
         return None
     if isinstance(value, int):
         return value
-    if isinstance(value, float) and value.is_integer():
+    if isinstance(value, float) and math.isfinite(value) and value.is_integer():
         return int(value)
     if isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 20:
         return int(value)

@@ -157,6 +157,8 @@ class Fault(NamedTuple):
 
 
 RUN_AGAIN = "run it again later"
+CHECK_ADDRESS = "it is not from the API; check the base URL, and proxies on the way to it"
+"""Advice for an HTTP error without an error object, which every error of the API has."""
 
 FAULTS = (
     Fault(

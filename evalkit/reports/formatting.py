@@ -4,11 +4,11 @@ Pure. Nothing here escapes HTML or makes hostile characters visible: templates a
 The page's script has the same rules in ``js/formatting.js``.
 """
 
-import json
 import re
 from dataclasses import fields
 from typing import Any
 
+from evalkit._lib.exact_json import write_exact
 from evalkit._lib.json import JSON
 from evalkit._lib.text import shorten
 from evalkit.results.records import CheckRecord, FindingRecord, ResultHead
@@ -45,7 +45,7 @@ def pretty(value: JSON) -> str:
 
     Lone surrogates stay escaped, as JSON text has them.
     """
-    text = json.dumps(value, indent=2, ensure_ascii=False)
+    text = write_exact(value, indent=2, ensure_ascii=False)
     if len(text) <= 3 * LINE:
         # JSON has no line break inside a string, so every break may be undone.
         flat = _LINE_BREAK.sub(" ", _INSIDE_BRACKETS.sub("", text))

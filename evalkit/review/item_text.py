@@ -4,11 +4,11 @@ That is the difference line by line, and the conversation. The functions return 
 that prints them escapes them and makes invisible characters visible.
 """
 
-import json
 from collections.abc import Iterator, Mapping
 from difflib import SequenceMatcher
 from typing import NamedTuple
 
+from evalkit._lib.exact_json import write_exact
 from evalkit._lib.json import JSON, MISSING
 from evalkit.checks.snapshot import render
 from evalkit.compare.alignment import step_content, step_text
@@ -45,7 +45,7 @@ def format_value(item: ReviewItem, value: JSON) -> str:
         return ""
     if item.form is not None:
         return render(item.form, value).removesuffix("\n")
-    return value if isinstance(value, str) else json.dumps(value, indent=2, ensure_ascii=False)
+    return value if isinstance(value, str) else write_exact(value, indent=2, ensure_ascii=False)
 
 
 def diff_lines(item: ReviewItem) -> list[DiffLine]:
@@ -99,7 +99,7 @@ def conversation_lines(result: Mapping[str, JSON]) -> Iterator[ConversationLine]
             if not text:
                 content = step_content(step).items()
                 fields = {name: value for name, value in content if name not in ("type", "name")}
-                text = json.dumps(fields, ensure_ascii=False) if fields else ""
+                text = write_exact(fields, ensure_ascii=False) if fields else ""
             if text:
                 yield ConversationLine(number, speaker, text)
 

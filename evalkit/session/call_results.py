@@ -11,7 +11,7 @@ from evalkit.suite import Variant
 from evalkit.transcript import Step, Transcript, Turn
 from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, Where
 
-SignatureMisfit = Callable[[str, dict[str, Any]], str]
+SignatureMisfit = Callable[[str, dict[str, Any], JSON], str]
 """Returns why a Python function cannot be called with arguments, ``""`` if it can be."""
 
 
@@ -41,13 +41,14 @@ def call_results(
                     message = f"the model called {show(name)}, which the suite does not declare"
                     faults.append(Finding("undeclared_tool", message, where, got=name))
                 continue
-            reason = misfit(tool.schema(variant.variables), arguments)
+            parameters = tool.schema(variant.variables)
+            reason = misfit(parameters, arguments)
             if reason and not is_checked:
                 faults.append(arguments_invalid(name, arguments, reason, where))
             if not isinstance(arguments, dict):
                 continue
             if not reason and tool.calls_python(arguments, variant.variables):
-                reason = signature_misfit(tool.python, arguments)
+                reason = signature_misfit(tool.python, arguments, parameters)
                 if reason:
                     faults.append(arguments_invalid(name, arguments, reason, where))
             if (

@@ -25,6 +25,7 @@ from pathlib import PurePosixPath
 from typing import Any, cast
 
 from evalkit._lib.files import read_file
+from evalkit._lib.json import JSON
 from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.ending import fault_advice, is_expected_end
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
@@ -188,9 +189,9 @@ class Evaluator:
                 results.append(CheckResult(CONVERSATION, Verdict.PASSED, warned))
         return results
 
-    def _signature_misfit(self, target: str, arguments: dict[str, Any]) -> str:
+    def _signature_misfit(self, target: str, arguments: dict[str, Any], parameters: JSON) -> str:
         try:
-            return self._python.signature_misfit(target, arguments)
+            return self._python.signature_misfit(target, arguments, parameters)
         except TargetError:
             # The call itself failed with it, and the turn says so.
             return ""
@@ -250,6 +251,9 @@ class Evaluator:
         return View(
             transcript,
             turn,
+            predefined=frozenset(
+                name for name, tool in self._variant.tools.items() if tool.marked_predefined
+            ),
             resolve=self._python.resolve,
             read=lambda name: self._variant.suite.file(name).read_text(encoding="utf-8-sig"),
             sibling=self._find_sibling,

@@ -76,7 +76,10 @@ class PythonTargets:
         function, ToolCrashed, TargetError.
         """
         function = self._function(target)
-        if reason := misfit(parameters, arguments) or _signature_misfit(function, arguments):
+        reason = misfit(parameters, arguments) or self.signature_misfit(
+            target, arguments, parameters
+        )
+        if reason:
             raise ArgumentsInvalid(f"the arguments do not fit the declared parameters: {reason}")
         try:
             value = function(**arguments)
@@ -92,12 +95,20 @@ class PythonTargets:
             name = type(error).__name__
             raise ToolCrashed(f"the python tool {target} raised {name}: {error}") from error
 
-    def signature_misfit(self, target: str, arguments: dict[str, Any]) -> str:
+    def signature_misfit(self, target: str, arguments: dict[str, Any], parameters: JSON) -> str:
         """Return why a suite's python tool cannot be called with arguments, ``""`` if it can be.
 
-        Raises TargetError.
+        Raises TargetError, also where the declared ``parameters`` name all of these arguments:
+        then the suite is wrong, not the model.
         """
-        return _signature_misfit(self._function(target), arguments)
+        reason = _signature_misfit(self._function(target), arguments)
+        properties = parameters.get("properties") if isinstance(parameters, dict) else None
+        if reason and isinstance(properties, dict) and arguments.keys() <= properties.keys():
+            raise TargetError(
+                f"python target {target!r} cannot be called with arguments that its declared"
+                f" parameters allow ({reason}); make 'parameters' and the function agree"
+            )
+        return reason
 
     def _function(self, target: str) -> Callable[..., Any]:
         function = self.resolve(target)

@@ -28,6 +28,7 @@ from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.session.siblings import Siblings, VariantRun
+from evalkit.session.tool_signatures import check_signatures
 from evalkit.suite.model.variants import variant_name
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports import open_transport
@@ -97,6 +98,7 @@ class Runner:
         # Compiles the patterns, so that an invalid one is reported before anything runs.
         self._redactor.text("")
         self._reachable = True
+        self._checked_tools: set[tuple[str, str]] = set()
         self._siblings = Siblings(settings, self._converse)
 
     def introduce(self, variants: Sequence[Variant]) -> None:
@@ -162,6 +164,7 @@ class Runner:
                 evaluator=evaluator,
             )
             return VariantRun(transcript, unplayed, evaluator)
+        self._check_signatures(variant)
         live = settings.live
         transport = self._live_transport(variant) if live else self._transport(variant, settings)
         try:
@@ -173,6 +176,18 @@ class Runner:
         finally:
             transport.close()
         return VariantRun(transcript, list(transport.unplayed), evaluator)
+
+    def _check_signatures(self, variant: Variant) -> None:
+        """Check the signatures of a variant's Python tools, once for the variants that share them.
+
+        Raises SuiteErrors.
+        """
+        tools = [tool for tool in variant.tools.values() if tool.python]
+        keys = {(variant.suite.label, tool.name) for tool in tools}
+        if keys <= self._checked_tools and not any(t.declaration_has_templates for t in tools):
+            return
+        check_signatures(variant, self.settings.python)
+        self._checked_tools |= keys
 
     def _transport(self, variant: Variant, settings: Settings) -> Transport:
         return open_transport(

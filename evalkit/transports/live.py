@@ -13,6 +13,7 @@ import random as _random
 import ssl
 import time
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from email.utils import parsedate_to_datetime
 from functools import cache
 
@@ -21,7 +22,7 @@ import httpx
 from evalkit._lib.text import plural
 from evalkit.cassette.bodies import to_text
 from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError
-from evalkit.protocol.api_errors import read_error
+from evalkit.protocol.error_bodies import read_error
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_REVISION, is_retryable
 from evalkit.transcript import Request, Response
@@ -265,12 +266,10 @@ def _requested_wait(response: Response, now: Callable[[], float]) -> float | Non
         return milliseconds / 1000
     retry_after = response.headers.get("retry-after", "")
     seconds = _seconds(retry_after)
-    if seconds is not None:
-        return seconds
-    try:
-        return max(0.0, parsedate_to_datetime(retry_after).timestamp() - now())
-    except (ValueError, OverflowError):
-        return read_error(response.status, response.text).retry_delay
+    if seconds is None:
+        with suppress(ValueError, OverflowError):
+            seconds = max(0.0, parsedate_to_datetime(retry_after).timestamp() - now())
+    return seconds or read_error(response.status, response.text).retry_delay
 
 
 def _seconds(text: str) -> float | None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import gzip
 import json
 
 import pytest
@@ -7,7 +8,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.api_errors import ApiError, error_of, errors_of_run, read_error
+from evalkit.protocol.api_errors import ApiError, error_of, errors_of_run
+from evalkit.protocol.error_bodies import read_error
+from evalkit.protocol.wire_facts import CHECK_ADDRESS
 from tests.protocol import strategies
 
 BODIES: list[tuple[str, int, JSON, str, str]] = [
@@ -51,8 +54,6 @@ BODIES: list[tuple[str, int, JSON, str, str]] = [
         "400",
         "HTTP 400 Bad Request",
     ),
-    ("other JSON", 418, 7, "418", "HTTP 418 I'm a Teapot"),
-    ("empty list", 599, [], "599", "HTTP 599"),
 ]
 
 
@@ -204,16 +205,112 @@ def test_an_error_is_labeled_with_its_status_and_its_word(
     assert (read.label, read.status) == (label, http_status)
 
 
+PRETTY = (
+    '{\n  "error": {\n    "code": 400,\n    "status": "UNAVAILABLE",\n    "message": "busy"\n  }\n}'
+)
+COMPACT = '{"error":{"code":"unavailable","message":"busy"}}'
+
+
+def as_text(data: bytes) -> str:
+    return data.decode("utf-8", "surrogateescape")
+
+
+@pytest.mark.parametrize(
+    ("status", "text"),
+    [
+        (301, ""),
+        (302, "<html><title>Sign in to the network</title></html>"),
+        (400, "<html><h1>Blocked by the firewall</h1></html>"),
+        (404, '{"detail": "Not Found"}'),
+        (404, "404 page not found"),
+        (405, '{"message": "no Route matched with those values"}'),
+        (418, "7"),
+        (410, "[]"),
+        (413, ""),
+    ],
+)
+def test_an_error_that_is_not_from_the_api_says_nothing_about_the_model(
+    status: int, text: str
+) -> None:
+    error = read_error(status, text)
+    assert (error.status, error.code, error.body) == (status, str(status), None)
+    assert error.advice == CHECK_ADDRESS
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        f"data: {COMPACT}\n\n",
+        f"event: error\r\ndata: {COMPACT}\r\n\r\ndata: [DONE]\r\n\r\n",
+        'event: error\ndata: {"code": "unavailable", "message": "busy"}\n\n',
+        'data: {"event_type": "error", "error": {"code": "unavailable", "message": "busy"}}\n\n',
+        "".join(f"data: {line}\n" for line in PRETTY.splitlines()),
+        f": ping\n\ndata: [{COMPACT}]\n\n",
+        f"[{PRETTY}]",
+        f"[{PRETTY}\n,\n",
+        f")]}}'\n{PRETTY}",
+        f"\ufeff{PRETTY}",
+        f"upstream said: {COMPACT} (retries exhausted)",
+        '{"error":{"code":"unavailable","message":"idle","message":"busy"}}',
+        as_text(gzip.compress(PRETTY.encode(), mtime=0)),
+        as_text(PRETTY.encode("utf-16")),
+        as_text(b"\xff\xfe" + COMPACT.encode("utf-16-le")),
+    ],
+)
+@pytest.mark.parametrize("status", [400, 404, 503])
+def test_an_error_is_found_in_every_frame(text: str, status: int) -> None:
+    error = read_error(status, text)
+    assert (error.code.lower(), error.message) == ("unavailable", "busy")
+    assert error.advice is not None
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "HTTP 503 Service Unavailable"),
+        (" \r\n", "HTTP 503 Service Unavailable"),
+        ("data: \n\n", "data:"),
+        (as_text("Zugriff verweigert für Gäste".encode("latin-1")), "Zugriff verweigert für Gäste"),
+        (as_text(gzip.compress(b"<html><title>502 Bad</title>", mtime=0)), "502 Bad"),
+        (as_text(gzip.compress(b"", mtime=0)[:10] + b"\xff" * 9), "a body in gzip that is damaged"),
+        ("<?xml version='1.0'?><Error><Code>Denied</Code></Error>", "Denied"),
+        ("<center><h1>504 Gateway Time-out</h1></center>", "504 Gateway Time-out"),
+        ('{"error"', '{"error"'),
+        ('{"error":' * 5000, '{"error":'),
+        ("\ud83d", "<U+D83D>"),
+    ],
+)
+def test_a_body_without_an_error_is_readable(text: str, message: str) -> None:
+    error = read_error(503, text)
+    assert message in error.message
+    assert (error.code, error.body) == ("503", None)
+
+
 @pytest.mark.parametrize(
     ("details", "delay"),
     [
         ([{"retryDelay": "10s"}], 10.0),
         ([{"links": []}, {"retryDelay": "1.5s"}], 1.5),
         ([{"retryDelay": "0.250000001s"}], 0.250000001),
-        ([{"retryDelay": 10}, 7], None),
+        ([{"retryDelay": 10}, 7], 10.0),
+        ([{"retryDelay": "3.s"}, {"retryDelay": "4s"}], 3.0),
+        ([{"retryDelay": 2.5}], 2.5),
+        ([{"retryDelay": {"seconds": 3, "nanos": 5}}], 3.000000005),
+        ([{"retryDelay": {"seconds": "3"}}], 3.0),
+        ([{"retryDelay": {"nanos": 500_000_000}}], 0.5),
+        ([{"retryDelay": {"seconds": "soon"}}, {"retryDelay": "1s"}], 1.0),
         ([{"retryDelay": "-1s"}], None),
+        ([{"retryDelay": -1}], None),
         ([{"retryDelay": "1e9s"}], None),
-        ({"retryDelay": "10s"}, None),
+        ([{"retryDelay": float("inf")}], None),
+        ([{"retryDelay": True}], None),
+        ([{"retryDelay": [3]}], None),
+        ([{"retryDelay": "3s later"}], None),
+        ([{"retryDelay": {"seconds": {"seconds": {}}}}], None),
+        ({"retryDelay": "10s"}, 10.0),
+        ({"details": [{"retryDelay": "10s"}]}, 10.0),
+        ([[{"@type": "x", "details": {"details": [{"retryDelay": "7s"}]}}]], 7.0),
+        ("retryDelay: 10s", None),
         (None, None),
     ],
 )

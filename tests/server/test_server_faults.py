@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.errors import ScriptError
-from evalkit.protocol.api_errors import read_error
+from evalkit.protocol.error_bodies import read_error
 from evalkit.protocol.sse import read_events, split_frames
 from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.server import create_app, load_script, serving

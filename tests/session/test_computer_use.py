@@ -54,6 +54,9 @@ def run(root: Path, url: str, scenario: str) -> list[dict[str, Any]]:
         ("[{type: computer_use, environment: browser}]", "click", [None], "clicked"),
         ("[{type: computer_use}, click_at, look]", "click", [None, "look"], "clicked"),
         ("[{type: computer_use}]", "note", [None], "noted"),
+        ("[{type: code_execution}]", "note", [None], "noted"),
+        ("[take_note, look]", "note", ["look"], "noted"),
+        ("[look]", "note", ["look"], "noted"),
     ],
 )
 @pytest.mark.parametrize("expect", ["status: completed", "tool_calls"])

@@ -55,7 +55,7 @@ def run(tmp_path: Path, url: str) -> Iterator[Run]:
     """Return a function that runs scenarios live and returns the result lines by id."""
     (tmp_path / "runner_tools.py").write_text(
         "def boom(**arguments):\n    raise RuntimeError('the tool broke')\n"
-        "def needs_b(b):\n    return b\n"
+        "def takes_b(b=0):\n    return b\n"
     )
 
     def go(
@@ -176,7 +176,7 @@ def test_a_tool_that_crashes_is_an_error_with_its_reason(run: Run) -> None:
 @pytest.mark.parametrize(
     ("parameters", "answer", "reason", "returns_error"),
     [
-        ("{a: {type: integer}}", "python: 'runner_tools:needs_b'", "argument: 'b'", True),
+        ("{b: {type: integer}}", "python: 'runner_tools:takes_b'", "argument 'a'", True),
         ("{a: {type: string}}", "python: 'runner_tools:boom'", "/a must be of type string", True),
         ("{a: {type: string}}", "result: fixed", "/a must be of type string, got 1", False),
         ("{a: {enum: [2, 3]}}", "result: fixed", "/a must be one of [2, 3], got 1", False),

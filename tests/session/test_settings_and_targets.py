@@ -232,7 +232,7 @@ def test_tools_are_called_with_the_arguments_of_the_call(project: Path) -> None:
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ({}, "missing a required argument: 'a'"),
+        ({"wrong": 1}, "missing a required argument: 'a'"),
         ({"a": 1, "wrong": 2}, "unexpected keyword argument 'wrong'"),
         ({"a": 1, "b": "2"}, "/b must be of type integer"),
         ({"a": None}, "/a must be of type integer, got null"),

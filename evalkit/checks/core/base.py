@@ -55,6 +55,8 @@ class NumberedStep(NamedTuple):
 class View:
     """What a check receives: one turn, or with ``turn`` None the whole conversation.
 
+    ``predefined`` names functions that the service declares itself, as the suite says.
+
     The functions reach outside of the conversation:
 
     * ``resolve`` imports a ``package.module:name`` target. Raises TargetError.
@@ -72,6 +74,7 @@ class View:
     transcript: Transcript
     turn: Turn | None = None
     _: KW_ONLY
+    predefined: frozenset[str] = frozenset()
     resolve: Callable[[str], Any] = _unavailable
     read: Callable[[str], str] = _unavailable
     sibling: Callable[[Mapping[str, JSON]], Transcript | None] = _unavailable

@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from itertools import islice
 
-from evalkit._lib.json import JSON, json_type
+from evalkit._lib.exact_json import RepeatedKeyError
+from evalkit._lib.json import JSON, json_type, loads
 from evalkit._lib.text import shorten, show
 from evalkit.checks.core.formatting import excerpt, lookalike_notes
 from evalkit.checks.core.schema_validation import problems, violations
@@ -48,7 +49,8 @@ def misfit(parameters: JSON, arguments: JSON) -> str:
     """
     arguments = {} if arguments is None else arguments
     if not isinstance(arguments, dict):
-        return f"must be an object, got {json_type(arguments)} {show(arguments, 60)}"
+        got = f"{json_type(arguments)} {show(arguments, 60)}"
+        return f"must be an object, got {got}{_repeated_key(arguments)}"
     if not isinstance(parameters, dict) or _fits_surely(parameters, arguments):
         return ""
     if problems(parameters):
@@ -59,6 +61,18 @@ def misfit(parameters: JSON, arguments: JSON) -> str:
         reasons.append(f"{each.pointer} {each.message.splitlines()[0]}{notes}".strip())
     more = len(reasons) - _MAX_REASONS
     return "; ".join(reasons[:_MAX_REASONS]) + (f" and {more} more" if more > 0 else "")
+
+
+def _repeated_key(arguments: JSON) -> str:
+    """Return why arguments with a key twice are a text (``protocol.received_json``)."""
+    try:
+        if isinstance(arguments, str):
+            loads(arguments)
+    except RepeatedKeyError as error:
+        return f" ({error})"
+    except (ValueError, RecursionError):
+        pass
+    return ""
 
 
 def arguments_invalid(name: JSON, arguments: JSON, reason: str, where: Where) -> Finding:

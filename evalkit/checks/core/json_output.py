@@ -8,10 +8,10 @@ differently is a finding too: a key that occurs twice, a number that no float or
 
 import json
 import re
-from collections import Counter
 from typing import Any, NamedTuple
 
-from evalkit._lib.json import MISSING, NUMBERS, json_type
+from evalkit._lib.exact_json import FINITE
+from evalkit._lib.json import MISSING, json_type
 from evalkit._lib.text import show
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
@@ -71,15 +71,7 @@ def read_output(turn: Turn | None, *, fenced: bool = False) -> tuple[Any, Findin
     return MISSING, Finding("not_json", problem, where, detail=f"output  {show(text, 300)}")
 
 
-def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    value = dict(pairs)
-    if len(value) < len(pairs):
-        twice = next(key for key, count in Counter(key for key, _ in pairs).items() if count > 1)
-        raise ValueError(f"the key {show(twice, 40)} occurs more than once in an object")
-    return value
-
-
-_DECODER = json.JSONDecoder(object_pairs_hook=_unique_keys, **NUMBERS)
+_DECODER = json.JSONDecoder(**FINITE)
 
 
 def _diagnose(text: str, error: json.JSONDecodeError) -> Document:

@@ -14,7 +14,8 @@ from collections.abc import Iterable
 from jsonschema import Draft202012Validator, FormatChecker
 from jsonschema.exceptions import ValidationError
 
-from evalkit._lib.json import JSON, NUMBERS, json_type
+from evalkit._lib.exact_json import FINITE
+from evalkit._lib.json import JSON, json_type
 from evalkit._lib.text import did_you_mean, show
 from evalkit.server.requests.error_response import (
     ErrorResponse,
@@ -95,7 +96,7 @@ def read_object(
 def parse_object(raw: bytes) -> dict[str, JSON]:
     """Return the JSON object of a body as it was sent. Raises ErrorResponse (400)."""
     try:
-        body = json.loads(raw.decode("utf-8"), **NUMBERS)
+        body = json.loads(raw.decode("utf-8"), **FINITE)
     except UnicodeDecodeError as error:
         raise bad_request(f"The body is not UTF-8 at byte {error.start}.") from None
     except RecursionError:

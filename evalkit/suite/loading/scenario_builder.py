@@ -11,7 +11,6 @@ from typing import NamedTuple, cast
 
 from evalkit._lib.json import JSON
 from evalkit._lib.yaml import ValuePath
-from evalkit.protocol.step_reader import may_be_predefined
 from evalkit.protocol.wire_facts import DEFAULT_API_VERSION
 from evalkit.suite.loading.cases import CaseRows
 from evalkit.suite.loading.expectation_builder import build_expectations
@@ -212,7 +211,7 @@ def _tools(
     tools = {
         name: tool
         for name, tool in context.tools.items()
-        if name not in entries and may_be_predefined(name, entries) and tool.is_predefined(entries)
+        if name not in entries and tool.is_predefined(entries)
     }
     for tool in tools.values():
         if tool.has_templates:

@@ -25,6 +25,7 @@ from jinja2 import meta, nodes
 from jinja2.environment import TemplateExpression
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from evalkit._lib.exact_json import ExactNumber
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.yaml import ValuePath
@@ -134,7 +135,7 @@ def plain_json(value: Any) -> JSON:
 
     Raises TemplateError: a value of another type.
     """
-    if value is None or type(value) in (str, int, float, bool):
+    if value is None or type(value) in (str, int, float, bool, ExactNumber):
         return value
     if isinstance(value, str):
         return str(value)

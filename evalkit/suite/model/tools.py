@@ -57,12 +57,17 @@ class Tool:
     has_templates: bool
     declaration_has_templates: bool
 
+    @property
+    def marked_predefined(self) -> bool:
+        """Whether the suite says that the service declares the function itself."""
+        return self.entry.get("predefined", False)
+
     def is_predefined(self, tools: list[JSON]) -> bool:
         """Return whether the service declares the function itself beside the tools of a scenario.
 
         It is marked so, or one of ``computer_use``.
         """
-        return self.entry.get("predefined", False) or (
+        return self.marked_predefined or (
             self.name in COMPUTER_FUNCTIONS and may_be_predefined(self.name, tools)
         )
 

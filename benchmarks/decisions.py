@@ -14,6 +14,9 @@ Wanted: coverage of the 95 % interval of the difference at least 93 %; p < 0.05 
 comparisons of equally good runs (noise, swaps); the lower bound of the pass rate above the true
 rate in at most 4 % (nominal 2.5 %); and p and interval never contradict each other. A layout misses
 it if a figure is worse by more than two standard errors of the simulation.
+
+A second table shows plans of ``evalkit plan``: they promise an answer with a chance of 80 %, and
+must keep that but for six points.
 """
 
 from __future__ import annotations
@@ -28,12 +31,15 @@ from numpy.typing import NDArray
 from evalkit.compare.clusters import ClusterSum, rate_interval
 from evalkit.compare.evidence import cluster_evidence
 from evalkit.compare.intervals import PairTable
+from evalkit.compare.plan import Pilot, Spending, scenarios_needed
 
 CLUSTERS, VARIANTS, TRIALS = (10, 30, 100, 500), (1, 3, 10), (1, 3, 10)
 EFFECTS = {"noise": (0.0, 0.0), "swaps": (0.08, 0.08), "drop": (0.15, 0.0)}
 """Shares of scenarios that fail for good in the candidate, and that fail only in the baseline."""
 HARDNESS = (2.0, 0.5)
 """Pass rates of scenarios have this Beta distribution, with the mean 0.8."""
+PILOTS = ((2.0, 0.5), (8.0, 2.0), (20.0, 1.0))
+"""Beta distributions of pass rates for which comparisons are planned."""
 
 Floats = NDArray[np.float64]
 
@@ -107,6 +113,62 @@ def draw(
     return counts
 
 
+def plan_power(
+    hardness: tuple[float, float], variants: int, trials: int, margin: float, samples: int
+) -> tuple[int, float]:
+    """Return the scenarios that a plan asks for, and how often so many show the margin.
+
+    The pass rates of variants have a Beta distribution, and the candidate is as good.
+    """
+    a, b = hardness
+    pilot = Pilot(
+        scenarios=0,
+        variants=variants,
+        rate=a / (a + b),
+        between=0.0,
+        within=a * b / ((a + b) * (a + b + 1)),
+        change=0.0,
+        knows_trials=True,
+        knows_change=False,
+        each=Spending(None, None, None),
+    )
+    planned = scenarios_needed(pilot, margin, trials)
+    assert planned is not None
+    chance, shown = np.random.default_rng(1), 0
+    for _ in range(samples):
+        rates = np.repeat(chance.beta(a, b, (planned, variants)), trials, axis=1)
+        old, new = (chance.random(rates.shape) < rates for _ in range(2))
+        sums = new.sum(1) - old.sum(1)
+        table = PairTable(
+            int((old & new).sum()),
+            int((~old & ~new).sum()),
+            int((old & ~new).sum()),
+            int((~old & new).sum()),
+        )
+        size = variants * trials
+        found = cluster_evidence(table, [ClusterSum(size, float(one)) for one in sums])
+        shown += found.interval.low > -margin
+    return planned, shown / samples
+
+
+def print_plans(samples: int) -> int:
+    """Print how often planned comparisons show their margin; return how many do so too rarely."""
+    print("\n| pass rate | variants | trials | margin | scenarios | shown (planned 80 %) |")
+    print("|---:|---:|---:|---:|---:|---:|")
+    missed = 0
+    for hardness in PILOTS:
+        for variants, trials, margin in ((1, 1, 0.1), (1, 3, 0.05), (3, 1, 0.1), (3, 5, 0.05)):
+            planned, power = plan_power(hardness, variants, trials, margin, samples)
+            is_missed = power + 2 * error(power, samples) < 0.74
+            missed += is_missed
+            print(
+                f"| {hardness[0] / sum(hardness):.0%} | {variants} | {trials} | {margin} "
+                f"| {planned} | {power:.1%} |{'  MISSED' if is_missed else ''}",
+                flush=True,
+            )
+    return missed
+
+
 def main() -> int:
     """Print the table of all layouts; return 1 where a figure is worse than wanted."""
     samples = int(sys.argv[1]) if len(sys.argv) > 1 else 1000
@@ -132,7 +194,8 @@ def main() -> int:
             f"| {too_high:.1%} |{'  MISSED' if is_missed else ''}",
             flush=True,
         )
-    print(f"\n{samples} comparisons each; {missed} layouts miss what is wanted")
+    missed += print_plans(samples)
+    print(f"\n{samples} comparisons each; {missed} rows miss what is wanted")
     return int(missed > 0)
 
 

@@ -40,6 +40,9 @@ COMMANDS = {
     "init": CommandEntry("evalkit.cli.init:init", "Set up a first suite, gates and CI workflows."),
     "lint": CommandEntry("evalkit.cli.lint:lint", "Find mistakes, risks and secrets in cassettes."),
     "merge": CommandEntry("evalkit.cli.merge:merge", "Merge partial runs into one run directory."),
+    "plan": CommandEntry(
+        "evalkit.cli.plan:plan", "Plan how many scenarios and trials a comparison needs."
+    ),
     "rejudge": CommandEntry(
         "evalkit.cli.rejudge:rejudge", "Judge recorded conversations by other expectations."
     ),

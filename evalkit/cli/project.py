@@ -25,7 +25,7 @@ def root_of(run: Run) -> Path:
     """Return the project of a run; the working directory where its suites are not found."""
     try:
         return find_project_root(run.directory, run.manifest)
-    except UsageError:
+    except (UsageError, KeyError):
         return Path.cwd()
 
 

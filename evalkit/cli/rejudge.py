@@ -69,10 +69,10 @@ class SuiteSource(NamedTuple):
 )
 @click.pass_context
 def rejudge(context: click.Context, run: Path, source: str, output: Path | None) -> None:
-    """Judge recorded conversations by other expectations, offline.
+    """Judge recorded conversations by other expectations.
 
-    RUN is a run directory. Checks that ask a model use the recorded answers. Python checks are the
-    project's present ones.
+    RUN is a run directory; no request is sent. Checks that ask a model use the recorded answers,
+    Python checks are the functions that the project has now.
     """
     judged = Run(run)
     target = output or run.with_name(f"{run.absolute().name}-rejudged")

@@ -149,7 +149,8 @@ def compare_digests(baseline: Run, candidate: Run) -> BarComparison:
 
 def suite_digests(run: Run) -> dict[str, str]:
     """Return the digests of a run's suites by path."""
-    return {suite["path"]: suite["digest"] for suite in run.manifest.get("suites") or ()}
+    suites: Sequence[Mapping[str, JSON]] = run.manifest.get("suites") or ()
+    return {str(suite.get("path")): str(suite.get("digest")) for suite in suites}
 
 
 def bar_changes(old: Iterable[Suite], new: Iterable[Suite]) -> list[ExpectationChange]:

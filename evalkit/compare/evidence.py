@@ -22,7 +22,7 @@ from evalkit.compare.clusters import (
     sign_flip_test,
     smallest_p,
 )
-from evalkit.compare.distributions import bisect, z_quantile
+from evalkit.compare.distributions import z_quantile
 from evalkit.compare.intervals import (
     CONFIDENCE,
     Interval,
@@ -33,6 +33,7 @@ from evalkit.compare.intervals import (
 )
 from evalkit.compare.pairing import Pair, pair_table
 from evalkit.compare.rows import ResultRow, grouped
+from evalkit.compare.sample_size import Spread
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,26 +73,19 @@ class Evidence:
         """Whether no split could be significant, because too few clusters differ."""
         return not _is_significant(smallest_p(self.differing), self.confidence)
 
-    def clusters_needed(self, margin: float) -> int | None:
-        """Return how many clusters would show that the drop is below a margin.
-
-        They are assumed to be like these. None if the difference itself is beyond the margin, or
-        there are no pairs.
-        """
-        if self.mean is None or self.table.difference <= -margin:
+    @property
+    def spread(self) -> Spread | None:
+        """How the clusters' differences are distributed; None without pairs."""
+        if self.mean is None:
             return None
-        effective, difference = self.mean.effective, self.table.difference
-        z = z_quantile(0.5 + self.confidence / 2)
-
-        def is_too_few(clusters: float) -> bool:
-            times = clusters / self.clusters
-            low = paired_interval(self.table, self.confidence, self.effective * times).low
-            return min(low, difference - unseen_share(effective * times, z)) <= -margin
-
-        most = float(self.clusters)
-        while is_too_few(most):
-            most *= 2
-        return math.ceil(bisect(0.0, most, is_too_few))
+        discordance = self.table.differing / self.table.pairs
+        error = self.mean.error
+        return Spread(
+            mean=self.table.difference,
+            # One cluster does not show how clusters differ: as much as its pairs.
+            variance=discordance if error is None else self.mean.effective * error**2,
+            discordance=discordance,
+        )
 
 
 def _is_significant(p: float, confidence: float) -> bool:

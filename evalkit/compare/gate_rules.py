@@ -5,6 +5,7 @@ Terminal, exit code, JSON, HTML and CI show this one verdict. A rule on a rate o
 inconclusive if the interval contains its bound. Every sentence says of how many the figure is.
 """
 
+import math
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -29,9 +30,10 @@ from evalkit.compare.gates import (
     PassRateBound,
     RuleVerdict,
 )
-from evalkit.compare.intervals import Interval
+from evalkit.compare.intervals import POWER, Interval
 from evalkit.compare.pairing import SYSTEMATIC_TRIALS, SystematicRegressions
 from evalkit.compare.rows import ResultRow
+from evalkit.compare.sample_size import clusters_for_bound, clusters_needed
 
 _Rule = Callable[[str, Any, Gate, "GateInput"], Iterator[RuleVerdict]]
 _LEAST_KNOWN = 0.9
@@ -201,6 +203,7 @@ def _max_weakened(name: str, most: int, gate: Gate, facts: GateInput) -> Iterato
     message += f": {_first(weakened)}" if weakened else ""
     message += f"; allowed: {', '.join(reasons)}" if reasons else ""
     yield RuleVerdict(name, _outcome(len(weakened) <= most), message)
+    results = plural(facts.candidate["results"], "result")
     lenient = _unexcused(verdicts.lenient, gate)
     if lenient:
         failed = "; ".join(
@@ -209,7 +212,7 @@ def _max_weakened(name: str, most: int, gate: Gate, facts: GateInput) -> Iterato
         yield RuleVerdict(
             f"{name}.verdicts",
             "fail",
-            f"{len(lenient)} of {plural(len(bar.judged), 'result')} pass only by the candidate's own "
+            f"{len(lenient)} of {results} pass only by the candidate's own "
             f"expectations and fail by the baseline's: {failed}{_more(lenient)}",
         )
     unclear = _unexcused(verdicts.unclear, gate)
@@ -217,7 +220,7 @@ def _max_weakened(name: str, most: int, gate: Gate, facts: GateInput) -> Iterato
         yield RuleVerdict(
             f"{name}.judged",
             "inconclusive",
-            f"{len(unclear)} of {plural(len(bar.judged), 'result')} cannot be judged by the "
+            f"{len(unclear)} of {results} cannot be judged by the "
             f"baseline's expectations: {unclear[0].id}: {reason_of(unclear[0])}{_more(unclear, 1)}",
         )
 
@@ -294,10 +297,30 @@ def _non_inferiority(
 
 def _settling(margin: float, facts: GateInput) -> str:
     """Return how much evidence would settle a margin."""
-    needed = facts.evidence.clusters_needed(margin)
-    if needed is None:
+    found = facts.evidence
+    needed, mean = None, found.mean
+    if mean is not None and found.spread is not None and found.table.difference > -margin:
+        needed = clusters_needed(margin, found.spread, POWER, found.confidence)
+    if needed is None or mean is None:
         return "; the difference itself is beyond the margin, so more evidence would hardly help"
-    return f"; about {needed:,} {facts.unit}s like these would settle it"
+    # Clusters of different size are worth fewer of one size.
+    return _would_settle(math.ceil(needed * mean.clusters / mean.effective), facts)
+
+
+def _would_settle(clusters: int | None, facts: GateInput) -> str:
+    """Return the sentence on what would settle a rule: scenarios, tokens and cost of a run."""
+    if clusters is None:
+        return ""
+    pairs = facts.evidence.table.pairs / max(1, facts.evidence.clusters)
+    results = round(clusters * max(1.0, pairs))
+    parts = [plural(results, "result")]
+    for name, form in (("tokens", "{:,.0f} tokens"), ("cost", "cost {:,.4g}")):
+        if name in facts.metrics and name not in facts.unknown:
+            parts.append(form.format(facts.metrics[name].candidate.mean * results))
+    return (
+        f"; about {clusters:,} {facts.unit}s like these would settle it with {POWER:.0%} power "
+        f"({', '.join(parts)} in each run)"
+    )
 
 
 def _min_pass_rate(
@@ -315,7 +338,8 @@ def _min_pass_rate(
     outcome = _outcome(passed == scored)
     if bound.rate < 1:
         outcome = _outcome_of_interval(Interval(-high, -low), -bound.rate)
-    yield RuleVerdict(name, outcome, f"{rate}, at least {bound.rate:.1%} must")
+    advice = _advice(outcome, Interval(low, high), passed / scored, bound.rate, facts)
+    yield RuleVerdict(name, outcome, f"{rate}, at least {bound.rate:.1%} must{advice}")
     if bound.lower_bound is not None:
         yield RuleVerdict(
             f"{name}.lower_bound",
@@ -323,6 +347,13 @@ def _min_pass_rate(
             f"{rate}; that at least {bound.lower_bound:.1%} pass must be shown "
             f"({bound.confidence:.0%})",
         )
+
+
+def _for_bound(interval: Interval | None, value: float, bound: float, facts: GateInput) -> str:
+    if interval is None:
+        return ""
+    clusters = facts.evidence.clusters
+    return _would_settle(clusters_for_bound(interval, value, bound, clusters, POWER), facts)
 
 
 def _outcome_of_interval(interval: Interval | None, most: float) -> GateOutcome:
@@ -370,7 +401,8 @@ def _budget(name: str, budget: MetricBudget, _: Gate, facts: GateInput) -> Itera
             f"{name}.max_mean",
             outcome if is_known or outcome != "pass" else "inconclusive",
             f"the mean of {name} is {metric.candidate.mean:.6g}{between} {known}, at most "
-            f"{budget.max_mean:.6g} is allowed",
+            f"{budget.max_mean:.6g} is allowed"
+            + _advice(outcome, metric.mean_interval, metric.candidate.mean, budget.max_mean, facts),
         )
     if budget.max_increase is not None:
         ratio, between = metric.ratio_interval, ""
@@ -384,8 +416,15 @@ def _budget(name: str, budget: MetricBudget, _: Gate, facts: GateInput) -> Itera
             outcome if is_known or outcome != "pass" else "inconclusive",
             f"the mean of {name} went from {metric.baseline.mean:.6g} to "
             f"{metric.candidate.mean:.6g}{between} {known}, at most {budget.max_increase:+.1%} is "
-            "allowed",
+            "allowed"
+            + _advice(outcome, ratio, metric.ratio or 0.0, 1 + budget.max_increase, facts),
         )
+
+
+def _advice(
+    outcome: GateOutcome, interval: Interval | None, value: float, bound: float, facts: GateInput
+) -> str:
+    return _for_bound(interval, value, bound, facts) if outcome == "inconclusive" else ""
 
 
 def _between(interval: Interval | None, form: str) -> str:

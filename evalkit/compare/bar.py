@@ -112,8 +112,8 @@ class BarVerdicts:
 
 def bar_verdicts(candidate: Iterable[ResultRow], judged: Iterable[ResultRow]) -> BarVerdicts:
     """Compare the candidate's own verdicts with those by the baseline's expectations."""
-    own = {row.key: row for row in candidate}
-    pairs = [(own[row.key], row) for row in judged if row.key in own and own[row.key].scored]
+    own = {row.id: row for row in candidate if row.scored}
+    pairs = [(own[row.id], row) for row in judged if row.id in own]
     return BarVerdicts(
         lenient=[row for mine, row in pairs if mine.passed and row.verdict is Verdict.FAILED],
         stricter=[row for mine, row in pairs if row.passed and not mine.passed],

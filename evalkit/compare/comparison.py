@@ -265,7 +265,6 @@ def compare(
             replace(run, rows=[without_axes(row, axes) for row in run.rows])
             for run in (old_run, new_run)
         )
-        bar = replace(bar, judged=[without_axes(row, axes) for row in bar.judged])
         refuse_ambiguous(old_run.rows, axes, baseline_choices, "baseline")
         refuse_ambiguous(new_run.rows, axes, candidate_choices, "candidate")
     pairing = pair_runs(old_run.rows, new_run.rows)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from evalkit.checks.core.call_arguments import _fits_surely, misfit
 from evalkit.checks.core.schema_validation import problems, violations
-from tests.checks.test_check_verdicts import codes, judge
+from tests.checks.sample_turns import codes, judge
 
 OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required": ["a"]}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evalkit.checks.core.formatting import excerpt
-from tests.checks.test_check_verdicts import codes, judge, output, says
+from tests.checks.sample_turns import codes, judge, output, says
 
 FENCED = 'Here it is:\n\n```json\n{"a": 1}\n```\nAnything else?'
 

@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 
 from evalkit.checks.media.files import same_type, sniff
-from tests.checks.test_check_verdicts import codes, judge, media, picture
+from tests.checks.media_samples import media, picture
+from tests.checks.sample_turns import codes, judge
 
 
 def box(name: bytes, *parts: bytes) -> bytes:

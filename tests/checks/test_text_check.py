@@ -11,7 +11,41 @@ from hypothesis import strategies as st
 
 from evalkit._lib.lookalikes import lookalike_note
 from evalkit._lib.text import did_you_mean, show, visible
-from tests.checks.test_check_verdicts import CALL, RESULT, codes, judge, output, says
+from tests.checks.sample_turns import CALL, RESULT, codes, judge, output, says
+
+TEXT: list[tuple[Any, str, list[str]]] = [
+    ("text", "a", []),
+    ("text", "  \n", ["text_absent"]),
+    ({"text": "b"}, "abc", []),
+    ({"text": ["a", "x"]}, "abc", ["text_missing"]),
+    ({"text": {"all_of": ["a", "x", "y"]}}, "abc", ["text_missing", "text_missing"]),
+    ({"text": {"any_of": ["x", "b"]}}, "abc", []),
+    ({"text": {"any_of": ["x", "y"]}}, "abc", ["text_missing"]),
+    ({"text": {"not_contains": "x"}}, "", []),
+    ({"text": {"not_contains": ["x", "b"]}}, "abc", ["text_forbidden"]),
+    ({"text": {"equals": "abc"}}, "abc", []),
+    ({"text": {"equals": "abc"}}, "abd", ["text_differs"]),
+    ({"text": {"matches": r"\bb\d"}}, "a b2", []),
+    ({"text": {"matches": "^b"}}, "abc", ["text_no_match"]),
+    ({"text": {"starts_with": "ab", "ends_with": "bc"}}, "abc", []),
+    ({"text": {"starts_with": "b", "ends_with": "b"}}, "abc", ["text_start", "text_end"]),
+    ({"text": {"max_chars": 2, "min_chars": 2}}, "é☃", []),
+    ({"text": {"max_chars": 2}}, "abc", ["text_too_long"]),
+    ({"text": {"min_chars": 4}}, "abc", ["text_too_short"]),
+    (
+        {
+            "text": {
+                "contains": "ABC",
+                "matches": "B",
+                "equals": "aBc",
+                "starts_with": "A",
+                "ignore_case": True,
+            }
+        },
+        "abC",
+        [],
+    ),
+]
 
 TURN: dict[str, Any] = {
     "steps": [
@@ -25,6 +59,11 @@ TURN: dict[str, Any] = {
     ],
     "request": {"tools": [{"type": "function", "name": "look"}]},
 }
+
+
+@pytest.mark.parametrize(("entry", "text", "expected"), TEXT)
+def test_text(entry: Any, text: str, expected: list[str]) -> None:
+    assert codes(entry, output(text)) == expected
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 
 from evalkit.checks.core.similarity import similarity
 from evalkit.errors import Misconfigured
-from tests.checks.test_check_verdicts import codes, judge, output
+from tests.checks.sample_turns import codes, judge, output
 
 CHINESE = [chr(code) for code in range(0x4E00, 0x7000)]
 

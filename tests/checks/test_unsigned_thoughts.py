@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from evalkit.verdict import Verdict
-from tests.checks.test_check_verdicts import CALL, RESULT, judge, says
+from tests.checks.sample_turns import CALL, RESULT, judge, says
 
 USER: dict[str, Any] = {"type": "user_input", "content": [{"type": "text", "text": "hi"}]}
 UNSIGNED: dict[str, Any] = {"type": "thought", "signature": ""}

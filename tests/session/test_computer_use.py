@@ -13,7 +13,7 @@ from evalkit.plugins import Catalog
 from evalkit.server import create_app, load_script, serving
 from evalkit.session import Runner, Settings
 from evalkit.suite import expand, load
-from tests.checks.test_check_verdicts import codes
+from tests.checks.sample_turns import codes
 
 SCRIPT = """\
 script: browser

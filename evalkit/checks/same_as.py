@@ -13,7 +13,7 @@ from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.sequences import Automaton, alignment_table
 from evalkit.checks.core.strictness import Strictness
-from evalkit.checks.tool_calls import call_name
+from evalkit.checks.tool_calls.received_calls import call_name
 from evalkit.protocol.step_types import RESULT_OF
 from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where

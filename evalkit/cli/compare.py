@@ -19,7 +19,6 @@ from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.main import VERDICT_CODES
 from evalkit.cli.output import echo_json
-from evalkit.cli.project import project_bars
 from evalkit.cli.tables import grid
 from evalkit.compare.bar import failing_checks
 from evalkit.compare.comparison import Comparison
@@ -31,6 +30,7 @@ from evalkit.compare.rows import VariantKey, grouped
 from evalkit.compare.selection import AxisChoice, parse_choice
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
+from evalkit.project import project_bars
 from evalkit.reports.ci import comment
 from evalkit.reports.page import comparison_page
 from evalkit.results import Run

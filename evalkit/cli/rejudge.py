@@ -16,9 +16,9 @@ import click
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.text import did_you_mean, plural, shorten, visible
 from evalkit.cli.main import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASS
-from evalkit.cli.project import load_all, root_of
 from evalkit.errors import UsageError
 from evalkit.plugins import reports_of
+from evalkit.project import load_all, root_of
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Run, Totals, result_line, tally_of
 from evalkit.results.bar import suite_record, write_bar

@@ -6,10 +6,10 @@ import click
 
 from evalkit._lib.clock import now
 from evalkit._lib.text import shorten, visible
-from evalkit.cli.project import project_bars
 from evalkit.cli.report import rewrite_page
 from evalkit.config import find_config, load_config
 from evalkit.errors import IntegrityError, UsageError
+from evalkit.project import project_bars
 from evalkit.results import Run
 from evalkit.results.records import schema_error
 from evalkit.results.run_directory import find_project_root

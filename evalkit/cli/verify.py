@@ -16,10 +16,10 @@ from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, visible
 from evalkit.cli.output import echo_json
-from evalkit.cli.project import bars_without_code
 from evalkit.cli.report import page_problems
 from evalkit.config import NAME, Config, find_config, load_config, parse_config
 from evalkit.errors import UsageError
+from evalkit.project import bars_without_code
 from evalkit.results import Run
 from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.signoff import git, verification

@@ -69,6 +69,16 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="conversations to run at once while recording or live (default: 1)",
     )
     group.addoption(
+        "--evalkit-gate",
+        metavar="NAME",
+        help="exit with the verdict of this gate of evalkit.yaml: 0 pass, 1 fail, 4 inconclusive",
+    )
+    group.addoption(
+        "--evalkit-baseline",
+        metavar="DIR",
+        help="run directory that the gate compares with; without it, a gate about this run alone",
+    )
+    group.addoption(
         "--evalkit-resume",
         action="store_true",
         help="resume the run in the run directory: do not run again what passed or failed there",

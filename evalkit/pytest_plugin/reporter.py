@@ -4,18 +4,20 @@ One stream of results, one writer: a result travels on pytest's own test report,
 from a worker of pytest-xdist, and the process that the user started appends it to the journal.
 """
 
+from __future__ import annotations
+
 import os
 import shlex
 import shutil
 from collections.abc import Generator, Iterator, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, file_errors
-from evalkit._lib.text import escape_log_commands, plural
+from evalkit._lib.text import escape_log_commands, plural, visible
 from evalkit.errors import Misconfigured
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
@@ -32,6 +34,9 @@ from evalkit.results.run_directory import DERIVED, check_output
 from evalkit.session.prefetch import Prefetcher
 from evalkit.session.trials import ItemOutcome
 from evalkit.verdict import Verdict
+
+if TYPE_CHECKING:
+    from evalkit.pytest_plugin.gating import SessionGate
 
 _STATE: pytest.StashKey[SessionState] = pytest.StashKey()
 _LISTED = 5
@@ -61,6 +66,8 @@ class Reporter:
         self._config = config
         self._state = state
         self._waiting: dict[tuple[str, str], dict[str, Any]] = {}
+        self._gate: SessionGate | None = None
+        self._has_other_failures = False
 
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Find unused cassettes, load results to resume, refuse to record without a key."""
@@ -71,6 +78,11 @@ class Reporter:
         state.manifest.totals.deselected = max(0, state.manifest.totals.collected - len(items))
         if session.config.option.collectonly:
             return
+        if session.config.getoption("evalkit_gate") and not is_worker(session.config):
+            try:
+                self._gate = _session_gate(session.config, state)
+            except Misconfigured as error:
+                raise pytest.UsageError(str(error)) from error
         if session.config.getoption("evalkit_resume"):
             self._load_results(items)
         # A skipped variant must not be recorded ahead.
@@ -153,6 +165,7 @@ class Reporter:
         node: Any = getattr(report, "node", None)
         key = report.nodeid, node.gateway.id if node else ""
         result = getattr(report, RESULT, None)
+        self._has_other_failures |= report.failed and result is None
         if result is not None:
             # pytest keeps all reports until the session ends; results are too large for that.
             setattr(report, RESULT, {"verdict": result["verdict"]})
@@ -238,8 +251,25 @@ class Reporter:
         failed = state.report_errors or (
             state.strict and (state.unplayed or state.unused_cassettes)
         )
+        if self._config.getoption("evalkit_gate") and state.journal is not None:
+            self._apply_gate(session)
         if failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _apply_gate(self, session: pytest.Session) -> None:
+        """Let the gate decide, unless something else than a conversation failed."""
+        try:
+            # The controller of pytest-xdist collects nothing, so it has not read the gate yet.
+            gate = self._gate or _session_gate(self._config, self._state)
+            verdict = gate.evaluate(Run(self._state.directory)).verdict
+        except Misconfigured as error:
+            self._state.report_errors.append(f"the gate cannot be evaluated: {error}")
+            session.exitstatus = pytest.ExitCode.TESTS_FAILED
+            return
+        self._state.gate_text = f"gate {verdict.gate}: {verdict.verdict}: {verdict.reason}"
+        decidable = (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED)
+        if session.exitstatus in decidable and not self._has_other_failures:
+            session.exitstatus = gate.exit_codes[verdict.verdict]
 
     def _complete_manifest(self) -> None:
         state = self._state
@@ -286,6 +316,8 @@ class Reporter:
                 "failed by --evalkit-strict: the recordings and cassettes above are not used",
                 red=True,
             )
+        if state.gate_text:
+            terminalreporter.write_line(escape_log_commands(visible(state.gate_text)))
         for text in state.report_errors:
             terminalreporter.write_line(escape_log_commands(text), red=True)
         page = state.directory / "index.html"
@@ -294,6 +326,13 @@ class Reporter:
         terminalreporter.write_line(f"report: {shown}")
         for command in state.ci_commands:
             terminalreporter.write_line(command)
+
+
+def _session_gate(config: pytest.Config, state: SessionState) -> SessionGate:
+    # Start-up cost: few sessions have a gate, and comparing needs many modules.
+    from evalkit.pytest_plugin.gating import SessionGate
+
+    return SessionGate(config, state.settings.root)
 
 
 def _summary(state: SessionState) -> Iterator[str]:

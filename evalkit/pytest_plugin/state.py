@@ -119,6 +119,7 @@ class SessionState:
         self.warnings: list[str] = []
         self.flaky: list[str] = []
         self.report_errors: list[str] = []
+        self.gate_text = ""
         self.ci_commands: list[str] = []
         self._models = tuple(config.getoption("evalkit_model"))
         self._suites: list[Suite] = []

@@ -39,7 +39,10 @@ Body = TypeVar("Body", str | bytes, str | bytes | None)
 _LONG_STRING = re.compile(rf'"([A-Za-z0-9+/]{{{THRESHOLD - 1},}}={{0,2}})"')
 _PLACEHOLDER = re.compile(rf'{PREFIX}(?:!|sha256:([0-9a-f]{{64}})\.([a-z0-9]{{1,8}})(?="))')
 _HEAD_BYTES = 4096
-_RECORDED_MODEL = re.compile(r"metadata:\n(?:  .*\n)*?  model: \"((?:[^\"\\]|\\.)*)\"\n")
+_RECORDED_MODEL, _RECORDED_AT = (
+    re.compile(rf"metadata:\n(?:  .*\n)*?  {key}: \"((?:[^\"\\]|\\.)*)\"\n")
+    for key in ("model", "recorded")
+)
 # File signatures: bytes at an offset, and the extension. Nothing reads the extension.
 _SIGNATURES: tuple[tuple[int, bytes, str], ...] = (
     (0, b"\x89PNG\r\n\x1a\n", "png"),
@@ -183,16 +186,23 @@ def load_cassette(
 
 
 def recorded_model(path: Path) -> str:
-    """Return the model that the metadata of a cassette name, ``""`` if they name none.
+    """Return the model that the metadata of a cassette name, ``""`` if they name none."""
+    return _metadata_value(path, _RECORDED_MODEL)
 
-    Only the beginning of the file is read.
-    """
+
+def recorded_at(path: Path) -> str:
+    """Return the time that the metadata of a cassette name, ``""`` if they name none."""
+    return _metadata_value(path, _RECORDED_AT)
+
+
+def _metadata_value(path: Path, pattern: re.Pattern[str]) -> str:
+    # Only the beginning of the file is read.
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES).decode("utf-8", "replace")
     except OSError:
         return ""
-    match = _RECORDED_MODEL.match(head)
+    match = pattern.match(head)
     return str(json.loads(f'"{match[1]}"')) if match else ""
 
 

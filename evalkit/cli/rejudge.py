@@ -101,7 +101,7 @@ class RejudgeOutcome(NamedTuple):
     @property
     def exit_code(self) -> int:
         """The command's exit code."""
-        if self.totals.failed:
+        if self.totals.outcomes["failed"]:
             return EXIT_FAILED
         is_whole = not self.unknown and not self.totals.errored and self.totals.scored
         return EXIT_PASS if is_whole else EXIT_INCONCLUSIVE
@@ -155,11 +155,7 @@ def _write(
     totals, changes, unknown = Totals(), [], []
     judged = set()
     with atomic_writer(folder / RESULTS) as file:
-        for number, text in enumerate(run.lines(), 1):
-            place = f"{run.directory / RESULTS}:{number}"
-            checked_digest(text.encode("ascii"), place)
-            line = _parsed(text, place)
-            record = rejudge.judge(line)
+        for line, record in rejudge.judge_all(_checked_lines(run)):
             if record is None:
                 unknown.append(line["id"])
                 continue
@@ -184,11 +180,15 @@ def _write(
     return RejudgeOutcome(totals, changes, unknown, not_recorded)
 
 
-def _parsed(text: str, place: str) -> ResultLine:
-    try:
-        return parse_result(text)
-    except (ValueError, RecursionError) as error:
-        raise UsageError(f"{place} is not JSON: {error}") from error
+def _checked_lines(run: Run) -> Iterator[ResultLine]:
+    """Yield the results of a run. Raises IntegrityError for one that was changed, UsageError."""
+    for number, text in enumerate(run.lines(), 1):
+        place = f"{run.directory / RESULTS}:{number}"
+        checked_digest(text.encode("ascii"), place)
+        try:
+            yield parse_result(text)
+        except (ValueError, RecursionError) as error:
+            raise UsageError(f"{place} is not JSON: {error}") from error
 
 
 def _change(old: ResultLine, new: ResultLine) -> str:

@@ -9,7 +9,8 @@ evaluation is that of a session. What it would send comes from the recording:
 """
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import groupby
 from typing import Any, cast
 
 from evalkit._lib.json import JSON, equal
@@ -18,13 +19,15 @@ from evalkit.cassette.files import PREFIX
 from evalkit.errors import CheckCrashed, UsageError
 from evalkit.results import Run
 from evalkit.results.media import read_file
-from evalkit.results.records import ResultLine
+from evalkit.results.records import ResultLine, VerdictName
 from evalkit.results.stored_transcript import restore_media, stored_transcript
 from evalkit.session.evaluation import Evaluator, overall_verdict, recorded_crash
 from evalkit.session.failure_text import failure_text
 from evalkit.session.python_targets import PythonTargets
 from evalkit.session.siblings import compares_siblings
+from evalkit.session.trials import verdict_of_trials
 from evalkit.suite import Suite, Variant, expand
+from evalkit.suite.model.policies import TrialPolicy
 from evalkit.transcript import Exchange, Request, Response, Transcript
 from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict
 
@@ -45,7 +48,8 @@ class Rejudge:
         variants = [
             variant
             for suite in suites
-            for variant in expand(suite, models=_texts(models), repeat=1)
+            for variant in expand(suite, models=_texts(models))
+            if variant.trial == 1
         ]
         self._variants = {_key(variant): variant for variant in variants}
         # The models of a suite may have changed: then its variants have other parts.
@@ -76,6 +80,16 @@ class Rejudge:
             others = tuple(part for part in parts if part != model)
             found = self._without_model.get((line["suite"], line["scenario"], others))
         return found
+
+    def judge_all(
+        self, lines: Iterable[ResultLine]
+    ) -> Iterator[tuple[ResultLine, ResultLine | None]]:
+        """Yield each result with its new one; trials that are one test are judged together."""
+        for key, group in groupby(lines, _test_of):
+            pairs = [(line, self.judge(line)) for line in group]
+            if key[-1]:
+                _judge_test(self.find(pairs[0][0]), [one for _, one in pairs if one is not None])
+            yield from pairs
 
     def judge(self, line: ResultLine) -> ResultLine | None:
         """Return a result with new checks and verdict; None if the suites do not have its variant.
@@ -110,11 +124,10 @@ class Rejudge:
             "message": failure_text(line["id"], location, checks) if has_message else "",
             "checks": [check.to_json() for check in checks],
         }
-        if "pytest" in record:
-            outcome = record.pop("pytest")
-            if outcome["outcome"] in ("xfailed", "xpassed"):
-                expected = "xfailed" if verdict is Verdict.FAILED else "xpassed"
-                record = {"pytest": {**outcome, "outcome": expected}, **record}
+        outcome = record.pop("pytest", None)
+        if outcome is not None and outcome["outcome"] in ("xfailed", "xpassed"):
+            expected = "xfailed" if verdict is Verdict.FAILED else "xpassed"
+            record = {"pytest": {**outcome, "outcome": expected}, **record}
         return cast("ResultLine", record)
 
     def _checks(self, variant: Variant, line: ResultLine) -> list[CheckResult]:
@@ -181,6 +194,30 @@ class _RecordedAnswers:
             "no answer is recorded for what this check asks: its rubric, its model or the "
             "conversation is another one than in the run; run the suites again to ask"
         )
+
+
+def _test_of(line: ResultLine) -> tuple[str, str, tuple[str, ...], bool]:
+    """Return what the trials of one test have in common; the last item says that they are one."""
+    return line["suite"], line["scenario"], tuple(map(str, line["parts"])), "repeat" in line
+
+
+def _judge_test(variant: Variant | None, trials: Sequence[ResultLine]) -> None:
+    """Set what came of a test in each of its trials; one of them represents the test."""
+    if variant is None or not trials:
+        return
+    policy = variant.policy or TrialPolicy(len(trials), len(trials))
+    policy = policy.with_trials(len(trials))
+    verdicts = [Verdict(trial["verdict"]) for trial in trials]
+    verdict = verdict_of_trials(verdicts, policy.require)
+    like = verdict if verdict in verdicts else Verdict.SKIPPED
+    for number, trial in enumerate(trials):
+        trial["repeat"] = {
+            "trials": policy.trials,
+            "require": policy.require,
+            "passed": verdicts.count(Verdict.PASSED),
+            "verdict": cast("VerdictName", str(verdict)),
+            "counts": like in verdicts and number == verdicts.index(like),
+        }
 
 
 def _key(variant: Variant) -> _Key:

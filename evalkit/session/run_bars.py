@@ -9,13 +9,8 @@ from pathlib import Path
 
 from evalkit._lib.text import shorten
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
-from evalkit.compare.bar import (
-    BarComparison,
-    bar_changes,
-    compare_digests,
-    count_expectations,
-    suite_digests,
-)
+from evalkit.compare.bar import BarComparison, compare_digests, suite_digests
+from evalkit.compare.expectation_changes import bar_changes, count_expectations
 from evalkit.compare.rows import ResultRow, result_row
 from evalkit.errors import SuiteErrors
 from evalkit.results import Run

@@ -8,7 +8,9 @@ import io
 import subprocess
 import tarfile
 from collections.abc import Iterable
+from datetime import datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from evalkit._lib.text import quoted, shorten
 from evalkit.errors import UsageError
@@ -68,6 +70,27 @@ def authors_of(root: Path, names: Iterable[str]) -> frozenset[str]:
     if _git(root, "status", "--porcelain", "--", *folders).stdout.strip():
         addresses.add(config_value(root, "user.email"))
     return frozenset(addresses - {""})
+
+
+class Commit(NamedTuple):
+    """A commit: the beginning of its digest, and when it was made."""
+
+    name: str
+    time: datetime
+
+
+def last_commit(root: Path, names: Iterable[str]) -> Commit | None:
+    """Return the newest commit that changed one of some files; None without any."""
+    log = _git(root, "log", "-1", "--format=%h %cI", "--", *names)
+    name, _, time = log.stdout.decode("utf-8", "replace").strip().partition(" ")
+    return Commit(name, datetime.fromisoformat(time)) if log.returncode == 0 and time else None
+
+
+def uncommitted(root: Path, names: Iterable[str]) -> list[str]:
+    """Return which of some files have changes that are not committed, from the work tree's top."""
+    status = _git(root, "status", "--porcelain", "-z", "--no-renames", "--", *names)
+    entries = status.stdout.decode("utf-8", "surrogateescape").split("\0")
+    return [entry[3:] for entry in entries if entry]
 
 
 def config_value(folder: Path, key: str) -> str:

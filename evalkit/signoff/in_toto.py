@@ -114,7 +114,7 @@ class Signoff(SignerDecision):
     ``path`` is the record's file in the run directory, ``keyid`` the key's fingerprint, ``run`` the
     run directory's path from the project root. ``previous`` is the file of the previous record
     (None for the first), ``result`` the payload of the test-result. ``subjects`` are the digests of
-    all files that the decision is about.
+    all files that the decision is about. ``bar`` says when the expectations were committed.
     """
 
     path: str
@@ -130,6 +130,7 @@ class Signoff(SignerDecision):
     authors: tuple[str, ...]
     tool: Mapping[str, str]
     subjects: Mapping[str, str]
+    bar: str = ""
 
     @property
     def signer(self) -> str:
@@ -150,6 +151,8 @@ class Signoff(SignerDecision):
         if gate is not None:
             lines[1] = f"gate {gate.name}: {gate.verdict} against {gate.baseline} ({gate.reason})"
             lines += [f"allowed: {name} ({why})" for name, why in gate.definition.allow.items()]
+        if self.bar:
+            lines.append(self.bar)
         if self.override:
             lines.append(f"override: {self.override}")
         lines += [f"deviation until {one.until}: {one.what}; {one.why}" for one in self.deviations]
@@ -220,6 +223,7 @@ def signoff_predicate(record: Signoff) -> dict[str, JSON]:
         "deviations": [deviation._asdict() for deviation in record.deviations],
         "authors": list(record.authors),
         "tool": dict(record.tool),
+        "bar": record.bar,
     }
 
 
@@ -290,6 +294,7 @@ def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
             deviations=tuple(Deviation(**deviation) for deviation in value["deviations"]),
             authors=tuple(value["authors"]),
             tool=value["tool"],
+            bar=value.get("bar", ""),
             subjects=subjects,
         )
         # The schema checks the format of times and days, not that they exist.

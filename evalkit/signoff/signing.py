@@ -26,6 +26,7 @@ from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import SIGNOFFS
 from evalkit.signoff import digest_manifest
+from evalkit.signoff.bar_history import bar_history
 from evalkit.signoff.digest_manifest import TOOL_VERSIONS, SignedPaths, file_digest, relative_name
 from evalkit.signoff.dsse import PayloadSigner, encode_payload
 from evalkit.signoff.in_toto import (
@@ -167,6 +168,7 @@ def sign(
         authors=tuple(sorted(request.authors)),
         tool={"evalkit": VERSION, "python": platform.python_version()},
         subjects=subjects,
+        bar=bar_history(run, paths.root),
     )
     decision = encode_payload(statement(SIGNOFF, signoff_predicate(record), subjects))
     envelopes = [signer(payload) for payload in ([decision] if existing else [decision, result])]

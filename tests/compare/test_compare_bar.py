@@ -10,7 +10,7 @@ import pytest
 
 from evalkit.checks.core.base import Check
 from evalkit.checks.core.schema_order import schema_changes
-from evalkit.compare.bar import bar_changes, count_expectations
+from evalkit.compare.expectation_changes import bar_changes, count_expectations
 from evalkit.plugins import CHECKS, Catalog
 from evalkit.suite import Suite, load
 

@@ -216,3 +216,44 @@ def test_a_result_that_was_changed(compared: Project) -> None:
     path.write_text(path.read_text().replace('"verdict":"passed"', '"verdict":"failed"'))
     result = call("rejudge", OLD, "--suites-from", ".", "--output", NEW)
     assert (result.exit_code, "changed since it was written" in result.output) == (3, True)
+
+
+REPEATED = WEATHER.replace(
+    "  - id: hello\n", "  - id: hello\n    repeat: {trials: 3, require: 2}\n"
+)
+
+
+def test_trials_that_are_one_test_are_judged_together(recorded: Project) -> None:
+    recorded.suite("weather", REPEATED)
+    recorded.record("--evalkit-report", OLD)
+    result = call("rejudge", OLD, "--suites-from", ".", "--output", NEW)
+    assert result.exit_code == 0, result.output
+    same = [(recorded.root / one / "results.jsonl").read_bytes() for one in (OLD, NEW)]
+    assert same[0] == same[1]
+    recorded.suite("weather", REPEATED.replace("{text: patterns}", "{text: no such word}"))
+    assert call("rejudge", OLD, "--suites-from", ".", "--output", NEW).exit_code == 1
+    trials = [one for id_, one in recorded.results(NEW).items() if "hello[stateful]" in id_]
+    assert [one["repeat"]["counts"] for one in trials] == [True, False, False]
+    assert {(one["repeat"]["passed"], one["repeat"]["verdict"]) for one in trials} == {
+        (0, "failed")
+    }
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "text"),
+    [
+        ("require: 2", "require: 1", "repeat: 2 of 3 trials → 1 of 3 trials"),
+        ("trials: 3, require: 2", "trials: 6, require: 3", "repeat: 2 of 3 trials → 3 of 6 trials"),
+        ("    tags: [slow-one]\n", "    xfail: it is late\n", "xfail: is new: it is late"),
+        ("    tags: [slow-one]\n", "    skip: it is late\n", "skip: is new: it is late"),
+    ],
+)
+def test_policies_that_excuse_more(recorded: Project, old: str, new: str, text: str) -> None:
+    recorded.suite("weather", REPEATED)
+    recorded.record("--evalkit-report", OLD)
+    assert old in REPEATED
+    recorded.suite("weather", REPEATED.replace(old, new))
+    recorded.record("--evalkit-report", NEW)
+    code, value, _ = compare(recorded)
+    assert code == 1
+    assert f"weather::hello, {text}" in value["reason"]

@@ -8,7 +8,7 @@ its name is first used, so a session pays only for the checks its suites name.
 """
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, overload
 
 from evalkit._lib.json import JSON, dumps, loads
@@ -103,6 +103,10 @@ class Catalog:
     def schema(self, name: str) -> dict[str, JSON]:
         """Return the JSON Schema (2020-12) of the argument of a check."""
         return argument_schema(self._class(name))
+
+    def text_options(self, name: str) -> Sequence[str]:
+        """Return the options that may be ``{file: path}``, ``""`` for the argument itself."""
+        return self._class(name).text_options
 
     def files(self, name: str, argument: JSON) -> list[tuple[ValuePath, str]]:
         """Return the file names in an argument, each with its path inside the argument."""

@@ -1,13 +1,14 @@
 """Problems in a user's YAML file, located by the path of a value.
 
 ``SourceText`` finds the line and column of a path; ``ProblemList`` collects the problems of a file
-and raises all of them at once. Positions need a second parse of the text, so they are computed when
-the first problem is added.
+and of those it includes, and raises all of them at once. Positions need a second parse of the text,
+so they are computed when the first problem is added.
 """
 
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
+from types import MappingProxyType
 from typing import Literal, NamedTuple
 
 from evalkit._lib.yaml import Position, ValuePath, YamlError, locate
@@ -33,12 +34,18 @@ class PathProblem(NamedTuple):
 
 
 class SourceText:
-    """The text of one file. ``name`` is how messages refer to the file."""
+    """The text of one file. ``name`` is how messages refer to the file.
 
-    def __init__(self, name: str, text: str, line_breaks: str = YAML_LINE_BREAKS) -> None:
+    A text that is not YAML is one value.
+    """
+
+    def __init__(
+        self, name: str, text: str, line_breaks: str = YAML_LINE_BREAKS, *, is_yaml: bool = True
+    ) -> None:
         self.name = name
         self.text = text
         self._line_breaks = line_breaks
+        self._is_yaml = is_yaml
 
     @cached_property
     def lines(self) -> list[str]:
@@ -49,7 +56,7 @@ class SourceText:
     def positions(self) -> dict[ValuePath, Position]:
         """The position of every value; empty for a text that is not YAML."""
         try:
-            return locate(self.text)
+            return locate(self.text) if self._is_yaml else {}
         except YamlError:
             return {}
 
@@ -104,7 +111,7 @@ class SourceText:
         indent = len(first) - len(first.lstrip())
         for number in range(line + 1, len(self.lines) + 1):
             text = self.line(number)
-            if text.strip() and len(text) - len(text.lstrip()) <= indent:
+            if self._is_yaml and text.strip() and len(text) - len(text.lstrip()) <= indent:
                 break
             match = pattern.search(text)
             if match:
@@ -116,13 +123,18 @@ class ProblemList:
     """The problems of one file. A problem that is added twice is reported once.
 
     ``describe`` names the part of the file that a path leads to; its text precedes the message.
+    ``included`` are the sources of values that are written in other files, by their paths.
     """
 
     def __init__(
-        self, source: SourceText, describe: Callable[[ValuePath], str] = lambda path: ""
+        self,
+        source: SourceText,
+        describe: Callable[[ValuePath], str] = lambda path: "",
+        included: Mapping[ValuePath, SourceText] = MappingProxyType({}),
     ) -> None:
         self.source = source
         self._describe = describe
+        self._included = included
         self._problems: dict[tuple[str, int, int, str], Problem] = {}
 
     def __bool__(self) -> bool:
@@ -141,11 +153,25 @@ class ProblemList:
 
         ``word`` narrows the position to a word in the value.
         """
-        line, column = self.source.position(path, on, word)
+        source, inside = self.source_of(path)
+        line, column = source.position(inside, on, word)
         part = self._describe(path)
         self.add_located(
-            self.source.problem(line, column, f"{part}: {message}" if part else message, hints)
+            source.problem(line, column, f"{part}: {message}" if part else message, hints)
         )
+
+    def source_of(self, path: ValuePath) -> tuple[SourceText, ValuePath]:
+        """Return the file in which a value is written, and its path there."""
+        for length in range(len(path), -1, -1):
+            if path[:length] in self._included:
+                return self._included[path[:length]], path[length:]
+        return self.source, path
+
+    def place(self, path: ValuePath, on: KeyOrValue = "key") -> str:
+        """Return where a value is, ``file:line:column``."""
+        source, inside = self.source_of(path)
+        line, column = source.position(inside, on)
+        return f"{source.name}:{line}:{column}"
 
     def extend(self, problems: Iterable[PathProblem]) -> None:
         """Add several problems by their paths."""
@@ -159,7 +185,8 @@ class ProblemList:
 
     def has_problem_at(self, path: ValuePath) -> bool:
         """Return whether a problem at the position of this value has been added."""
-        position = (self.source.name, *self.source.position(path))
+        source, inside = self.source_of(path)
+        position = (source.name, *source.position(inside))
         return any(key[:3] == position for key in self._problems)
 
     def in_file_order(self) -> list[Problem]:

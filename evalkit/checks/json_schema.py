@@ -66,6 +66,7 @@ class JsonSchema(Check):
     shorthand: ClassVar[str | None] = "use"
     strictness: ClassVar[Mapping[str, Strictness]] = {"schema_": "schema", "fenced": "false"}
     file_options: ClassVar[tuple[str, ...]] = ("file",)
+    text_options: ClassVar[tuple[str, ...]] = ("schema",)
     extra_forms: ClassVar[tuple[dict[str, JSON], ...]] = (
         {
             "description": "A JSON Schema.",

@@ -154,6 +154,7 @@ class Judge(Check):
     name: ClassVar[str] = "judge"
     shorthand: ClassVar[str | None] = "rubric"
     strictness: ClassVar[Mapping[str, Strictness]] = {"min": "higher"}
+    text_options: ClassVar[tuple[str, ...]] = ("", "rubric")
     sends_requests: ClassVar[bool] = True
 
     rubric: NonEmpty = Field(description="What a good answer is, in plain words.")

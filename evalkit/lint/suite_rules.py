@@ -185,5 +185,8 @@ class _AnyCheck:
     def schema(self, name: str) -> dict[str, JSON]:
         return {}
 
+    def text_options(self, name: str) -> Sequence[str]:
+        return ()
+
     def files(self, name: str, argument: JSON) -> list[tuple[tuple[str | int, ...], str]]:
         return []

@@ -20,6 +20,7 @@ from evalkit.pytest_plugin.command_line import is_typed
 from evalkit.pytest_plugin.options import DEFAULT_SUITES, DEFAULTS
 
 _ROOT: pytest.StashKey[Path] = pytest.StashKey()
+_FRAGMENT = re.compile(rb"(?m)^(?:\xef\xbb\xbf)?fragment[ \t]*:")
 _KEYS = re.compile(rb"(?m)^(?:\xef\xbb\xbf)?suite[ \t]*:"), re.compile(rb"(?m)^scenarios[ \t]*:")
 
 
@@ -69,17 +70,17 @@ def check_suite_folders(config: pytest.Config) -> None:
 
 
 def is_suite(path: Path, parent: pytest.Collector) -> bool:
-    """Return whether a YAML file is a suite.
+    """Return whether a YAML file is a suite, and not a fragment that suites include.
 
     That is a file named ``*.eval.yaml``, a file in a folder of suites, and a file that has the keys
     of a suite and is named on the command line, or is in a folder named there (or in the current
     folder, where none is named).
     """
-    if path.name.endswith((".eval.yaml", ".eval.yml")):
-        return True
     folders = suite_folders(parent.config)
-    if any(path.is_relative_to(folder) for folder in folders):
-        return True
+    if path.name.endswith((".eval.yaml", ".eval.yml")) or any(
+        path.is_relative_to(folder) for folder in folders
+    ):
+        return not _is_fragment(path)
     return (
         parent.config.args_source is not pytest.Config.ArgsSource.TESTPATHS
         and any(
@@ -89,6 +90,15 @@ def is_suite(path: Path, parent: pytest.Collector) -> bool:
         )
         and _has_keys_of_a_suite(path)
     )
+
+
+def _is_fragment(path: Path) -> bool:
+    try:
+        with path.open("rb") as file:
+            start = file.read(4096)
+    except OSError:
+        return False
+    return _FRAGMENT.search(start) is not None and _KEYS[0].search(start) is None
 
 
 def _has_keys_of_a_suite(path: Path) -> bool:

@@ -75,13 +75,15 @@ _PATTERNS = {
     value_types.SUITE: "up to 120 letters, digits, '-', '_' and '.', a letter or digit first",
     value_types.TAG: "letters, digits, '-', '_' and '.', a letter first",
     value_types.AXIS: "letters, digits, '-' and '_', a letter first",
+    value_types.NAMED_LIST: "letters, digits, '-' and '_', a letter first",
     value_types.CHOICE: "letters, digits, '-', '_' and '.', a letter or digit first",
     value_types.VARIABLE: "letters, digits and '_', no digit first",
     value_types.FUNCTION: "up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first",
     value_types.TARGET: "the form package.module:function",
 }
 _ALTERNATIVES = {
-    "user": "text or a list of content blocks",
+    "user": "text, {file: …} or a list of content blocks",
+    "system_instruction": "text or {file: …}",
     "cases": "a list of mappings or {file: …}",
     "response_format": "a mapping or a list of mappings",
     "environment": "text or a mapping",
@@ -123,8 +125,10 @@ _GENERATION_CONFIG_KEYS = (
     "tool_choice",
 )
 _FEW_KEYS = 10
+_FIRST_KEYS = ("id", "suite", "fragment")
 _LEVELS: dict[str, tuple[str, type]] = {
     "suite": ("the suite", language.SuiteDocument),
+    "fragment": ("a fragment", language.FragmentDocument),
     "defaults": ("defaults", language.ScenarioKeys),
     "scenario": ("a scenario", language.ScenarioEntry),
     "choice": ("a choice of 'matrix'", language.ChoiceKeys),
@@ -134,6 +138,7 @@ _LEVELS: dict[str, tuple[str, type]] = {
     "target": ("'target'", entries.TargetEntry),
     "result": ("an entry of 'results'", entries.ToolResultEntry),
     "cases": ("'cases'", entries.CaseFile),
+    "file": ("a text in a file", entries.TextFile),
     "repeat": ("'repeat'", policies.RepeatEntry),
     "skip": ("'skip'", policies.SkipEntry),
     "xfail": ("'xfail'", policies.XfailEntry),
@@ -261,14 +266,19 @@ _EXPLANATIONS: tuple[tuple[str, Callable[[YamlError, SourceText], Problem]], ...
 """libyaml's messages that can mean several mistakes."""
 
 
-def describe_error(error: Mapping[str, Any], source: SourceText) -> PathProblem:
-    """Return one item of ``ValidationError.errors()`` as a problem of the file."""
+def describe_error(
+    error: Mapping[str, Any], source: SourceText, kind: str = "suite"
+) -> PathProblem:
+    """Return one item of ``ValidationError.errors()`` as a problem of the file.
+
+    ``kind`` is ``suite`` or ``fragment``.
+    """
     path = _document_path(error["loc"])
     value, code, context = error["input"], error["type"], error.get("ctx", {})
     if code == "missing":
         return PathProblem(path[:-1], f"missing key {path[-1]!r}")
     if code == "extra_forbidden":
-        return _unknown_key(path, value)
+        return _unknown_key(path, value, kind)
     name = next((step for step in reversed(path) if isinstance(step, str)), "")
     pattern = _PATTERNS.get(context.get("pattern", ""), "")
     if error["loc"][-1:] == ("[key]",):
@@ -313,13 +323,13 @@ def _document_path(location: tuple[str | int, ...]) -> ValuePath:
     )
 
 
-def _unknown_key(path: ValuePath, value: JSON) -> PathProblem:
+def _unknown_key(path: ValuePath, value: JSON, kind: str) -> PathProblem:
     key = str(path[-1])
-    level, keys = _LEVELS[_level(path[:-1])]
+    level, keys = _LEVELS[_level(path[:-1]) if len(path) > 1 else kind]
     if keys is language.ChoiceKeys and key in language.ScenarioEntry.__annotations__:
         message = f"a choice cannot override {key!r}: its variants must be of the same conversation"
         return PathProblem(path, message, "key")
-    valid = sorted(keys.__annotations__, key="id".__ne__)
+    valid = sorted(keys.__annotations__, key=lambda name: name not in _FIRST_KEYS)
     if key in _GENERATION_CONFIG_KEYS and "generation_config" in valid:
         message = f"unknown key {key!r}; the API takes it in 'generation_config'"
         hint = f"generation_config: {{{key}: {show(value, 40)}}}"

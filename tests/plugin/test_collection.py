@@ -135,3 +135,15 @@ def test_suite_name_that_another_suite_has_is_an_error(
     assert not project.cassettes()
     # Naming one suite in two ways is not a second suite.
     project.run(first, f"{first}::london[stateful]", "--collect-only").assert_outcomes(errors=0)
+
+
+def test_a_fragment_is_not_collected_wherever_it_is(project: Project) -> None:
+    (project.root / "suites" / "weather.yaml").unlink()
+    project.suite("shared", "# shared\nfragment: shared\ndefaults: {model: m}\n")
+    project.suite("parts.eval", "fragment: parts\n")
+    project.suite(
+        "a", "suite: a\nuse: [shared.yaml]\nscenarios: [{id: one, turns: [{user: hi}]}]\n"
+    )
+    result = project.run("suites", "--collect-only", "-q")
+    result.stdout.fnmatch_lines(["suites/a.yaml::one", "", "1 test collected*"])
+    assert result.ret == pytest.ExitCode.OK

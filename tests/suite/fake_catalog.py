@@ -118,6 +118,9 @@ class FakeCatalog:
         schema: dict[str, Any] = {"anyOf": [whole, whole["properties"][check.shorthand]]}
         return {**schema, "$defs": definitions} if definitions else schema
 
+    def text_options(self, name: str) -> Sequence[str]:
+        return {"text": ("", "contains"), "usage": ("total_tokens",)}.get(name, ())
+
     def files(self, name: str, argument: Any) -> list[tuple[tuple[str | int, ...], str]]:
         if name != "json_schema":
             return []

@@ -16,12 +16,21 @@ PAGE = (Path(__file__).parents[2] / "docs" / "suites.md").read_text(encoding="ut
 EXAMPLES = [
     text for text in re.findall(r"```yaml\n(.*?)```", PAGE, re.DOTALL) if text.startswith("suite:")
 ]
+FRAGMENT, WITH_FRAGMENT = re.findall(r"```yaml\n# \S+\n(.*?)```", PAGE, re.DOTALL)
 
 
 @pytest.mark.parametrize("text", EXAMPLES, ids=[yaml.load(text)["suite"] for text in EXAMPLES])
 def test_an_example_loads(project: Project, text: str) -> None:
     project.write("suites/images/organ.jpg", b"jpg")
     assert project.expand(text)
+
+
+def test_the_example_of_a_fragment_loads(project: Project) -> None:
+    project.write("shared/shop.yaml", FRAGMENT)
+    project.write("shared/schemas/order.json", "{}")
+    project.write("prompts/support.md", "Help.")
+    (variant,) = project.expand(WITH_FRAGMENT)
+    assert variant.fields["system_instruction"] == "Help."
 
 
 def test_the_page_has_examples() -> None:
@@ -32,6 +41,7 @@ def test_the_page_has_examples() -> None:
     "mapping",
     [
         language.SuiteDocument,
+        language.FragmentDocument,
         language.ChoiceKeys,
         language.ScenarioKeys,
         language.ScenarioEntry,
@@ -40,6 +50,7 @@ def test_the_page_has_examples() -> None:
         entries.ToolEntry,
         entries.ToolResultEntry,
         entries.CaseFile,
+        entries.TextFile,
     ],
 )
 def test_every_key_is_on_the_page(mapping: type) -> None:

@@ -513,6 +513,7 @@ def test_the_public_names() -> None:
         "ToolOutcome",
         "TurnPlan",
         "Variant",
+        "cassettes_of",
         "expand",
         "load",
     ]

@@ -179,6 +179,8 @@ class Check(Options):
     * ``rest`` is the field that takes the keys of a mapping that are not options, for checks whose
       keys are the user's (``json: {age: 3}``).
     * ``file_options`` are the options that hold a file's path.
+    * ``text_options`` are the options that may be ``{file: path}`` in a suite, instead of what the
+      file has; ``""`` is the argument itself.
     * ``extra_forms`` are JSON Schemas of further arguments that ``parse_argument`` accepts.
     * ``sends_requests`` says that the check uses ``View.ask`` and has to run while the variant's
       transport is open.
@@ -190,6 +192,7 @@ class Check(Options):
     shorthand: ClassVar[str | None] = None
     rest: ClassVar[str | None] = None
     file_options: ClassVar[tuple[str, ...]] = ()
+    text_options: ClassVar[tuple[str, ...]] = ()
     extra_forms: ClassVar[tuple[dict[str, JSON], ...]] = ()
     sends_requests: ClassVar[bool] = False
 

@@ -5,11 +5,12 @@ case row. One that reads earlier turns is built during the conversation. Files t
 names are looked up as soon as the argument is known.
 """
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.problems import PathProblem
+from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
 from evalkit.suite.loading.cases import CaseRows
 from evalkit.suite.loading.load_context import LoadContext
@@ -36,10 +37,9 @@ def build_expectations(
 
     Rows share one list unless an entry depends on the row.
     """
-    lines = context.lines.of(items)
     columns = [
-        _build_entry(context, item, (*path, index), lines[index], rows, moment)
-        for index, item in enumerate(items)
+        _build_entry(context, entry.item, entry.path, entry.line, rows, moment)
+        for entry in _entries(context, items, path)
     ]
     if all(len(column) <= 1 for column in columns):
         return (tuple(expectation for column in columns for expectation in column),) * len(
@@ -49,6 +49,81 @@ def build_expectations(
         [column[row] if len(column) > 1 else column[0] for column in columns if column]
         for row in range(len(rows.rows))
     ]
+
+
+class _ListEntry(NamedTuple):
+    """One entry of a list of expectations, its path, and its line in the suite file."""
+
+    item: JSON
+    path: ValuePath
+    line: int
+
+
+def _entries(context: LoadContext, items: list[JSON], path: ValuePath) -> list[_ListEntry]:
+    """Return the entries of a list, each ``{use: name}`` replaced by those of the named list."""
+    lines = context.lines_of(items, path)
+    entries: list[_ListEntry] = []
+    for index, item in enumerate(items):
+        if isinstance(item, dict) and "use" in item:
+            entries += _named_entries(context, item, (*path, index), lines[index], ())
+        else:
+            entries.append(_ListEntry(item, (*path, index), lines[index]))
+    return entries
+
+
+def _named_entries(
+    context: LoadContext,
+    item: dict[str, JSON],
+    path: ValuePath,
+    line: int,
+    outer: tuple[str, ...],
+) -> Iterator[_ListEntry]:
+    """Yield the entries of the list that ``{use: name}`` names; they have its line."""
+    name = item["use"]
+    for key in item:
+        if key != "use":
+            message = f"{key!r} is beside 'use'; write it in the entries of the list"
+            context.problems.add((*path, key), message, on="key")
+            return
+    if not isinstance(name, str) or name not in context.declared.expectations:
+        known = context.declared.expectations
+        text = (
+            f"{quoted(name)}{did_you_mean(name[:60], known)}"
+            if isinstance(name, str)
+            else show(name)
+        )
+        context.problems.add(
+            (*path, "use"),
+            f"unknown expectations {text}",
+            hints=(f"expectations: {', '.join(known) or 'none'}",),
+        )
+        return
+    if name in outer:
+        chain = " uses ".join(map(repr, (*outer[outer.index(name) :], name)))
+        context.problems.add((*path, "use"), f"expectations that use themselves: {chain}")
+        return
+    context.used_expectations.add(name)
+    list_path = context.declared.paths["expectations", name]
+    for index, entry in enumerate(context.declared.expectations[name]):
+        entry_path = (*list_path, index)
+        if isinstance(entry, dict) and "use" in entry:
+            yield from _named_entries(context, entry, entry_path, line, (*outer, name))
+        else:
+            yield _ListEntry(entry, entry_path, line)
+
+
+def check_unused_lists(context: LoadContext) -> None:
+    """Report what is wrong in named lists that nothing uses, as far as it can be known."""
+    for name, items in context.declared.expectations.items():
+        if name not in context.used_expectations:
+            path = context.declared.paths["expectations", name]
+            for entry in _entries(context, items, path):
+                try:
+                    parsed = parse_expectation(entry.item, context.check_names)
+                    if not parsed.has_templates:
+                        _build(context, parsed, parsed.argument)
+                except BadExpectation as error:
+                    _report(context, error, entry.path)
 
 
 def _build_entry(

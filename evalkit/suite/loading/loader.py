@@ -6,7 +6,7 @@ YAML, then keys and values that the language does not allow, then everything tha
 """
 
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -16,9 +16,12 @@ from pydantic import ValidationError
 from evalkit._lib.json import JSON, is_plain
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import plural, quoted
-from evalkit._lib.yaml import ValuePath, YamlError, load_lines
+from evalkit._lib.yaml import ListLines, ValuePath, YamlError, load_lines
 from evalkit.errors import SuiteErrors
 from evalkit.suite.loading.cases import CaseReader, read_text
+from evalkit.suite.loading.expectation_builder import check_unused_lists
+from evalkit.suite.loading.file_texts import FileTexts
+from evalkit.suite.loading.fragments import Fragment, FragmentReader, join_declarations
 from evalkit.suite.loading.load_context import LoadContext
 from evalkit.suite.loading.scenario_builder import build_scenarios
 from evalkit.suite.messages import describe_error, yaml_problem
@@ -43,29 +46,62 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
         document, lines = load_lines(source.text)
     except YamlError as error:
         raise SuiteErrors([yaml_problem(error, source)]) from error
-    problems = ProblemList(source, partial(describe_path, document))
-    # Nearly every document is plain, and walking through it takes as long as parsing it.
-    unusual_values = [] if is_plain(document) else list(_unusual_values(document, ()))
+    included: dict[ValuePath, SourceText] = {}
+    problems = ProblemList(source, partial(describe_path, document), included)
+    unusual_values = _unusual_values_of(document)
     suite_file = _validate(document, unusual_values, problems)
     files = ProjectFiles(path, root)
-    suite_vars = suite_file.get("vars", {})
+    fragments: list[Fragment] = []
+    if "use" in suite_file:
+        reader = FragmentReader(files, problems, checks, included)
+        fragments = reader.read(suite_file["use"], partial(_check_values, problems, unusual_values))
+        problems.raise_any(SuiteErrors)
+        for fragment in fragments:
+            reader.rename_files(fragment)
+        lines = ListLines(
+            [document, *(fragment.document for fragment in fragments)],
+            {
+                **lines.lines_by_id,
+                **{
+                    key: value
+                    for fragment in fragments
+                    for key, value in fragment.lines.lines_by_id.items()
+                },
+            },
+        )
+    texts = FileTexts(files, problems, checks, included)
+    texts.replace(cast("dict[str, JSON]", suite_file))
+    for fragment in fragments:
+        texts.replace(
+            cast("dict[str, JSON]", fragment.document), fragment.path, fragment.file.parent
+        )
+    declared = join_declarations(suite_file, fragments, problems)
     context = LoadContext(
         lines=lines,
+        use_lines=lines.of(suite_file.get("use", [])),
         scenario_lines=lines.of(suite_file["scenarios"]),
         problems=problems,
         resources=SuiteResources(
-            source=source, files=files, attachments=Attachments(files), checks=checks
+            source=source,
+            included=included,
+            files=files,
+            attachments=Attachments(files),
+            checks=checks,
         ),
         check_names=dict.fromkeys(checks.names()),
-        cases=CaseReader(files, problems, suite_vars),
-        vars=suite_vars,
-        tools={name: read_tool(name, entry) for name, entry in suite_file.get("tools", {}).items()},
+        cases=CaseReader(files, problems, declared.vars),
+        declared=declared,
+        tools={name: read_tool(name, entry) for name, entry in declared.tools.items()},
     )
-    for inside, _ in find_templates(context.vars):
-        problems.add(("vars", *inside), "vars are plain values: templates are not rendered here")
+    for inside, _ in find_templates(declared.vars):
+        variable = declared.paths["vars", str(inside[0])]
+        problems.add(
+            (*variable, *inside[1:]), "vars are plain values: templates are not rendered here"
+        )
     for tool in context.tools.values():
-        problems.extend(entry_problems(tool))
+        problems.extend(entry_problems(tool, declared.paths["tools", tool.name]))
     scenarios = _scenarios(context, suite_file)
+    check_unused_lists(context)
     for value_path, value in unusual_values:
         if value is None:
             _report_empty_value(value_path, problems)
@@ -73,12 +109,35 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
     return Suite(
         name=suite_file["suite"],
         path=path,
-        vars=context.vars,
+        vars=declared.vars,
         tools=context.tools,
         scenarios=scenarios,
         resources=context.resources,
         used_files=files.used,
     )
+
+
+def _unusual_values_of(document: JSON) -> list[tuple[ValuePath, JSON]]:
+    # Nearly every document is plain, and walking through it takes as long as parsing it.
+    return [] if is_plain(document) else list(_unusual_values(document, ()))
+
+
+def _check_values(
+    problems: ProblemList,
+    found: list[tuple[ValuePath, JSON]],
+    document: JSON,
+    base: ValuePath,
+) -> None:
+    """Add the unusual values of a fragment to those of the suite, and report them."""
+    values = [((*base, *path), value) for path, value in _unusual_values_of(document)]
+    found += values
+    _report_not_json(values, problems)
+
+
+def _report_not_json(values: Iterable[tuple[ValuePath, JSON]], problems: ProblemList) -> None:
+    for path, value in values:
+        if value is not None:
+            problems.add(path, _not_json(value))
 
 
 def _validate(
@@ -93,9 +152,7 @@ def _validate(
     if not isinstance(document, dict):
         problems.add((), _not_a_suite(document))
         problems.raise_any(SuiteErrors)
-    for path, value in unusual_values:
-        if value is not None:
-            problems.add(path, _not_json(value))
+    _report_not_json(unusual_values, problems)
     try:
         SUITE_FILE.validate_python(document)
     except ValidationError as error:
@@ -136,7 +193,8 @@ def _not_json(value: bytes | float) -> str:
 
 def _report_empty_value(path: ValuePath, problems: ProblemList) -> None:
     """Report a key or ``-`` without a value, even if any JSON value is allowed."""
-    if problems.source.token(path) or problems.has_problem_at(path):
+    source, inside = problems.source_of(path)
+    if source.token(inside) or problems.has_problem_at(path):
         return
     what = "a '-' with nothing after it"
     if isinstance(path[-1], str):

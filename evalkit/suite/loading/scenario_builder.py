@@ -81,11 +81,10 @@ def build_scenarios(
     """
     own = suite_file["scenarios"][index]
     path: ValuePath = ("scenarios", index)
-    layers = [Layer(cast("Mapping[str, JSON]", own), path)]
-    if "defaults" in suite_file:
-        layers.insert(0, Layer(cast("Mapping[str, JSON]", suite_file["defaults"]), ("defaults",)))
+    layers = [*context.declared.defaults, Layer(cast("Mapping[str, JSON]", own), path)]
     matrix = merge_layers(layers).get("matrix", {})
-    matrix_path: ValuePath = (*(path if "matrix" in own else ("defaults",)), "matrix")
+    bases = [layer.path for layer in layers if "matrix" in layer.keys]
+    matrix_path: ValuePath = (*(bases[-1] if bases else path), "matrix")
     context.problems.extend(matrix_problems(matrix, matrix_path))
     names: list[VariantNames] = []
     for choices in product(*matrix.values()):
@@ -124,7 +123,7 @@ def _build_scenario(
     if "tools" in fields:
         fields["tools"] = declarations
     turn_entries: list[TurnEntry] = keys.get("turns", [])
-    turn_lines = context.lines.of(turn_entries)
+    turn_lines = context.lines_of(turn_entries, key_path("turns"))
     turns = [
         _turn(
             context, number, entry, turn_lines[number - 1], (*key_path("turns"), number - 1), rows
@@ -235,7 +234,7 @@ def _verify_tool(context: LoadContext, tool: Tool, rows: CaseRows) -> None:
         if tool.name in context.verified_tools:
             return
         context.verified_tools.add(tool.name)
-    path: ValuePath = ("tools", tool.name)
+    path = context.declared.paths["tools", tool.name]
     verify_templates(context.problems, tool.declaration, path, rows)
     results = {key: value for key, value in tool.entry.items() if key in ("result", "results")}
     moment = RenderMoment(frozenset(("arguments",)), parameters=tool.parameters)

@@ -26,11 +26,13 @@ from evalkit.suite.model.templates import TemplateError, render
 
 def describe_path(document: JSON, path: ValuePath) -> str:
     """Return ``scenario 'london', turn 1``, ``tool 'x'``, ``defaults`` or ``""``."""
+    if path[:1] == ("use",):
+        path = path[2:]
     if len(path) < 2:
         return ""
     top, second, *rest = path
-    if top == "tools":
-        return f"tool {second!r}"
+    if top in ("tools", "expectations"):
+        return f"{'tool' if top == 'tools' else 'expectations'} {second!r}"
     if top == "scenarios" and isinstance(second, int):
         name = resolve_pointer(document, f"/scenarios/{second}/id")
         is_short = isinstance(name, str) and 0 < len(name) <= 80
@@ -48,9 +50,13 @@ def describe_path(document: JSON, path: ValuePath) -> str:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class SuiteResources:
-    """What the parts of a suite need later: its text, its files, the checks."""
+    """What the parts of a suite need later: its text, its files, the checks.
+
+    ``included`` are the texts of other files that are part of the suite, by the paths of values.
+    """
 
     source: SourceText
+    included: Mapping[ValuePath, SourceText]
     files: ProjectFiles
     attachments: Attachments
     checks: CheckCatalog
@@ -58,7 +64,8 @@ class SuiteResources:
     def located(self, path: ValuePath, error: Exception) -> SuiteErrors:
         """Return an error that occurred when the value at ``path`` was rendered, located."""
         # Parsed again, since storing the document until the session ends would cost memory.
-        problems = ProblemList(self.source, partial(describe_path, load(self.source.text)))
+        describe = partial(describe_path, load(self.source.text))
+        problems = ProblemList(self.source, describe, self.included)
         if isinstance(error, BadExpectation):
             problems.extend(
                 problem._replace(path=(*path, *problem.path)) for problem in error.problems

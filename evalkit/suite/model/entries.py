@@ -15,15 +15,32 @@ from evalkit.suite.model.value_types import (
     Text,
     TypedObject,
     Value,
-    one_or_list,
+    one_or_object,
+    text_list_or_object,
 )
 
-_RESULT_TEMPLATE = "any JSON value, templates are rendered ({{ arguments.x }})."
+_RESULT_TEMPLATE = "any JSON value or {file: path}, templates are rendered ({{ arguments.x }})."
 AttachmentLocation = Annotated[
     Text,
     Field(
         description="A path inside the project (read and base64-encoded) or a URL (sent as uri)."
     ),
+]
+
+
+@with_config(FORBID)
+class TextFile(TypedDict):
+    """A text that is written in a file of its own."""
+
+    file: Annotated[
+        Text,
+        Field(description="A file inside the project; templates in its text are rendered."),
+    ]
+
+
+TextOrFile = Annotated[
+    Annotated[Text, Tag("(one)")] | Annotated[TextFile, Tag("(object)")],
+    Discriminator(one_or_object),
 ]
 
 
@@ -47,7 +64,9 @@ class ToolEntry(TypedDict, total=False):
     """A function the model may call, and its result, results or Python function."""
 
     description: Annotated[Text, Field(description="The function's description for the model.")]
-    parameters: Annotated[Object, Field(description="JSON Schema of the arguments.")]
+    parameters: Annotated[
+        Object, Field(description="JSON Schema of the arguments, or {file: path}.")
+    ]
     short_description: Annotated[Text, Field(description="Sent as the API names it.")]
     defer_loading: Annotated[bool, Field(description="Sent as the API names it.")]
     predefined: Annotated[
@@ -107,9 +126,13 @@ class TurnEntry(TypedDict, total=False):
 
     user: Annotated[
         Annotated[Text, Tag("(one)")]
+        | Annotated[TextFile, Tag("(object)")]
         | Annotated[list[TypedObject], Field(min_length=1), Tag("(list)")],
-        Discriminator(one_or_list),
-        Field(description="The user's message: text, or a list of content blocks of the API."),
+        Discriminator(text_list_or_object),
+        Field(
+            description="The user's message: text, {file: path}, or a list of content blocks of "
+            "the API."
+        ),
     ]
     attach: Annotated[
         OneOrMany[AttachEntry], Field(description="Files or URLs sent after the text.")

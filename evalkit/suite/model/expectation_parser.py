@@ -10,7 +10,7 @@ the command line pass the real catalog, tests pass a small one.
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, NamedTuple, Protocol
 
 from evalkit._lib.json import JSON, MISSING, pointer, resolve_pointer
 from evalkit._lib.problems import KeyOrValue, PathProblem
@@ -53,8 +53,30 @@ class CheckCatalog(Protocol):
         Its ``$ref`` point into its own ``$defs``.
         """
 
+    def text_options(self, name: str) -> Sequence[str]:
+        """Return the options that may be ``{file: path}``, ``""`` for the argument itself."""
+
     def files(self, name: str, argument: JSON) -> list[tuple[ValuePath, str]]:
         """Return the file names in an argument, each with its path inside the argument."""
+
+
+class NamedCheck(NamedTuple):
+    """A check with an argument: ``holder[name]`` is the argument, ``path`` leads to it."""
+
+    name: str
+    holder: dict[str, JSON]
+    path: ValuePath
+
+
+def named_check(entry: dict[str, JSON]) -> NamedCheck | None:
+    """Return the check of an entry as it is written; None for an entry without an argument."""
+    holder, path = entry, ()  # type: tuple[JSON, ValuePath]
+    if "not" in entry:
+        holder, path = entry["not"], ("not",)
+    if not isinstance(holder, dict):
+        return None
+    name = next((key for key in holder if key not in _NOT_CHECKS), None)
+    return None if name is None else NamedCheck(name, holder, (*path, name))
 
 
 class BadExpectation(ValueError):

@@ -9,16 +9,17 @@ Where templates are rendered, a text that contains one is accepted too, whatever
 there: what it renders to is validated later.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 from evalkit._lib.json import JSON
 from evalkit.suite.model.expectation_parser import CheckCatalog, works_bare
 from evalkit.suite.model.key_rules import MANAGED_FIELDS, ONLY_AGENTS, ONLY_MODELS
-from evalkit.suite.model.language import SUITE_FILE
+from evalkit.suite.model.language import SUITE_FILE, fragment_file
 from evalkit.suite.model.project_files import KINDS
 
 Schema = dict[str, JSON]
 _TEMPLATE: Schema = {"$ref": "#/$defs/Template"}
+_TEXT_FILE: Schema = {"$ref": "#/$defs/TextFile"}
 _CALLABLE = ["model", "agent", "target"]
 _SCENARIOS = ("ScenarioEntry", "ScenarioKeys", "ChoiceKeys")
 """The mappings with keys of scenarios; each has the keys of the next one, too."""
@@ -31,8 +32,9 @@ _CONDITION_SCHEMAS = ("contains", "if", "not")
 
 def json_schema(checks: CheckCatalog) -> Schema:
     """Return the JSON Schema of a suite file, with the checks of a catalog."""
-    schema = _tidy(SUITE_FILE.json_schema())
-    definitions = schema["$defs"]
+    suite, fragment = (_tidy(kind.json_schema()) for kind in (SUITE_FILE, fragment_file()))
+    definitions = {**fragment.pop("$defs"), **suite.pop("$defs")}
+    definitions |= {"Suite": suite, "Fragment": fragment}
     names = list(checks.names())
     definitions |= {
         "Template": {
@@ -48,14 +50,21 @@ def json_schema(checks: CheckCatalog) -> Schema:
         "Expectation": _expectation(names),
     }
     for name in names:
-        _add_argument(definitions, name, checks.schema(name))
-    for holder in (*_SCENARIOS, "TurnEntry"):
-        definitions[holder]["properties"]["expect"]["items"] = {"$ref": "#/$defs/Expectation"}
-    _add_rules(schema, definitions)
+        _add_argument(definitions, name, checks)
+    lists = [definitions[holder]["properties"]["expect"] for holder in (*_SCENARIOS, "TurnEntry")]
+    for document in (suite, fragment):
+        (named,) = document["properties"]["expectations"]["patternProperties"].values()
+        lists.append(named)
+    for each in lists:
+        each["items"] = {"$ref": "#/$defs/Expectation"}
+    _add_rules(suite, definitions)
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "evalkit suite",
-        **{key: value for key, value in schema.items() if key not in ("$defs", "title")},
+        "type": "object",
+        "if": {"required": ["fragment"]},
+        "then": {"$ref": "#/$defs/Fragment"},
+        "else": {"$ref": "#/$defs/Suite"},
         "$defs": dict(sorted(definitions.items())),
     }
 
@@ -124,24 +133,27 @@ def _expectation(names: list[str]) -> Schema:
         "description": "The check must not pass.",
     }
     properties = {
+        "use": {"type": "string", "description": "The name of a list in 'expectations'."},
         "severity": severity,
         "not": negated,
         **{name: {"$ref": f"#/$defs/check.{name}"} for name in names},
     }
     return {
-        "description": "A check: its name, 'name: argument', or 'name: {option: value}'.",
+        "description": "A check: its name, 'name: argument', or 'name: {option: value}'; or "
+        "{use: name} for a named list of checks.",
         "if": {"type": "string"},
         "then": {"$ref": "#/$defs/CheckName"},
         "else": {
             "type": "object",
             "properties": properties,
             "additionalProperties": False,
-            "oneOf": _one_required("not", *names),
+            "oneOf": _one_required("use", "not", *names),
+            "dependentSchemas": {"use": {"maxProperties": 1}},
         },
     }
 
 
-def _add_argument(definitions: Schema, name: str, argument: Schema) -> None:
+def _add_argument(definitions: Schema, name: str, checks: CheckCatalog) -> None:
     """Add the schema of a check's argument to the definitions.
 
     Its ``$defs`` move to the top, under the check's name.
@@ -153,10 +165,28 @@ def _add_argument(definitions: Schema, name: str, argument: Schema) -> None:
             return node
         return {**node, "$ref": reference.replace("#/$defs/", f"#/$defs/check.{name}.", 1)}
 
-    schema = _map_schemas(argument, move_reference)
+    schema = _map_schemas(checks.schema(name), move_reference)
     for inner, definition in schema.pop("$defs", {}).items():
         definitions[f"check.{name}.{inner}"] = _or_template(definition)
-    definitions[f"check.{name}"] = _or_template(schema)
+    schema = _or_template(schema)
+    options = checks.text_options(name)
+    if options:
+        schema = _or_file(schema, options)
+    definitions[f"check.{name}"] = schema
+
+
+def _or_file(schema: Schema, options: Sequence[str]) -> Schema:
+    """Accept ``{file: path}`` for options of a check, ``""`` for its whole argument."""
+
+    def accept(node: Schema) -> Schema:
+        properties = {
+            key: {"anyOf": [value, _TEXT_FILE]} if key in options else value
+            for key, value in node.get("properties", {}).items()
+        }
+        return {**node, "properties": properties} if properties else node
+
+    schema = _map_schemas(schema, accept, ("anyOf",))
+    return {"anyOf": [schema, _TEXT_FILE]} if "" in options else schema
 
 
 def _or_template(schema: Schema) -> Schema:

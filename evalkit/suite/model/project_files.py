@@ -14,6 +14,7 @@ same everywhere to match its recording (docs/protocol.md section 5).
 import base64
 import os
 import re
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import urlsplit
@@ -69,16 +70,17 @@ class ProjectFiles:
         self._directories = [suite_file.parent]
         if suite_file.parent.resolve() != root.resolve():
             self._directories.append(root)
-        self._files: dict[str, Path] = {}
+        self._files: dict[tuple[str, Path], Path] = {}
 
-    def find(self, name: str) -> Path:
-        """Return the file that a name means.
+    def find(self, name: str, folder: Path | None = None) -> Path:
+        """Return the file that a name means, in ``folder`` or that of the suite file.
 
         Raises ProjectFileError: missing, a directory, an absolute path, outside the project.
         """
-        if name not in self._files:
+        key = name, folder or self._directories[0]
+        if key not in self._files:
             try:
-                self._files[name] = self._find(name)
+                self._files[key] = self._find(name, [key[1], *self._directories[1:]])
             except ProjectFileError:
                 raise
             # A name that is too long or has a NUL character, links in a circle.
@@ -88,7 +90,7 @@ class ProjectFiles:
                     reason = "a NUL character in its name"
                 message = f"no such file: {quoted(name, 100)} ({reason})"
                 raise ProjectFileError(message) from error
-        return self._files[name]
+        return self._files[key]
 
     @property
     def used(self) -> list[tuple[str, Path]]:
@@ -99,14 +101,18 @@ class ProjectFiles:
         """Return a file's path from the project root, with ``/``, as messages show it."""
         return label(path, self._root)
 
-    def _find(self, name: str) -> Path:
+    def name_in_suite(self, path: Path) -> str:
+        """Return the name by which the suite file means a file."""
+        return Path(os.path.relpath(path, self._directories[0])).as_posix()
+
+    def _find(self, name: str, folders: Sequence[Path]) -> Path:
         is_absolute = PurePosixPath(name).is_absolute() or PureWindowsPath(name).anchor
         if is_absolute or name.startswith("~"):
             raise ProjectFileError(
                 f"{quoted(name, 100)} is an absolute path; "
                 "write it relative to the suite file or the project root"
             )
-        candidates = [Path(os.path.normpath(folder / name)) for folder in self._directories]
+        candidates = [Path(os.path.normpath(folder / name)) for folder in folders]
         outside = []
         for path in candidates:
             if not self._is_inside(path):
@@ -118,20 +124,22 @@ class ProjectFiles:
         if outside == candidates or any(map(os.path.lexists, outside)):
             project = self._root.name or self._root
             raise ProjectFileError(f"{quoted(name, 100)} is outside the project ({project})")
-        raise ProjectFileError(f"no such file: {quoted(name, 100)}{self._suggestion(name)}")
+        raise ProjectFileError(
+            f"no such file: {quoted(name, 100)}{self._suggestion(name, folders)}"
+        )
 
     def _is_inside(self, path: Path) -> bool:
         return any(is_inside(root, path) for root in self._roots)
 
-    def _suggestion(self, name: str) -> str:
+    def _suggestion(self, name: str, folders: Sequence[Path]) -> str:
         """Return the nearest file name, or the directories that were searched."""
-        folder = (self._directories[0] / name).parent
+        folder = (folders[0] / name).parent
         if self._is_inside(folder) and folder.is_dir():
             names = sorted(entry.name for entry in folder.iterdir() if entry.is_file())
             near = nearest(Path(name).name, names)
             if near:
                 return f" (did you mean {str(PurePosixPath(name).with_name(near))!r}?)"
-        labels = [self.label(directory) for directory in self._directories]
+        labels = dict.fromkeys(map(self.label, folders))
         return " in " + " or ".join(
             "the project root" if text == "." else f"{text}/" for text in labels
         )

@@ -156,9 +156,8 @@ def read_tool(name: str, entry: ToolEntry) -> Tool:
     )
 
 
-def entry_problems(tool: Tool) -> Iterator[PathProblem]:
-    """Yield what is wrong with a tool's entry as a whole."""
-    base: ValuePath = ("tools", tool.name)
+def entry_problems(tool: Tool, base: ValuePath) -> Iterator[PathProblem]:
+    """Yield what is wrong with a tool's entry as a whole; ``base`` is its path."""
     keys = [key for key in _RESULT_KEYS if key in tool.entry]
     if not keys:
         message = "has no result; give it 'result', 'results' or 'python'"

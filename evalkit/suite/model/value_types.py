@@ -29,6 +29,7 @@ VERSION = rf"^{API_VERSION_PATTERN}$"
 TAG = r"^[A-Za-z][A-Za-z0-9_.-]*$"
 AXIS = r"^[A-Za-z][A-Za-z0-9_-]{0,79}$"
 CHOICE = r"^[A-Za-z0-9][A-Za-z0-9_.-]{0,79}$"
+NAMED_LIST = r"^[A-Za-z][A-Za-z0-9_-]*$"
 VARIABLE = r"^[A-Za-z_][A-Za-z0-9_]*$"
 FUNCTION = r"^[A-Za-z_][A-Za-z0-9_.:-]{0,63}$"
 TARGET = r"^[A-Za-z_]\w*(\.[A-Za-z_]\w*)*:[A-Za-z_]\w*(\.[A-Za-z_]\w*)*$"
@@ -94,6 +95,11 @@ def one_or_list(value: object) -> str:
 def one_or_object(value: object) -> str:
     """Return the tag of a value that may be a mapping."""
     return "(object)" if isinstance(value, dict) else "(one)"
+
+
+def text_list_or_object(value: object) -> str:
+    """Return the tag of a value that may be a list or a mapping."""
+    return one_or_object(value) if isinstance(value, dict) else one_or_list(value)
 
 
 def list_or_object(value: object) -> str:

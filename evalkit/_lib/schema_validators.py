@@ -1,23 +1,27 @@
 """Validator classes of ``jsonschema`` whose time is bounded, whatever is validated.
 
 Schemas and values are foreign here: a schema of a suite meets arguments that a model chose, a local
-server meets the schemas of its clients. Three things differ from the library's classes:
+server meets the schemas of its clients. Four things differ from the library's classes:
 
 * Patterns run with the time limit of ``evalkit._lib.patterns``, which raises PatternTimeout. They
   are searched for in several keywords and their helpers, in names of members too. So the functions
   of the keywords are copied, and the copies see another ``re``; a test covers every keyword.
 * ``uniqueItems`` takes linear time; the library compares every object with every other one.
+* ``multipleOf`` calculates with decimals as they are written, so that 19.99 is a multiple of 0.01;
+  the library divides floats, and raises for numbers beyond their range.
 * The formats ``regex``, ``date-time`` and ``time`` are checked here.
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import datetime
+from fractions import Fraction
 from functools import cache
 from types import FunctionType, ModuleType
 from typing import Any
 
 from jsonschema import FormatChecker, _keywords, _legacy_keywords, _utils
+from jsonschema.exceptions import ValidationError
 from jsonschema.validators import extend
 
 from evalkit._lib.json import JSON, canonical
@@ -26,6 +30,9 @@ from evalkit._lib.patterns import PatternError, compile_pattern
 _DATE_TIME = re.compile(
     r"(\d{4}-\d{2}-\d{2})T(\d{2}:\d{2}:\d{2})(?:\.\d+)?(?:Z|[+-](\d{2}:\d{2}))", re.ASCII
 )
+
+
+_MAX_EXPONENT_DIGITS, _MAX_DIGITS = 4, 5_000  # a sign counts
 
 
 class _BoundedSearch:
@@ -54,6 +61,23 @@ def _namespace(modules: Sequence[ModuleType]) -> dict[str, dict[str, Any]]:
     return copies
 
 
+def _multiple_of(
+    validator: Any, divisor: float, instance: JSON, schema: JSON
+) -> Iterator[ValidationError]:
+    if validator.is_type(instance, "number"):
+        number, unit = _fraction(instance), _fraction(divisor)
+        if number is not None and unit and number % unit:
+            yield ValidationError(f"{instance!r} is not a multiple of {divisor}")
+
+
+def _fraction(number: float) -> Fraction | None:
+    """Return a number as it is written, None for one with too many digits to calculate with."""
+    text = repr(number)
+    exponent = text.lower().partition("e")[2]
+    is_long = len(exponent) > _MAX_EXPONENT_DIGITS or len(text) > _MAX_DIGITS
+    return None if is_long else Fraction(text)
+
+
 @cache
 def bounded(kind: Any) -> Any:
     """Return a validator class of ``jsonschema`` with bounded keywords and formats."""
@@ -63,6 +87,7 @@ def bounded(kind: Any) -> Any:
         for keyword, function in kind.VALIDATORS.items()
         if function.__module__ in copies
     }
+    keywords["multipleOf"] = _multiple_of
     formats = FormatChecker(())
     formats.checkers = {
         **kind.FORMAT_CHECKER.checkers,

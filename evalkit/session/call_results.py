@@ -4,7 +4,7 @@ from collections.abc import Callable, Collection, Iterator
 from typing import Any
 
 from evalkit._lib.json import JSON
-from evalkit._lib.text import show
+from evalkit._lib.text import did_you_mean, show
 from evalkit.checks.core.call_arguments import arguments_invalid, declared_parameters, misfit
 from evalkit.protocol.step_reader import may_be_predefined
 from evalkit.suite import Variant
@@ -38,7 +38,10 @@ def call_results(
                 if may_be_predefined(name, tools):
                     unanswered.append(_without_answer(name, arguments, where))
                 elif not is_checked and name not in _sent_tools(turn, step):
-                    message = f"the model called {show(name)}, which the suite does not declare"
+                    hint = did_you_mean(name, variant.tools) if isinstance(name, str) else ""
+                    message = (
+                        f"the model called {show(name)}, which the suite does not declare{hint}"
+                    )
                     faults.append(Finding("undeclared_tool", message, where, got=name))
                 continue
             parameters = tool.schema(variant.variables)

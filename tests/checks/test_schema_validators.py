@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evalkit._lib.json import loads
 from evalkit._lib.limits import set_limits
 from evalkit._lib.patterns import PatternTimeout
 from evalkit.checks.core.schema_validation import problems, violations
@@ -116,3 +117,48 @@ def test_patterns_of_ecma_262_are_accepted() -> None:
 )
 def test_formats(format_: str, value: Any, is_valid: bool) -> None:
     assert (list(violations({"format": format_}, value)) == []) is is_valid
+
+
+@pytest.mark.parametrize("draft", DRAFTS)
+@pytest.mark.parametrize(
+    ("number", "unit", "is_multiple"),
+    [
+        ("19.99", 0.01, True),
+        ("19.995", 0.01, False),
+        ("0.10", 0.01, True),
+        ("9", 3, True),
+        ("10", 3, False),
+        ("1e400", 0.1, True),
+        ("-1e400", 7, False),
+        ("1" + "0" * 400, 0.1, True),
+        ("1" + "0" * 400, 3, False),
+        ("1e-999999999", 1e-9, True),
+        ("1e99999999", 7, True),
+        ('"text"', 3, True),
+        ("true", 3, True),
+    ],
+)
+def test_multiples_are_calculated_with_decimals(
+    draft: str, number: str, unit: float, is_multiple: bool
+) -> None:
+    found = list(violations({"$schema": draft, "multipleOf": unit}, loads(number)))
+    assert (found == []) is is_multiple
+
+
+@pytest.mark.parametrize(
+    ("schema", "value", "is_valid"),
+    [
+        ({"type": ["STRING", "NULL"]}, None, True),
+        ({"type": ["STRING", "NULL"]}, 1, False),
+        ({"properties": {"type": {"type": "STRING"}}}, {"type": 1}, False),
+        ({"type": "INTEGER"}, loads("1e400"), True),
+        ({"type": "INTEGER"}, loads("-0"), True),
+        ({"type": "NUMBER", "maximum": 5}, loads("1e400"), False),
+        ({"enum": ["STRING"]}, "STRING", True),
+    ],
+)
+def test_types_in_capitals_and_numbers_beyond_a_double(
+    schema: dict[str, Any], value: Any, is_valid: bool
+) -> None:
+    assert problems(schema) == []
+    assert (list(violations(schema, value)) == []) is is_valid

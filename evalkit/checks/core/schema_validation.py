@@ -107,13 +107,22 @@ def _plain_types(schema: JSON) -> JSON:
     if not isinstance(schema, dict):
         return schema
     return {
-        key: value.lower()
-        if key == "type" and isinstance(value, str) and value.lower() in _TYPES
+        key: _plain_type(value)
+        if key == "type"
         else value
         if key in _DATA_KEYWORDS
         else _plain_types(value)
         for key, value in schema.items()
     }
+
+
+def _plain_type(kind: JSON) -> JSON:
+    """Return the value of ``type``, or the schema of a property of that name."""
+    if isinstance(kind, list):
+        return [_plain_type(item) for item in kind]
+    if not isinstance(kind, str):
+        return _plain_types(kind)
+    return kind.lower() if kind.lower() in _TYPES else kind
 
 
 def _or_null(check: Callable[..., Any]) -> Callable[..., Any]:

@@ -17,6 +17,7 @@ EvalkitError
     ├── TransportError     no usable HTTP response
     │   ├── ConnectFailed
     │   ├── TimedOut
+    │   ├── ResponseTooLarge
     │   └── Disconnected   the response broke off
     ├── ServiceFault       the service failed during a taped conversation
     ├── CheckCrashed       a check raised an exception
@@ -128,6 +129,10 @@ class ConnectFailed(TransportError):
 
 class TimedOut(TransportError):
     """The time limit of the scenario or the request was exceeded."""
+
+
+class ResponseTooLarge(TransportError):
+    """The response exceeds a limit; the message names the limit. It is not retried."""
 
 
 class Disconnected(TransportError):

@@ -16,6 +16,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import BinaryIO
 
+from evalkit._lib.limits import exceeded, limits
 from evalkit.errors import UsageError
 
 if sys.platform == "win32":
@@ -28,16 +29,25 @@ FILE_ERRORS = (OSError, UnicodeEncodeError)
 
 
 def read_file(path: Path) -> bytes:
-    """Read a regular file. Raises OSError also for a pipe or a device, which may never end."""
+    """Read a regular file.
+
+    Raises OSError also for a pipe or a device, which may never end, and for one that exceeds the
+    limit ``cassette``.
+    """
     # Without a block on a pipe that nobody writes to; ``open`` would wait for ever.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
     with os.fdopen(handle, "rb") as file:
-        mode = os.fstat(handle).st_mode
+        status = os.fstat(handle)
+        mode, size, limit = status.st_mode, status.st_size, limits().cassette
         if stat.S_ISDIR(mode):
             raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
         if not stat.S_ISREG(mode):
             raise OSError(errno.EINVAL, "not a regular file")
-        return file.read()
+        # A file without a size may be a special one, which has a content all the same.
+        data = b"" if size > limit else file.read() if size else file.read(limit + 1)
+        if max(size, len(data)) > limit:
+            raise OSError(errno.EFBIG, exceeded("cassette", "the file is too large"))
+        return data
 
 
 def write_atomic(path: Path, data: str | bytes) -> None:

@@ -33,6 +33,10 @@ _NAMES = tuple(field.name for field in fields(Limits))
 _current = Limits()
 
 
+class TooLarge(ValueError):
+    """Data that exceed a limit; the message names the limit."""
+
+
 def limits() -> Limits:
     """Return the limits of this process."""
     return _current

@@ -48,6 +48,7 @@ _CORE_TAG = "tag:yaml.org,2002:"
 _CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
 _MAX_DEPTH = 200
 _MAX_NODES_FROM_ALIASES = 100_000
+_MAX_NODES = 5_000_000  # half a gigabyte of Python objects
 
 ValuePath = tuple[str | int, ...]
 """Keys and list indexes from the root to a value, e.g. ``("scenarios", 0, "id")``."""
@@ -147,6 +148,7 @@ class _DocumentReader:
         self._positions = positions
         self._anchors: dict[str, Any] = {}
         self._nodes_from_aliases = 0
+        self._nodes = 0
         self._next_event: Callable[[], Any]
 
     def read(self, text: str) -> Any:
@@ -187,6 +189,9 @@ class _DocumentReader:
             self._positions[path] = self._positions.get(path, Position(0, 0))._replace(
                 line=line, column=column
             )
+        self._nodes += 1
+        if self._nodes > _MAX_NODES:
+            raise _error_at(event, f"more than {_MAX_NODES:,} values")
         kind = type(event)
         if kind is AliasEvent:
             return self._alias(event)

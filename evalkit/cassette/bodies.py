@@ -1,4 +1,4 @@
-"""Bodies of requests and responses: text and bytes, JSON indentation, content codings. Pure.
+"""Bodies of requests and responses: text and bytes, JSON indentation. Pure.
 
 Indentation works on tokens, not on values: a number keeps its spelling (``1.0``, ``1e21``), a
 string its escapes, an object its key order and duplicate keys. Only white space between tokens
@@ -7,10 +7,6 @@ changes (RFC 8259, section 2).
 
 import json
 import re
-import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
-from importlib import import_module
 
 from evalkit._lib.json import JSON, compact, escape_unicode
 
@@ -27,12 +23,6 @@ JSON_STYLES = {
     "spaced-line": (" ", "\n"),
 }
 """Names of white space: what follows commas and colons, and what the text ends with."""
-_CODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "identity", "")
-# None is a dependency: a client asks for a coding only if it has one of its libraries.
-_LIBRARIES = {
-    "br": ("brotli", "brotlicffi"),
-    "zstd": ("compression.zstd", "backports.zstd", "zstandard"),
-}
 
 
 def to_bytes(text: str) -> bytes:
@@ -104,57 +94,3 @@ def restyle_json(text: str, style: str) -> str:
     spaces, end = JSON_STYLES[style]
     parts = _TOKEN.findall(text)
     return "".join(part + spaces if part in (",", ":") else part for part in parts) + end
-
-
-def decompress_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> str | bytes:
-    """Undo the content codings in the headers (RFC 9110, section 8.4).
-
-    A body that is not compressed any more is returned unchanged. Raises ValueError for an unknown
-    coding.
-    """
-    codings = [
-        coding.strip().lower()
-        for name, values in headers.items()
-        if name.lower() == "content-encoding"
-        for value in values
-        for coding in value.split(",")
-    ]
-    unknown = [coding for coding in codings if coding not in _CODINGS]
-    if unknown:
-        raise ValueError(
-            f"the body is compressed with {unknown[0]!r}, which cannot be read; "
-            "record it with decode_compressed_response=True"
-        )
-    for coding in reversed(codings):
-        body = _decompress(body, coding) if isinstance(body, bytes) else body
-    return body
-
-
-def _decompress(body: bytes, coding: str) -> bytes:
-    # vcrpy leaves the header if the client decompressed the body already, so a body that cannot be
-    # decompressed is returned unchanged.
-    if coding in ("identity", ""):
-        return body
-    if coding not in _LIBRARIES:
-        for window in (zlib.MAX_WBITS | 32, -zlib.MAX_WBITS):
-            with suppress(zlib.error):
-                return zlib.decompress(body, window)
-        return body
-    names = _LIBRARIES[coding]
-    for name in names:
-        try:
-            library = import_module(name)
-        except ImportError:
-            continue
-        # Each library has an exception of its own.
-        with suppress(Exception):
-            if name == "zstandard":
-                # Its ``decompress`` needs a size that streams do not have, and reads one frame.
-                reader = library.ZstdDecompressor().stream_reader(body, read_across_frames=True)
-                return bytes(reader.read())
-            return bytes(library.decompress(body))
-        return body
-    raise ValueError(
-        f"the body is compressed with {coding!r}; install {names[-1]} to read it, "
-        "or record it with decode_compressed_response=True"
-    )

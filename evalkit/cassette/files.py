@@ -21,7 +21,7 @@ from typing import TypeVar
 
 from evalkit._lib import yaml
 from evalkit._lib.files import FILE_ERRORS, display_path, read_file, reason_of, sha256, write_atomic
-from evalkit.cassette.bodies import decompress_body
+from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.fast_reader import read_rendered
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.yaml_reader import read_yaml

@@ -21,10 +21,10 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from evalkit._lib.exact_json import EXACT, write_exact
-from evalkit._lib.files import display_path, file_errors
+from evalkit._lib.files import display_path, file_errors, read_file
 from evalkit._lib.json import JSON, dumps, json_type
 from evalkit._lib.text import show
-from evalkit.cassette.bodies import decompress_body
+from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.files import PREFIX, MediaFolder, load_cassette
 from evalkit.cassette.format import parse
 from evalkit.cassette.headers import secrets_in_header
@@ -76,7 +76,7 @@ def read_traffic(path: Path) -> list[Recording]:
     """
     name = display_path(path)
     with file_errors(path, "cannot be read"):
-        text = _decode(path.read_bytes(), name)
+        text = _decode(read_file(path), name)
     is_json = text[_GAP.match(text).end() :][:1] in ("{", "[")  # type: ignore[union-attr]
     if path.suffix.lower() not in LOG_SUFFIXES and not is_json:
         cassette = load_cassette(path)

@@ -12,6 +12,7 @@ configured host only.
 import random as _random
 import ssl
 import time
+import zlib
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from email.utils import parsedate_to_datetime
@@ -19,14 +20,23 @@ from functools import cache
 
 import httpx
 
+from evalkit._lib.limits import TooLarge, exceeded, limits
 from evalkit._lib.text import plural
 from evalkit.cassette.bodies import to_text
-from evalkit.errors import ConnectFailed, Disconnected, TimedOut, TransportError
+from evalkit.cassette.content_codings import STREAMED_CODINGS, Inflater, codings_of, decompress_body
+from evalkit.errors import (
+    ConnectFailed,
+    Disconnected,
+    ResponseTooLarge,
+    TimedOut,
+    TransportError,
+)
 from evalkit.protocol.error_bodies import read_error
 from evalkit.protocol.sse import DONE, Frame, SseParser
 from evalkit.protocol.wire_facts import API_KEY_HEADER, API_REVISION, is_retryable
 from evalkit.transcript import Request, Response
 from evalkit.transports.address import check_key, parse_base_url
+from evalkit.transports.bounded_network import ReadBudget, charge_budgets, reading_within
 from evalkit.transports.conversion import body_text
 from evalkit.transports.httpx_errors import mapped_errors
 
@@ -150,6 +160,7 @@ class LiveTransport:
         text = body_text(request)
         headers = {
             "accept": "text/event-stream" if request.streamed else "application/json",
+            "accept-encoding": "gzip, deflate",
             "api-revision": API_REVISION,
             "user-agent": "evalkit",
         }
@@ -158,8 +169,10 @@ class LiveTransport:
         start = self._clock()
         seconds = max(end - start, 0.001) if end != float("inf") else None
         connect_seconds = min(CONNECT_TIMEOUT, seconds or CONNECT_TIMEOUT)
+        budget = ReadBudget(self._address.host, end, self._clock)
         with (
             mapped_errors(self._address.host),
+            reading_within(budget),
             self._client().stream(
                 request.method,
                 self.uri(request),
@@ -170,11 +183,12 @@ class LiveTransport:
                 follow_redirects=False,
             ) as received,
         ):
+            budget.body_starts()
             response = Response(received.status_code, dict(received.headers), "")
             if received.is_success and response.is_stream:
                 self._read_stream(received, response, start, end)
             else:
-                response.text = to_text(b"".join(self._chunks(received, end)))
+                response.text = self._decompressed(b"".join(self._chunks(received, end)), received)
             response.elapsed_ms = self._milliseconds_since(start)
             return response
 
@@ -184,30 +198,66 @@ class LiveTransport:
         parser = SseParser()
         times: list[float] = []
         chunks: list[bytes] = []
+        size = 0
+        coding = received.headers.get("content-encoding", "identity").strip().lower()
+        if coding not in STREAMED_CODINGS:
+            raise Disconnected(f"{self._address.host}: the stream is compressed as {coding!r}")
+        inflater = Inflater(coding)
 
         def note_events(frames: list[Frame]) -> None:
             for frame in frames:
                 if frame.data and frame.data != DONE:
+                    if len(times) == limits().events:
+                        raise self._too_large("events", "the stream has too many events")
                     times.append(self._milliseconds_since(start))
                     self._on_event(frame.data)
 
         try:
             for chunk in self._chunks(received, end):
-                chunks.append(chunk)
-                note_events(parser.feed(chunk))
+                for piece in inflater.feed(chunk):
+                    size += len(piece)
+                    self._check_size(size)
+                    chunks.append(piece)
+                    note_events(parser.feed(piece))
+        except ResponseTooLarge:
+            raise
         except TransportError as error:
             response.broken = str(error)
+        except zlib.error:
+            response.broken = f"{self._address.host}: the response cannot be decompressed"
         note_events(parser.close())
         response.text = to_text(b"".join(chunks))
         response.event_ms = tuple(times)
 
     def _chunks(self, received: httpx.Response, end: float) -> Iterator[bytes]:
         host = self._address.host
+        size = 0
         with mapped_errors(host):
-            for chunk in received.iter_bytes():
+            for chunk in received.iter_raw():
+                size += len(chunk)
+                self._check_size(size)
                 yield chunk
                 if self._clock() >= end:
                     raise TimedOut(f"{host}: the response did not end within the time limit")
+
+    def _check_size(self, size: int) -> None:
+        if size > limits().response:
+            raise self._too_large("response", "the response is too large")
+
+    def _too_large(self, limit: str, what: str) -> ResponseTooLarge:
+        return ResponseTooLarge(exceeded(limit, f"{self._address.host}: {what}"))
+
+    def _decompressed(self, body: bytes, received: httpx.Response) -> str:
+        coding = {"content-encoding": [received.headers.get("content-encoding", "")]}
+        try:
+            data = decompress_body(body, coding)
+        except TooLarge as error:
+            raise ResponseTooLarge(f"{self._address.host}: {error}") from None
+        except ValueError as error:
+            raise Disconnected(f"{self._address.host}: {error}") from None
+        if data is body and body and set(codings_of(coding)) - {"identity", ""}:
+            raise Disconnected(f"{self._address.host}: the response cannot be decompressed")
+        return to_text(data)
 
     def _milliseconds_since(self, start: float) -> float:
         return round((self._clock() - start) * 1000, 1)
@@ -217,6 +267,7 @@ class LiveTransport:
             return self._shared_client
         if self._own_client is None:
             self._own_client = httpx.Client(verify=_tls_context())
+            charge_budgets(self._own_client)
         return self._own_client
 
     def _add_key(self, request: httpx.Request) -> httpx.Request:

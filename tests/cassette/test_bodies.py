@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.cassette.bodies import decompress_body, indent_json, request_text
+from evalkit.cassette.bodies import indent_json, request_text
+from evalkit.cassette.content_codings import decompress_body
 from tests.cassette.samples import JSONS
 
 

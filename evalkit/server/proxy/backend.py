@@ -18,7 +18,8 @@ from typing import Any
 import httpx
 
 from evalkit._lib.files import display_path
-from evalkit.errors import TransportError, UsageError
+from evalkit._lib.limits import exceeded, limits
+from evalkit.errors import ResponseTooLarge, TransportError, UsageError
 from evalkit.server.calls import Call, Reply, StreamCut, error_reply, forwarded_response_headers
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.conversation_recorder import ConversationRecorder, ProxiedExchange
@@ -214,9 +215,15 @@ def open_proxy(
 
 async def _read_body(response: httpx.Response, exchange: ProxiedExchange) -> bytes:
     chunks = []
+    size = 0
     try:
         async for chunk in received_chunks(response):
             exchange.feed(chunk)
+            # Without a stream, the client gets nothing before the whole body is here.
+            size += len(chunk)
+            if size > limits().response:
+                host = response.url.netloc.decode()
+                raise ResponseTooLarge(exceeded("response", f"{host}: the response is too large"))
             chunks.append(chunk)
     finally:
         await response.aclose()

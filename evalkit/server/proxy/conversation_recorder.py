@@ -18,7 +18,9 @@ from functools import partial
 from typing import TypeVar
 from urllib.parse import parse_qsl
 
-from evalkit.cassette.bodies import decompress_body, to_text
+from evalkit._lib.limits import TooLarge, exceeded, limits
+from evalkit.cassette.bodies import to_text
+from evalkit.cassette.content_codings import Inflater, decompress_body
 from evalkit.cassette.matching import body_value
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.demultiplex import Demultiplexer, PendingRequest
@@ -40,26 +42,28 @@ class ResponseCapture:
     """Captures one response; ``started`` is when its request was sent, in seconds.
 
     ``has_ended`` is whether its last event has arrived, ``interaction_id`` the id that its events
-    mention: None before the first event, empty if there is none.
+    mention: None before the first event, empty if there is none. ``problem`` says why it cannot be
+    recorded: it exceeds a limit. It is forwarded all the same, and nothing more of it is stored.
     """
 
     def __init__(self, started: float) -> None:
         self.headers: dict[str, str] = {}
         self.has_ended = False
         self.interaction_id: str | None = None
+        self.problem = ""
         self._started = started
         self._status = 0
         self._chunks: list[bytes] = []
         self._event_ms: list[float] = []
         self._parser: SseParser | None = None
-        self._decompress: Callable[[bytes], bytes] = bytes
+        self._size = 0
+        self._inflater = Inflater("")
 
     def start(self, status: int, headers: dict[str, str]) -> bool:
         """Take the head of the response; return whether a stream of events follows."""
         self._status = status
         self.headers = headers
-        if headers.get("content-encoding", "").lower() in ("gzip", "x-gzip", "deflate"):
-            self._decompress = zlib.decompressobj(zlib.MAX_WBITS | 32).decompress
+        self._inflater = Inflater(headers.get("content-encoding", "").lower())
         is_stream = headers.get("content-type", "").startswith("text/event-stream")
         if is_stream and 200 <= status < 300:
             self._parser = SseParser()
@@ -67,10 +71,29 @@ class ResponseCapture:
 
     def feed(self, chunk: bytes, now: float) -> None:
         """Take the next bytes of the body."""
+        if self.problem:
+            return
         self._chunks.append(chunk)
+        self._size += len(chunk)
+        inflated = 0
         if self._parser is not None:
             with suppress(zlib.error):
-                self._read_frames(self._parser.feed(self._decompress(chunk)), now)
+                for piece in self._inflater.feed(chunk):
+                    inflated += len(piece)
+                    self._read_frames(self._parser.feed(piece), now)
+                    if self._is_too_large(self._size + inflated):
+                        break
+        self._size += max(0, inflated - len(chunk))
+        if self._is_too_large(self._size):
+            self._chunks.clear()
+            self._parser = None
+
+    def _is_too_large(self, size: int) -> bool:
+        if size > limits().response:
+            self.problem = exceeded("response", "the response is too large")
+        elif len(self._event_ms) > limits().events:
+            self.problem = exceeded("events", "the stream has too many events")
+        return bool(self.problem)
 
     def close(self, now: float) -> None:
         """Take the end of the body."""
@@ -81,10 +104,13 @@ class ResponseCapture:
     def response(self, now: float, broken: str | None = None) -> Response:
         """Return the response as far as it arrived."""
         body: str | bytes = b"".join(self._chunks)
-        # A body in an unknown coding is stored as it is.
-        with suppress(ValueError):
-            coding = self.headers.get("content-encoding", "")
+        coding = self.headers.get("content-encoding", "")
+        try:
             body = decompress_body(body, {"content-encoding": [coding]})
+        except TooLarge as error:
+            self.problem, body = str(error), b""
+        except ValueError:
+            pass  # A body in an unknown coding is stored as it is.
         return Response(
             self._status,
             self.headers,
@@ -154,6 +180,9 @@ class ConversationRecorder:
 
     async def record(self, exchange: "ProxiedExchange", response: Response) -> None:
         """Write an exchange to the disk; a failure is logged only."""
+        if exchange.capture.problem:
+            self._log(f"not recorded: {exchange.call.path}: {exchange.capture.problem}")
+            return
         call, pending = exchange.call, exchange.pending
         body = pending.request.body if isinstance(pending.request.body, dict) else {}
         metadata = {

@@ -23,6 +23,7 @@ from evalkit.server.calls import Call, end_to_end, local_address
 from evalkit.server.proxy.upstream_url import upstream_url
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.transports.address import check_key, parse_base_url
+from evalkit.transports.bounded_network import ReadBudget, charge_budgets, reading_within
 from evalkit.transports.httpx_errors import mapped_errors
 
 CONNECT_SECONDS = 10.0
@@ -66,6 +67,7 @@ class Upstream:
             follow_redirects=False,
         )
         self._client.headers.clear()
+        charge_budgets(self._client)
 
     @property
     def base(self) -> str:
@@ -140,7 +142,11 @@ class Upstream:
             headers=headers,
             extensions={"trace": trace},
         )
-        return await self._client.send(request, stream=True)
+        budget = ReadBudget(self._address.host)
+        with reading_within(budget):
+            response = await self._client.send(request, stream=True)
+        budget.body_starts()
+        return response
 
 
 async def received_chunks(response: httpx.Response) -> AsyncIterator[bytes]:

@@ -48,7 +48,7 @@ _CORE_TAG = "tag:yaml.org,2002:"
 _CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
 _MAX_DEPTH = 200
 _MAX_NODES_FROM_ALIASES = 100_000
-_MAX_NODES = 5_000_000  # half a gigabyte of Python objects
+_MAX_NODES = 2_000_000  # half a gigabyte with positions
 
 ValuePath = tuple[str | int, ...]
 """Keys and list indexes from the root to a value, e.g. ``("scenarios", 0, "id")``."""

@@ -2,8 +2,8 @@
 
 The page of a signed run is written again after signing, and compared when a signature is verified.
 It shows the sign-off records, so no record can contain its digest. The same evalkit and Python
-build the same page from the same data, except that builds of zlib deflate differently. A page
-written by another evalkit or Python is not compared.
+build the same page from the same data, except that builds of zlib deflate differently. Of a page
+that differs and was written by another evalkit or Python, nobody can say whether it was changed.
 """
 
 import platform
@@ -45,10 +45,32 @@ def rewrite_page(run: Run) -> None:
         write_all(run, [RunPage])
 
 
-def page_problems(run: Path, newest: Signoff) -> Iterator[VerificationProblem]:
-    """Yield the files of a page that differ from what is built from the data now."""
-    versions = newest.tool.get("evalkit"), newest.tool.get("python")
-    if versions != (VERSION, platform.python_version()) or not (run / PAGE).is_file():
+def page_differences(run: Path, newest: Signoff) -> tuple[list[VerificationProblem], list[str]]:
+    """Return the files of a page that differ from what is built from the data now, as problems.
+
+    If the page was written by another evalkit or Python, they are notes instead.
+    """
+    writer = (newest.tool.get("evalkit"), newest.tool.get("python"))
+    reader = (VERSION, platform.python_version())
+    problems, notes = [], []
+    for name in _different_files(run):
+        if writer == reader:
+            message = (
+                f"{name}: is not what evalkit builds from the data; "
+                f"'evalkit report {run}' writes it again"
+            )
+            problems.append(VerificationProblem("report_differs", f"{newest.run}/{name}", message))
+        else:
+            notes.append(
+                f"{name} cannot be compared: written by evalkit {writer[0]} and Python {writer[1]}, "
+                f"this is evalkit {reader[0]} and Python {reader[1]}; 'evalkit report {run}' "
+                "writes it again"
+            )
+    return problems, notes
+
+
+def _different_files(run: Path) -> Iterator[str]:
+    if not (run / PAGE).is_file():
         return
     with TemporaryDirectory(prefix="evalkit-") as folder:
         copy = Path(folder, run.absolute().name)
@@ -58,19 +80,17 @@ def page_problems(run: Path, newest: Signoff) -> Iterator[VerificationProblem]:
             rewrite_page(Run(copy))
         except (UsageError, OSError, RecursionError):
             return  # the data is damaged, which is reported elsewhere
-        data = sorted(path for path in (copy / DATA).rglob("*") if path.is_file())
-        for path in (copy / PAGE, *data):
-            name = path.relative_to(copy).as_posix()
-            if not _is_same(run / name, path):
-                message = (
-                    f"{name}: is not what evalkit builds from the data; "
-                    f"'evalkit report {run}' writes it again"
-                )
-                yield VerificationProblem("report_differs", f"{newest.run}/{name}", message)
+        names = {
+            path.relative_to(top).as_posix()
+            for top in (run, copy)
+            for path in (top / PAGE, *(top / DATA).rglob("*"))
+            if path.is_file()
+        }
+        yield from (name for name in sorted(names) if not _is_same(run / name, copy / name))
 
 
 def _is_same(existing: Path, rebuilt: Path) -> bool:
-    if not existing.is_file():
+    if not (existing.is_file() and rebuilt.is_file()):
         return False
     old, new = existing.read_bytes(), rebuilt.read_bytes()
     return old == new or inflate_packs(old) == inflate_packs(new)

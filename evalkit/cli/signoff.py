@@ -7,14 +7,14 @@ import click
 from evalkit._lib.clock import now
 from evalkit._lib.text import shorten, visible
 from evalkit.cli.report import rewrite_page
-from evalkit.config import find_config, load_config
+from evalkit.config import NAME, find_config, load_config
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.project import project_bars
 from evalkit.results import Run
 from evalkit.results.records import schema_error
 from evalkit.results.run_directory import find_project_root
 from evalkit.review.session import ReviewSession
-from evalkit.signoff import git
+from evalkit.signoff.authors import authors_since, default_base
 from evalkit.signoff.digest_manifest import SignedPaths, relative_name
 from evalkit.signoff.dsse import open_key
 from evalkit.signoff.in_toto import DECISIONS, MEANINGS, ReviewComment, ReviewRecord
@@ -82,7 +82,14 @@ Exit codes: 0 signed, 2 usage, 3 the run is not complete, or changed since it wa
     "authors",
     multiple=True,
     metavar="ADDRESS",
-    help="Author of the last change, in addition to git's; may be repeated.",
+    help="Author of the change, in addition to git's; may be repeated.",
+)
+@click.option(
+    "--base",
+    default="",
+    metavar="REF",
+    help="Git ref that the change began from; its authors since are not approvers. "
+    "Default: origin's main branch or the local one.",
 )
 @click.option(
     "--root",
@@ -108,6 +115,7 @@ def signoff(
     override: str,
     deviations: tuple[str, ...],
     authors: tuple[str, ...],
+    base: str,
     root: Path | None,
     config: Path | None,
 ) -> None:
@@ -118,7 +126,8 @@ def signoff(
     """
     if bool(gate_name) != bool(baseline):
         raise UsageError("--gate NAME and --baseline RUN need each other")
-    settings = load_config(config or find_config(Path.cwd()))
+    config_path = config or find_config(Path.cwd())
+    settings = load_config(config_path)
     run_ = Run(run)
     damage = schema_error("evalkit.results", "manifest", run_.manifest)
     if damage:
@@ -127,7 +136,9 @@ def signoff(
             "suites again, then sign"
         )
     root = root or find_project_root(run, run_.manifest)
-    suites = [str(suite["path"]) for suite in run_.manifest.get("suites", [])]
+    changed_by = authors_since(
+        base or default_base(root), root, run_.manifest, config_path or root / NAME
+    )
     request = SignoffRequest(
         name=name,
         email=email,
@@ -142,12 +153,12 @@ def signoff(
         review=lambda: _review(run_, root, baseline),
         prices=settings.prices if gate_name else {},
         compare_bars=project_bars,
-        authors=git.authors_of(root, suites) | frozenset(authors),
+        authors=changed_by | frozenset(authors),
     )
     paths = SignedPaths(root, run, relative_name(root, run))
     record = sign(run_, paths, request, settings.signoff, open_key(key), now())
     click.echo(visible(f"signed: {run / record.path}"))
-    signed = f"{record.decision} ({record.meaning}), {record.time}"
+    signed = f"{record.decision} ({record.meaning}), {record.time} by this computer's clock"
     click.echo(visible(f"  {record.signer}, {record.role}: {signed}"))
     click.echo(f"  {len(record.subjects)} files; key {record.keyid}")
     try:

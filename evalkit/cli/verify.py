@@ -16,16 +16,18 @@ from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, visible
 from evalkit.cli.output import echo_json
-from evalkit.cli.report import page_problems
+from evalkit.cli.report import page_differences
 from evalkit.config import NAME, Config, find_config, load_config, parse_config
 from evalkit.errors import UsageError
 from evalkit.project import bars_without_code
 from evalkit.results import Run
 from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.signoff import git, verification
+from evalkit.signoff.authors import authors_since, default_base
 from evalkit.signoff.in_toto import Signoff, review_json
 from evalkit.signoff.problems import sorted_problems
 from evalkit.signoff.ssh import parse_allowed_signers
+from evalkit.signoff.times import TIME_SOURCE
 from evalkit.signoff.verification import TrustSettings, VerificationResult
 
 _EPILOG = """\b
@@ -87,11 +89,14 @@ def verify(
     path = config or find_config(Path.cwd())
     trust = _trust_ref(run, path, ref) if ref is not None else _trust_files(path, signers_file)
     if trust.policy.author_is_not_approver:
-        trust = _add_authors(trust, run, root)
+        trust = _add_authors(trust, run, root, path, ref)
     result = verification.verify(run, trust, now=now(), root=root)
     if result.records:
-        problems = [*result.problems, *page_problems(run, result.records[-1])]
-        result = result._replace(problems=sorted_problems(problems))
+        problems, notes = page_differences(run, result.records[-1])
+        result = result._replace(
+            problems=sorted_problems([*result.problems, *problems]),
+            notes=(*result.notes, *notes),
+        )
     if as_json:
         echo_json(_to_json(result, trust))
     else:
@@ -148,12 +153,15 @@ def _settings(config: Config, signers: str, name: str, source: str) -> TrustSett
     )
 
 
-def _add_authors(trust: TrustSettings, run: Path, root: Path | None) -> TrustSettings:
-    """Add the authors of the last change to the run's suites, according to git."""
+def _add_authors(
+    trust: TrustSettings, run: Path, root: Path | None, config: Path | None, ref: str | None
+) -> TrustSettings:
+    """Add those who changed what the run judges since the ref, according to git."""
     try:
         manifest = Run(run).manifest
-        suites = [str(suite["path"]) for suite in manifest.get("suites", [])]
-        authors = git.authors_of(root or find_project_root(run, manifest), suites)
+        root = root or find_project_root(run, manifest)
+        base = ref if ref is not None else default_base(root)
+        authors = authors_since(base, root, manifest, config or root / NAME)
     except (UsageError, KeyError, TypeError, AttributeError):
         return trust  # Verification reports what is damaged.
     return replace(trust, authors=authors)
@@ -164,12 +172,14 @@ def _lines(run: Path, result: VerificationResult, trust: TrustSettings) -> Itera
     yield from _wrap(_verdict(run, result, trust), "")
     if not trust.config:
         yield from _wrap(f"{_NO_CONFIG}: one approval is enough, and no gate is required", "  ")
+    for note in result.notes:
+        yield from _wrap(f"not verified: {note}", "  ")
     for problem in result.problems[:_MAX_PROBLEMS]:
         yield from _wrap(f"{problem.code}  {problem.message}", "  ")
     if len(result.problems) > _MAX_PROBLEMS:
         yield f"  … and {len(result.problems) - _MAX_PROBLEMS} more, with --json"
     if result.records:
-        yield "Records"
+        yield from _wrap(f"Records ({TIME_SOURCE})", "")
     for record in result.records:
         yield from _record_lines(record)
 
@@ -218,6 +228,8 @@ def _to_json(result: VerificationResult, trust: TrustSettings) -> dict[str, JSON
     return {
         "ok": not result.problems,
         "problems": [problem._asdict() for problem in result.problems],
+        "notes": list(result.notes),
+        "time_source": TIME_SOURCE,
         "records": [_record_json(record) for record in result.records],
         "policy": policy,
     }

@@ -6,9 +6,8 @@ It has coreutils' format:
 
 ROOT is the project root; every file is named from there, those of the run directory too. A run
 consists of its suites with the files they use and their snapshots, its cassettes and their media,
-its manifest, results, media, decisions and comparison, the versions of the tools it was signed
-with, and the baseline's results if a gate was evaluated. Pages built from these (``index.html``,
-``junit.xml`` and the like) are not part of it: they can be built again.
+all files of its directory, and the baseline's results if a gate was evaluated. Pages built from
+these (``index.html``, ``junit.xml`` and the like) are not part of it: they can be built again.
 """
 
 import glob
@@ -20,6 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.files import display_path
+from evalkit._lib.json import JSON
 from evalkit.cassette.files import FOLDER as MEDIA
 from evalkit.cassette.files import PREFIX
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
@@ -27,21 +27,17 @@ from evalkit.errors import IntegrityError, SuiteErrors, UsageError
 from evalkit.results import Run
 from evalkit.results.bar import NAME as BAR
 from evalkit.results.bar import suite_digest
+from evalkit.results.run_directory import DERIVED, SIGNOFFS
 from evalkit.signoff.problems import InvalidEvidence
 
 NAME = "manifest.sha256"
 TOOL_VERSIONS = "tool-versions.json"
-RUN_FILES = (
-    "manifest.json",
-    "results.jsonl",
-    "decisions.yaml",
-    BAR,
-    TOOL_VERSIONS,
-    "comparison/comparison.json",
-    "comparison/comment.md",
-    "media/**/*",
+CONVERTED = (
+    " (git has converted its line ends to CRLF; write .gitattributes as `evalkit init` does, and "
+    "check the file out again)"
 )
-"""The files of a run directory that are covered, as patterns; each may be absent."""
+_BUILT_FILES = (NAME, *DERIVED, "comparison/index.html")
+_BUILT_FOLDERS = (SIGNOFFS, "data")
 BASELINE_FILES = ("manifest.json", "results.jsonl")
 
 _LINE = re.compile(rb"(\\?)([0-9a-f]{64})  ([^\0\r\n]+)")
@@ -87,6 +83,22 @@ def has_converted_line_ends(path: Path, digest: str) -> bool:
     return hashlib.sha256(path.read_bytes().replace(b"\r\n", b"\n")).hexdigest() == digest
 
 
+def run_files(directory: Path) -> Iterator[str]:
+    """Yield the names of all files of a run directory but those that are built from the others.
+
+    Hidden locks and temporary files are not among them: a killed process leaves them.
+    """
+    for folder, folders, names in os.walk(directory):
+        prefix = Path(folder).relative_to(directory).as_posix()
+        if prefix == ".":
+            folders[:] = [name for name in folders if name not in _BUILT_FOLDERS]
+        for name in names:
+            path = name if prefix == "." else f"{prefix}/{name}"
+            is_hidden = name.startswith(".") and name.endswith((".tmp", ".lock"))
+            if path not in _BUILT_FILES and not is_hidden:
+                yield path
+
+
 def relative_name(root: Path, path: Path) -> str:
     """Return the path of a file or folder from the root, with ``/``.
 
@@ -105,11 +117,25 @@ def covered_digests(run: Run, paths: SignedPaths, baseline: Run | None = None) -
     the run, UsageError if a file cannot be read.
     """
     digests = dict(_source_digests(run, paths.root))
-    digests |= _matching_digests(run.directory, RUN_FILES, paths.signed_run)
+    digests |= _file_digests(run.directory, run_files(run.directory), paths.signed_run)
     if baseline is not None:
         folder = relative_name(paths.root, baseline.directory)
-        digests |= _matching_digests(baseline.directory, (*BASELINE_FILES, BAR), folder)
+        digests |= _file_digests(baseline.directory, (*BASELINE_FILES, BAR), folder)
     return dict(sorted(digests.items()))
+
+
+def added_files(
+    paths: SignedPaths, suites: Iterable[Mapping[str, JSON]], subjects: Mapping[str, str]
+) -> list[str]:
+    """Return the files that a signature now would cover, and that are not among ``subjects``."""
+    names = {f"{paths.signed_run}/{name}" for name in run_files(paths.run)}
+    for suite in suites:
+        names |= set(_snapshot_digests(suite, paths.root))
+    for name in subjects:
+        folder, _, file = name.rpartition("/")
+        if file in BASELINE_FILES and file_digest(paths.path(f"{folder}/{BAR}")) is not None:
+            names.add(f"{folder}/{BAR}")
+    return sorted(names - subjects.keys())
 
 
 def _source_digests(run: Run, root: Path) -> Iterator[tuple[str, str]]:
@@ -125,9 +151,7 @@ def _source_digests(run: Run, root: Path) -> Iterator[tuple[str, str]]:
             raise IntegrityError(str(error)) from error
         if digest != suite["digest"]:
             raise _changed(name, suite["digest"], digest)
-        snapshots = (root / name).parent / SNAPSHOTS
-        pattern = f"{glob.escape(suite['suite'])}/**/*"
-        yield from _matching_digests(snapshots, [pattern], relative_name(root, snapshots)).items()
+        yield from _snapshot_digests(suite, root).items()
     cassettes = str(run.manifest.get("options", {}).get("cassettes") or "cassettes")
     folders = [root / cassettes, Path.cwd() / cassettes]
     folder = next((folder for folder in folders if folder.is_dir()), folders[0])
@@ -165,10 +189,16 @@ def _changed(name: str, expected: str, actual: str) -> IntegrityError:
     )
 
 
-def _matching_digests(folder: Path, patterns: Iterable[str], name: str) -> dict[str, str]:
+def _snapshot_digests(suite: Mapping[str, JSON], root: Path) -> dict[str, str]:
+    folder = (root / suite["path"]).parent / SNAPSHOTS
+    paths = folder.glob(f"{glob.escape(suite['suite'])}/**/*")
+    names = [path.relative_to(folder).as_posix() for path in paths]
+    return _file_digests(folder, names, relative_name(root, folder))
+
+
+def _file_digests(folder: Path, files: Iterable[str], name: str) -> dict[str, str]:
     """Return the digests of files in a folder; ``name`` is the folder's name from the root."""
-    paths = [path for pattern in patterns for path in folder.glob(pattern)]
-    digests = {path.relative_to(folder).as_posix(): file_digest(path) for path in paths}
+    digests = {file: file_digest(folder / file) for file in files}
     return {f"{name}/{file}": digest for file, digest in digests.items() if digest is not None}
 
 

@@ -26,6 +26,7 @@ from evalkit._lib.files import file_errors
 from evalkit._lib.json import JSON, canonical
 from evalkit.errors import UsageError
 from evalkit.signoff import ssh
+from evalkit.signoff.key_strength import weakness
 from evalkit.signoff.problems import InvalidEvidence
 from evalkit.signoff.ssh import NAMESPACE, AllowedSigners
 
@@ -124,12 +125,15 @@ def open_key(path: Path) -> PayloadSigner:
 def _sign_with_ssh(path: Path, payload: bytes) -> Envelope:
     signature = ssh.sign(path, pae(PAYLOAD_TYPE, payload))
     try:
-        key = ssh.signing_key(signature)
+        read = ssh.read_signature(signature)
+        problem = weakness(read)
     except InvalidEvidence as error:
         raise UsageError(
             f"{path}: {ssh.PROGRAM} wrote a signature of an unknown format ({error})"
         ) from error
-    return Envelope(payload, ssh.fingerprint(key), signature)
+    if problem:
+        raise UsageError(f"{path}: cannot sign, {problem}; use an Ed25519 key")
+    return Envelope(payload, ssh.fingerprint(read.key), signature)
 
 
 def _pem_signer(path: Path) -> PayloadSigner:
@@ -162,7 +166,8 @@ def verify_envelope(line: bytes, allowed: AllowedSigners) -> Envelope:
         "unknown_signer",
         f"expected a key of the allowed signers ({allowed.name}), found {envelope.keyid[:80]}",
     )
-    key = ssh.signing_key(envelope.signature) if is_ssh else _plain_key(envelope, allowed)
+    read = ssh.read_signature(envelope.signature) if is_ssh else None
+    key = read.key if read else _plain_key(envelope, allowed)
     if key is None:
         raise unknown
     fingerprint = ssh.fingerprint(key)
@@ -180,6 +185,8 @@ def verify_envelope(line: bytes, allowed: AllowedSigners) -> Envelope:
         )
     if is_ssh and not _is_known(envelope, key, allowed):
         raise unknown
+    if read and (problem := weakness(read)):
+        raise InvalidEvidence("weak_key", f"{envelope.keyid}: {problem}")
     return envelope
 
 

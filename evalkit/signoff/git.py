@@ -1,4 +1,4 @@
-"""Read files and authors from git, which the verified change cannot rewrite.
+"""Read files from git, which the verified change cannot rewrite.
 
 Trust must not come from the change that is verified. The allowed signers, the policy and the
 existing records are therefore read from a ref such as ``origin/main``. Nothing is fetched.
@@ -55,21 +55,9 @@ def files_at(folder: Path, ref: str, subfolder: str) -> dict[str, bytes]:
     return {name: data for name, data in files.items() if data is not None}
 
 
-def authors_of(root: Path, names: Iterable[str]) -> frozenset[str]:
-    """Return the addresses of the last authors of the folders of files.
-
-    These are the author of the newest commit that touched them, and the user if there are
-    uncommitted changes. The result is empty without git, a repository or such a commit. Git does
-    not prove addresses.
-    """
-    folders = sorted({name.rpartition("/")[0] or "." for name in names})
-    if not folders:
-        return frozenset()
-    log = _git(root, "log", "-1", "--format=%ae", "--", *folders)
-    addresses = {log.stdout.decode("utf-8", "replace").strip()}
-    if _git(root, "status", "--porcelain", "--", *folders).stdout.strip():
-        addresses.add(config_value(root, "user.email"))
-    return frozenset(addresses - {""})
+def output(folder: Path, *arguments: str) -> str:
+    """Return the output of a git command in a folder; empty without git, or if it fails."""
+    return _git(folder, *arguments).stdout.decode("utf-8", "replace")
 
 
 class Commit(NamedTuple):
@@ -95,7 +83,7 @@ def uncommitted(root: Path, names: Iterable[str]) -> list[str]:
 
 def config_value(folder: Path, key: str) -> str:
     """Return a value of git's configuration in a folder; empty without git or the key."""
-    return _git(folder, "config", "--get", key).stdout.decode("utf-8", "replace").strip()
+    return output(folder, "config", "--get", key).strip()
 
 
 def is_repository(folder: Path) -> bool:

@@ -42,7 +42,7 @@ class SignoffPolicy(BaseModel):
     signers: int = Field(1, ge=1, description="How many people must approve.")
     author_is_not_approver: bool = Field(
         False,
-        description="The author of the last change to suites or cassettes must not approve.",
+        description="Who changed suites, cassettes or gates since the base must not approve.",
     )
     gate: str = Field("", description="Gate that every approval must have.")
     deviation_days: int | None = Field(
@@ -58,7 +58,10 @@ class SignoffPolicy(BaseModel):
 def deviation_problems(
     policy: SignoffPolicy, deviation: Deviation, signed: date, today: date
 ) -> Iterator[tuple[str, str]]:
-    """Yield code and message of what forbids a deviation granted on a day."""
+    """Yield code and message of what forbids a deviation granted on a day.
+
+    The day is the signer's statement, so the longest time counts from today, too.
+    """
     until = date.fromisoformat(deviation.until)
     if until < today:
         yield (
@@ -66,7 +69,7 @@ def deviation_problems(
             f"expected {deviation.what!r} to be fixed by {until}, today is {today}",
         )
     days = policy.deviation_days
-    if days is not None and until > signed + timedelta(days=days):
+    if days is not None and until > min(signed, today) + timedelta(days=days):
         yield (
             "deviation_too_long",
             f"expected a deviation of at most {days} days, found {deviation.what!r} until {until}",
@@ -162,16 +165,16 @@ def _authors(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[Verification
         yield VerificationProblem(
             "author_unknown",
             "",
-            "expected to know the author of the last change to suites and cassettes, found no git "
-            "history and no --author",
+            "expected to know who changed suites, cassettes and gates, found no git history and no "
+            "--author",
         )
     for record in approvals:
         if record.email.casefold() in addresses:
             yield VerificationProblem(
                 "author_approved",
                 record.path,
-                f"expected somebody else to approve, found {record.email}, the author of the last "
-                "change",
+                f"expected somebody else to approve, found {record.email}, who changed suites, "
+                "cassettes or gates since the base (--signers-from, signoff --base)",
             )
 
 

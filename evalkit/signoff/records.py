@@ -20,7 +20,7 @@ from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import SIGNOFFS
-from evalkit.signoff.digest_manifest import RUN_FILES, file_digest
+from evalkit.signoff.digest_manifest import CONVERTED, file_digest, run_files
 from evalkit.signoff.dsse import Envelope, is_allowed, parse, render, verify_envelope
 from evalkit.signoff.in_toto import TEST_RESULT, Signoff, read_signoff, read_statement
 from evalkit.signoff.problems import InvalidEvidence, VerificationProblem, describe_difference
@@ -117,11 +117,16 @@ def printable_signoffs(run: Run) -> list[dict[str, JSON]]:
                 {"name": file.path, **unknown, "details": [], "void": f"not a record: {error}"}
             )
             continue
+        prefix = f"{record.run}/"
+        signed = {
+            name.removeprefix(prefix): digest
+            for name, digest in record.subjects.items()
+            if name.startswith(prefix)
+        }
         changed = [
             name
-            for name in RUN_FILES
-            if f"{record.run}/{name}" in record.subjects
-            and file_digest(run.directory / name) != record.subjects[f"{record.run}/{name}"]
+            for name in sorted({*signed, *run_files(run.directory)})
+            if file_digest(run.directory / name) != signed.get(name)
         ]
         entries.append(
             {
@@ -166,7 +171,8 @@ def verify_record(
             place = f"{file.path}, line 2"
             record = _verify_test_result(record, line, allowed)
     except InvalidEvidence as error:
-        return record, [VerificationProblem(error.code, file.path, f"{place}: {error}")]
+        hint = CONVERTED if b"\r\n" in file.data else ""
+        return record, [VerificationProblem(error.code, file.path, f"{place}: {error}{hint}")]
     return record, []
 
 

@@ -16,6 +16,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from evalkit._lib.files import file_errors, sha256, write_atomic
+from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean, quoted
 from evalkit._lib.version import VERSION
 from evalkit.compare.bar import compare_digests
@@ -27,7 +28,13 @@ from evalkit.results import Run
 from evalkit.results.run_directory import SIGNOFFS
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.bar_history import bar_history
-from evalkit.signoff.digest_manifest import TOOL_VERSIONS, SignedPaths, file_digest, relative_name
+from evalkit.signoff.digest_manifest import (
+    TOOL_VERSIONS,
+    SignedPaths,
+    added_files,
+    file_digest,
+    relative_name,
+)
 from evalkit.signoff.dsse import PayloadSigner, encode_payload
 from evalkit.signoff.in_toto import (
     SIGNOFF,
@@ -59,6 +66,7 @@ from evalkit.signoff.result_evidence import (
     damage_problems,
     read_results,
 )
+from evalkit.signoff.times import is_before
 
 _PACKAGES = (
     "pytest",
@@ -132,9 +140,12 @@ def sign(
             f"the clock says {time}, but {earlier[-1].path} was signed at {earlier[-1].time}; set "
             "the clock"
         )
+    ended = str(run.manifest.get("ended") or "")
+    if is_before(now, ended):
+        raise UsageError(f"the clock says {time}, but the run ended at {ended}; set the clock")
     baseline = Run(request.baseline) if request.baseline is not None else None
     tool_versions = _tool_versions(run.directory)
-    subjects = _earlier_subjects(earlier, paths)
+    subjects = _earlier_subjects(earlier, paths, run.manifest.get("suites", []))
     subjects |= digest_manifest.covered_digests(run, paths, baseline)
     subjects[f"{paths.signed_run}/{TOOL_VERSIONS}"] = sha256(tool_versions)
     gate = _evaluate_gate(run, paths, request, baseline)
@@ -249,8 +260,10 @@ def _read_earlier(file: RecordFile) -> Signoff:
         ) from error
 
 
-def _earlier_subjects(earlier: Sequence[Signoff], paths: SignedPaths) -> dict[str, str]:
-    """Return the subjects of earlier records, none of which may have changed.
+def _earlier_subjects(
+    earlier: Sequence[Signoff], paths: SignedPaths, suites: Sequence[Mapping[str, JSON]]
+) -> dict[str, str]:
+    """Return the subjects of earlier records: none may have changed, and no file was added.
 
     They are subjects of the new record too, so that one manifest covers all records.
     """
@@ -270,6 +283,11 @@ def _earlier_subjects(earlier: Sequence[Signoff], paths: SignedPaths) -> dict[st
                 f"{earlier[-1].path}, so the records of this run are void; sign a new run "
                 "(--evalkit-report)"
             )
+    if subjects and (added := added_files(paths, suites, subjects)):
+        raise IntegrityError(
+            f"{added[0]}: was added after {earlier[-1].path}, so the records of this run are void; "
+            "move it away, or sign a new run (--evalkit-report)"
+        )
     return subjects
 
 

@@ -153,8 +153,15 @@ def is_armored(signature: bytes) -> bool:
     return signature.startswith(b"-----BEGIN")
 
 
-def signing_key(armored: bytes) -> bytes:
-    """Return the public key in an armored signature, in wire format (openssh PROTOCOL.sshsig).
+class SshSignature(NamedTuple):
+    """The public key of a signature in wire format, and the algorithm it was made with."""
+
+    key: bytes
+    algorithm: str
+
+
+def read_signature(armored: bytes) -> SshSignature:
+    """Return the key and the algorithm of an armored signature (openssh PROTOCOL.sshsig).
 
     One spelling of the armor is accepted, so that no byte of it can be changed unnoticed. Whether
     the signature is valid is for ``ssh-keygen`` to decide. Raises InvalidEvidence.
@@ -162,12 +169,13 @@ def signing_key(armored: bytes) -> bytes:
     blob = _unarmor(armored)
     if blob[:6] != _MAGIC or int.from_bytes(blob[6:10]) != 1:
         raise _unreadable("not an SSH signature of version 1")
-    key, rest = _read_string(blob[10:])
-    for _ in ("namespace", "reserved", "hash algorithm", "signature"):
-        _, rest = _read_string(rest)
+    key, rest = read_string(blob[10:])
+    for _ in ("namespace", "reserved", "hash algorithm"):
+        _, rest = read_string(rest)
+    signature, rest = read_string(rest)
     if rest:
         raise _unreadable("the SSH signature has bytes after its end")
-    return key
+    return SshSignature(key, read_string(signature)[0].decode("ascii", "replace"))
 
 
 def _unreadable(message: str) -> InvalidEvidence:
@@ -187,7 +195,8 @@ def _unarmor(armored: bytes) -> bytes:
     return blob
 
 
-def _read_string(data: bytes) -> tuple[bytes, bytes]:
+def read_string(data: bytes) -> tuple[bytes, bytes]:
+    """Return the string at the beginning of wire data, and what follows. Raises InvalidEvidence."""
     length = int.from_bytes(data[:4])
     if len(data) < 4 + length:
         raise _unreadable("the SSH signature is truncated")
@@ -196,7 +205,7 @@ def _read_string(data: bytes) -> tuple[bytes, bytes]:
 
 def is_certificate(key: bytes) -> bool:
     """Return whether a public key in wire format is a certificate."""
-    return b"-cert-v01@" in _read_string(key)[0]
+    return b"-cert-v01@" in read_string(key)[0]
 
 
 def fingerprint(key: bytes) -> str:

@@ -29,8 +29,10 @@ from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.digest_manifest import (
     BASELINE_FILES,
+    CONVERTED,
     TOOL_VERSIONS,
     SignedPaths,
+    added_files,
     file_digest,
     has_converted_line_ends,
 )
@@ -57,6 +59,7 @@ from evalkit.signoff.result_evidence import (
     read_results,
 )
 from evalkit.signoff.ssh import AllowedSigners
+from evalkit.signoff.times import expired_keys, time_problems
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,7 +67,7 @@ class TrustSettings:
     """What is trusted: allowed signers, policy and gates.
 
     ``config`` names the file of policy and gates, empty if there is none. ``ref_records`` are the
-    records of a git ref; ``authors`` made the last change according to git. ``compare_bars``
+    records of a git ref; ``authors`` made the change according to git. ``compare_bars``
     compares what two runs were judged by.
     """
 
@@ -78,10 +81,14 @@ class TrustSettings:
 
 
 class VerificationResult(NamedTuple):
-    """The problems, and the records whose signature, key and person are valid."""
+    """The problems, and the records whose signature, key and person are valid.
+
+    ``notes`` say what was not or could not be verified.
+    """
 
     problems: list[VerificationProblem]
     records: list[Signoff]
+    notes: tuple[str, ...] = ()
 
     @property
     def exit_code(self) -> int:
@@ -121,14 +128,19 @@ def verify(
     problems += chain_problems(files, records, trust.ref_records)
     decisions = [record.decision for record in records]
     if decisions:
-        problems += _data_problems(run, root, records, trust.compare_bars)
+        problems += _data_problems(run, root, records, trust.compare_bars, now)
     facts = PolicyFacts(decisions, trust.gates, trust.authors, now.date())
     problems += check_policy(trust.policy, facts)
-    return VerificationResult(sorted_problems(problems), decisions)
+    notes = expired_keys(decisions, trust.signers, now)
+    return VerificationResult(sorted_problems(problems), decisions, tuple(notes))
 
 
 def _data_problems(
-    run: Path, root: Path | None, records: list[VerifiedRecord], compare_bars: CompareBars
+    run: Path,
+    root: Path | None,
+    records: list[VerifiedRecord],
+    compare_bars: CompareBars,
+    now: datetime,
 ) -> Iterator[VerificationProblem]:
     newest = records[-1].decision
     manifest = _signed_manifest(run, newest.subjects.get(f"{newest.run}/manifest.json"))
@@ -149,11 +161,12 @@ def _data_problems(
             code = "file_missing" if actual is None else "file_changed"
             difference = describe_difference(name, digest, actual)
             if actual is not None and has_converted_line_ends(paths.path(name), digest):
-                difference += (
-                    " (git has converted its line ends to CRLF; write .gitattributes as "
-                    "`evalkit init` does, and check the file out again)"
-                )
+                difference += CONVERTED
             yield VerificationProblem(code, name, difference)
+    for name in added_files(paths, manifest.get("suites", []), subjects):
+        message = f"{name}: expected no such file, it was added after signing"
+        yield VerificationProblem("file_added", name, message)
+    yield from time_problems(paths, [record.decision for record in records], now)
     yield from _manifest_problems(paths, subjects)
     results_name = f"{newest.run}/results.jsonl"
     path = paths.path(results_name)
@@ -213,14 +226,15 @@ def _manifest_problems(
     try:
         stated = digest_manifest.parse(path.read_bytes())
     except InvalidEvidence as error:
-        yield VerificationProblem(error.code, name, f"{name}: {error}")
+        hint = CONVERTED if b"\r\n" in path.read_bytes() else ""
+        yield VerificationProblem(error.code, name, f"{name}: {error}{hint}")
         return
     for file in sorted(stated.keys() | subjects.keys()):
-        # A process killed before it wrote its record leaves more lines than were signed. They must
-        # be true.
-        expected = subjects.get(file) or file_digest(paths.path(file))
-        if stated.get(file) != expected or expected is None:
-            difference = describe_difference(file, expected, stated.get(file))
+        if file not in subjects:
+            message = f"{name}: lists {file}, which no record signs; sign again to write it anew"
+            yield VerificationProblem("manifest_differs", name, message)
+        elif stated.get(file) != subjects[file]:
+            difference = describe_difference(file, subjects[file], stated.get(file))
             yield VerificationProblem("manifest_differs", name, f"{name}: {difference}")
 
 

@@ -109,7 +109,7 @@ def test_invalid_envelopes(line: bytes) -> None:
 def test_armor_has_one_spelling(keys: Keys, kind: str) -> None:
     command = ["ssh-keygen", "-Y", "sign", "-f", str(keys[kind]), "-n", NAMESPACE]
     armored = subprocess.run(command, input=b"hello", capture_output=True, check=True).stdout
-    key = ssh.signing_key(armored)
+    key = ssh.read_signature(armored).key
     assert key == base64.b64decode(keys.public[kind].split()[1])
     assert not ssh.is_certificate(key)
     for other in (
@@ -121,7 +121,7 @@ def test_armor_has_one_spelling(keys: Keys, kind: str) -> None:
         b"",
     ):
         with pytest.raises(InvalidEvidence):
-            ssh.signing_key(other)
+            ssh.read_signature(other)
     blob = base64.b64decode(b"".join(armored.split(b"\n")[1:-2]))
     for cut in range(0, len(blob), 7):
         text = (
@@ -129,7 +129,7 @@ def test_armor_has_one_spelling(keys: Keys, kind: str) -> None:
             % base64.b64encode(blob[:cut])
         )
         with pytest.raises(InvalidEvidence):
-            ssh.signing_key(text)
+            ssh.read_signature(text)
 
 
 @settings(max_examples=100)

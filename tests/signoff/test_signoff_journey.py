@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import platform
 import re
 import subprocess
 import zlib
@@ -138,6 +139,41 @@ def test_the_page_shows_the_signer_and_cannot_be_changed_unnoticed(
         )
     page.unlink()
     assert evalkit("verify", RUN).exit_code == 0
+
+
+def test_every_readable_form_says_whose_times_they_are(user: Project, keys: Keys) -> None:
+    user.record("--evalkit-report", RUN)
+    assert "by this computer's clock" in sign(keys).output
+    assert "the signers' own clocks" in " ".join(evalkit("verify", RUN).output.split())
+    assert "the signers' own clocks" in evalkit("verify", RUN, "--json").output
+    assert "the signers' own clocks" in (user.root / RUN / "index.html").read_text()
+
+
+def test_a_page_of_another_version_is_not_called_verified(
+    user: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    user.record("--evalkit-report", RUN)
+    with monkeypatch.context() as patched:
+        patched.setattr(platform, "python_version", lambda: "3.99.0")
+        assert sign(keys).exit_code == 0
+    # Another Python may write the same page; then it is verified.
+    assert "not verified" not in evalkit("verify", RUN).output
+    page = user.root / RUN / "index.html"
+    page.write_text(page.read_text().replace("Ada", "Eve"))
+    done = evalkit("verify", RUN)
+    text = " ".join(done.output.split())
+    assert done.exit_code == 0
+    assert "not verified: index.html cannot be compared: written by evalkit" in text
+    assert "and Python 3.99.0" in text
+
+
+def test_another_file_in_the_folder_of_the_page_is_found(user: Project, keys: Keys) -> None:
+    user.record("--evalkit-report", RUN)
+    sign(keys)
+    (user.root / RUN / "data").mkdir()
+    (user.root / RUN / "data" / "evil.js").write_text("alert(1)")
+    done = evalkit("verify", RUN)
+    assert (done.exit_code, "report_differs  data/evil.js" in done.output) == (3, True)
 
 
 @pytest.mark.parametrize("large", [False, True], ids=["one file", "a folder"])

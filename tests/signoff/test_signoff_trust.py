@@ -314,17 +314,69 @@ def test_the_ref_shows_that_the_newest_record_was_removed(repository: Project, k
     ]
 
 
-@pytest.mark.parametrize("who", ["ada@example.com", "ADA@example.com", "dev@example.com"])
-def test_the_author_must_not_approve(repository: Project, keys: Keys, who: str) -> None:
+@pytest.mark.parametrize(
+    ("who", "changed"),
+    [
+        ("ada@example.com", "suites/notes.txt"),
+        ("ADA@example.com", "cassettes/s/new.yaml"),
+        ("ada@example.com", "evalkit.yaml"),
+        ("bob@example.com", "suites/notes.txt"),
+        ("ada@example.com", "README.md"),
+    ],
+)
+@pytest.mark.parametrize("with_ref", [True, False])
+def test_the_author_must_not_approve(
+    repository: Project, keys: Keys, who: str, changed: str, with_ref: bool
+) -> None:
+    git(repository, "checkout", "-q", "main")
+    repository.config("  author_is_not_approver: true\n")
+    git(repository, "commit", "-q", "-am", "policy")
+    git(repository, "branch", "-f", "trusted")
+    git(repository, "checkout", "-q", "-b", "change")
+    repository.write(changed, (repository.root / "evalkit.yaml").read_bytes() + b"# changed\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "change", who=who)
+    # A later trivial commit of somebody else hides nobody.
+    repository.write("suites/more.txt", b"trivial\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-q", "-m", "trivial")
+    sign(keys["ed25519"])
+    code, actual = verify(*(["--signers-from", "trusted"] if with_ref else []))
+    is_author = who.lower().startswith("ada") and changed != "README.md"
+    authors = {"dev@example.com"} | ({who} if changed != "README.md" else set())
+    assert set(actual["records"][0]["authors"]) == authors
+    expected = ["author_approved"] if is_author else []
+    assert (code, codes(actual)) == (1 if expected else 0, expected)
+
+
+@pytest.mark.parametrize("how", ["committer", "co-author", "uncommitted", "no branch"])
+def test_everybody_who_took_part_is_an_author(repository: Project, keys: Keys, how: str) -> None:
     repository.config("  author_is_not_approver: true\n")
     repository.write("suites/notes.txt", b"changed\n")
     git(repository, "add", "-A")
-    git(repository, "commit", "-q", "-m", "suite", who=who)
+    ada = "Ada <ada@example.com>"
+    if how == "committer":
+        git(repository, "commit", "-qm", "a", "--author=X <x@x.y>", who="ada@example.com")
+    elif how == "co-author":
+        git(repository, "commit", "-qm", f"a\n\nCo-authored-by: {ada}")
+    elif how == "uncommitted":
+        git(repository, "config", "user.email", "ada@example.com")
+    else:
+        git(repository, "commit", "-qm", "a", f"--author={ada}")
+        git(repository, "branch", "-D", "trusted")
     sign(keys["ed25519"])
-    code, actual = verify()
-    assert actual["records"][0]["authors"] == [who]
-    expected = [] if who == "dev@example.com" else ["author_approved"]
-    assert (code, codes(actual)) == (1 if expected else 0, expected)
+    assert codes(verify()[1]) == ["author_approved"]
+
+
+def test_what_was_before_the_base_does_not_count(repository: Project, keys: Keys) -> None:
+    repository.config("  author_is_not_approver: true\n")
+    git(repository, "commit", "-qam", "a", who="ada@example.com")
+    repository.write("suites/notes.txt", b"changed\n")
+    git(repository, "add", "-A")
+    git(repository, "commit", "-qm", "b")
+    sign(keys["ed25519"], base="HEAD~1")
+    code, actual = verify("--signers-from", "HEAD~1")
+    assert (code, actual["records"][0]["authors"]) == (0, ["dev@example.com"])
 
 
 def test_securesystemslib_accepts_our_envelopes(project: Project, keys: Keys) -> None:

@@ -72,7 +72,10 @@ def test_the_output_for_people(project: Project, keys: Keys) -> None:
     assert done.exit_code == 0
     lines = done.output.splitlines()
     assert lines[0] == "VERIFIED  reports/latest: 2 records, 9 files as signed; signers from"
-    assert lines[1:3] == ["  allowed_signers", "Records"]
+    assert lines[1] == "  allowed_signers"
+    assert lines[2] == (
+        "Records (times are those of the signers' own clocks; no time stamp proves them)"
+    )
     assert "  1  Ada Lovelace <ada@example.com>" in lines
     assert re.search(
         r"^     approved \(approval\) as qa, \d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ$",

@@ -20,6 +20,7 @@ from evalkit.server.calls import Call
 from evalkit.server.proxy.upstream import Upstream
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.signoff import dsse, ssh
+from evalkit.signoff.key_strength import weakness
 from evalkit.signoff.problems import InvalidEvidence
 from evalkit.signoff.result_evidence import read_results
 
@@ -112,7 +113,7 @@ def envelope(data: bytes) -> None:
         return
     assert dsse.render(found) == data
     try:
-        ssh.fingerprint(ssh.signing_key(found.signature))
+        weakness(ssh.read_signature(found.signature))
     except InvalidEvidence:
         return
 
@@ -122,7 +123,7 @@ def signers(data: bytes) -> None:
     with suppress(UsageError):
         ssh.parse_allowed_signers(data.decode("latin-1"), "signers")
     with suppress(InvalidEvidence):
-        ssh.signing_key(data)
+        ssh.read_signature(data)
 
 
 _UPSTREAM = Upstream("https://upstream.example:8443/prefix", "a-secret-key-of-the-proxy")

@@ -38,6 +38,7 @@ from evalkit.results.result_line import (
 from evalkit.results.run_directory import RESULTS
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.prefetch import Prefetcher
+from evalkit.session.secret_values import SecretValues
 from evalkit.session.trials import ItemOutcome, item_outcome
 from evalkit.suite import Suite, Variant, cassettes_of, expand, load
 from evalkit.suite.model.policies import TrialPolicy
@@ -131,11 +132,18 @@ class SessionState:
         ) - {"xfail"}
         self._register_mark = partial(config.addinivalue_line, "markers")
         self._catalog = Catalog()
+        self._secrets = SecretValues(environment)
         self.not_collected: set[str] = set()
 
     def load(self, path: Path) -> list[Variant]:
         """Load a suite and return its variants. Raises SuiteErrors, also for a duplicate name."""
-        suite = load(path, root=self.settings.root, checks=self._catalog)
+        if self.settings.may_record:
+            suite = load(
+                path, root=self.settings.root, checks=self._catalog, environment=self._secrets
+            )
+            self.runner.add_secrets(self._secrets.known(suite.secret_names))
+        else:
+            suite = load(path, root=self.settings.root, checks=self._catalog)
         # Some file systems ignore case, and the name is that of the folder of cassettes.
         first = self._suite_names.setdefault(suite.name.casefold(), suite.label)
         if first != suite.label:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -104,6 +104,12 @@ class Runner:
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Register variants, so that ``same_as`` finds siblings that the session deselects."""
         self._siblings.introduce(variants)
+
+    def add_secrets(self, values: Sequence[str]) -> None:
+        """Register texts that must never be written; before a variant that contains them runs."""
+        self.settings = replace(self.settings, secrets=(*self.settings.secrets, *values))
+        self._redactor = self._redactor.with_secrets(values)
+        self._siblings.settings = self.settings
 
     def cassette(self, variant: Variant) -> Path:
         """Return the path of a variant's cassette."""

@@ -38,7 +38,7 @@ class Siblings:
     def __init__(
         self, settings: Settings, converse: Callable[[Variant, Settings], VariantRun]
     ) -> None:
-        self._settings = settings
+        self.settings = settings
         self._converse = converse
         self._families: dict[tuple[Path, str], list[Variant]] = {}
         self._cached_family: tuple[Path, str] | None = None
@@ -59,7 +59,7 @@ class Siblings:
     def run(self, variant: Variant) -> VariantRun:
         """Return the conversation of a variant: the cached one, or a new one."""
         family = _family(variant)
-        if family != self._cached_family and not self._settings.may_record:
+        if family != self._cached_family and not self.settings.may_record:
             self._cached_family, self._cache = family, {}
         if variant.id not in self._cache:
             with self._shared_settings(variant) as settings:
@@ -96,7 +96,7 @@ class Siblings:
         While the block runs, no other process records a variant of this suite. A cassette that
         one of them wrote in this session is replayed.
         """
-        settings = self._settings
+        settings = self.settings
         if settings.live or not settings.may_record:
             yield settings
             return

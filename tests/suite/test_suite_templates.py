@@ -271,3 +271,38 @@ def test_an_argument_that_one_row_makes_invalid_is_refused_at_load(project: Proj
     assert project.problems(text) == [
         "9:36 scenario 'a', turn 1: text.max_chars: Input should be a valid integer (in case 'b')"
     ]
+
+
+ENVIRONMENT = [
+    ('system_instruction: "{{ env.A }}"', None),
+    ('system_instruction: "a {{ env.A }} {{ env.B }}"', None),
+    ('request: {x: ["{{ env.A }}"]}', None),
+    ('tools: [{type: mcp_server, headers: {authorization: "Bearer {{ env.A }}"}}]', None),
+    ('title: "{{ env.A }}"', "'env' is not known here; environment variables are known in request"),
+    ('turns: [{user: "{{ env.A }}"}]', "'env' is not known here; environment variables are known"),
+    ('expect: [{text: "{{ env.A }}"}]', "'env' is not known here; environment variables are known"),
+    ('cases: [{env: 1}]', "the name 'env' is given to templates by evalkit; choose another"),
+    *(
+        (f'system_instruction: "{text}"', "an environment variable is a secret, so it is written as")
+        for text in (
+            "{{ env.A | upper }}", "{{ env.A[:4] }}", "{{ env.A ~ 1 }}", "{{ env }}",
+            "{{ env['A'] }}", "{% if env.A %}x{% endif %}", "{% set a = env.A %}{{ a }}",
+            "{{ env.A.upper() }}", "{{ env.A }}{{ env.A | upper }}",
+        )
+    ),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "expected"), ENVIRONMENT, ids=range(len(ENVIRONMENT)))
+def test_environment_variables_are_written_as_they_are(
+    project: Project, key: str, expected: str | None
+) -> None:
+    turns = "" if key.startswith("turns") else "    turns: [{user: hi}]\n"
+    text = f"suite: s\nscenarios:\n  - id: a\n    model: m\n    {key}\n{turns}"
+    if expected is not None:
+        assert expected in project.problems(text)[0]
+        return
+    (variant,) = project.expand(text)
+    assert "REDACTED" in str(variant.fields)
+    assert variant.suite.secret_names <= {"A", "B"}
+    assert variant.suite.secret_names

@@ -17,6 +17,7 @@ from evalkit._lib.json import JSON, is_plain
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import plural, quoted
 from evalkit._lib.yaml import ListLines, ValuePath, YamlError, load_lines
+from evalkit.cassette.headers import TOKEN
 from evalkit.errors import SuiteErrors
 from evalkit.suite.loading.cases import CaseReader, read_text
 from evalkit.suite.loading.expectation_builder import check_unused_lists
@@ -25,7 +26,7 @@ from evalkit.suite.loading.fragments import Fragment, FragmentReader, join_decla
 from evalkit.suite.loading.load_context import LoadContext
 from evalkit.suite.loading.scenario_builder import build_scenarios
 from evalkit.suite.messages import describe_error, yaml_problem
-from evalkit.suite.model.deferred import SuiteResources, describe_path
+from evalkit.suite.model.deferred import ReadVariable, SuiteResources, describe_path
 from evalkit.suite.model.expectation_parser import CheckCatalog
 from evalkit.suite.model.language import SUITE_FILE, SuiteDocument
 from evalkit.suite.model.project_files import Attachments, ProjectFiles, label
@@ -34,11 +35,19 @@ from evalkit.suite.model.templates import find_templates
 from evalkit.suite.model.tools import entry_problems, read_tool
 
 
-def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
+def redacted(_: str) -> str:
+    """Return what a recording has in place of the value of any environment variable."""
+    return TOKEN
+
+
+def load(
+    path: Path, *, root: Path, checks: CheckCatalog, environment: ReadVariable = redacted
+) -> Suite:
     """Load one suite file.
 
-    The files that it names must be inside ``root``, the project's root. Raises SuiteErrors with
-    every problem of a layer, located, in file order.
+    The files that it names must be inside ``root``, the project's root. ``environment`` returns
+    the value of an environment variable when a request is built; by default what recordings have
+    in its place. Raises SuiteErrors with every problem of a layer, located, in file order.
     """
     name = label(path, root)
     source = SourceText(name, read_text(path, name))
@@ -87,6 +96,7 @@ def load(path: Path, *, root: Path, checks: CheckCatalog) -> Suite:
             files=files,
             attachments=Attachments(files),
             checks=checks,
+            environment=environment,
         ),
         check_names=dict.fromkeys(checks.names()),
         cases=CaseReader(files, problems, declared.vars),

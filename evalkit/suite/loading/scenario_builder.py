@@ -16,6 +16,8 @@ from evalkit.suite.loading.cases import CaseRows
 from evalkit.suite.loading.expectation_builder import build_expectations
 from evalkit.suite.loading.load_context import LoadContext
 from evalkit.suite.loading.template_check import (
+    AT_LOAD,
+    IN_REQUEST,
     RenderMoment,
     after_turns,
     in_case,
@@ -116,7 +118,8 @@ def _build_scenario(
     fields = {key: keys[key] for key in _REQUEST_FIELDS if key in keys}
     for key in (*fields, "request", "title"):
         if key in keys and key != "tools":
-            verify_templates(context.problems, keys[key], key_path(key), rows)
+            moment = AT_LOAD if key == "title" else IN_REQUEST
+            verify_templates(context.problems, keys[key], key_path(key), rows, moment)
     has_templates = contains_template([fields, keys.get("request"), keys.get("title")]) or any(
         tool.declaration_has_templates for tool in tools.values()
     )
@@ -218,7 +221,7 @@ def _tools(
     declarations: list[JSON] = []
     for index, entry in enumerate(entries):
         if isinstance(entry, dict):
-            verify_templates(context.problems, entry, (*path, index), rows)
+            verify_templates(context.problems, entry, (*path, index), rows, IN_REQUEST)
             declarations.append(entry)
         elif entry in context.tools:
             tool = tools[entry] = context.tools[entry]

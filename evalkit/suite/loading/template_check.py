@@ -15,12 +15,19 @@ from evalkit._lib.text import did_you_mean
 from evalkit._lib.yaml import ValuePath
 from evalkit.suite.loading.cases import CaseRows
 from evalkit.suite.model.suite import CaseRow
-from evalkit.suite.model.templates import Template, TemplateError, find_templates, template
+from evalkit.suite.model.templates import (
+    ENVIRONMENT,
+    Template,
+    TemplateError,
+    find_templates,
+    template,
+)
 
 _KNOWN_IN = {
     "previous": "it is known in a turn's 'user' and in 'expect' only",
     "turns": "it is known in a turn's 'user' and in 'expect' only",
     "arguments": "it is known in a tool's 'result' and 'results' only",
+    "env": "environment variables are known in request fields only",
 }
 _DICT_METHODS = ("items", "keys", "values", "get")
 
@@ -42,6 +49,8 @@ class RenderMoment(NamedTuple):
 
 
 AT_LOAD = RenderMoment()
+IN_REQUEST = RenderMoment(frozenset((ENVIRONMENT,)))
+"""When the fields of requests are rendered; environment variables are read then."""
 
 
 def after_turns(number: int) -> RenderMoment:
@@ -121,6 +130,12 @@ def _known_names(variables: Mapping[str, JSON], moment: RenderMoment) -> tuple[s
 
 def _untimely_reads(parsed: Template, moment: RenderMoment) -> Iterator[tuple[str, str]]:
     """Yield reads of turns that have not run and of undeclared parameters."""
+    if parsed.alters_environment and ENVIRONMENT in moment.names:
+        message = (
+            "an environment variable is a secret, so it is written as it is (expected "
+            "{{ env.NAME }} alone, with text around it if needed)"
+        )
+        yield ENVIRONMENT, message
     if parsed.conditional:
         return
     if "previous" in parsed.names & moment.names and moment.turns_before == 0:

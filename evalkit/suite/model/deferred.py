@@ -5,7 +5,7 @@ once they have run, and an attachment is read when its turn runs. What goes wron
 SuiteErrors with its position in the suite file, as a problem found at load does.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, Literal
@@ -22,6 +22,8 @@ from evalkit.suite.model.expectation_parser import (
 )
 from evalkit.suite.model.project_files import Attachments, ProjectFileError, ProjectFiles
 from evalkit.suite.model.templates import TemplateError, render
+
+ReadVariable = Callable[[str], str]
 
 
 def describe_path(document: JSON, path: ValuePath) -> str:
@@ -53,6 +55,7 @@ class SuiteResources:
     """What the parts of a suite need later: its text, its files, the checks.
 
     ``included`` are the texts of other files that are part of the suite, by the paths of values.
+    ``environment`` returns the value of an environment variable, or raises TemplateError.
     """
 
     source: SourceText
@@ -60,6 +63,7 @@ class SuiteResources:
     files: ProjectFiles
     attachments: Attachments
     checks: CheckCatalog
+    environment: ReadVariable
 
     def located(self, path: ValuePath, error: Exception) -> SuiteErrors:
         """Return an error that occurred when the value at ``path`` was rendered, located."""

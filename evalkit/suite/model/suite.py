@@ -17,6 +17,7 @@ from evalkit.errors import Problem, SuiteErrors
 from evalkit.suite.model.deferred import Expectation, SuiteResources
 from evalkit.suite.model.policies import Exemption, TrialPolicy
 from evalkit.suite.model.project_files import ProjectFileError
+from evalkit.suite.model.templates import find_templates, template
 from evalkit.suite.model.tools import Tool
 
 
@@ -118,6 +119,17 @@ class Suite:
     def label(self) -> str:
         """The file's path from the project root, as messages show it."""
         return self.resources.source.name
+
+    @property
+    def secret_names(self) -> frozenset[str]:
+        """The environment variables that its requests contain: their values are secrets."""
+        return frozenset(
+            name
+            for scenario in self.scenarios
+            if scenario.has_templates
+            for _, source in find_templates([scenario.fields, scenario.request])
+            for name in template(source).environment
+        )
 
     @cached_property
     def digest(self) -> str:

@@ -16,7 +16,7 @@ TemplateError says what is wrong and with which word; the caller knows the posit
 from __future__ import annotations
 
 import re
-from collections.abc import ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
+from collections.abc import Callable, ItemsView, Iterator, KeysView, Mapping, Sequence, ValuesView
 from functools import lru_cache
 from typing import Any
 
@@ -31,12 +31,29 @@ from evalkit._lib.text import did_you_mean
 from evalkit._lib.yaml import ValuePath
 from evalkit.errors import EvalkitError
 
-RUNTIME_NAMES = ("previous", "turns", "arguments")
+ENVIRONMENT = "env"
+"""The name of the environment variables, which only request fields may read."""
+RUNTIME_NAMES = ("previous", "turns", "arguments", ENVIRONMENT)
 """Names that evalkit gives to templates; no variable may have one of them."""
 
 
 class TemplateError(ValueError):
     """A template that cannot be parsed or rendered."""
+
+
+class EnvironmentVariables:
+    """``env`` in a template: ``{{ env.NAME }}`` is what ``read`` returns for the name.
+
+    It has no attributes, so that a variable may have any name.
+    """
+
+    __slots__ = ("_read",)
+
+    def __init__(self, read: Callable[[str], str]) -> None:
+        self._read = read
+
+    def __getitem__(self, name: str) -> str:
+        return self._read(name)
 
 
 def is_template(value: object) -> bool:
@@ -85,7 +102,8 @@ class Template:
 
     ``names`` must be defined to render it, ``reads`` are all names it uses, ``fields`` the
     constants it reads as ``name.field`` or ``name[field]``. A ``conditional`` template may skip
-    parts of it.
+    parts of it. ``environment`` are the environment variables that it writes; one that does
+    anything else with them ``alters_environment``, so that their values could not be redacted.
     """
 
     def __init__(self, source: str) -> None:
@@ -103,6 +121,10 @@ class Template:
         self.names = self.reads - guarded
         self.conditional = bool(guarded) or any(map(tree.find, (nodes.If, nodes.CondExpr)))
         self.fields = frozenset(_constant_fields(tree))
+        self.environment = frozenset(
+            str(field) for name, field in self.fields if name == ENVIRONMENT
+        )
+        self.alters_environment = ENVIRONMENT in self.reads and _alters_environment(tree)
         self._tree = tree
         self._compiled: Any = None
 
@@ -173,6 +195,18 @@ def _constant_fields(tree: nodes.Template) -> Iterator[tuple[str, str | int]]:
         constant = item.arg.value if isinstance(item.arg, nodes.Const) else None
         if isinstance(item.node, nodes.Name) and isinstance(constant, str | int):
             yield item.node.name, constant
+
+
+def _alters_environment(tree: nodes.Template) -> bool:
+    """Return whether ``env`` is used in another way than as ``{{ env.NAME }}``."""
+    written = [node for output in tree.find_all(nodes.Output) for node in output.nodes]
+    plain = sum(
+        isinstance(node, nodes.Getattr)
+        and isinstance(node.node, nodes.Name)
+        and node.node.name == ENVIRONMENT
+        for node in written
+    )
+    return plain < sum(name.name == ENVIRONMENT for name in tree.find_all(nodes.Name))
 
 
 _PYTHON_OBJECT = re.compile(r"'(\w+) object'|'(None)'")

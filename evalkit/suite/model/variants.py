@@ -25,7 +25,12 @@ from evalkit.errors import UsageError
 from evalkit.suite.model.deferred import Expectation, TurnPlan, as_text
 from evalkit.suite.model.policies import Exemption, TrialPolicy
 from evalkit.suite.model.suite import CaseRow, Scenario, SettingAxis, Suite
-from evalkit.suite.model.templates import TemplateError, render
+from evalkit.suite.model.templates import (
+    ENVIRONMENT,
+    EnvironmentVariables,
+    TemplateError,
+    render,
+)
 from evalkit.suite.model.tools import Tool
 
 AXES = ("model", "agent", "history", "stream", "background", "service_tier")
@@ -160,18 +165,22 @@ class Variant:
         The model or agent is first; ``request`` overrides the others. Raises SuiteErrors: a
         template cannot be rendered.
         """
-        names = ("model", "agent", "service_tier")
-        varying = {key: self.settings[key] for key in names if key in self.settings}
+        settings = ("model", "agent", "service_tier")
+        varying = {key: self.settings[key] for key in settings if key in self.settings}
         scenario = self.scenario
         if not scenario.has_templates:
             return {**varying, **scenario.fields, **scenario.request}
-        rendered = self._render("", scenario.fields)
+        names = {
+            **self.variables,
+            ENVIRONMENT: EnvironmentVariables(self.suite.resources.environment),
+        }
+        rendered = self._render("", scenario.fields, names)
         for key in _TEXT_FIELDS:
             if key in rendered:
                 rendered[key] = as_text(rendered[key])
         if "labels" in rendered:
             rendered["labels"] = {key: as_text(text) for key, text in rendered["labels"].items()}
-        return {**varying, **rendered, **self._render("request", scenario.request)}
+        return {**varying, **rendered, **self._render("request", scenario.request, names)}
 
     @property
     def turns(self) -> list[TurnPlan]:
@@ -246,9 +255,9 @@ class Variant:
             path = (*self.scenario.path, key)
             raise self.suite.resources.located(path, error) from error
 
-    def _render(self, key: str, value: JSON) -> JSON:
+    def _render(self, key: str, value: JSON, names: Mapping[str, Any] | None = None) -> JSON:
         try:
-            return render(value, self.variables)
+            return render(value, self.variables if names is None else names)
         except TemplateError as error:
             path = (*self.scenario.path, key) if key else self.scenario.path
             raise self.suite.resources.located(path, error) from error

@@ -10,12 +10,25 @@ from evalkit._lib.exact_json import write_exact
 from evalkit._lib.json import MISSING, json_type
 from evalkit._lib.lookalikes import lookalike_note
 
-# Control, bidirectional, zero-width and tag characters, spaces that look like others, surrogates
-# and non-characters; not newline and tab.
-_INVISIBLE = re.compile(
-    "[\x00-\x08\x0b-\x1f\x7f-\xa0\u00ad\u034f\u061c\u1680\u180e\u2000-\u200f\u2028-\u202f"
-    "\u205f-\u206f\u3164\ufeff\ufff9-\ufffb\ufffe\uffff\ud800-\udfff\U000e0000-\U000e007f]"
-)
+INVISIBLE_RANGES = (
+    (0x00, 0x08), (0x0B, 0x1F), (0x7F, 0xA0), (0xAD, 0xAD), (0x034F, 0x034F), (0x061C, 0x061C),
+    (0x115F, 0x1160), (0x1680, 0x1680), (0x17B4, 0x17B5), (0x180B, 0x180F), (0x2000, 0x200F),
+    (0x2028, 0x202F), (0x205F, 0x206F), (0x2800, 0x2800), (0x3164, 0x3164), (0xD800, 0xDFFF),
+    (0xFE00, 0xFE0F), (0xFEFF, 0xFEFF), (0xFFA0, 0xFFA0), (0xFFF0, 0xFFFB), (0xFFFE, 0xFFFF),
+    (0x1BCA0, 0x1BCA3), (0x1D173, 0x1D17A), (0xE0000, 0xE0FFF),
+)  # fmt: skip
+"""Characters that show as nothing, as a space, or reorder text: control, bidirectional, zero-width,
+fillers, variation selectors, tags, spaces that look like others, surrogates, non-characters; not
+newline and tab. The script of the pages has the same table."""
+
+_CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last in INVISIBLE_RANGES)
+INVISIBLE = f"[{_CLASS}]"
+"""The same as part of a regular expression."""
+
+EMOJI = "[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff]"
+"""What the variation selector U+FE0F belongs to: it then asks for the colored form."""
+
+_INVISIBLE = re.compile(rf"(?<={EMOJI})\ufe0f|(?<=[#*0-9])\ufe0f(?=\u20e3)|({INVISIBLE})")
 # A letter and the accents that one composed letter may replace.
 _DECOMPOSED = re.compile("[^\\W\\d_][\u0300-\u036f]+")
 
@@ -55,7 +68,9 @@ def visible(text: str) -> str:
         text = _DECOMPOSED.sub(_mark_accents, text)
     if text.isprintable():
         return text
-    return _INVISIBLE.sub(lambda match: f"<U+{ord(match.group()):04X}>", text)
+    return _INVISIBLE.sub(
+        lambda match: f"<U+{ord(match[1]):04X}>" if match[1] else match.group(), text
+    )
 
 
 def _mark_accents(match: re.Match[str]) -> str:

@@ -12,11 +12,12 @@ from urllib.parse import unquote
 from evalkit.protocol.wire_facts import (
     CREDENTIAL_HEADERS,
     KEY_PARAMETERS,
+    OAUTH_ANSWER,
+    OAUTH_CODE,
     SECRET_RESPONSE_HEADERS,
 )
 
 TOKEN = "REDACTED"  # noqa: S105 - the replacement, not a secret
-SHORTEST = 8
 REQUEST_HEADERS = frozenset(("content-type",))
 _RESPONSE_HEADERS = re.compile(
     "|".join(
@@ -39,7 +40,10 @@ _COOKIE = re.compile(r'\s*[^=;\s]+="?([^;"]*)')
 _COOKIE_PAIR = re.compile(r'(?:^|;)\s*[^=;\s]+="?([^;"]*)')
 # A cassette outlives the cookies in it. Servers delete cookies with a date long ago.
 _EXPIRY = re.compile(r";\s*expires=(?![^;]*\b(?:19|200)\d)[^;]*", re.IGNORECASE)
-_PARAMETER = re.compile(r"""([?&])([^=&#\s<>;,"']+)=([^&#\s<>;,"']+)""")
+_PARAMETER = re.compile(r"""([?&#])([^=&#\s<>;,"']+)=([^&#\s<>;,"']*)""")
+_FLAG = re.compile(r"(?:[A-Za-z-]{0,7}|[01])")
+_RUN = re.compile(r"(?=[a-z]*[0-9])[a-z0-9]{16,}|[0-9a-f]{8}-[0-9a-f-]{27}")
+_MEDIA_TYPE = re.compile(r"[a-z]+/")
 _USER_INFO = re.compile(r"(?<=://)[^/?#@\s]*@")
 
 
@@ -57,14 +61,14 @@ def body_headers(method: str, headers: Mapping[str, Sequence[str]]) -> dict[str,
 def secrets_in_header(name: str, value: str) -> Iterator[str]:
     """Yield the credentials in a header of a request or response; ``name`` is in lower case.
 
-    Of cookies only values that look random are: a cookie may as well store a language.
+    Of cookies all values are but the shortest: a cookie may as well store a language.
     """
     if name in CREDENTIAL_HEADERS:
         yield value.rpartition(" ")[2]
     elif name == "cookie":
-        yield from filter(_is_random, _COOKIE_PAIR.findall(value))
+        yield from filter(_is_secret_cookie, _COOKIE_PAIR.findall(value))
     elif name == "set-cookie":
-        yield from filter(_is_random, _COOKIE.findall(value)[:1])
+        yield from filter(_is_secret_cookie, _COOKIE.findall(value)[:1])
     elif name in SECRET_RESPONSE_HEADERS:
         yield value
 
@@ -75,13 +79,42 @@ def redact_header(name: str, value: str) -> str:
         value = value.replace(secret, TOKEN) if secret else value
     if name == "set-cookie":
         return _EXPIRY.sub("", value)
-    return _PARAMETER.sub(_redact_parameter, _USER_INFO.sub("", value))
+    return redact_parameters(_USER_INFO.sub("", value))
 
 
-def _redact_parameter(match: re.Match[str]) -> str:
-    is_key = unquote(match[2]).lower() in KEY_PARAMETERS
-    return f"{match[1]}{match[2]}={TOKEN}" if is_key else match[0]
+def redact_parameters(text: str) -> str:
+    """Return a URL, or a text with URLs, without the values of key parameters."""
+    is_oauth = f"{OAUTH_ANSWER}=" in text
+
+    def redact(match: re.Match[str]) -> str:
+        name = unquote(match[2]).lower()
+        is_key = name in KEY_PARAMETERS or (is_oauth and name == OAUTH_CODE)
+        return f"{match[1]}{match[2]}={TOKEN}" if is_key else match[0]
+
+    return _PARAMETER.sub(redact, text)
 
 
-def _is_random(value: str) -> bool:
-    return len(value) >= SHORTEST and (len(value) >= 20 or any(map(str.isdigit, value)))
+def keys_in_query(uri: str) -> Iterator[str]:
+    """Yield the values of key parameters of a URL, and its password."""
+    for match in _PARAMETER.finditer(uri):
+        if unquote(match[2]).lower() in KEY_PARAMETERS:
+            yield unquote(match[3])
+    for match in _USER_INFO.finditer(uri):
+        yield unquote(match[0][:-1].partition(":")[2])
+
+
+def looks_random(value: str) -> bool:
+    """Return whether a value of a secret field is so random that it is nothing else elsewhere.
+
+    The value of a field may be a media type, a region or a date, too.
+    """
+    if len(value) < 16 or any(map(str.isspace, value)) or "://" in value:
+        return False
+    if _MEDIA_TYPE.match(value):
+        return False
+    kinds = (str.isupper, str.islower, str.isdigit)
+    return all(any(map(kind, value)) for kind in kinds) or _RUN.search(value) is not None
+
+
+def _is_secret_cookie(value: str) -> bool:
+    return _FLAG.fullmatch(value) is None

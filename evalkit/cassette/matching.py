@@ -14,7 +14,7 @@ canonical form. So a cassette of any size takes linear time.
 
 import re
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import parse_qsl
@@ -22,10 +22,13 @@ from urllib.parse import parse_qsl
 from evalkit._lib.json import JSON, canonical, equal, indented, loads
 from evalkit.cassette.bodies import request_text
 from evalkit.cassette.recording import Recording
+from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.secret_fields import redact_fields
 from evalkit.protocol.wire_facts import (
     API_VERSION_PATTERN,
     KEY_PARAMETERS,
+    OAUTH_ANSWER,
+    OAUTH_CODE,
     RESOURCES,
     SIBLING_RESOURCES,
 )
@@ -49,7 +52,9 @@ def normalize_route(path: str, query: Query = ()) -> Route:
     The path of another API begins with its version.
     """
     path = _VERSION.sub("", without_prefix(path))
-    return path, tuple(sorted(pair for pair in query if pair[0].lower() not in KEY_PARAMETERS))
+    names = {name.lower() for name, _ in query}
+    keys = KEY_PARAMETERS | {OAUTH_CODE} if OAUTH_ANSWER in names else KEY_PARAMETERS
+    return path, tuple(sorted(pair for pair in query if pair[0].lower() not in keys))
 
 
 def without_prefix(path: str) -> str:
@@ -83,15 +88,13 @@ def body_value(text: str | bytes | None) -> JSON:
 class Player:
     """The recordings of one cassette, and which of them were played.
 
-    ``redact`` redacts a request as the recordings were redacted before they were written.
+    ``redactor`` redacts a request as the recordings were redacted before they were written.
     """
 
-    def __init__(
-        self, recordings: Sequence[Recording], redact: Callable[[str], str] | None = None
-    ) -> None:
+    def __init__(self, recordings: Sequence[Recording], redactor: Redactor | None = None) -> None:
         self.recordings = list(recordings)
         self.played = bytearray(len(self.recordings))
-        self._redact = redact
+        self.redactor = redactor
         self._next = 0
         self._index: dict[bytes, deque[int]] | None = None
 
@@ -125,22 +128,24 @@ class Player:
             self._index = {}
             for number, recording in enumerate(self.recordings):
                 value = body_value(recording.request_body)
-                key = self._key(recording.method, route_of(recording.uri), value)
+                key = _key(recording.method, route_of(recording.uri), value)
                 self._index.setdefault(key, deque()).append(number)
-        numbers = self._index.get(self._key(method, route, body))
+        numbers = self._index.get(_key(method, route, body))
         if numbers is not None:
             return numbers
-        clean, secrets = redact_fields(body, route[0])
-        return self._index.get(self._key(method, route, clean)) if secrets else None
-
-    def _key(self, method: str, route: Route, body: JSON) -> bytes:
         path, query = route
-        if self._redact is not None:
-            path = self._redact(path)
-            query = tuple((name, self._redact(value)) for name, value in query)
-            body = _redacted_body(body, self._redact)
-        parts = "\n".join((method, path, repr(query), _canonical_text(body)))
-        return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        if self.redactor is not None:
+            path = self.redactor.uri(path)
+            query = tuple((name, self.redactor.parameter(value)) for name, value in query)
+            body = _redacted_body(body, self.redactor)
+        body, _ = redact_fields(body, path)
+        return self._index.get(_key(method, (path, query), body))
+
+
+def _key(method: str, route: Route, body: JSON) -> bytes:
+    path, query = route
+    parts = "\n".join((method, path, repr(query), _canonical_text(body)))
+    return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
 
 
 def _is_equal(recording: Recording, method: str, route: Route, body: JSON) -> bool:
@@ -159,13 +164,15 @@ def _is_equal(recording: Recording, method: str, route: Route, body: JSON) -> bo
         return False
 
 
-def _redacted_body(body: JSON, redact: Callable[[str], str]) -> JSON:
+def _redacted_body(body: JSON, redactor: Redactor) -> JSON:
     if body is None or isinstance(body, bytes):
         return body
     try:
-        return body_value(redact(request_text(body)))
+        text = body if isinstance(body, str) else request_text(body)
     except RecursionError:
         return body
+    clean = redactor.document(text)
+    return body if clean == text else body_value(clean)
 
 
 def _canonical_text(body: JSON) -> str:

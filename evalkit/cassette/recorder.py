@@ -194,11 +194,11 @@ class CassetteRecorder:
         if number >= first:
             self._new.append(self._replayable_entries[number - first])
 
-    def append(self, recording: Recording) -> None:
+    def append(self, recording: Recording) -> Recording:
         """Redact and store a finished exchange, and wait until it is on the disk.
 
-        Raises SecretLeak, with nothing written, if a known secret is still in it; UsageError if it
-        cannot be written.
+        Returns the recording as it is stored, with media in place. Raises SecretLeak, with nothing
+        written, if a known secret is still in it; UsageError if it cannot be written.
         """
         self.redactor = self.redactor.with_secrets_in(recording)
         redacted, count = self.redactor.recording(recording)
@@ -207,6 +207,7 @@ class CassetteRecorder:
         self._append_line(entry_line(JournalEntry(stored, count)))
         self._keeps_journal = True
         self._new.append(JournalEntry(redacted, count))
+        return redacted
 
     def finish(self, completed: bool) -> None:
         """Write the cassette if the scenario is complete; otherwise keep or drop the journal.

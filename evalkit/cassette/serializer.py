@@ -67,11 +67,11 @@ class VcrSerializer:
         if secrets is None:
             secrets = tuple(filter(None, map(os.environ.get, API_KEY_VARIABLES)))
         redactor = Redactor(secrets)
+        received = [_to_recording(item) for item in cassette_dict["interactions"]]
+        for recording in received:
+            redactor = redactor.with_secrets_in(recording)
         media = MediaFolder(self._media, redactor.guard)
-        recordings = [
-            media.extract(_redacted(_to_recording(item), redactor))
-            for item in cassette_dict["interactions"]
-        ]
+        recordings = [media.extract(_redacted(recording, redactor)) for recording in received]
         text = render(Cassette(recordings, dict(cassette_dict.get("metadata") or {})))
         redactor.guard(text, "cassette")
         return text
@@ -142,12 +142,11 @@ def _redacted(recording: Recording, redactor: Redactor) -> Recording:
     redacted, _ = redactor.recording(recording)
     response_headers = recording.response_headers
     # A JSON body gets new white space, and clients believe a recorded length.
-    if isinstance(redacted.body, str) or redacted.body != recording.body:
-        response_headers = {
-            name: values
-            for name, values in response_headers.items()
-            if name.lower() != "content-length"
-        }
+    if isinstance(redacted.body, str):
+        response_headers = _without(response_headers, {"content-length"})
+    elif redacted.body != recording.body:
+        # The body of a compressed response that has a secret is stored decompressed.
+        response_headers = _without(response_headers, {"content-length", "content-encoding"})
     return replace(
         redacted,
         request_headers=_without_credentials(recording.request_headers, redactor),
@@ -155,9 +154,13 @@ def _redacted(recording: Recording, redactor: Redactor) -> Recording:
     )
 
 
+def _without(headers: Headers, names: set[str]) -> Headers:
+    return {name: values for name, values in headers.items() if name.lower() not in names}
+
+
 def _without_credentials(headers: Headers, redactor: Redactor) -> Headers:
     return {
-        name: [redactor.text(value) for value in values]
+        name: [redactor.header(name, value) for value in values]
         for name, values in headers.items()
         if name.lower() not in CREDENTIAL_HEADERS | COOKIE_HEADERS
     }

@@ -27,16 +27,13 @@ from evalkit._lib.text import show
 from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.files import PREFIX, MediaFolder, load_cassette
 from evalkit.cassette.format import parse
-from evalkit.cassette.headers import secrets_in_header
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.conversation.reconstruct import request_of
 from evalkit.errors import CassetteError, UsageError
 from evalkit.protocol.stream_writer import sse_text
 from evalkit.protocol.wire_facts import (
     API_BASE_URL,
     DEFAULT_API_VERSION,
-    KEY_PARAMETERS,
     interactions_path,
 )
 from evalkit.results.media import FOLDER
@@ -103,17 +100,8 @@ def without_secrets(recordings: list[Recording], secrets: Iterable[str]) -> list
     """
     redactor = Redactor(secrets)
     for recording in recordings:
-        redactor = redactor.with_secrets_in(recording).with_secrets(_credentials(recording))
+        redactor = redactor.with_secrets_in(recording)
     return [redactor.recording(recording)[0] for recording in recordings]
-
-
-def _credentials(recording: Recording) -> Iterator[str]:
-    for name, values in recording.request_headers.items():
-        for value in values:
-            yield from secrets_in_header(name.lower(), value)
-    for name, value in request_of(recording).query:
-        if name.lower() in KEY_PARAMETERS:
-            yield value
 
 
 def _decode(data: bytes, name: str) -> str:

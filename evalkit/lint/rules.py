@@ -223,6 +223,7 @@ _ROWS: tuple[tuple[str, str, LintSeverity, str], ...] = (
     ("secret_token", "secrets", "error", "an API key or token in a known format"),
     ("secret_header", "secrets", "error", "a header with a credential"),
     ("secret_in_url", "secrets", "error", "a key parameter, or a user and password, in a URL"),
+    ("secret_field", "secrets", "error", "a field of a body that always contains a secret"),
     ("private_key", "secrets", "error", "a private key"),
     ("cookie", "secrets", "warn", "a cookie"),
     ("account_identifier", "secrets", "warn", "a project number or a service account"),

@@ -1,7 +1,8 @@
 """Topic ``secrets``: credentials and accounts in recordings.
 
 A finding never repeats a secret: it contains the first four characters and the length. Secrets are
-found by format only: a key of a known vendor, a header or URL parameter that is made for one.
+found by format and by position: a key of a known vendor; a header, a URL parameter or a field of a
+body that is made for one. A recording writes none of them.
 Entropy is not used, because thought signatures, ids and media are random too, and a token's format
 must not be embedded in a longer run of Base64. Placeholders (``REDACTED``, ``<key>``, ``dummy``)
 are ignored. Email addresses count in headers only; in texts they are part of the conversation.
@@ -16,76 +17,15 @@ from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import plural
 from evalkit.cassette.bodies import to_text
 from evalkit.cassette.recording import Recording
+from evalkit.cassette.secret_fields import secrets_in_body
+from evalkit.cassette.secret_formats import FORMATS, is_placeholder, keys_in_urls
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.rules import RuleFinding
-from evalkit.protocol.wire_facts import COOKIE_HEADERS, CREDENTIAL_HEADERS, KEY_PARAMETERS
-
-
-class SecretFormat(NamedTuple):
-    """One format of a secret.
-
-    ``marker`` is a text in every such secret. ``find`` matches it on its own; ``hide`` also matches
-    inside a longer run of its characters and up to its end: what must be masked.
-    """
-
-    description: str
-    marker: str
-    find: re.Pattern[str]
-    hide: re.Pattern[str]
-
-
-def _format(
-    description: str,
-    marker: str,
-    pattern: str,
-    code: str = "secret_token",
-    *,
-    embedded: bool = False,
-    rest: str = "",
-) -> tuple[str, SecretFormat]:
-    alone = rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])"
-    find = re.compile(pattern if embedded else alone)
-    return code, SecretFormat(description, marker, find, re.compile(pattern + rest))
-
-
-FORMATS: tuple[tuple[str, SecretFormat], ...] = (
-    _format("a Google API key", "AIza", r"AIza[0-9A-Za-z_-]{35}"),
-    _format("a Google API key", "AQ.", r"AQ\.[A-Za-z0-9_-]{40,80}"),
-    _format("a Google OAuth access token", "ya29.", r"ya29\.(?:[a-z]\.)?[0-9A-Za-z_-]{30,}"),
-    _format("a Google OAuth refresh token", "1//0", r"1//0[0-9A-Za-z_-]{38,}"),
-    _format("a Google OAuth client secret", "GOCSPX-", r"GOCSPX-[0-9A-Za-z_-]{20,}"),
-    _format("a GitHub token", "gh", r"gh[opsur]_[A-Za-z0-9]{36,}"),
-    _format("a GitHub token", "github_pat_", r"github_pat_[A-Za-z0-9_]{60,}"),
-    _format("an API key", "sk-", r"sk-(?:proj-|ant-|svcacct-|live-)?[A-Za-z0-9_-]{40,}"),
-    _format("an AWS access key id", "AKIA", r"AKIA[0-9A-Z]{16}"),
-    _format("a Slack token", "xox", r"xox[abeoprs]-[0-9A-Za-z-]{20,}"),
-    _format("a signing secret of a webhook", "whsec_", r"whsec_[A-Za-z0-9+/_-]{20,}={0,2}"),
-    _format(
-        "a JSON web token",
-        "eyJ",
-        r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}",
-    ),
-    _format(
-        "a private key",
-        "PRIVATE KEY",
-        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----",
-        "private_key",
-        embedded=True,
-        rest="[^-]*",
-    ),
-    _format(
-        "a service account",
-        ".iam.gserviceaccount.com",
-        r"[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com",
-        "account_identifier",
-    ),
-    _format(
-        "a project number",
-        "projects/",
-        r"(?<=projects/)[0-9]{9,14}(?![0-9A-Za-z])",
-        "account_identifier",
-        embedded=True,
-    ),
+from evalkit.protocol.wire_facts import (
+    COOKIE_HEADERS,
+    CREDENTIAL_HEADERS,
+    KEY_PARAMETERS,
+    SECRET_RESPONSE_HEADERS,
 )
 
 _ACCOUNT_HEADERS = frozenset(("x-goog-user-project",))
@@ -93,11 +33,6 @@ _SCHEME = re.compile(r"(?:bearer|basic|token|digest|negotiate)\s+", re.IGNORECAS
 _EMAIL = re.compile(r"[A-Za-z0-9][A-Za-z0-9._%+-]*@[A-Za-z0-9-]+(?:\.[A-Za-z0-9-]+)*\.[A-Za-z]{2,}")
 _PARAMETER = re.compile(r"[?&]([^=&#]+)=([^&#]*)")
 _USER_INFO = re.compile(r"://([^/?#@]+)@")
-_PLACEHOLDER = re.compile(
-    r"redact|dummy|fake|filtered|hidden|masked|placeholder|example|anything|no-key|not-a-"
-    r"|x{4,}|\*{3,}|^<.*>$|^\$?\{.*\}$|^\[.*\]$|^test",
-    re.IGNORECASE,
-)
 
 
 class _FoundSecret(NamedTuple):
@@ -133,7 +68,7 @@ def check_secrets(view: CassetteView) -> Iterator[RuleFinding]:
 
 def mask(text: str) -> str:
     """Return a text in which every secret of a known format is replaced by its fingerprint."""
-    for _, known in FORMATS:
+    for known in FORMATS:
         if known.marker in text:
             text = known.hide.sub(lambda match: fingerprint(match[0]), text)
     return text
@@ -163,9 +98,11 @@ def _search_recording(recording: Recording) -> Iterator[_FoundSecret]:
             for value in values:
                 yield from _search_header(str(name), value, part)
         if body:
-            yield from _search_text(
-                body if isinstance(body, str) else to_text(body), f"{part} body"
-            )
+            text = body if isinstance(body, str) else to_text(body)
+            yield from _search_text(text, f"{part} body")
+            route = recording.uri if part == "request" else ""
+            for value in filter(_is_secret, secrets_in_body(text, route)):
+                yield _FoundSecret("secret_field", "a secret field", f"{part} body", value)
     rest = (recording.reason, recording.broken or "", _as_text(recording.extra or ""))
     for text in rest:
         yield from _search_text(text, "response")
@@ -174,7 +111,7 @@ def _search_recording(recording: Recording) -> Iterator[_FoundSecret]:
 def _search_uri(uri: str) -> Iterator[_FoundSecret]:
     location = "request URL"
     for match in _USER_INFO.finditer(uri):
-        if not _PLACEHOLDER.search(match[1]):
+        if not is_placeholder(match[1]):
             yield _FoundSecret("secret_in_url", "a user name or password", location, match[1])
     for name, value in _PARAMETER.findall(uri):
         name, value = unquote(name), unquote(value)
@@ -186,7 +123,7 @@ def _search_uri(uri: str) -> Iterator[_FoundSecret]:
 def _search_header(name: str, value: str, part: str) -> Iterator[_FoundSecret]:
     name = name.lower()
     location = f"{part} header {name}"
-    if name in CREDENTIAL_HEADERS:
+    if name in (CREDENTIAL_HEADERS | SECRET_RESPONSE_HEADERS) - COOKIE_HEADERS:
         secret = _SCHEME.sub("", value.strip(), count=1)
         if _is_secret(secret):
             yield _FoundSecret("secret_header", "a credential", location, secret)
@@ -195,7 +132,7 @@ def _search_header(name: str, value: str, part: str) -> Iterator[_FoundSecret]:
         if _is_secret(cookie.partition("=")[2] or cookie):
             yield _FoundSecret("cookie", "a cookie", location, cookie)
     elif name in _ACCOUNT_HEADERS:
-        if value.strip() and not _PLACEHOLDER.search(value):
+        if value.strip() and not is_placeholder(value):
             yield _FoundSecret("account_identifier", "a project", location, value.strip())
     else:
         yield from _search_text(value, location)
@@ -204,15 +141,21 @@ def _search_header(name: str, value: str, part: str) -> Iterator[_FoundSecret]:
 
 
 def _search_text(text: str, location: str) -> Iterator[_FoundSecret]:
-    for code, known in FORMATS:
+    known_values = set()
+    for known in FORMATS:
         if known.marker in text:
             for match in known.find.finditer(text):
-                if not _PLACEHOLDER.search(match[0]):
-                    yield _FoundSecret(code, known.description, location, match[0])
+                if not is_placeholder(match[0]):
+                    known_values.add(match[0])
+                    yield _FoundSecret(known.code, known.description, location, match[0])
+    for name, start, end in keys_in_urls(text):
+        value = text[start:end]
+        if value not in known_values:
+            yield _FoundSecret("secret_in_url", f"the parameter {name!r}", location, value)
 
 
 def _is_secret(value: str) -> bool:
-    return len(value.strip()) >= 8 and not _PLACEHOLDER.search(value.strip())
+    return len(value.strip()) >= 8 and not is_placeholder(value.strip())
 
 
 def _as_text(value: JSON) -> str:

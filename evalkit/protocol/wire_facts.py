@@ -62,11 +62,27 @@ CREDENTIAL_HEADERS = frozenset(
         "authorization",
         "proxy-authorization",
         "api-key",
+        "apikey",
         "x-api-key",
+        "x-api-token",
+        "x-access-token",
+        "x-auth-token",
+        "x-amz-security-token",
+        "x-csrf-token",
+        "x-xsrf-token",
+        "x-session-token",
+        "x-subject-token",
         "x-goog-iam-authorization-token",
+        "x-functions-key",
+        "ocp-apim-subscription-key",
+        "x-vault-token",
+        "private-token",
+        "openai-api-key",
+        "x-goog-authenticated-user-jwt",
+        "x-serverless-authorization",
     }
 )
-"""Request headers, in lower case, whose value is a credential of this API or a similar one."""
+"""Headers, in lower case, whose value is a credential of this API or of any other service."""
 
 ADDRESS_HEADERS = frozenset({"location", "x-goog-upload-url"})
 """Response headers, in lower case, that send a client to another address (section 1.4)."""
@@ -85,7 +101,33 @@ SECRET_RESPONSE_HEADERS = frozenset(
 )
 """Response headers, in lower case, whose value is a credential that the client sends again."""
 
-KEY_PARAMETERS = frozenset(
+SECRET_FIELDS = (
+    "access_token",
+    "refresh_token",
+    "id_token",
+    "auth_token",
+    "session_token",
+    "client_secret",
+    "client_assertion",
+    "assertion",
+    "device_code",
+    "code_verifier",
+    "environment_key",
+    "new_signing_secret",
+    "signing_secret",
+    "signing_secrets",
+    "password",
+    "passwd",
+    "api_key",
+    "private_key",
+    "secret_key",
+    "secret_access_key",
+)
+"""Names of fields, in JSON and form bodies, whose string values are secrets (section 12; RFC 6749,
+RFC 7523, RFC 7636 and RFC 8628 for authorization servers; usual names of other services).
+``accessToken`` is the same name as ``access_token``."""
+
+AUTH_PARAMETERS = frozenset(
     {
         API_KEY_PARAMETER,
         "api_key",
@@ -95,24 +137,33 @@ KEY_PARAMETERS = frozenset(
         "auth_token",
         "token",
         API_KEY_HEADER,
-        "x-goog-signature",
     }
 )
-"""Query parameters, in lower case, whose value is a credential."""
+"""Query parameters, in lower case, by which a client may authenticate itself to the API."""
 
-# Secrets in bodies (section 12; RFC 6749 and RFC 7523 for the tokens of authorization servers).
-SECRET_FIELDS = (
-    "access_token",
-    "refresh_token",
-    "id_token",
-    "client_secret",
-    "assertion",
-    "auth_token",
-    "environment_key",
-    "new_signing_secret",
+KEY_PARAMETERS = AUTH_PARAMETERS | frozenset(
+    {
+        "auth",
+        "authorization",
+        "jwt",
+        "pwd",
+        "secret",
+        "sig",
+        "signature",
+        "x-api-key",
+        "x-amz-credential",
+        "x-amz-security-token",
+        "x-amz-signature",
+        "x-goog-credential",
+        "x-goog-signature",
+        *SECRET_FIELDS,
+        *(name.replace("_", "") for name in SECRET_FIELDS),
+        *(name.replace("_", "-") for name in SECRET_FIELDS),
+    }
 )
-"""Names of fields, in JSON and form bodies, whose string value is a secret."""
+"""Query parameters, in lower case, whose value is a credential or signs the address."""
 
+# Secrets in bodies.
 SECRET_PATHS = (
     ("tools", "[]", "headers", "*"),
     ("sources", "[]", "headers", "*"),
@@ -126,8 +177,12 @@ SECRET_PATHS = (
 """Where strings are secrets: the end of a path of names, with ``[]`` for an item of a list and
 ``*`` for any name."""
 
-SECRET_REQUEST_FIELDS = {"credentials": ("token", "value", "client_secret", "refresh_token")}
+SECRET_REQUEST_FIELDS = {"credentials": ("token", "value")}
 """Further fields with secrets in the bodies of requests to one resource."""
+
+OAUTH_CODE, OAUTH_REQUEST, OAUTH_ANSWER = "code", "grant_type", "state"
+"""A field that is a secret where one of the others is beside it (RFC 6749, sections 4.1.2 and
+4.1.3)."""
 
 SIGNING_SECRET_PREFIX = "whsec_"  # noqa: S105 - the prefix, not a secret
 """What every signing secret of a webhook starts with (standardwebhooks.com)."""

@@ -9,10 +9,10 @@ forwarded, and find the secrets of a call.
 from collections.abc import AsyncIterable, Iterator, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Literal, Protocol
-from urllib.parse import parse_qsl, urlsplit
+from urllib.parse import urlsplit
 
 from evalkit._lib.json import dumps
-from evalkit.protocol.wire_facts import CREDENTIAL_HEADERS, KEY_PARAMETERS
+from evalkit.cassette.secret_fields import secrets_in
 from evalkit.server.requests.error_response import ErrorResponse
 
 ConnectionEnd = Literal["whole", "cut", "reset"]
@@ -33,7 +33,6 @@ _CONNECTION_HEADERS = frozenset(
     }
 )
 _SENT_BY_SERVER = {"content-length", "date"}
-_SHORTEST_SECRET = 8
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,15 +130,7 @@ def forwarded_response_headers(headers: Mapping[str, str]) -> dict[str, str]:
 
 def secrets_of(call: Call) -> Iterator[str]:
     """Yield what must never be written of a call: keys in its headers and in its query."""
-    for name in CREDENTIAL_HEADERS & call.headers.keys():
-        value = call.headers[name]
-        # The value of an authorization header is "Bearer <token>"; the token alone is secret too.
-        for secret in {value, value.rpartition(" ")[2]}:
-            if len(secret) >= _SHORTEST_SECRET:
-                yield secret
-    for name, value in parse_qsl(call.target.partition("?")[2]):
-        if name.lower() in KEY_PARAMETERS:
-            yield value
+    yield from secrets_in(call.target, call.headers.items())
 
 
 def local_target(address: str) -> str:

@@ -22,7 +22,6 @@ from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageErro
 from evalkit.protocol.wire_facts import API_REVISION, interactions_path
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
 from evalkit.results.media import extract_media, has_media
-from evalkit.results.records import ResultLine
 from evalkit.session.effects import EndTurn, api_version, drive_variant
 from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
@@ -32,6 +31,7 @@ from evalkit.session.tool_signatures import check_signatures
 from evalkit.suite.model.variants import variant_name
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports import open_transport
+from evalkit.transports.cassette_transports import RedactingTransport
 from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, worst
 
 if TYPE_CHECKING:
@@ -171,8 +171,11 @@ class Runner:
             )
             return VariantRun(transcript, unplayed, evaluator)
         self._check_signatures(variant)
-        live = settings.live
-        transport = self._live_transport(variant) if live else self._transport(variant, settings)
+        transport: Transport = (
+            RedactingTransport(self._live_transport(variant), self._redactor)
+            if settings.live
+            else self._transport(variant, settings)
+        )
         try:
             with evaluator.requests_over(_at_version(transport.send, variant, settings)):
                 transcript = drive_variant(variant, transport, settings, end_turn)
@@ -271,8 +274,6 @@ class Runner:
         with suppress(RecursionError):
             if has_media(transcript):
                 record = extract_media(record, lambda text: self.redact(text) == text, media, {})
-        if self._redactor.active:
-            self._redact_streams(record)
         line = result_line(record, self.redact)
         counts = tally_of(record)
         counts["warned"] = [self.redact(visible(text)) for text in counts["warned"]]
@@ -285,18 +286,10 @@ class Runner:
             media=media,
         )
 
-    def _redact_streams(self, record: ResultLine) -> None:
-        """Redact texts that are split over events; a replayed stream was redacted before."""
-        turns = [exchange for turn in record["turns"] for exchange in turn["exchanges"]]
-        for exchange in (*turns, *record.get("judge_exchanges", ())):
-            response = exchange.get("response", {})
-            if response.get("source") != "replayed" and "events" in response:
-                response["events"] = self._redactor.events(response["events"])
-
     def redact(self, text: str) -> str:
         """Replace secrets in a text."""
         # A model may repeat a secret that it received.
-        return self._redactor.text(text) if self._redactor.active else text
+        return self._redactor.text(text)
 
 
 def record_hint(variant: Variant, settings: Settings) -> str:

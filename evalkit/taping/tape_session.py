@@ -16,27 +16,25 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple, NoReturn
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import urlsplit
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.bodies import to_text
 from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.files import load_cassette
-from evalkit.cassette.headers import body_headers, secrets_in_header
+from evalkit.cassette.headers import body_headers
 from evalkit.cassette.matching import Player, body_value, split_route
 from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, check_mode
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
+from evalkit.cassette.secret_fields import secrets_in, secrets_in_recording
 from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import CassetteMiss, EvalkitError, ToolCrashed, UsageError
-from evalkit.protocol.wire_facts import KEY_PARAMETERS, SECRET_FIELDS
 from evalkit.transcript import Request, Response, Source
 from evalkit.transports.cassette_transports import cassette_miss, unplayed
 from evalkit.transports.conversion import recording_of
 
 _BOUNDARY = re.compile(r'multipart/.*?;\s*boundary="?([^";,\s]+)', re.IGNORECASE)
-_TOKENS = re.compile("|".join(SECRET_FIELDS))
-_TOKENS_IN_JSON = re.compile(rf'"(?:{_TOKENS.pattern})"\s*:\s*"([^"\\]+)"')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -134,7 +132,7 @@ class TapeSession:
         self._is_missing = False
         self._is_described = False
         self._from_cassette = 0
-        self._player = Player(self._open(), lambda text: self._redactor.text(text))
+        self._player = Player(self._open(), self._redactor)
 
     def _open(self) -> list[Recording]:
         plan = self.plan
@@ -331,7 +329,7 @@ class TapeSession:
             self._is_described = True
 
     def _add_secrets(self, secrets: Iterable[str]) -> None:
-        self._redactor = self._redactor.with_secrets(secrets)
+        self._redactor = self._player.redactor = self._redactor.with_secrets(secrets)
         if self._recorder is not None:
             self._recorder.redactor = self._redactor
 
@@ -342,19 +340,7 @@ def _key(request: TapeRequest) -> str:
 
 
 def _secrets_in(request: TapeRequest, recording: Recording | None) -> Iterator[str]:
-    """Yield keys in headers and query, cookies, and the tokens of an authorization server."""
-    headers = list(request.headers.items())
-    bodies = [request.body]
+    """Yield the secrets of a request and, if there is one, of its response."""
+    yield from secrets_in(request.uri, request.headers.items(), request.body)
     if recording is not None:
-        bodies.append(recording.body)
-        for name, values in recording.response_headers.items():
-            headers += [(name, value) for value in values]
-    for name, value in headers:
-        yield from secrets_in_header(name, value)
-    for name, value in parse_qsl(urlsplit(request.uri).query):
-        if unquote(name).lower() in KEY_PARAMETERS:
-            yield value
-    for text in bodies:
-        if isinstance(text, str) and _TOKENS.search(text):
-            yield from _TOKENS_IN_JSON.findall(text)
-            yield from (value for name, value in parse_qsl(text) if _TOKENS.fullmatch(name))
+        yield from secrets_in_recording(recording)

@@ -6,12 +6,14 @@ record mode may do is a table in ``cassette.recorder``.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
+from evalkit.cassette.bodies import to_text
 from evalkit.cassette.files import line_of, load_cassette
 from evalkit.cassette.matching import Player
 from evalkit.cassette.miss_report import (
@@ -128,6 +130,32 @@ class ReplayTransport:
         self.unplayed = list(unplayed(self._player).values())
 
 
+class RedactingTransport:
+    """Sends requests and returns responses without secrets, as a recording would have them.
+
+    A message that quotes a part of a response could quote a part of a secret.
+    """
+
+    def __init__(self, endpoint: Transport, redactor: Redactor) -> None:
+        self.unplayed: list[str] = []
+        self._endpoint, self._redactor = endpoint, redactor
+
+    def send(self, request: Request) -> Response:
+        """Return the response, redacted. Raises what the endpoint raises, and SecretLeak."""
+        response = self._endpoint.send(request)
+        recording = recording_of(request, request.path, response)
+        self._redactor = self._redactor.with_secrets_in(recording)
+        stored, _ = self._redactor.recording(recording)
+        return _as_stored(response, stored)
+
+    def finish(self, completed: bool) -> None:
+        """Do nothing; nothing is recorded."""
+
+    def close(self) -> None:
+        """Close the connections."""
+        self._endpoint.close()
+
+
 class RecordTransport:
     """Replays what cassette and journal can answer, sends the rest, and records it.
 
@@ -159,8 +187,8 @@ class RecordTransport:
         response.source = "recorded"
         if server := response.headers.get("server"):
             self._recorder.describe(server=server)
-        self._recorder.append(recording_of(request, self._endpoint.uri(request), response))
-        return response
+        stored = self._recorder.append(recording_of(request, self._endpoint.uri(request), response))
+        return _as_stored(response, stored)
 
     def finish(self, completed: bool) -> None:
         """Write the cassette if the variant ran to its end. Raises UsageError or SecretLeak."""
@@ -218,10 +246,14 @@ def open_transport(
     return RecordTransport(recorder, live)
 
 
+def _as_stored(response: Response, stored: Recording) -> Response:
+    """Return a response as its recording has it, so that a replay gives the same results."""
+    return replace(response, text=to_text(stored.body), broken=stored.broken)
+
+
 def new_player(recordings: list[Recording], redactor: Redactor) -> Player:
     """Return a player that redacts requests as its recordings were redacted."""
-    redact = (lambda text: redactor.text(text)) if redactor.active else None
-    return Player(recordings, redact)
+    return Player(recordings, redactor)
 
 
 def unplayed(player: Player) -> dict[int, str]:

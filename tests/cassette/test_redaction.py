@@ -159,9 +159,12 @@ def test_patterns_are_replaced_and_validated() -> None:
         Redactor([], ["("]).text("x")
 
 
-def test_a_pattern_with_quotes_that_breaks_json_is_refused() -> None:
-    with pytest.raises(UsageError, match="breaks a JSON body"):
-        Redactor([], ['": "']).recording(recording({"a": "b"}))
+@pytest.mark.parametrize("pattern", ['": "', '"a": ".*"', r'\{"a.*', '"b"', '.*"$|"x'])
+def test_a_pattern_with_quotes_never_breaks_json(pattern: str) -> None:
+    item = recording({"a": "b", "n": 7}, {"text": 'said "b"'})
+    clean, _ = Redactor([], [pattern]).recording(item)
+    assert json.loads(str(clean.request_body)).keys() == {"a", "n"}
+    assert json.loads(str(clean.body)).keys() == {"text"}
 
 
 @pytest.mark.parametrize("word", ["anything", "Development", "PLACEHOLDER", "qwertzuiopasdfgh"])
@@ -169,12 +172,24 @@ def test_a_key_that_is_a_word_leaves_texts_alone(word: str) -> None:
     redactor = Redactor([word])
     assert redactor.text(f"If you need {word}, ask.") == f"If you need {word}, ask."
     assert redactor.uri(f"https://h/v1/x?key={word}") == f"https://h/v1/x?key={TOKEN}"
+    assert redactor.uri(f"https://h/{word}/x?q={word}") == f"https://h/{word}/x?q={TOKEN}"
+    assert redactor.header("location", f"a {word} {word}s") == f"a {TOKEN} {word}s"
     redactor.guard(f"a text with {word}", "c.yaml")
     assert not redactor.active
 
 
-@pytest.mark.parametrize("key", ["test-key", "aQzKbWxRtY", "anything1", "a" * 25, "AIzaSyD-k"])
-def test_a_key_that_is_not_a_word_is_replaced(key: str) -> None:
+@pytest.mark.parametrize("key", ["test-key", "aQzKbWxRtY", "anything1", "AIzaSyD-k", "1234567"])
+def test_a_short_key_is_replaced_in_headers_and_urls_only(key: str) -> None:
+    redactor = Redactor([key])
+    assert redactor.text(f"It is {key}.") == f"It is {key}."
+    assert redactor.uri(f"https://h/{key}/x?q={key}&r={key}s") == (
+        f"https://h/{TOKEN}/x?q={TOKEN}&r={key}s"
+    )
+    assert redactor.header("x-next", f"{key}; {key}s") == f"{TOKEN}; {key}s"
+
+
+@pytest.mark.parametrize("key", ["a" * 25, "AIzaSyD-planted_", "no-key-is-needed"])
+def test_a_long_key_that_is_not_a_word_is_replaced(key: str) -> None:
     assert Redactor([key]).text(f"It is {key}.") == f"It is {TOKEN}."
 
 
@@ -279,7 +294,7 @@ def test_the_repr_has_no_secret() -> None:
 def test_adding_a_known_secret_returns_the_same_redactor() -> None:
     redactor = Redactor([KEY])
     assert redactor.with_secrets([KEY]) is redactor
-    assert redactor.with_secrets(["another-secret"]).text("another-secret") == TOKEN
+    assert redactor.with_secrets(["another-secret-7"]).text("another-secret-7") == TOKEN
 
 
 @settings(max_examples=60, deadline=None)

@@ -350,6 +350,12 @@ INVALID_CASSETTES: dict[str, list[Recording]] = {
     "secret_in_url": [
         recording(create_request(), interaction(), uri=f"{URI}?key=s3cr3t-value-123")
     ],
+    "secret_field": [
+        recording(
+            create_request(environment={"env": {"DB": {"value": "s3cr3t-value-123"}}}),
+            interaction(),
+        )
+    ],
     "private_key": [
         recording(create_request(input="-----BEGIN RSA PRIVATE KEY-----\nMIIE"), interaction())
     ],

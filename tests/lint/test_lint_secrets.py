@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from evalkit.cassette.recording import Cassette, Recording
+from evalkit.cassette.secret_formats import FORMATS
 from evalkit.cli import main
 from evalkit.lint import RULES
-from evalkit.lint.secret_rules import FORMATS, fingerprint, mask
+from evalkit.lint.secret_rules import fingerprint, mask
 from tests.lint.cassettes import (
     CREATED,
     DELTA,
@@ -45,6 +46,10 @@ KNOWN = [
     "github_pat_" + (RANDOM * 2)[:82],
     "sk-proj-" + RANDOM[:48],
     "AKIA" + "IOSFODNN7ABCDEFG",
+    "ASIA" + "IOSFODNN7ABCDEFG",
+    "glpat-" + RANDOM[:20],
+    "sk_live_" + RANDOM[:24],
+    "hf_" + RANDOM[:34],
     "xoxb-" + "123456789012-" + RANDOM[:24],
     "whsec_" + RANDOM[:43] + "=",
     "eyJ" + RANDOM[:20] + ".eyJ" + RANDOM[:30] + "." + RANDOM[:43],
@@ -81,7 +86,7 @@ def test_every_format_is_among_the_examples() -> None:
     examples = [*KNOWN, "https://x.example/v1/projects/123456789012/locations"]
     assert [
         known.description
-        for _, known in FORMATS
+        for known in FORMATS
         if not any(known.find.search(text) for text in examples)
     ] == []
 
@@ -104,12 +109,12 @@ def test_a_key_spread_over_the_events_of_a_stream_is_found(tmp_path: Path) -> No
 def test_random_data_is_not_a_secret(data: bytes) -> None:
     """Signatures and media are one run of the Base64 alphabet."""
     encoded = base64.b64encode(data).decode()
-    assert [known.description for _, known in FORMATS if known.find.search(encoded)] == []
+    assert [known.description for known in FORMATS if known.find.search(encoded)] == []
 
 
 def test_a_key_inside_base64_is_not_one() -> None:
     inside = "q/AIza" + "b" * 35 + "+x=="
-    assert [known.description for _, known in FORMATS if known.find.search(inside)] == []
+    assert [known.description for known in FORMATS if known.find.search(inside)] == []
     assert mask(inside) == "q/AIza… (39 characters)+x=="
 
 

@@ -23,7 +23,7 @@ from evalkit.cassette import journal
 from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.cassette.secret_fields import redact_recording
+from evalkit.cassette.secret_fields import secrets_in_recording
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import content_blocks
@@ -117,7 +117,7 @@ class ConversationArchive:
         else:
             new, recordings = {}, [(request, recording)]
         # A secret of one response may be in later requests, also of other conversations.
-        self._found_secrets += redact_recording(recording)[1]
+        self._found_secrets += secrets_in_recording(recording)
         conversation.redactor = conversation.redactor.with_secrets([*secrets, *self._found_secrets])
         if conversation.is_broken:
             return

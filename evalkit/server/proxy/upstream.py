@@ -17,7 +17,7 @@ from evalkit.errors import TimedOut, TransportError
 from evalkit.protocol.wire_facts import (
     ADDRESS_HEADERS,
     API_KEY_HEADER,
-    KEY_PARAMETERS,
+    AUTH_PARAMETERS,
 )
 from evalkit.server.calls import Call, end_to_end, local_address
 from evalkit.server.proxy.upstream_url import upstream_url
@@ -86,7 +86,7 @@ class Upstream:
             query = "&".join(
                 pair
                 for pair in query.split("&")
-                if unquote_plus(pair.partition("=")[0]).lower() not in KEY_PARAMETERS
+                if unquote_plus(pair.partition("=")[0]).lower() not in AUTH_PARAMETERS
             )
         return upstream_url(self._address.base, path, query)
 

@@ -1,0 +1,219 @@
+"""The strings of a document, and what a reader puts together of them. Pure.
+
+A document is JSON, lines of JSON, a stream of server-sent events, or any other text. What a model
+writes is spread over it: over the events of a stream, over steps that alternate, over parts and
+items. A *reading* is a list of strings that a reader may see as one text. Strings are replaced in
+place: everything between them keeps its bytes.
+"""
+
+import json
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from evalkit.cassette.bodies import is_json
+
+_LINE = re.compile(r"(?m)^(?:data:[ \t]?)?([{\[].*[}\]])[ \t\r]*$")
+_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_LABELS = frozenset(
+    (
+        "type", "event_type", "id", "object", "status", "role", "name", "model", "agent",
+        "mime_type", "signature", "created", "updated", "event_id", "call_id", "interaction_id",
+        "previous_interaction_id", "finish_reason", "language", "data", "index",
+    )
+)  # fmt: skip
+"""Members that are between the parts of a text and are not read as part of it."""
+
+STREAMED = ("text", "arguments")
+"""Members of an event whose pieces add up to one text."""
+
+
+class Edit(NamedTuple):
+    """A part of a text, and what replaces it."""
+
+    start: int
+    end: int
+    replacement: str
+
+
+@dataclass(slots=True)
+class Leaf:
+    """A string of a document, between ``start`` and ``end`` of its text.
+
+    ``path`` has the names of members, ``step`` the index of the step that an event belongs to.
+    ``kind`` is ``string``, ``name``, ``number``, or ``raw`` for text that is not JSON.
+    """
+
+    start: int
+    end: int
+    text: str
+    kind: str
+    path: tuple[str, ...] = ()
+    step: str = ""
+
+    def render(self, source: str, text: str) -> str:
+        """Return another text as the document has it."""
+        if self.kind == "raw":
+            return text
+        return json.dumps(text, ensure_ascii=source[self.start : self.end].isascii())
+
+
+@dataclass(slots=True)
+class _Container:
+    path: tuple[str, ...]
+    is_object: bool
+    first: int
+    name: str = ""
+    expects_name: bool = True
+    step: str = ""
+
+
+class Document:
+    """The strings of a text, in order. :meth:`readings` has their positions in ``leaves``."""
+
+    def __init__(self, text: str) -> None:
+        self.source = text
+        self.leaves: list[Leaf] = []
+        at = 0
+        for start, end in _json_parts(text):
+            self._add_raw(at, start)
+            self._parse(start, end)
+            at = end
+        self._add_raw(at, len(text))
+        self._texts: dict[int, str] = {}
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether nothing of it is JSON."""
+        return all(leaf.kind == "raw" for leaf in self.leaves)
+
+    def join(self, reading: Iterable[int]) -> str:
+        """Return the text of a reading."""
+        return "".join(self._texts.get(number, self.leaves[number].text) for number in reading)
+
+    def edit(self, reading: Sequence[int], edits: Sequence[Edit]) -> None:
+        """Apply edits of a reading's text to its strings, each where it starts."""
+        texts = [self._texts.get(number, self.leaves[number].text) for number in reading]
+        for number, new in zip(reading, distribute(texts, edits), strict=True):
+            if new != self._texts.get(number, self.leaves[number].text):
+                self._texts[number] = new
+
+    def rendered(self) -> "Document":
+        """Return the document with its edits; the same if there are none."""
+        if not self._texts:
+            return self
+        edits = []
+        for number, new in sorted(self._texts.items()):
+            leaf = self.leaves[number]
+            edits.append(Edit(leaf.start, leaf.end, leaf.render(self.source, new)))
+        return Document(apply(self.source, edits))
+
+    def readings(self) -> Iterator[list[int]]:
+        """Yield what may be read as one text: more than one string each.
+
+        That are the strings of one member, all strings that are not labels, and the same with the
+        events of each step together.
+        """
+        members: dict[str, list[int]] = {}
+        everything = []
+        for number, leaf in enumerate(self.leaves):
+            if leaf.kind == "string" and leaf.path:
+                members.setdefault(leaf.path[-1], []).append(number)
+                if leaf.path[-1] not in _LABELS:
+                    everything.append(number)
+        seen = set()
+        for reading in (*members.values(), everything):
+            by_step = sorted(reading, key=lambda number: self.leaves[number].step)
+            for numbers in (reading, by_step):
+                if len(numbers) > 1 and tuple(numbers) not in seen:
+                    seen.add(tuple(numbers))
+                    yield numbers
+
+    def streams(self) -> Iterator[list[int]]:
+        """Yield the pieces of each text of a stream of events."""
+        pieces: dict[tuple[str, ...], list[int]] = {}
+        for number, leaf in enumerate(self.leaves):
+            if leaf.step and leaf.path[-1:] and leaf.path[-1] in STREAMED:
+                pieces.setdefault((leaf.step, *leaf.path), []).append(number)
+        yield from pieces.values()
+
+    def _add_raw(self, start: int, end: int) -> None:
+        if start < end:
+            self.leaves.append(Leaf(start, end, self.source[start:end], "raw"))
+
+    def _parse(self, start: int, end: int) -> None:
+        stack = [_Container((), is_object=False, first=len(self.leaves))]
+        for match in _TOKEN.finditer(self.source, start, end):
+            word, top = match[0], stack[-1]
+            if word[0] == '"':
+                self._add_string(match, top)
+            elif word in "{[":
+                path = (*top.path, top.name) if top.is_object else top.path
+                stack.append(_Container(path, word == "{", len(self.leaves)))
+            elif word in "}]":
+                stack.pop()
+                if top.step:
+                    for leaf in self.leaves[top.first :]:
+                        leaf.step = leaf.step or top.step
+            elif word == ",":
+                top.expects_name = True
+            elif word != ":":
+                if top.is_object and top.name == "index":
+                    top.step = word.zfill(9)
+                if word.lstrip("-")[:1].isdigit():
+                    path = (*top.path, top.name) if top.is_object else top.path
+                    self.leaves.append(Leaf(*match.span(), word, "number", path))
+
+    def _add_string(self, match: re.Match[str], top: _Container) -> None:
+        text = json.loads(match[0], strict=False) if "\\" in match[0] else match[0][1:-1]
+        if top.is_object and top.expects_name:
+            top.name, top.expects_name = text, False
+            self.leaves.append(Leaf(*match.span(), text, "name"))
+        else:
+            path = (*top.path, top.name) if top.is_object else top.path
+            self.leaves.append(Leaf(*match.span(), text, "string", path))
+
+
+def apply(text: str, edits: Sequence[Edit]) -> str:
+    """Return a text with edits, which are in order."""
+    parts, at = [], 0
+    for start, end, replacement in edits:
+        parts += [text[at:start], replacement]
+        at = end
+    return "".join((*parts, text[at:]))
+
+
+def distribute(texts: Sequence[str], edits: Sequence[Edit]) -> list[str]:
+    """Apply edits of the joined text to its pieces, each replacement where it starts."""
+    changed, at = [], 0
+    for text in texts:
+        end = at + len(text)
+        inside = [
+            Edit(
+                max(edit.start - at, 0),
+                min(edit.end, end) - at,
+                edit.replacement if edit.start >= at else "",
+            )
+            for edit in edits
+            if edit.start < end and edit.end > at
+        ]
+        changed.append(apply(text, inside))
+        at = end
+    return changed
+
+
+def _json_parts(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a text that are JSON objects or arrays."""
+    if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")) and is_json(text):
+        yield 0, len(text)
+        return
+    end = 0
+    for match in _LINE.finditer(text):
+        if is_json(match[1]):
+            yield match.span(1)
+            end = match.end(1)
+    # A gateway may end a stream with an error over several lines.
+    tail = text[end:]
+    if end and tail.lstrip().startswith(("{", "[")) and is_json(tail):
+        yield end, len(text)

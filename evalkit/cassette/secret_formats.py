@@ -1,0 +1,139 @@
+"""Secrets that are known by their format alone: keys and tokens of vendors, private keys. Pure.
+
+A recording is written without them, and lint finds them in any cassette. Only formats that nobody
+writes by chance are here, and none is searched for inside a longer run of Base64: signatures, ids
+and media are random too. Placeholders (``REDACTED``, ``<key>``, ``dummy``) are ignored.
+"""
+
+import re
+from typing import NamedTuple
+
+from evalkit.cassette.headers import looks_random
+from evalkit.protocol.wire_facts import KEY_PARAMETERS
+
+
+class SecretFormat(NamedTuple):
+    """One format of a secret.
+
+    ``marker`` is a text in every such secret. ``find`` matches it on its own; ``hide`` also matches
+    inside a longer run of its characters and up to its end: what must be masked. ``code`` is that
+    of lint's finding.
+    """
+
+    description: str
+    marker: str
+    code: str
+    find: re.Pattern[str]
+    hide: re.Pattern[str]
+
+
+def _format(
+    description: str,
+    marker: str,
+    pattern: str,
+    code: str = "secret_token",
+    *,
+    embedded: bool = False,
+    rest: str = "",
+) -> SecretFormat:
+    alone = rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])"
+    find = re.compile(pattern if embedded else alone)
+    return SecretFormat(description, marker, code, find, re.compile(pattern + rest))
+
+
+FORMATS: tuple[SecretFormat, ...] = (
+    _format("a Google API key", "AIza", r"AIza[0-9A-Za-z_-]{35}"),
+    _format("a Google API key", "AQ.", r"AQ\.[A-Za-z0-9_-]{40,80}"),
+    _format("a Google OAuth access token", "ya29.", r"ya29\.(?:[a-z]\.)?[0-9A-Za-z_-]{30,}"),
+    _format("a Google OAuth refresh token", "1//0", r"1//0[0-9A-Za-z_-]{38,}"),
+    _format("a Google OAuth client secret", "GOCSPX-", r"GOCSPX-[0-9A-Za-z_-]{20,}"),
+    _format("a GitHub token", "gh", r"gh[opsur]_[A-Za-z0-9]{36,}"),
+    _format("a GitHub token", "github_pat_", r"github_pat_[A-Za-z0-9_]{60,}"),
+    _format("a GitLab token", "glpat-", r"glpat-[A-Za-z0-9_-]{20,}"),
+    _format("an API key", "sk-", r"sk-(?:proj-|ant-|svcacct-|live-)?[A-Za-z0-9_-]{40,}"),
+    _format("a Stripe key", "k_live_", r"[rs]k_live_[A-Za-z0-9]{20,}"),
+    _format("a Hugging Face token", "hf_", r"hf_[A-Za-z0-9]{30,}"),
+    _format("an AWS access key id", "AKIA", r"AKIA[0-9A-Z]{16}"),
+    _format("an AWS access key id", "ASIA", r"ASIA[0-9A-Z]{16}"),
+    _format("a Slack token", "xox", r"xox[abeoprs]-[0-9A-Za-z-]{20,}"),
+    _format("a signing secret of a webhook", "whsec_", r"whsec_[A-Za-z0-9+/_-]{20,}={0,2}"),
+    _format(
+        "a JSON web token",
+        "eyJ",
+        r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}",
+    ),
+    _format(
+        "a private key",
+        "PRIVATE KEY",
+        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----",
+        "private_key",
+        embedded=True,
+        rest=r"[^-]*(?:-----END (?:[A-Z]+ )*PRIVATE KEY-----)?",
+    ),
+    _format(
+        "a service account",
+        ".iam.gserviceaccount.com",
+        r"[a-z0-9-]+@[a-z0-9.-]+\.iam\.gserviceaccount\.com",
+        "account_identifier",
+    ),
+    _format(
+        "a project number",
+        "projects/",
+        r"(?<=projects/)[0-9]{9,14}(?![0-9A-Za-z])",
+        "account_identifier",
+        embedded=True,
+    ),
+)
+
+_CREDENTIALS = tuple(known for known in FORMATS if known.code != "account_identifier")
+_PLACEHOLDER = re.compile(
+    r"redact|dummy|fake|filtered|hidden|masked|placeholder|example|anything|no-key|not-a-"
+    r"|x{4,}|\*{3,}|^<.*>$|^\$?\{.*\}$|^\[.*\]$|^test",
+    re.IGNORECASE,
+)
+
+
+# An address with a signature or a key lets everybody use it.
+_KEY_IN_URL = re.compile(
+    rf"""[?&](?:amp;)?({"|".join(map(re.escape, sorted(KEY_PARAMETERS)))})="""
+    r"""([^\s&"'<>\\#;)\]]{16,})""",
+    re.IGNORECASE,
+)
+
+
+def is_placeholder(text: str) -> bool:
+    """Return whether a text says that it is in the place of a secret."""
+    return _PLACEHOLDER.search(text) is not None
+
+
+def has_credential(text: str) -> bool:
+    """Return whether a text has a credential of a known format."""
+    return bool(credentials(text))
+
+
+def credentials(text: str) -> list[tuple[int, int]]:
+    """Return the positions of credentials of known formats, in order and without overlaps."""
+    found = [(start, end) for _, start, end in keys_in_urls(text)]
+    for known in _CREDENTIALS:
+        if known.marker in text:
+            pattern = known.hide if known.code == "private_key" else known.find
+            found += [one.span() for one in pattern.finditer(text) if not is_placeholder(one[0])]
+    if len(found) < 2:
+        return found
+    merged: list[tuple[int, int]] = []
+    for start, end in sorted(found):
+        if merged and start < merged[-1][1]:
+            start, end = merged[-1][0], max(end, merged.pop()[1])
+        merged.append((start, end))
+    return merged
+
+
+def keys_in_urls(text: str) -> list[tuple[str, int, int]]:
+    """Return the names and the positions of keys and signatures in the addresses of a text."""
+    if "?" not in text and "&" not in text:
+        return []
+    return [
+        (match[1], *match.span(2))
+        for match in _KEY_IN_URL.finditer(text)
+        if looks_random(match[2]) and not is_placeholder(match[2])
+    ]

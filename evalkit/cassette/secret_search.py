@@ -1,0 +1,211 @@
+"""Find secrets in a text as a reader may decode it. Pure.
+
+A reader, or a program, undoes escapes (percent, JSON, HTML, Markdown; also of each other), ignores
+white space and invisible characters, and decodes Base64 and hexadecimal digits, wherever they
+begin. So does the search: a secret is found through up to three of these layers, and the result is
+its position in the text before any of them.
+
+Everything that decodes works on the whole text in C, because nearly every text has no secret. The
+positions are computed afterwards, for the few that have one.
+"""
+
+import base64
+import binascii
+import html
+import re
+from bisect import bisect_right
+from collections.abc import Callable, Iterable, Iterator
+from typing import NamedTuple
+
+from evalkit._lib.text import INVISIBLE
+
+SEPARATOR = "\ue000"
+"""A character between texts that are searched together: no layer removes or decodes it."""
+
+_ESCAPE = re.compile(
+    r"\\(?:\\*(?:u(d[89ab][0-9a-f]{2})\\+u(d[c-f][0-9a-f]{2})"
+    r"|u([0-9a-f]{4})|u\{0*([0-9a-f]{1,5})\}|U000([0-9a-f]{5})|x([0-9a-f]{2})|([nrtbf])))"
+    r"|%(?:(?:25)*(?:([0-7][0-9a-f])|([c-f][0-9a-f](?:%(?:25)*[89ab][0-9a-f]){1,3})))"
+    r"|&((?:amp;)*(?:\#[0-9]{1,7}|\#x[0-9a-f]{1,6}|[a-z]{2,8});)",
+    re.IGNORECASE,
+)
+# Markdown may escape the marks of another escape.
+_ESCAPED_MARK = re.compile(r"\\+(?=[%&#;])")
+_MARKS = ("\\", "%", "&")
+# Emphasis and code marks of Markdown show as nothing, too.
+_IGNORED = re.compile(rf"[\s\\*`\x00]+|{INVISIBLE}+")
+_IGNORED_ASCII = bytes(code for code in range(128) if _IGNORED.match(chr(code)))
+_PRINTABLE = re.compile(r"[\t\n\r -~]{16,}")
+_BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
+_TO_BASE64 = bytes(
+    ord({"-": "+", "_": "/"}.get(chr(code), chr(code) if chr(code) in _BASE64 else "A"))
+    for code in range(256)
+)
+_TO_HEX = bytes(code if chr(code) in "0123456789abcdefABCDEF" else ord("0") for code in range(256))
+_HEX_RUN = re.compile(r"(?:[0-9a-fA-F]{2}[:-]?){16,}")
+_MAX_ESCAPES = 3
+_MAX_DECODINGS = 2
+
+
+class Match(NamedTuple):
+    """Where a secret is in a text. ``coding`` is what it is encoded in as a whole, if anything."""
+
+    start: int
+    end: int
+    coding: str = ""
+
+
+class SecretSearch:
+    """Searches texts for some secrets. Each is at least 16 characters, so none occurs by chance."""
+
+    def __init__(self, secrets: Iterable[str]) -> None:
+        needles: dict[str, None] = {}
+        for secret in secrets:
+            # A secret may look like an escape itself, and a space may be a plus in a query.
+            for text in (secret, secret.replace(" ", "+"), *_unescaped(secret)):
+                needles[_IGNORED.sub("", text)] = None
+                needles[_latin(_IGNORED.sub("", text))] = None
+        self._needles = tuple(sorted(filter(None, needles), key=len, reverse=True))
+
+    def has_secret(self, text: str) -> bool:
+        """Return whether a text has a secret."""
+        return next(self._search(text, _MAX_DECODINGS), None) is not None
+
+    def find(self, text: str) -> list[Match]:
+        """Return the positions of all secrets, in order and without overlaps."""
+        found: list[Match] = []
+        for match in sorted(self._search(text, _MAX_DECODINGS)):
+            last = found[-1] if found else None
+            if last is None or match.start >= last.end:
+                found.append(match)
+            elif match.end > last.end:
+                found[-1] = Match(last.start, match.end, last.coding and match.coding)
+        return found
+
+    def _search(self, text: str, decodings: int) -> Iterator[Match]:
+        yield from self._unescaped(text, [], decodings)
+        if "\\" in text and _ESCAPED_MARK.search(text):
+            layer = _Layer(text, _ESCAPED_MARK, "")
+            yield from self._unescaped(layer.result, [layer], decodings)
+
+    def _unescaped(self, text: str, layers: list["_Layer"], decodings: int) -> Iterator[Match]:
+        for _ in range(_MAX_ESCAPES + 1):
+            ignored = _Layer(text, _IGNORED, "")
+            for match in self._plain(ignored.result):
+                yield _source(match, [*layers, ignored])
+            for match in self._decoded(ignored.result, decodings):
+                yield _source(match, [*layers, ignored])
+            if not any(mark in text for mark in _MARKS):
+                return
+            layer = _Layer(text, _ESCAPE, _unescape)
+            if layer.result == text:
+                return
+            layers = [*layers, layer]
+            text = layer.result
+
+    def _plain(self, text: str) -> Iterator[Match]:
+        for needle in self._needles:
+            at = text.find(needle)
+            while at >= 0:
+                yield Match(at, at + len(needle))
+                at = text.find(needle, at + len(needle))
+
+    def _decoded(self, text: str, decodings: int) -> Iterator[Match]:
+        """Yield the secrets in what is Base64 or hexadecimal digits in a text."""
+        if not decodings:
+            return
+        # One byte for each character keeps the positions.
+        data = text.encode("latin-1", "replace")
+        letters = data.translate(_TO_BASE64) + b"AAA"
+        for offset in range(4):
+            whole = len(letters) - (len(letters) - offset) % 4
+            decoded = base64.b64decode(letters[offset:whole]).decode("latin-1")
+            for start, end, _ in self._nested(decoded, decodings):
+                yield Match(offset + start * 4 // 3, offset - (-end * 4 // 3), "base64")
+        for run in _HEX_RUN.finditer(text):
+            colons = _Layer(run[0], _COLONS, "")
+            digits = colons.result.encode()
+            for offset in range(2):
+                whole = len(digits) - (len(digits) - offset) % 2
+                decoded = binascii.unhexlify(digits[offset:whole]).decode("latin-1")
+                for start, end, _ in self._nested(decoded, decodings):
+                    inner = Match(offset + 2 * start, offset + 2 * end, "hex")
+                    first, last, coding = _source(inner, [colons])
+                    yield Match(run.start() + first, run.start() + last, coding)
+
+    def _nested(self, decoded: str, decodings: int) -> Iterator[Match]:
+        yield from self._plain(decoded)
+        # What was no text gives random bytes, and only texts are decoded further.
+        for run in _PRINTABLE.finditer(decoded):
+            for start, end, coding in self._search(run[0], decodings - 1):
+                yield Match(run.start() + start, run.start() + end, coding)
+
+
+_COLONS = re.compile("[:-]")
+
+
+class _Layer:
+    """A text in which a pattern is replaced, and the way back to positions in the text before."""
+
+    def __init__(
+        self, text: str, pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str] | str
+    ) -> None:
+        self._text, self._pattern, self._replacement = text, pattern, replacement
+        if pattern is _IGNORED and text.isascii():
+            self.result = text.encode().translate(None, _IGNORED_ASCII).decode()
+        else:
+            self.result = pattern.sub(replacement, text)
+        self._starts: list[int] = []
+        self._edits: list[tuple[int, int, int]] = []
+
+    def source(self, start: int, end: int) -> tuple[int, int]:
+        """Return the part of the text that a part of the result was made of."""
+        if not self._edits:
+            shift = 0
+            for match in self._pattern.finditer(self._text):
+                length = len(self._replacement(match)) if callable(self._replacement) else 0
+                self._starts.append(match.start() + shift)
+                self._edits.append((match.start(), match.end(), length))
+                shift += length - len(match[0])
+        return self._position(start, after=False), self._position(end - 1, after=True)
+
+    def _position(self, at: int, *, after: bool) -> int:
+        """Return where the character ``at`` of the result begins or, ``after``, ends."""
+        number = bisect_right(self._starts, at) - 1
+        if number < 0:
+            return at + after
+        start, end, length = self._edits[number]
+        if at < self._starts[number] + length:
+            return end if after else start
+        return end + at - self._starts[number] - length + after
+
+
+def _source(match: Match, layers: list[_Layer]) -> Match:
+    start, end = match.start, match.end
+    for layer in reversed(layers):
+        start, end = layer.source(start, end)
+    return Match(start, end, match.coding)
+
+
+def _unescape(match: re.Match[str]) -> str:
+    high, low, *codes, space, byte, utf8, entity = match.groups()
+    if code := next(filter(None, (*codes, byte)), None):
+        return chr(int(code, 16))
+    if space:
+        return " "
+    if high:
+        return bytes.fromhex(high + low).decode("utf-16-be", "replace")
+    if utf8:
+        return bytes.fromhex(utf8.replace("%25", "").replace("%", "")).decode("utf-8", "replace")
+    return html.unescape("&" + (entity.removeprefix("amp;") if entity.count(";") > 1 else entity))
+
+
+def _unescaped(text: str) -> Iterator[str]:
+    for _ in range(_MAX_ESCAPES):
+        text = _ESCAPE.sub(_unescape, text)
+        yield text
+
+
+def _latin(text: str) -> str:
+    """Return a text as the decoding of its bytes looks, one character for each byte."""
+    return text.encode("utf-8", "surrogatepass").decode("latin-1")

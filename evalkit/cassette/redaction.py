@@ -154,6 +154,19 @@ class Redactor:
         """Return whether a text has a known secret that is replaced in texts."""
         return self._search is not None and self._search.has_secret(text)
 
+    @property
+    def has_weak_secrets(self) -> bool:
+        """Whether it knows secrets that are not replaced in texts."""
+        return bool(self._words)
+
+    def matching_pattern(self, text: str) -> str | None:
+        """Return the first configured pattern that matches in a text, None if none does."""
+        document = Document(text)
+        for pattern, finder in zip(self._patterns, self._finders[1:], strict=True):
+            if _edits(document, finder):
+                return pattern
+        return None
+
     def _document(self, text: str) -> str | None:
         """Return a document without secrets; None if they cannot be removed."""
         for _ in range(_MAX_PASSES):

@@ -25,6 +25,7 @@ from evalkit.results.media import extract_media, has_media
 from evalkit.session.effects import EndTurn, api_version, drive_variant
 from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
+from evalkit.session.prompt_check import check_prompts, weak_key_warning
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.session.siblings import Siblings, VariantRun
 from evalkit.session.tool_signatures import check_signatures
@@ -101,6 +102,11 @@ class Runner:
         self._checked_tools: set[tuple[str, str]] = set()
         self._siblings = Siblings(settings, self._converse)
 
+    @property
+    def key_warning(self) -> str | None:
+        """A warning before something is recorded with a key that texts may contain by chance."""
+        return weak_key_warning(self._redactor) if self.settings.may_record else None
+
     def introduce(self, variants: Sequence[Variant]) -> None:
         """Register variants, so that ``same_as`` finds siblings that the session deselects."""
         self._siblings.introduce(variants)
@@ -156,6 +162,11 @@ class Runner:
         return self._converse(variant, self.settings)
 
     def _converse(self, variant: Variant, settings: Settings) -> VariantRun:
+        if settings.live or (
+            settings.may_record
+            and not (settings.mode == "once" and self.cassette(variant).exists())
+        ):
+            check_prompts(variant, self._redactor)
         evaluator = Evaluator(
             variant, settings.python, lambda selector: self._siblings.find(variant, selector)
         )

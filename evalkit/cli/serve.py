@@ -45,6 +45,7 @@ _NEEDED = {
     "--replay-again": "--cassettes",
     "--record": "--upstream",
     "--upstream-key-env": "--upstream",
+    "--redact": "--record",
 }
 
 
@@ -112,6 +113,13 @@ _NEEDED = {
     help="With --upstream: send the key in this environment variable, not the client's.",
 )
 @click.option(
+    "--redact",
+    "patterns",
+    metavar="PATTERN",
+    multiple=True,
+    help="With --record: a regular expression of texts that are not recorded; may be repeated.",
+)
+@click.option(
     "--fault",
     "faults",
     metavar="FAULT",
@@ -142,6 +150,7 @@ def serve(
     upstream: str | None,
     record: Path | None,
     upstream_key_env: str | None,
+    patterns: tuple[str, ...],
     faults: tuple[str, ...],
     seed: int,
     cors: bool | None,
@@ -165,6 +174,7 @@ def serve(
             "--upstream": upstream,
             "--record": record,
             "--upstream-key-env": upstream_key_env,
+            "--redact": patterns,
         }
     )
     plans = [_parse_fault(number, text) for number, text in enumerate(faults, 1)]
@@ -173,7 +183,9 @@ def serve(
             cassettes, timing=timing or "instant", again=replay_again, log=_log
         )
     elif upstream is not None:
-        backend = open_proxy(upstream, record, key_env=upstream_key_env, log=_log)
+        backend = open_proxy(
+            upstream, record, key_env=upstream_key_env, patterns=patterns, log=_log
+        )
     else:
         if api_key == "":
             raise UsageError("--api-key is empty; omit it to accept any key")

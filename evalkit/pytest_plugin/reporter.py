@@ -87,6 +87,9 @@ class Reporter:
             self._load_results(items)
         # A skipped variant must not be recorded ahead.
         to_run = [item for item in items if item.get_closest_marker("skip") is None]
+        # The controller of pytest-xdist has no items.
+        if to_run or self._config.getoption("numprocesses", None):
+            self._warn_about_weak_key()
         if is_worker(session.config) or not to_run or not state.settings.may_record:
             return
         if (
@@ -106,6 +109,12 @@ class Reporter:
             stored = {*state.resumed, *state.reused}
             variants = [one for item in to_run for one in item.variants if one.id not in stored]
             state.prefetcher = Prefetcher(state.runner, variants, state.concurrency)
+
+    def _warn_about_weak_key(self) -> None:
+        warning = self._state.runner.key_warning
+        terminal = self._config.pluginmanager.get_plugin("terminalreporter")
+        if warning and terminal is not None and not is_worker(self._config):
+            terminal.write_line(f"warning: {warning}", yellow=True)
 
     def _load_results(self, items: Sequence[VariantItem]) -> None:
         if is_worker(self._config) or self._config.getoption("numprocesses", None):

@@ -224,16 +224,43 @@ class TestLive:
 
 class TestRedact:
     def test_text_matching_configured_patterns_is_in_no_file(self, project: Project) -> None:
+        project.pytester.makeini("[pytest]\nevalkit_redact =\n    patt[a-z]+\n")
+        project.record("-k", "hello").assert_outcomes(failed=2, deselected=2)
+        files = [*project.root.rglob("*.jsonl"), *project.root.glob("cassettes/**/*.yaml")]
+        assert len(files) >= 3
+        assert [path for path in files if b"patterns" in path.read_bytes()] == []
+        project.run("suites", "-k", "hello").assert_outcomes(failed=2, deselected=2)
+
+    @pytest.mark.parametrize("name", ["GEMINI_API_KEY", "GOOGLE_API_KEY"])
+    def test_a_prompt_with_a_key_is_a_located_error(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch, name: str
+    ) -> None:
+        monkeypatch.setenv(name, "AIzaSyD-planted_key")
+        suite = WEATHER.replace("in a few words", "in AIzaSyD-planted_key words")
+        project.suite("weather", suite)
+        result = project.record("-k", "hello")
+        result.assert_outcomes(errors=2, deselected=2)
+        result.stdout.fnmatch_lines(["*suites/weather.yaml:28:* the user's message contains the *"])
+        assert not (project.root / "cassettes").exists()
+
+    def test_a_prompt_that_a_pattern_matches_is_a_located_error(self, project: Project) -> None:
         project.pytester.makeini("[pytest]\nevalkit_redact =\n    acct-[0-9]+\n")
         project.suite("weather", WEATHER.replace("in a few words", "in a few words, acct-4711"))
-        project.record("-k", "hello").assert_outcomes(failed=2, deselected=2)
-        files = [
-            path
-            for path in project.root.rglob("*")
-            if path.is_file() and "suites" not in path.parts
-        ]
-        assert [path for path in files if b"acct-4711" in path.read_bytes()] == []
-        project.run("suites", "-k", "hello").assert_outcomes(failed=2, deselected=2)
+        result = project.record("-k", "hello")
+        result.assert_outcomes(errors=2, deselected=2)
+        result.stdout.fnmatch_lines(
+            ["*suites/weather.yaml:28:* the user's message matches the redaction pattern*"]
+        )
+
+    @pytest.mark.parametrize(("key", "warned"), [("anything", 1), ("AIzaSyD-planted_key", 0)])
+    def test_a_weak_key_is_a_warning_before_recording(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch, key: str, warned: int
+    ) -> None:
+        monkeypatch.setenv("GEMINI_API_KEY", key)
+        lines = project.record("-k", "hello").outlines
+        warnings = [line for line in lines if "the key is an ordinary word or shorter" in line]
+        assert len(warnings) == warned
+        assert "the key is an ordinary" not in project.run("suites", "-k", "hello").stdout.str()
 
     def test_an_invalid_pattern_is_refused(self, project: Project) -> None:
         project.pytester.makeini("[pytest]\nevalkit_redact =\n    acct-[\n")

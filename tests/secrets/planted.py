@@ -52,10 +52,17 @@ class Plant:
     @property
     def fragments(self) -> set[str]:
         """What must not be written, without white space and backslashes."""
-        other = re.sub("[A-Za-z0-9]", "Q", self.secret)
-        if other == self.secret:
-            return set()
-        return _windows(self.encoded) - _windows(self._encode(other))
+        text = _plain(self.encoded)
+        other = _plain(self._encode(re.sub("[A-Za-z0-9]", "Q", self.secret)))
+        if len(text) != len(other):
+            return _windows(text) - _windows(other)
+        differs = [one != another for one, another in zip(text, other, strict=True)]
+        # At the border a fragment is what is around the secret, and a character by chance.
+        return {
+            text[at : at + _WIDTH]
+            for at in range(len(text) - _WIDTH + 1)
+            if sum(differs[at : at + _WIDTH]) >= _WIDTH // 2
+        }
 
     def exchange(self) -> Recording:
         """Return the exchange, before it is redacted."""
@@ -115,8 +122,7 @@ def _plain(text: str) -> str:
 
 
 def _windows(text: str) -> set[str]:
-    plain = _plain(text)
-    return {plain[at : at + _WIDTH] for at in range(len(plain) - _WIDTH + 1)}
+    return {text[at : at + _WIDTH] for at in range(len(text) - _WIDTH + 1)}
 
 
 # --- places ---

@@ -52,12 +52,24 @@ class _StoredConversation:
 
 
 class ConversationArchive:
-    """Stores numbered conversations in cassettes below a folder, each with ``metadata``."""
+    """Stores numbered conversations in cassettes below a folder, each with ``metadata``.
+
+    ``redactor`` knows secrets and patterns of every conversation. Raises UsageError for an invalid
+    pattern.
+    """
 
     def __init__(
-        self, folder: Path, metadata: Mapping[str, JSON], *, clock: Callable[[], float] = monotonic
+        self,
+        folder: Path,
+        metadata: Mapping[str, JSON],
+        *,
+        redactor: Redactor | None = None,
+        clock: Callable[[], float] = monotonic,
     ) -> None:
         self.folder = folder / FOLDER
+        self._redactor = redactor or Redactor()
+        # Compiles the patterns, so that an invalid one is reported at the start.
+        self._redactor.text("")
         self._metadata = dict(metadata)
         self._clock = clock
         self._conversations: dict[int, _StoredConversation] = {}
@@ -189,7 +201,7 @@ class ConversationArchive:
         self, number: int, recordings: Sequence[Recording], secrets: Iterable[str]
     ) -> _StoredConversation:
         """Create a conversation under the next unused name: ``name``, ``name.2``, …"""
-        redactor = Redactor(secrets)
+        redactor = self._redactor.with_secrets(secrets).with_secrets_in(recordings[0])
         name = conversation_name(normalize_recording(redactor.recording(recordings[0])[0]))
         while True:
             self._name_counts[name] += 1
@@ -217,7 +229,11 @@ class ConversationArchive:
 
     def _open_cassette(self, path: Path) -> CassetteRecorder:
         return CassetteRecorder(
-            path, "new_episodes", metadata=self._metadata, redactor=Redactor(), resume=True
+            path,
+            "new_episodes",
+            metadata=self._metadata,
+            redactor=self._redactor,
+            resume=True,
         )
 
 

@@ -11,7 +11,7 @@ upstream cannot be reached, the client gets 502 or 504, and nothing is recorded.
 import asyncio
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,9 @@ import httpx
 
 from evalkit._lib.files import display_path
 from evalkit._lib.limits import exceeded, limits
+from evalkit.cassette.redaction import Redactor
 from evalkit.errors import ResponseTooLarge, TransportError, UsageError
+from evalkit.protocol.wire_facts import API_KEY_VARIABLES
 from evalkit.server.calls import Call, Reply, StreamCut, error_reply, forwarded_response_headers
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.conversation_recorder import ConversationRecorder, ProxiedExchange
@@ -188,11 +190,13 @@ def open_proxy(
     folder: Path | None,
     *,
     key_env: str | None = None,
+    patterns: Sequence[str] = (),
     log: Callable[[str], object] = lambda line: None,
 ) -> ProxyBackend:
     """Return a proxy to ``base_url`` that records into ``folder``, if given.
 
-    ``key_env`` is the environment variable of the key to send. Raises UsageError (URL, key, folder)
+    ``key_env`` is the environment variable of the key to send. What matches one of ``patterns`` is
+    not recorded, nor are the keys of the environment. Raises UsageError (URL, key, folder, pattern)
     or CassetteError (damaged journal).
     """
     key = os.environ.get(key_env, "").strip() if key_env else None
@@ -209,7 +213,8 @@ def open_proxy(
             raise UsageError(
                 f"--record {display_path(folder)}: cannot record here: {error.strerror or error}"
             ) from error
-        archive = ConversationArchive(folder, {})
+        secrets = filter(None, map(os.environ.get, API_KEY_VARIABLES))
+        archive = ConversationArchive(folder, {}, redactor=Redactor(secrets, patterns))
     return ProxyBackend(upstream, archive, log=log)
 
 

@@ -21,14 +21,20 @@ INVISIBLE_RANGES = (
 fillers, variation selectors, tags, spaces that look like others, surrogates, non-characters; not
 newline and tab. The script of the pages has the same table."""
 
-_CLASS = "".join(f"{chr(first)}-{chr(last)}" for first, last in INVISIBLE_RANGES)
-INVISIBLE = f"[{_CLASS}]"
-"""The same as part of a regular expression."""
-
-EMOJI = "[\u00a9\u00ae\u203c-\u3299\U0001f000-\U0001faff]"
+EMOJI_RANGES = ((0xA9, 0xA9), (0xAE, 0xAE), (0x203C, 0x3299), (0x1F000, 0x1FAFF))
 """What the variation selector U+FE0F belongs to: it then asks for the colored form."""
 
-_INVISIBLE = re.compile(rf"(?<={EMOJI})\ufe0f|(?<=[#*0-9])\ufe0f(?=\u20e3)|({INVISIBLE})")
+
+def _class(ranges: Iterable[tuple[int, int]]) -> str:
+    return f"[{''.join(f'{chr(first)}-{chr(last)}' for first, last in ranges)}]"
+
+
+INVISIBLE = _class(INVISIBLE_RANGES)
+"""The invisible characters as part of a regular expression."""
+
+_INVISIBLE = re.compile(
+    rf"(?<={_class(EMOJI_RANGES)})\ufe0f|(?<=[#*0-9])\ufe0f(?=\u20e3)|({INVISIBLE})"
+)
 # A letter and the accents that one composed letter may replace.
 _DECOMPOSED = re.compile("[^\\W\\d_][\u0300-\u036f]+")
 
@@ -63,11 +69,12 @@ def visible(text: str) -> str:
     They show as nothing, as a space, reorder text, or are accents of decomposed letters. The
     result is safe for a terminal and names what was there (Unicode TR36, section 3).
     """
-    # Most text is printable and composed, and these tests are ten times as fast as the search.
+    # Most text is printable ASCII, and this test is ten times as fast as the search. Variation
+    # selectors and fillers count as printable.
+    if text.isascii() and text.isprintable():
+        return text
     if not unicodedata.is_normalized("NFC", text):
         text = _DECOMPOSED.sub(_mark_accents, text)
-    if text.isprintable():
-        return text
     return _INVISIBLE.sub(
         lambda match: f"<U+{ord(match[1]):04X}>" if match[1] else match.group(), text
     )

@@ -2,10 +2,13 @@
 
 What the commands print quotes models and services. Only after rich and click have wrapped a text is
 it known which words begin a line, so the commands of CI systems are escaped here, in the stream.
+Invisible characters and escape sequences are made visible here, too, wherever a command forgot it;
+only colors and styles that hide nothing pass.
 """
 
 import io
 import json
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -13,21 +16,25 @@ from typing import Any, TextIO, cast
 
 import click
 
-from evalkit._lib.text import escape_log_commands
+from evalkit._lib.text import escape_log_commands, visible
+
+# Colors and bold, dim, italic, underlined, reversed text; not concealed text, in which Jenkins has
+# its console notes.
+_STYLE = re.compile(r"(\x1b\[(?:(?:[0-57]|22|2[347-9]|[349][0-9]|10[0-7]|[34]8[;:][0-9;:]+);?)*m)")
+_LINE_END = re.compile(r"(\r?\n)")
 
 _STRICT = ("strict", "surrogateescape")
 """Error handlers of a stream under which a character that it cannot encode is an exception."""
 
 
-class LogStream(io.TextIOBase):
-    """A text stream in front of another one. Each write is escaped; none may split a command.
+class SafeStream(io.TextIOBase):
+    """A text stream in front of another one that makes invisible characters visible.
 
     It has no ``buffer``, past which click would write.
     """
 
     def __init__(self, stream: TextIO) -> None:
         self._stream = stream
-        self._is_line_start = True
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -38,18 +45,44 @@ class LogStream(io.TextIOBase):
         """Return the descriptor of the stream behind."""
         return self._stream.fileno()
 
+    def isatty(self) -> bool:
+        """Return whether the stream behind is a terminal."""
+        return self._stream.isatty()
+
     def write(self, text: str) -> int:
         """Write a text; return its length."""
-        # A letter before the text keeps its first word from the beginning of a line.
-        before = "" if self._is_line_start else "x"
-        self._stream.write(escape_log_commands(before + text)[len(before) :])
-        if text:
-            self._is_line_start = text.endswith("\n")
+        self._stream.write(_visible(text))
         return len(text)
 
     def flush(self) -> None:
         """Flush the stream behind."""
         self._stream.flush()
+
+
+class LogStream(SafeStream):
+    """A stream to a log. Commands are escaped in each write; none may split a command."""
+
+    def __init__(self, stream: TextIO) -> None:
+        super().__init__(stream)
+        self._is_line_start = True
+
+    def write(self, text: str) -> int:
+        """Write a text; return its length."""
+        # A letter before the text keeps its first word from the beginning of a line.
+        before = "" if self._is_line_start else "x"
+        self._stream.write(escape_log_commands(before + _visible(text))[len(before) :])
+        if text:
+            self._is_line_start = text.endswith("\n")
+        return len(text)
+
+
+def _visible(text: str) -> str:
+    parts = _STYLE.split(text)
+    for at in range(0, len(parts), 2):
+        lines = _LINE_END.split(parts[at])
+        lines[::2] = map(visible, lines[::2])
+        parts[at] = "".join(lines)
+    return "".join(parts)
 
 
 def echo_json(value: Any) -> None:
@@ -59,7 +92,7 @@ def echo_json(value: Any) -> None:
 
 @contextmanager
 def safe_output() -> Iterator[None]:
-    """Replace stdout and stderr while the block runs, unless they are a terminal.
+    """Replace stdout and stderr while the block runs.
 
     Characters that the console cannot encode are shown by their codes.
     """
@@ -76,4 +109,4 @@ def _safe_stream(stream: TextIO) -> TextIO:
         return stream
     if stream.errors in _STRICT:
         stream.reconfigure(errors="backslashreplace")
-    return stream if stream.isatty() else cast("TextIO", LogStream(stream))
+    return cast("TextIO", (SafeStream if stream.isatty() else LogStream)(stream))

@@ -152,6 +152,12 @@ class Reporter:
                 report.outcome, report.longrepr = "failed", item.repr_failure(call.excinfo)
                 del report.wasxfail
             _attach(report, outcome)
+        if isinstance(item, VariantItem):
+            # An application may print what a model wrote.
+            report.sections = [
+                (title, escape_log_commands(visible(self._state.runner.redact(text))))
+                for title, text in report.sections
+            ]
         return report
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:

@@ -75,6 +75,45 @@ def test_json_keeps_its_values(value: object) -> None:
     assert b"##" not in buffer.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("\x1b[8mha:AAAA\x1b[0m x", "<U+001B>[8mha:AAAA\x1b[0m x"),
+        ("\x1b[1;31mred\x1b[0m", "\x1b[1;31mred\x1b[0m"),
+        ("\x1b[38;5;8mgrey\x1b[39m", "\x1b[38;5;8mgrey\x1b[39m"),
+        ("section_start:1:a\r\x1b[0Kb", "section_start:1:a<U+000D><U+001B>[0Kb"),
+        ("a\r::error::b", "a<U+000D>::error::b"),
+        ("\x1b]8;;http://x\x07y", "<U+001B>]8;;http://x<U+0007>y"),
+        ("\x1b[2J\x1b[1;8m", "<U+001B>[2J<U+001B>[1;8m"),
+        ("a\r\nb\n", "a\r\nb\n"),
+        ("x\u202ey\u200bz\u2028::error", "x<U+202E>y<U+200B>z<U+2028>::error"),
+    ],
+)
+def test_no_escape_sequence_and_nothing_invisible_is_printed(text: str, expected: str) -> None:
+    assert printed(text) == expected
+
+
+def test_a_terminal_gets_no_escape_sequence_of_a_text() -> None:
+    class Terminal(io.TextIOWrapper):
+        def isatty(self) -> bool:
+            return True
+
+    before, buffer = sys.stdout, io.BytesIO()
+    sys.stdout = Terminal(buffer, encoding="utf-8")
+    try:
+        with safe_output():
+            assert sys.stdout.isatty()
+            click.echo("\x1b]52;c;eA==\x07 " + click.style("red", "red"))
+            click.echo("::not a command in a terminal")
+        sys.stdout.flush()
+    finally:
+        sys.stdout.detach()
+        sys.stdout = before
+    assert buffer.getvalue().decode() == (
+        "<U+001B>]52;c;eA==<U+0007> \x1b[31mred\x1b[0m\n::not a command in a terminal\n"
+    )
+
+
 def test_output_streams_are_restored() -> None:
     before = sys.stdout, sys.stderr
     with pytest.raises(KeyError), safe_output():

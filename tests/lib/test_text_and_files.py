@@ -22,6 +22,34 @@ def test_visible_replaces_invisible_characters_by_their_code_points() -> None:
     assert visible("plain ä 漢\n\ttext") == "plain ä 漢\n\ttext"
 
 
+INVISIBLE_KINDS = {
+    "tag": "\U000e0041",
+    "variation selector": "\ufe01",
+    "supplementary variation selector": "\U000e0100",
+    "bidirectional": "\u202e\u2066\u200f\u061c",
+    "zero width": "\u200b\u200c\u200d\ufeff\u2060",
+    "soft hyphen": "\u00ad",
+    "filler": "\u115f\u3164\uffa0\u2800",
+    "line separator": "\u2028\u2029\x85",
+    "control": "\x00\x07\x08\x1b\x7f\x9b\r",
+    "space": "\u00a0\u2003\u202f\u3000"[:3],
+    "Mongolian": "\u180b\u180e",
+    "invisible operator": "\u2061\u2064",
+}
+
+
+@pytest.mark.parametrize("kind", INVISIBLE_KINDS)
+def test_every_invisible_character_is_named(kind: str) -> None:
+    for char in INVISIBLE_KINDS[kind]:
+        assert visible(f"pass{char}word") == f"pass<U+{ord(char):04X}>word"
+
+
+def test_the_colored_form_of_an_emoji_is_not_hidden_text() -> None:
+    text = "\u2764\ufe0f \u26a0\ufe0f 1\ufe0f\u20e3 \U0001f600"
+    assert visible(text) == text
+    assert visible("\u2764\ufe0f\ufe0f 1\ufe0f") == "\u2764\ufe0f<U+FE0F> 1<U+FE0F>"
+
+
 def test_shorten_keeps_both_ends() -> None:
     assert shorten("x" * 200, 21) == "x" * 13 + "…" + "x" * 7
     assert len(shorten("y" * 10_000, 80)) == 80

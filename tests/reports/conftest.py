@@ -16,7 +16,7 @@ from tests.reports.sample_cases import every_line
 
 FUNCTIONS = (
     "bodyElements, byteSize, citedText, citationSources, clip, count, duration, fingerprint, "
-    "mediaFigure, placeText, pretty, reindent, split, stepCards, tables, webAddress"
+    "mediaFigure, placeText, pretty, reindent, split, stepCards, tables, visible, webAddress"
 )
 
 

@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 
+from evalkit._lib.text import visible
 from evalkit.protocol.step_types import STEP_TYPES
 from evalkit.reports import formatting
 from evalkit.reports.page.step_labels import LABELS
@@ -298,7 +299,8 @@ def test_only_web_addresses_become_links(call_script: Script, url: Any, is_safe:
 def test_pieces_are_the_text_and_marks_are_the_spans(call_script: Script) -> None:
     rng = random.Random(2)
     for _ in range(100):
-        text_ = "".join(rng.choice("aé–🐕\u0301 ") for _ in range(rng.randrange(13)))
+        # Pieces are made visible one by one, so a letter must not be apart from its accent.
+        text_ = "".join(rng.choice("aé–🐕ж ") for _ in range(rng.randrange(13)))
         spans = [(rng.randint(-2, 40), rng.randint(-2, 40)) for _ in range(rng.randint(1, 5))]
         pieces, items = mark(call_script, text_, [url_citation(*span) for span in spans])
         assert "".join(piece[1] for piece in pieces if piece[0] != "number") == text_
@@ -582,3 +584,28 @@ def test_text_of_five_million_characters_is_cut(call_script: Script) -> None:
     assert len(paragraph[1]) == 20_000
     rest = "20,000 of 5,000,000 characters shown; the whole text is in results.jsonl"
     assert note == ["note", rest]
+
+
+def test_invisible_characters_are_shown_as_everywhere_else(call_script: Script) -> None:
+    """The page and every message show the same characters by their code points."""
+    characters = [chr(code) for code in (*range(0x3300), *range(0xD7FF, 0x11000))]
+    characters += [chr(code) for code in range(0x1BC00, 0x20000)]
+    characters += [chr(code) for code in range(0xDFF00, 0xE1100)]
+    texts = [f"a{char}b" for char in characters]
+    texts += [
+        "\u2764\ufe0f",
+        "1\ufe0f\u20e3",
+        "\u2764\ufe0f\ufe0f",
+        "e\u0301",
+        "x\u0301",
+        "1\u0301",
+    ]
+    # A lone surrogate does not survive the way into the browser.
+    texts = [text for text in texts if not any(0xD800 <= ord(char) < 0xE000 for char in text)]
+    shown = call_script("return argument.map(visible)", texts)
+    differences = [
+        (text, one, visible(text))
+        for text, one in zip(texts, shown, strict=True)
+        if one != visible(text)
+    ]
+    assert differences == []

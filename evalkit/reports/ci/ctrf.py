@@ -13,7 +13,7 @@ from typing import Any
 
 from evalkit._lib.files import atomic_writer
 from evalkit._lib.json import JSON, dumps
-from evalkit._lib.text import visible
+from evalkit._lib.text import escape_log_commands, visible
 from evalkit.reports.formatting import HEADLINE, findings_of, headline, test_name
 from evalkit.reports.line_reports import LineReport
 from evalkit.reports.overview import ResultCounts
@@ -100,7 +100,7 @@ def _test(head: ResultHead) -> dict[str, JSON]:
         )
     if outcome_of(head) != "passed":
         test["message"] = visible(headline(head, findings_of(head)))[: 2 * HEADLINE]
-        test["trace"] = visible(str(head["message"]))
+        test["trace"] = escape_log_commands(visible(str(head["message"])))
     return test
 
 

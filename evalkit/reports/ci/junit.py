@@ -13,7 +13,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from evalkit._lib.files import atomic_writer
-from evalkit._lib.text import visible
+from evalkit._lib.text import escape_log_commands, visible
 from evalkit.reports.formatting import findings_of, headline, test_name
 from evalkit.reports.line_reports import LineReport
 from evalkit.reports.overview import ResultCounts
@@ -142,7 +142,7 @@ def _case(head: ResultHead, name: str, cassette_digest: str | None, conversation
     if outcome in ELEMENTS:
         case += _outcome(ELEMENTS[outcome], head)
     if conversation:
-        case += f"<system-out>{visible(conversation).translate(_TEXT_ENTITIES)}</system-out>\n"
+        case += f"<system-out>{_text(conversation)}</system-out>\n"
     return f"{case}</testcase>\n"
 
 
@@ -166,8 +166,13 @@ def _outcome(element: str, head: ResultHead) -> str:
         return f'<skipped message="{message}"/>\n'
     errors = [(check, finding) for check, finding in findings if finding["severity"] == "error"]
     code = errors[0][1]["code"] if errors else "pytest" if "pytest" in head else "incomplete"
-    text = visible(findings_text(errors) or head["message"]).translate(_TEXT_ENTITIES)
+    text = _text(findings_text(errors) or head["message"])
     return f'<{element} type="{_escaped(code)}" message="{message}">{text}</{element}>\n'
+
+
+def _text(text: str) -> str:
+    """Return text for an element, which a CI system may print into its log."""
+    return escape_log_commands(visible(text)).translate(_TEXT_ENTITIES)
 
 
 def _escaped(text: str) -> str:

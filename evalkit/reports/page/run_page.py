@@ -17,6 +17,7 @@ from hashlib import file_digest
 from pathlib import Path
 
 from evalkit._lib.json import JSON
+from evalkit._lib.text import EMOJI_RANGES, INVISIBLE_RANGES
 from evalkit.reports.formatting import (
     LINE,
     TEXT_LIMIT,
@@ -66,7 +67,14 @@ SCRIPTS = (
     "keyboard",
     "page",
 )
-TABLES = {"labels": LABELS, "mediaName": NAME, "limit": TEXT_LIMIT, "line": LINE}
+TABLES = {
+    "labels": LABELS,
+    "mediaName": NAME,
+    "limit": TEXT_LIMIT,
+    "line": LINE,
+    "invisible": INVISIBLE_RANGES,
+    "emoji": EMOJI_RANGES,
+}
 """Values that the page's script shares with Python."""
 
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")

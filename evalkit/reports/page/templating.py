@@ -39,7 +39,7 @@ def environment() -> Environment:
 
 
 def _visible(value: Any) -> Any:
-    return visible(value) if type(value) is str and not value.isprintable() else value
+    return visible(value) if type(value) is str else value
 
 
 def write_page(path: Path, template: str, **values: Any) -> Path:

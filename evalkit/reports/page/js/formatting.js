@@ -6,20 +6,35 @@ const tables = JSON.parse(document.getElementById("tables").textContent, (key, v
   isObject(value) ? Object.assign(Object.create(null), value) : value,
 );
 
-const HOSTILE = new RegExp(
-  "[\\u0000-\\u0008\\u000b-\\u001f\\u007f-\\u009f\\u00ad\\u061c\\u200b-\\u200f\\u2028-\\u202e" +
-    "\\u2060-\\u2069\\ufeff\\ufff9-\\ufffb\\ufffe\\uffff\\ud800-\\udfff\\u{e0000}-\\u{e007f}]",
-  "gu",
-);
-
 function isObject(value) {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
+const characterClass = (ranges) =>
+  `[${ranges.map((range) => range.map((code) => `\\u{${code.toString(16)}}`).join("-")).join("")}]`;
+
 // With the flag "u" a surrogate matches only where it has lost its partner.
+const HOSTILE = new RegExp(
+  `(?<=${characterClass(tables.emoji)})\\ufe0f|(?<=[#*0-9])\\ufe0f(?=\\u20e3)` +
+    `|(${characterClass(tables.invisible)})`,
+  "gu",
+);
+const DECOMPOSED = /[\p{L}\p{Nl}\p{No}][\u0300-\u036f]+/gu;
+
+const codePointName = (char) =>
+  `<U+${char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}>`;
+
+function markAccents(letters) {
+  if (letters.normalize("NFC") === letters) return letters;
+  const [letter, ...accents] = letters;
+  return letter + accents.map(codePointName).join("");
+}
+
+// The same as visible in _lib/text.py.
 function visible(text) {
-  const name = (char) => char.codePointAt(0).toString(16).toUpperCase().padStart(4, "0");
-  return text.replace(HOSTILE, (char) => `<U+${name(char)}>`);
+  const marked =
+    text.normalize("NFC") === text ? text : text.replace(DECOMPOSED, markAccents);
+  return marked.replace(HOSTILE, (char, hostile) => (hostile ? codePointName(char) : char));
 }
 
 const grouped = (number) => number.toLocaleString("en-US");

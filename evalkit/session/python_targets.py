@@ -6,6 +6,7 @@ function or class *defined* in a module under the project root, or in a package 
 ``tools:system``) is refused, and a module from elsewhere is refused before it is imported.
 """
 
+import _imp
 import importlib
 import importlib.util
 import inspect
@@ -114,6 +115,14 @@ class PythonTargets:
         function = self.resolve(target)
         if not callable(function):
             raise TargetError(f"python target {target!r} is not callable")
+        for called in _called_methods(function):
+            module = sys.modules.get(getattr(called, "__module__", None) or "")
+            if module is None or not self._owns(module.__name__, getattr(module, "__file__", None)):
+                raise TargetError(
+                    f"python target {target!r}: calling it runs {called.__qualname__} of another "
+                    f"module than those in {self._expected()}; call it from a function of the "
+                    "project"
+                )
         return function  # type: ignore[no-any-return]
 
     def _check_module(self, target: str, module_name: str) -> None:
@@ -124,27 +133,39 @@ class PythonTargets:
                 f"python target {target!r}: {top} is in the standard library, not in "
                 f"{self._expected()}"
             )
-        try:
-            spec = importlib.util.find_spec(top)
-            if spec is not None and spec.origin is None:
-                # A namespace package may be in several folders and has no code: its module counts.
-                spec = importlib.util.find_spec(module_name)
-        except (ImportError, ValueError) as error:
-            raise TargetError(f"python target {target!r}: {error}") from error
-        if spec is None or spec.origin is None:
-            raise TargetError(
-                f"python target {target!r}: no module {module_name!r} in {self._expected()}"
-            )
-        if not self._owns(module_name, spec.origin):
-            raise TargetError(
-                f"python target {target!r}: {spec.origin} is not in {self._expected()}; "
-                f"to trust the package, add to pytest.ini: evalkit_python = {top}"
-            )
+        if self._owns(module_name, None):
+            return
+        parts = module_name.split(".")
+        # Looking for a module imports the packages that contain it, so these are checked first.
+        for name in (".".join(parts[: number + 1]) for number in range(len(parts))):
+            try:
+                spec = importlib.util.find_spec(name)
+            except (ImportError, ValueError) as error:
+                raise TargetError(f"python target {target!r}: {error}") from error
+            except Exception as error:
+                raise TargetError(
+                    f"python target {target!r}: importing {name.rpartition('.')[0]} failed: "
+                    f"{type(error).__name__}: {error}"
+                ) from error
+            # A namespace package may be in several folders and has no code: its module counts.
+            if spec is None or (spec.origin is None and name == module_name):
+                raise TargetError(
+                    f"python target {target!r}: no module {name!r} in {self._expected()}"
+                )
+            if spec.origin is not None and not self._owns(name, spec.origin):
+                raise TargetError(
+                    f"python target {target!r}: {spec.origin} is not Python source in "
+                    f"{self._expected()}; to trust the package, add to pytest.ini: "
+                    f"evalkit_python = {top}"
+                )
 
     def _owns(self, module_name: str, file: str | None) -> bool:
         if any(f"{module_name}.".startswith(f"{package}.") for package in self.packages):
             return True
         if file is None or _is_standard(module_name) or not is_inside(self.root, Path(file)):
+            return False
+        # Compiled files and archives cannot be reviewed.
+        if Path(file).suffix != ".py" or not Path(file).is_file():
             return False
         # A virtual environment inside the project holds other people's code.
         return _INSTALLED.isdisjoint(Path(file).resolve().relative_to(self.root.resolve()).parts)
@@ -178,9 +199,32 @@ async def awaited(value: Awaitable[Any]) -> Any:
     return await value
 
 
+def _called_methods(value: Any) -> Iterator[Any]:
+    """Yield the methods that run when a class or an instance is called, but for Python's own.
+
+    A class of the project may inherit them from elsewhere.
+    """
+    if isinstance(value, type):
+        names, owner = ("__new__", "__init__"), value
+        if type(value).__call__ is not type.__call__:
+            yield type(value).__call__
+    elif inspect.isroutine(value) or hasattr(value, "__wrapped__"):
+        return
+    else:
+        names, owner = ("__call__",), type(value)
+    for name in names:
+        method = inspect.getattr_static(owner, name)
+        method = getattr(method, "__func__", method)
+        if method is not object.__dict__.get(name):
+            yield method
+
+
 def _defining_module(value: Any) -> ModuleType | None:
     """Return the module that defines a function or class; for an instance that of its class."""
-    value = inspect.unwrap(value)
+    try:
+        value = inspect.unwrap(value)
+    except ValueError:
+        return None  # it wraps itself
     if not isinstance(value, type) and not inspect.isroutine(value):
         value = type(value)
     return sys.modules.get(getattr(value, "__module__", None) or "")
@@ -193,11 +237,14 @@ def _is_standard(module_name: str) -> bool:
 @contextmanager
 def _importable(root: Path) -> Iterator[None]:
     path = str(root)
-    if path in sys.path:
-        yield
-        return
-    sys.path.insert(0, path)
+    added = path not in sys.path
+    if added:
+        sys.path.insert(0, path)
+    # A compiled file in the repository may say that it is not to be compared with its source.
+    checked, _imp.check_hash_based_pycs = _imp.check_hash_based_pycs, "always"
     try:
         yield
     finally:
-        sys.path.remove(path)
+        _imp.check_hash_based_pycs = checked
+        if added:
+            sys.path.remove(path)

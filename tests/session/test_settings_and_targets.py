@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import sys
+import zipfile
 from collections.abc import Iterator
 from operator import attrgetter
 from pathlib import Path
@@ -162,6 +164,145 @@ def test_what_the_project_does_not_define_is_rejected(
     assert message in str(caught.value)
 
 
+CALLED = """
+import functools, subprocess, contextlib, dataclasses
+from threading import Thread
+from types import SimpleNamespace
+class Shell(subprocess.Popen):
+    pass
+class Part(functools.partial):
+    pass
+class Meta(type):
+    pass
+class Own(metaclass=Meta):
+    def __init__(self, a): self.a = a
+@dataclasses.dataclass
+class Data:
+    a: int
+class Caller:
+    def __call__(self, a): return a
+class Empty:
+    pass
+part = Part(print)
+caller = Caller()
+space = SimpleNamespace(run=subprocess.run)
+wraps = functools.wraps(subprocess.run)(lambda *args, **kwargs: None)
+@contextlib.contextmanager
+def managed(a): yield a
+def itself(a): return a
+itself.__wrapped__ = itself
+class Methods:
+    run = subprocess.run
+    @classmethod
+    def own(cls, a): return a
+popen = subprocess.Popen
+"""
+
+
+@pytest.mark.parametrize(
+    ("name", "is_run"),
+    [
+        ("Own", True),
+        ("Data", True),
+        ("caller", True),
+        ("managed", True),
+        ("Methods.own", True),
+        ("Shell", False),
+        ("Shell.communicate", False),
+        ("Part", False),
+        ("part", False),
+        ("space.run", False),
+        ("wraps", False),
+        ("itself", False),
+        ("Methods.run", False),
+        ("popen", False),
+        ("caller.__class__.__base__", False),
+        ("managed.__globals__.get", False),
+        ("__loader__.exec_module", False),
+        ("__spec__.loader.load_module", False),
+        ("functools.partial", False),
+        ("caller.__call__.__func__.__globals__", False),
+        ("Caller.__subclasshook__", False),
+        ("Caller.mro", False),
+    ],
+)
+def test_calling_a_target_runs_code_of_the_project_only(
+    tmp_path: Path, name: str, is_run: bool
+) -> None:
+    (tmp_path / "called_of_test.py").write_text(CALLED)
+    try:
+        targets = PythonTargets(tmp_path)
+        if is_run:
+            targets.call(f"called_of_test:{name}", {"a": 1})
+        else:
+            with pytest.raises(TargetError):
+                targets.call(f"called_of_test:{name}", {})
+    finally:
+        sys.modules.pop("called_of_test", None)
+
+
+def _compiled(source: str, path: Path, checked: bool | None) -> None:
+    code = compile(source, path.name, "exec")
+    data = importlib._bootstrap_external._code_to_hash_pyc(  # type: ignore[attr-defined]
+        code, importlib.util.source_hash(b"def run(a): return a\n"), checked
+    )
+    path.parent.mkdir(exist_ok=True)
+    path.write_bytes(data)
+
+
+@pytest.mark.parametrize("checked", [True, False])
+def test_a_planted_cache_file_changes_nothing(tmp_path: Path, checked: bool) -> None:
+    source = tmp_path / "cached_of_test.py"
+    source.write_text("def run(a): return a\n\n")
+    evil = "def run(a): return 'planted'\n"
+    _compiled(evil, Path(importlib.util.cache_from_source(str(source))), checked)
+    try:
+        assert PythonTargets(tmp_path).call("cached_of_test:run", {"a": 1}) == 1
+    finally:
+        sys.modules.pop("cached_of_test", None)
+
+
+def test_only_python_source_is_run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    _compiled("def run(a): return a\n", tmp_path / "bare_of_test.pyc", False)
+    with zipfile.ZipFile(tmp_path / "packed.zip", "w") as archive:
+        archive.writestr("zipped_of_test.py", "def run(a): return a\n")
+    monkeypatch.syspath_prepend(str(tmp_path / "packed.zip"))
+    (tmp_path / "outside").mkdir()
+    (tmp_path / "outside" / "linked.py").write_text("raise AssertionError\n")
+    (tmp_path / "project").mkdir()
+    (tmp_path / "project" / "linked_of_test.py").symlink_to(tmp_path / "outside" / "linked.py")
+    (tmp_path / "project" / "json.py").write_text("raise AssertionError\n")
+    for root, target in (
+        (tmp_path, "bare_of_test:run"),
+        (tmp_path, "zipped_of_test:run"),
+        (tmp_path / "project", "linked_of_test:run"),
+        (tmp_path / "project", "json:dumps"),
+        (tmp_path / "project", "..linked:run"),
+        (tmp_path / "project", "a b:run"),
+        (tmp_path / "project", ":run"),
+        (tmp_path / "project", "/etc/passwd:run"),
+    ):
+        with pytest.raises(TargetError):
+            PythonTargets(root).resolve(target)
+
+
+def test_a_package_from_elsewhere_in_a_namespace_is_not_imported(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Looking for ``shared.foreign.mod`` would run the code of ``shared.foreign``."""
+    foreign = tmp_path / "elsewhere" / "shared_of_test" / "foreign"
+    foreign.mkdir(parents=True)
+    (foreign / "__init__.py").write_text("raise AssertionError\n")
+    (foreign / "mod.py").write_text("def run(a): return a\n")
+    (tmp_path / "project" / "shared_of_test").mkdir(parents=True)
+    monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
+    try:
+        with pytest.raises(TargetError, match="is not Python source in the project"):
+            PythonTargets(tmp_path / "project").resolve("shared_of_test.foreign.mod:run")
+    finally:
+        sys.modules.pop("shared_of_test", None)
+
+
 def test_a_named_package_counts_as_the_projects_own(project: Path) -> None:
     targets = PythonTargets(project, ("jsonschema", "click.utils"))
     assert targets.resolve("jsonschema:validate").__name__ == "validate"
@@ -190,7 +331,7 @@ def test_a_module_outside_the_project_is_rejected_before_it_runs(
     (tmp_path / "elsewhere" / "stray_module_of_test.py").write_text("def x(): pass\n")
     (tmp_path / "project").mkdir()
     monkeypatch.syspath_prepend(str(tmp_path / "elsewhere"))
-    with pytest.raises(TargetError, match="is not in the project"):
+    with pytest.raises(TargetError, match="is not Python source in the project"):
         PythonTargets(tmp_path / "project").resolve("stray_module_of_test:x")
     assert "stray_module_of_test" not in sys.modules
 
@@ -208,7 +349,7 @@ def test_a_namespace_package_resolves_to_the_project(
     targets = PythonTargets(tmp_path / "project")
     try:
         assert targets.resolve("twofold_folder_of_test.mod:x")() == 2
-        with pytest.raises(TargetError, match="is not in the project"):
+        with pytest.raises(TargetError, match="is not Python source in the project"):
             targets.resolve("twofold_folder_of_test.stray:x")
         with pytest.raises(TargetError, match=r"no module 'twofold_folder_of_test\.gone'"):
             targets.resolve("twofold_folder_of_test.gone:x")

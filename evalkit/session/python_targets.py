@@ -204,6 +204,7 @@ def _called_methods(value: Any) -> Iterator[Any]:
 
     A class of the project may inherit them from elsewhere.
     """
+    names: tuple[str, ...]
     if isinstance(value, type):
         names, owner = ("__new__", "__init__"), value
         if type(value).__call__ is not type.__call__:

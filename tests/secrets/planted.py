@@ -53,9 +53,12 @@ class Plant:
     def fragments(self) -> set[str]:
         """What must not be written, without white space and backslashes."""
         text = _plain(self.encoded)
-        other = _plain(self._encode(re.sub("[A-Za-z0-9]", "Q", self.secret)))
+        public = re.sub("[A-Za-z0-9]", "Q", self.secret)
+        other = _plain(self._encode(public))
         if len(text) != len(other):
-            return _windows(text) - _windows(other)
+            # What is around the secret is then at another place in Base64.
+            others = (self._encode(public + "Q" * more) for more in range(3))
+            return _windows(text).difference(*map(_windows, map(_plain, others)))
         differs = [one != another for one, another in zip(text, other, strict=True)]
         # At the border a fragment is what is around the secret, and a character by chance.
         return {

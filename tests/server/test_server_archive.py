@@ -224,9 +224,12 @@ def test_the_cassette_of_a_fork_starts_with_the_shared_recordings(tmp_path: Path
 def test_a_secret_of_one_request_is_redacted_in_later_requests(tmp_path: Path) -> None:
     archive = ConversationArchive(tmp_path, {})
     archive.append(
-        0, 0, recording({**HELLO, "input": "my-secret-key says hello"}), secrets=["my-secret-key"]
+        0,
+        0,
+        recording({**HELLO, "input": "my-secret-key-17 says hello"}),
+        secrets=["my-secret-key-17"],
     )
-    archive.append(0, 1, recording(HELLO, {"said": "my-secret-key"}))
+    archive.append(0, 1, recording(HELLO, {"said": "my-secret-key-17"}))
     archive.close()
     for path in tmp_path.rglob("*"):
         assert "secret" not in path.name

@@ -24,7 +24,8 @@ from urllib.parse import unquote
 from evalkit._lib.exact_json import read_exact, write_exact
 from evalkit._lib.json import JSON
 from evalkit._lib.patterns import Pattern, PatternError, compile_pattern
-from evalkit.cassette.bodies import decompress_body, to_bytes, to_text
+from evalkit.cassette.bodies import to_bytes, to_text
+from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.document_text import Document, Edit, apply
 from evalkit.cassette.headers import (
     REQUEST_HEADERS,
@@ -237,7 +238,12 @@ class Redactor:
             # Compressed bytes that have a secret are stored as what they are compressed from.
             try:
                 plain = decompress_body(body, headers)
-            except ValueError:
+            except ValueError as error:
+                if self._search is not None:
+                    raise SecretLeak(
+                        f"{recording.method} {self.uri(recording.uri)}: the body cannot be searched"
+                        f" for a known secret ({error}); nothing was written"
+                    ) from error
                 plain = body
             if plain != body and (clean := self._body(plain, recording)) != plain:
                 coded = ("content-encoding", "content-length")

@@ -15,7 +15,7 @@ from random import Random
 
 import pytest
 
-from evalkit.cassette.bodies import decompress_body
+from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.recording import Cassette, Recording

@@ -2,8 +2,6 @@
 
 ``usage`` has token budgets by the API's field names (docs/protocol.md section 3). ``cost`` uses the
 prices that the suite gives: evalkit has no price list, since prices change and suites are reviewed.
-Cached input is part of the input and has its own price. Thoughts are billed as output, tokens of
-tool use as input.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -16,12 +14,10 @@ from evalkit._lib.text import nearest, plural, show
 from evalkit.checks.core.arguments import Limits, format_number, plain
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import table
+from evalkit.checks.core.pricing import counted_exchanges, price_tokens, token_totals
 from evalkit.checks.core.strictness import Strictness
-from evalkit.protocol.step_reader import is_running
 from evalkit.transcript import Exchange
 from evalkit.verdict import Finding, Severity
-
-_MILLION = 1_000_000
 
 FIELDS = (
     "total_tokens",
@@ -38,7 +34,7 @@ class Cost(Check):
     """The tokens of the turn, or of the whole conversation, cost no more than allowed.
 
     The empty case: the check fails where no response reports input or output tokens, because the
-    cost is unknown.
+    cost is unknown. Tokens that only a total counts are billed as output.
     """
 
     name: ClassVar[str] = "cost"
@@ -58,9 +54,8 @@ class Cost(Check):
     def run(self, view: View) -> Iterator[Finding]:
         """Yield a finding if the cost is above the limit or unknown."""
         exchanges = counted_exchanges(view.exchanges)
-        kinds = ("input", "cached", "tool_use", "output", "thought")
-        totals = {kind: total_usage(exchanges, f"total_{kind}_tokens") for kind in kinds}
-        if not totals["input"][1] or not totals["output"][1]:
+        parts = price_tokens(token_totals(exchanges), self)
+        if parts is None:
             yield Finding(
                 "usage_absent",
                 "no response reports its input and output tokens, so the cost is unknown",
@@ -68,22 +63,22 @@ class Cost(Check):
                 expected={"max": self.max},
             )
             return
-        tokens = {kind: total for kind, (total, _) in totals.items()}
-        uncached = max(0, tokens["input"] - tokens["cached"])
-        cached_price = self.cached_per_million
-        if cached_price is None:
-            cached_price = self.input_per_million
-        parts = (
-            ("input", uncached + tokens["tool_use"], self.input_per_million),
-            ("cached", tokens["cached"], cached_price),
-            ("output", tokens["output"] + tokens["thought"], self.output_per_million),
-        )
-        cost = sum(count * price for _, count, price in parts) / _MILLION
+        reporting = sum(bool(token_totals([exchange])) for exchange in exchanges)
+        if reporting < len(exchanges):
+            yield Finding(
+                "usage_partial",
+                f"tokens are reported by {reporting} of {plural(len(exchanges), 'response')}, so "
+                "their cost is a lower bound",
+                view.where,
+                severity=Severity.WARN,
+            )
+        cost = sum(part.cost for part in parts)
         if cost > self.max:
             rows = [["", "tokens", "per million", "cost"]]
-            for kind, count, price in parts:
-                amount = f"{count * price / _MILLION:.6f}"
-                rows.append([kind, format_number(count), format_number(price), amount])
+            for part in parts:
+                amount = f"{part.cost:.6f}"
+                tokens, price = format_number(part.tokens), format_number(part.price)
+                rows.append([part.kind, tokens, price, amount])
             yield Finding(
                 "cost_exceeded",
                 f"the tokens cost {cost:.6f}, expected at most {format_number(self.max)}",
@@ -156,20 +151,6 @@ class Usage(Check):
                     got=plain(total),
                     detail=table(rows) if len(rows) > 1 else "",
                 )
-
-
-def counted_exchanges(exchanges: Sequence[Exchange]) -> list[Exchange]:
-    """Return the exchanges whose usage counts: for each interaction that ended, the last one.
-
-    A run that is polled, or a stream that is read again, returns the same interaction several
-    times (docs/protocol.md section 8.1).
-    """
-    by_id: dict[str, Exchange] = {}
-    for exchange in exchanges:
-        interaction = exchange.interaction
-        if interaction is not None and not is_running(interaction):
-            by_id[str(interaction.get("id") or f"#{exchange.number}")] = exchange
-    return list(by_id.values())
 
 
 def total_usage(exchanges: Sequence[Exchange], field: str) -> tuple[float, int]:

@@ -9,10 +9,11 @@ from functools import cached_property
 from typing import Literal
 
 from evalkit._lib.json import JSON
+from evalkit.checks.core.pricing import cost_of
 from evalkit.compare.clusters import ClusterSum, cluster_sums, rate_interval
 from evalkit.compare.evidence import TrialStatistics, trial_statistics
 from evalkit.compare.pairing import unique_rows
-from evalkit.compare.rows import Prices, ResultRow, cost_of, grouped, result_row
+from evalkit.compare.rows import ExtraUsage, Prices, ResultRow, grouped, result_row
 from evalkit.compare.selection import AxisChoice, select_rows
 from evalkit.errors import UsageError
 from evalkit.results import Run
@@ -124,6 +125,11 @@ def compared_run(
     )
 
 
+def _priced(extra: ExtraUsage, prices: Mapping[str, Prices]) -> ExtraUsage:
+    known = prices.get(extra.model)
+    return extra if known is None else extra._replace(cost=cost_of(extra.tokens, known))
+
+
 def _rows(run: Run, prices: Mapping[str, Prices]) -> list[ResultRow]:
     rows = []
     for number, line in enumerate(run.results(), 1):
@@ -131,6 +137,8 @@ def _rows(run: Run, prices: Mapping[str, Prices]) -> list[ResultRow]:
             row = result_row(line)
             if row.model in prices:
                 row = replace(row, cost=cost_of(row.usage, prices[row.model]))
+            if row.extra:
+                row = replace(row, extra=tuple(_priced(one, prices) for one in row.extra))
             rows.append(row)
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field, replace
 from functools import cached_property
 
 from evalkit._lib.text import plural, quoted
+from evalkit.checks.core.pricing import unlisted_tokens
 from evalkit.compare.bar import BarComparison, BarVerdicts, bar_verdicts, compare_digests
 from evalkit.compare.compared_run import ComparedRun, compared_run
 from evalkit.compare.evidence import (
@@ -42,7 +43,7 @@ from evalkit.compare.pairing import (
     run_changes,
     systematic_regressions,
 )
-from evalkit.compare.rows import Prices, ResultRow, grouped, unlisted_tokens
+from evalkit.compare.rows import Prices, ResultRow, grouped
 from evalkit.compare.selection import AxisChoice, refuse_ambiguous, without_axes
 from evalkit.compare.sentences import (
     conclusion,
@@ -100,7 +101,9 @@ class Comparison:
     @cached_property
     def metrics(self) -> dict[str, MetricDifference]:
         """The measured values of the scored pairs, without a cost that is not known."""
-        differences = metric_differences(self.pairing.scored)
+        budgets = {"tokens": self.gate.tokens, "cost": self.gate.cost}
+        include = {name: one.include for name, one in budgets.items() if one is not None}
+        differences = metric_differences(self.pairing.scored, include=include)
         if "cost" in self.unknown:
             differences.pop("cost", None)
         return differences
@@ -280,6 +283,7 @@ def compare(
     ):
         notes.append("both directories hold the same run: started, ended and answered alike")
     notes += _price_notes([*old_run.rows, *new_run.rows], prices)
+    notes += _extra_notes([*old_run.rows, *new_run.rows], gate)
     return Comparison(
         baseline=old_run,
         candidate=new_run,
@@ -299,6 +303,20 @@ def _model_notes(pairing: Pairing, axes: Iterable[str]) -> Iterator[str]:
     pairs = sum(old.model != new.model for old, new in pairing.pairs)
     if pairs:
         yield f"the models differ, too ({plural(pairs, 'pair')}): a change may be due to the model"
+
+
+def _extra_notes(rows: Sequence[ResultRow], gate: Gate | None) -> Iterator[str]:
+    """Yield what is counted apart from the conversations, unless the gate includes it."""
+    extras = grouped((one.kind, one) for row in rows for one in row.extra)
+    for kind, used in extras.items():
+        budgets = [one for one in (gate.tokens, gate.cost) if one] if gate else []
+        if budgets and all(kind in one.include for one in budgets):
+            continue
+        tokens = sum(one.tokens.get("total_tokens", 0) for one in used)
+        what = {"judge": "of judges", "retried": "of answers that were asked for again"}[kind]
+        costs = [one.cost for one in used]
+        cost = "" if None in costs else f", cost {sum(filter(None, costs)):,.4g}"
+        yield f"not part of tokens and cost: {tokens:,} tokens {what}{cost} (both runs)"
 
 
 def _price_notes(rows: Sequence[ResultRow], prices: Mapping[str, Prices]) -> Iterator[str]:
@@ -325,7 +343,14 @@ def _unknown_metrics(
     gate: Gate | None,
 ) -> dict[str, str]:
     unknown = {}
-    models = sorted({*baseline.models, *candidate.models} - prices.keys())
+    included = gate.cost.include if gate is not None and gate.cost is not None else []
+    extra = {
+        one.model
+        for row in (*baseline.rows, *candidate.rows)
+        for one in row.extra
+        if one.kind in included
+    }
+    models = sorted({*baseline.models, *candidate.models, *extra} - prices.keys())
     if models and (prices or (gate is not None and gate.cost is not None)):
         names = ", ".join(map(quoted, models))
         unknown["cost"] = f"the cost is unknown: evalkit.yaml has no price of {names}"

@@ -9,8 +9,9 @@ Trials are independent recordings of the same variant. One trial says nothing ab
 """
 
 import math
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import NamedTuple
 
 from evalkit.compare.clusters import (
@@ -32,7 +33,7 @@ from evalkit.compare.intervals import (
     unseen_share,
 )
 from evalkit.compare.pairing import Pair, pair_table
-from evalkit.compare.rows import ResultRow, grouped
+from evalkit.compare.rows import ExtraKind, ResultRow, grouped
 from evalkit.compare.sample_size import Spread
 
 
@@ -241,20 +242,34 @@ METRICS = {"tokens": "tokens", "cost": "cost", "elapsed_ms": "recorded ms"}
 
 
 def metric_differences(
-    pairs: Sequence[Pair], confidence: float = CONFIDENCE
+    pairs: Sequence[Pair],
+    confidence: float = CONFIDENCE,
+    include: Mapping[str, Collection[ExtraKind]] = MappingProxyType({}),
 ) -> dict[str, MetricDifference]:
-    """Return the difference of each metric that some scored pair has on both sides."""
+    """Return the difference of each metric that some scored pair has on both sides.
+
+    ``include`` names what is part of tokens and cost besides the conversation.
+    """
     differences = {}
     for name in METRICS:
         values = [
             (pair.candidate.cluster, old, new)
             for pair in pairs
-            if (old := getattr(pair.baseline, name)) is not None
-            and (new := getattr(pair.candidate, name)) is not None
+            if (old := _metric_value(pair.baseline, name, include.get(name, ()))) is not None
+            and (new := _metric_value(pair.candidate, name, include.get(name, ()))) is not None
         ]
         if values:
             differences[name] = _metric_difference(values, len(pairs), confidence)
     return differences
+
+
+def _metric_value(row: ResultRow, name: str, include: Collection[ExtraKind]) -> float | None:
+    value: float | None = getattr(row, name)
+    for extra in row.extra:
+        if extra.kind in include and value is not None:
+            more = extra.tokens.get("total_tokens") if name == "tokens" else extra.cost
+            value = None if more is None else value + more
+    return value
 
 
 def _metric_difference(

@@ -25,6 +25,8 @@ from typing import Annotated, Literal, NamedTuple
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from evalkit.compare.rows import ExtraKind
+
 GateOutcome = Literal["pass", "fail", "inconclusive"]
 Share = Annotated[float, Field(ge=0, le=1)]
 Confidence = Annotated[float, Field(gt=0.5, lt=1)]
@@ -81,6 +83,16 @@ class MetricBudget(_GateModel):
     )
 
 
+class TokenBudget(MetricBudget):
+    """A bound on tokens or cost; what is counted apart is part of it on request."""
+
+    include: list[ExtraKind] = Field(
+        [],
+        description="Counts also the tokens of judge checks (judge), or of answers that could not "
+        "be used and were asked for again (retried).",
+    )
+
+
 class Gate(_GateModel):
     """One gate: every rule that is set must be satisfied; ``null`` turns a rule off."""
 
@@ -96,8 +108,8 @@ class Gate(_GateModel):
     non_inferiority: NonInferiorityBound | None = None
     min_pass_rate: Share | PassRateBound | None = None
     pass_hat: PassHatBound | None = None
-    tokens: MetricBudget | None = None
-    cost: MetricBudget | None = None
+    tokens: TokenBudget | None = None
+    cost: TokenBudget | None = None
     latency: MetricBudget | None = Field(
         None, description="The recorded milliseconds of a variant."
     )

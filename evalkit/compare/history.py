@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit.compare.rows import Prices, cost_of, grouped
+from evalkit.checks.core.pricing import cost_of
+from evalkit.compare.rows import Prices, grouped
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.results import Run
 from evalkit.results.records import ResultHead

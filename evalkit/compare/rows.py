@@ -3,16 +3,12 @@
 The answer is stored as a digest of everything that does not differ between two recordings of the
 same answer: status, text, step types, calls with their arguments. Ids, signatures and times are not
 part of it.
-
-evalkit has no price list: the user declares prices. Cached input is part of the input and billed at
-its own price. Thoughts are billed as output, tokens of tool use as input, as in the ``cost`` check
-(``checks.usage``).
 """
 
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, TypeVar, cast
+from typing import Annotated, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -23,7 +19,6 @@ from evalkit.results.result_line import counts_as_test
 from evalkit.verdict import Verdict, worst
 
 Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
-_MILLION = 1_000_000
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -31,6 +26,21 @@ VariantKey = tuple[str, str, tuple[str, ...]]
 """Suite, scenario, parts of the variant's name."""
 ResultKey = tuple[str, str, tuple[str, ...], int]
 """The identity by which results are paired: the variant's key and the trial."""
+
+
+ExtraKind = Literal["judge", "retried"]
+
+
+class ExtraUsage(NamedTuple):
+    """Tokens that are counted apart from those of the conversation, and their model.
+
+    ``cost`` is None if it is not known.
+    """
+
+    kind: ExtraKind
+    model: str
+    tokens: Mapping[str, int]
+    cost: float | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -43,7 +53,7 @@ class ResultRow:
     by the API's field names.
     ``request_parts`` are the settings sent with every turn and the user's messages (``prompts``),
     each as canonical JSON. ``location`` is ``file:line`` of the scenario. ``case`` is the label of
-    its case row, empty without one; ``source`` says whether its responses were ``replayed``,
+    its case row, empty without one; ``extra`` are tokens that are not part of ``usage``; ``source`` says whether its responses were ``replayed``,
     ``recorded``, ``live`` or ``mixed``, None without any. Of several trials that are one test, one
     ``counts`` as the test.
     """
@@ -66,6 +76,7 @@ class ResultRow:
     case: str
     source: str | None
     usage: Mapping[str, int]
+    extra: tuple[ExtraUsage, ...] = ()
     counts: bool
 
     @property
@@ -100,6 +111,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
     """
     settings, metrics = line["variant"], line["metrics"]
     usage = {name: count for name, count in metrics.get("tokens", {}).items() if count is not None}
+    model = str(settings.get("model") or settings.get("agent") or "")
     verdicts = grouped((check["name"], Verdict(check["verdict"])) for check in line["checks"])
     codes = frozenset(
         (check["name"], finding["code"])
@@ -111,7 +123,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         id=line["id"],
         key=(line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
         settings=settings,
-        model=str(settings.get("model") or settings.get("agent") or ""),
+        model=model,
         tags=tuple(line["tags"]),
         verdict=Verdict(line["verdict"]),
         checks={name: worst(group) for name, group in verdicts.items()},
@@ -126,8 +138,22 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         case=str(settings.get("case") or ""),
         source=metrics.get("source"),
         usage=usage,
+        extra=tuple(_extra_usage(line, model)),
         counts=counts_as_test(cast("ResultHead", line)),
     )
+
+
+def _extra_usage(line: Mapping[str, JSON], model: str) -> Iterator[ExtraUsage]:
+    retried = line["metrics"].get("retried")
+    if retried:
+        yield ExtraUsage("retried", model, retried["tokens"])
+    if "judge" in line["metrics"]:
+        judges = {
+            str((one["request"].get("body") or {}).get("model") or "")
+            for one in line.get("judge_exchanges", ())
+        }
+        # Of several judges it is not known which of them used how much.
+        yield ExtraUsage("judge", ", ".join(sorted(judges)), line["metrics"]["judge"]["tokens"])
 
 
 def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
@@ -177,37 +203,3 @@ class Prices(BaseModel):
     cached_per_million: Price | None = Field(
         None, description="Price of a million cached input tokens; default: the input price."
     )
-
-
-def cost_of(tokens: Mapping[str, int], prices: Prices) -> float | None:
-    """Return the cost of a result's tokens (``metrics.tokens``).
-
-    None if they are not known.
-    """
-    if "total_input_tokens" not in tokens or "total_output_tokens" not in tokens:
-        return None
-    input_tokens, output_tokens, cached, tools, thoughts = (
-        tokens.get(f"total_{name}_tokens", 0)
-        for name in ("input", "output", "cached", "tool_use", "thought")
-    )
-    cached_price = prices.cached_per_million
-    if cached_price is None:
-        cached_price = prices.input_per_million
-    uncached = max(0, input_tokens - cached) + tools
-    cost = (
-        uncached * prices.input_per_million
-        + cached * cached_price
-        + (output_tokens + thoughts + unlisted_tokens(tokens)) * prices.output_per_million
-    )
-    return float(cost) / _MILLION
-
-
-def unlisted_tokens(tokens: Mapping[str, int]) -> int:
-    """Return the tokens that only the total counts.
-
-    Responses of models that think may leave out how much: those are the thoughts.
-    """
-    listed = sum(
-        tokens.get(f"total_{name}_tokens", 0) for name in ("input", "output", "tool_use", "thought")
-    )
-    return max(0, tokens.get("total_tokens", 0) - listed)

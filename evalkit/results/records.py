@@ -62,6 +62,7 @@ class MetricsRecord(TypedDict, total=False):
     elapsed_ms: float
     cost: float
     judge: dict[str, JSON]
+    retried: dict[str, JSON]
 
 
 class Identity(TypedDict):

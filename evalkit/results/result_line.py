@@ -15,6 +15,7 @@ from typing import TypedDict, cast
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, dumps, loads
 from evalkit._lib.text import visible
+from evalkit.checks.core.pricing import counted_exchanges, token_totals
 from evalkit.errors import IntegrityError
 from evalkit.results.records import (
     Identity,
@@ -24,7 +25,7 @@ from evalkit.results.records import (
     ResultLine,
     VerdictName,
 )
-from evalkit.transcript import Exchange, Transcript
+from evalkit.transcript import Transcript
 from evalkit.verdict import CheckResult, Verdict
 
 SCHEMA_VERSION = 1
@@ -229,17 +230,22 @@ def metrics(transcript: Transcript | None) -> MetricsRecord:
     """Sum up a conversation: tokens, milliseconds, exchanges, tool calls, source of responses.
 
     Tokens have the API's field names. ``elapsed_ms`` is absent where no exchange has a time.
-    Exchanges with judges are summed up separately as ``judge``, absent where there are none.
+    Exchanges with judges are summed up separately as ``judge``, and those without a usable answer,
+    which had to be sent again, as ``retried``; absent where there are none. An interaction that is
+    read several times counts once.
     Without a transcript the sums are empty.
     """
     if transcript is None:
         return {}
     exchanges = list(transcript.exchanges)
+    counted = counted_exchanges(exchanges)
+    wasted = [one for one in counted if one.failure is not None]
+    usable = [one for one in counted if one.failure is None]
     responses = [one.response for one in exchanges if one.response is not None]
     sources = {response.source for response in responses}
     times = [response.elapsed_ms for response in responses if response.elapsed_ms is not None]
     sums: MetricsRecord = {
-        "tokens": _tokens(exchanges),
+        "tokens": token_totals(usable),
         "exchanges": len(exchanges),
         "tool_calls": sum(
             step.type.endswith("_call") for turn in transcript.turns for step in turn.steps
@@ -248,16 +254,9 @@ def metrics(transcript: Transcript | None) -> MetricsRecord:
     }
     if times:
         sums["elapsed_ms"] = round(sum(times), 3)
+    if wasted:
+        sums["retried"] = {"tokens": token_totals(wasted), "exchanges": len(wasted)}
     if judges := transcript.judge_exchanges:
-        sums["judge"] = {"tokens": _tokens(judges), "exchanges": len(judges)}
+        tokens = token_totals(counted_exchanges(judges))
+        sums["judge"] = {"tokens": tokens, "exchanges": len(judges)}
     return sums
-
-
-def _tokens(exchanges: Sequence[Exchange]) -> dict[str, int]:
-    tokens: dict[str, int] = {}
-    for exchange in exchanges:
-        usage = (exchange.interaction or {}).get("usage")
-        for key, count in usage.items() if isinstance(usage, dict) else ():
-            if type(count) is int and key.startswith("total_"):
-                tokens[key] = tokens.get(key, 0) + count
-    return tokens

@@ -18,10 +18,10 @@ _LISTED = 3
 
 
 def bar_history(run: Run, root: Path) -> str:
-    """Return one sentence for the record."""
+    """Return one sentence for the record; empty where the suites are in no repository."""
     names = sorted(set(_names(run, root)))
     if not names or not git.is_repository(root):
-        return "expectations: unknown when they were written, the suites are in no git repository"
+        return ""
     changed = git.uncommitted(root, names)
     if changed:
         more = f" and {len(changed) - _LISTED} more" if len(changed) > _LISTED else ""

@@ -6,8 +6,9 @@ from pathlib import Path
 
 import pytest
 
+from evalkit.checks.core.pricing import cost_of
 from evalkit.compare.gates import Gate
-from evalkit.compare.rows import Prices, cost_of
+from evalkit.compare.rows import Prices
 from evalkit.config import Config, find_config, load_config
 from evalkit.errors import Misconfigured, UsageError
 

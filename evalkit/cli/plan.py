@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from evalkit._lib.text import plural
+from evalkit._lib.text import plural, quoted
 from evalkit.cli.main import EXIT_INCONCLUSIVE
 from evalkit.cli.output import echo_json
 from evalkit.cli.tables import grid
@@ -71,6 +71,8 @@ def plan(
     RUN is a pilot run. With the run of a CANDIDATE the plan also knows how differently scenarios
     change.
     """
+    if not 0 < margin < 1:  # also for nan, which click accepts
+        raise UsageError(f"--margin {margin:g} is not a share between 0 and 1, such as 0.05")
     prices = load_config(config or find_config(Path.cwd())).prices
     pilot_run = compared_run(Run(run), (), prices)
     other = compared_run(Run(candidate), (), prices) if candidate is not None else None
@@ -95,6 +97,10 @@ def plan(
         )
     else:
         _print(pilot, rows, enough, margin, power)
+        unpriced = [model for model in pilot_run.models if model not in prices]
+        if unpriced:
+            names = ", ".join(map(quoted, unpriced))
+            click.echo(f"The cost is unknown: evalkit.yaml has no price of {names}.")
     context.exit(0 if rows else EXIT_INCONCLUSIVE)
 
 

@@ -11,6 +11,7 @@ from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import JSON, loads
 from evalkit.protocol.api_errors import ApiError as ApiError
+from evalkit.protocol.sse import is_event_stream
 
 Source = Literal["replayed", "recorded", "live"]
 Outcome = Literal["completed", "api_error", "incomplete", "not_run"]
@@ -73,7 +74,7 @@ class Response:
     @property
     def is_stream(self) -> bool:
         """Whether the body is server-sent events, by its content type."""
-        return self.headers.get("content-type", "").startswith("text/event-stream")
+        return is_event_stream(self.headers)
 
     def json(self) -> JSON:
         """Parse the body. Raises ValueError if it is not JSON."""

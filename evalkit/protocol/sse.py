@@ -17,7 +17,7 @@ The meaning and the order of events are the business of ``stream_assembler``.
 
 import codecs
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON
@@ -28,6 +28,12 @@ DONE = "[DONE]"
 
 _MAX_BARE_LINES = 200
 _NOT_JSON: Any = object()
+
+
+def is_event_stream(headers: Mapping[str, str]) -> bool:
+    """Return whether a body is server-sent events, by its content type in any case."""
+    content_type = headers.get("content-type", "")
+    return content_type.partition(";")[0].strip().lower() == "text/event-stream"
 
 
 class Frame(NamedTuple):

@@ -11,6 +11,7 @@ after the first ``interaction.completed`` may add steps but change no other fiel
 section 11).
 """
 
+import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -273,7 +274,9 @@ class StreamAssembler:
         index = event.get("index")
         if type(index) is int and index >= 0:
             return index
-        # Some services spell integers as strings.
+        # Some services spell integers as 0.0, or as strings.
+        if isinstance(index, float) and math.isfinite(index) and index.is_integer() and index >= 0:
+            return int(index)
         if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 10:
             return int(index)
         self._report_missing(event, number, "index")

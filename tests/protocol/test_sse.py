@@ -11,6 +11,7 @@ from evalkit.protocol.sse import (
     SseParser,
     events_of_frames,
     frames,
+    is_event_stream,
     read_events,
     split_frames,
 )
@@ -249,3 +250,20 @@ def test_many_bare_lines_take_linear_time() -> None:
     assert frames("{x}\n" * 20_001 + json.dumps({"error": 1})) == [
         Frame(None, '{"error": 1}', None)
     ]
+
+
+@pytest.mark.parametrize(
+    ("content_type", "expected"),
+    [
+        ("text/event-stream", True),
+        ("Text/Event-Stream; Charset=UTF-8", True),
+        ("text/event-stream;charset=utf-8", True),
+        (" text/event-stream ", True),
+        ("text/event-streams", False),
+        ("application/json", False),
+        ("", False),
+    ],
+)
+def test_a_stream_is_known_by_its_content_type(content_type: str, expected: bool) -> None:
+    assert is_event_stream({"content-type": content_type}) is expected
+    assert is_event_stream({}) is False

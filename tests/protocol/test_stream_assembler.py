@@ -577,6 +577,26 @@ ORDER: list[tuple[str, list[JSON], list[tuple[str, int]]]] = [
         [],
     ),
     (
+        "index as a float",
+        [
+            created(),
+            {"event_type": "step.start", "index": 0.0, "step": {"type": "x"}},
+            {"event_type": "step.stop", "index": 0.0},
+            completed(),
+        ],
+        [],
+    ),
+    (
+        "index beyond integers",
+        [
+            created(),
+            {"event_type": "step.start", "index": float("inf"), "step": {"type": "x"}},
+            stop(0),
+            completed(),
+        ],
+        [("field_missing", 2)],
+    ),
+    (
         "id changed",
         [created("a"), running("b"), completed("c")],
         [("id_changed", 2), ("id_changed", 3)],

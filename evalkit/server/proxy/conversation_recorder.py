@@ -26,7 +26,7 @@ from evalkit.cassette.recording import Recording
 from evalkit.conversation.demultiplex import Demultiplexer, PendingRequest
 from evalkit.conversation.reconstruct import split_uri
 from evalkit.errors import EvalkitError
-from evalkit.protocol.sse import DONE, Frame, SseParser, events_of_frames
+from evalkit.protocol.sse import DONE, Frame, SseParser, events_of_frames, is_event_stream
 from evalkit.server.calls import Call, secrets_of
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.upstream import Upstream
@@ -64,7 +64,7 @@ class ResponseCapture:
         self._status = status
         self.headers = headers
         self._inflater = Inflater(headers.get("content-encoding", "").lower())
-        is_stream = headers.get("content-type", "").startswith("text/event-stream")
+        is_stream = is_event_stream(headers)
         if is_stream and 200 <= status < 300:
             self._parser = SseParser()
         return self._parser is not None

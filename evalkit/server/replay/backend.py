@@ -19,7 +19,7 @@ from evalkit.cassette.matching import body_value
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
-from evalkit.protocol.sse import DONE, frames, split_frames
+from evalkit.protocol.sse import DONE, frames, is_event_stream, split_frames
 from evalkit.protocol.wire_facts import ADDRESS_HEADERS
 from evalkit.server.calls import (
     Call,
@@ -108,7 +108,7 @@ def reply_of(recording: Recording, *, server: str = "", timed: bool = False, by:
         headers.setdefault("server", server)
     end: ConnectionEnd = "whole" if recording.broken is None else "cut"
     reply = Reply(recording.status, recording.body, headers=headers, end=end, by=by)
-    if not headers.get("content-type", "").startswith("text/event-stream"):
+    if not is_event_stream(headers):
         return replace(reply, delay=(recording.elapsed_ms or 0.0) / 1000) if timed else reply
     if isinstance(recording.body, bytes):
         return replace(reply, live=_single_chunk(recording.body))

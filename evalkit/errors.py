@@ -96,7 +96,14 @@ class CassetteError(Misconfigured):
 
 
 class CassetteMiss(Misconfigured):
-    """No recording matches a request; the message is the whole miss report."""
+    """No recording matches a request; the message is the whole miss report.
+
+    Misses with an equal ``cause`` have one cause, such as one edited prompt.
+    """
+
+    def __init__(self, message: str, cause: str = "") -> None:
+        super().__init__(message)
+        self.cause = cause
 
 
 class SecretLeak(Misconfigured):

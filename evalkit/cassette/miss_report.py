@@ -49,6 +49,11 @@ _FIELDS_WITH_VALUES = ("model", "agent", "stream", "store", "background")
 _STEP_NAMES = {"user_input": "user text", "function_result": "tool result"}
 
 
+HINT = "  to record this scenario again:"
+"""The line of a report above its command."""
+_NO_CASSETTE, _EMPTY = "the cassette does not exist yet", "the cassette is empty"
+
+
 class UnmatchedRequest(NamedTuple):
     """A request that no recording matches; the body is a JSON value."""
 
@@ -85,8 +90,7 @@ def format_miss_report(
     try:
         number = nearest_recording(player, request)
         if number is None:
-            cause = "the cassette does not exist yet" if missing else "the cassette is empty"
-            lines.append(f"  cause: {cause}")
+            lines.append(f"  cause: {_NO_CASSETTE if missing else _EMPTY}")
         else:
             lines += _explanation(player, request, number, name, line_of)
     except RecursionError:
@@ -94,8 +98,32 @@ def format_miss_report(
     if note:
         lines.append(f"  {note}")
     if hint:
-        lines += ["  to record this scenario again:", f"    {hint}"]
+        lines += [HINT, f"    {hint}"]
     return "\n".join(lines)
+
+
+def miss_cause(player: Player, request: UnmatchedRequest, *, missing: bool = False) -> str:
+    """Return a text that is equal for misses with one cause: what changed, and the first values.
+
+    The same sentence edited in the prompt of many scenarios is one cause, wherever it is in each
+    request.
+    """
+    path, query = normalize_route(request.path, request.query)
+    request = request._replace(path=path, query=query)
+    try:
+        number = nearest_recording(player, request)
+        if number is None:
+            return _NO_CASSETTE if missing else _EMPTY
+        recorded = body_value(player.recordings[number].request_body)
+        cause = _cause(player, request, player.recordings[number]).partition("; also changed")[0]
+        field = next(iter(_changed_fields(recorded, request.body)), "")
+        if not field:
+            return cause
+        old, new = (body.get(field, MISSING) for body in (recorded, request.body))
+        _, old, new = next(iter(differences(old, new)))
+        return "\n".join([cause, *_contrast(old, new)])
+    except RecursionError:
+        return "the request differs"
 
 
 def describe_recording(recording: Recording, number: int) -> str:
@@ -178,18 +206,25 @@ def _body_cause(recorded: JSON, sent: JSON) -> str:
         return f"{bodies[0]} recorded, {bodies[1]} sent"
     if not isinstance(recorded, dict) or not isinstance(sent, dict):
         return "the body changed"
-    fields = [field for field in _FIELD_NAMES if field in recorded or field in sent]
-    fields += [field for field in {**recorded, **sent} if field not in _FIELD_NAMES]
-    changed = [
-        field
-        for field in fields
-        if not equal(recorded.get(field, MISSING), sent.get(field, MISSING))
-    ]
+    changed = _changed_fields(recorded, sent)
     if not changed:
         return "the request differs"
     first, *others = changed
     cause = _field_cause(first, recorded.get(first, MISSING), sent.get(first, MISSING))
     return f"{cause}; also changed: {shorten(', '.join(others), 60)}" if others else cause
+
+
+def _changed_fields(recorded: JSON, sent: JSON) -> list[str]:
+    """Return the fields in which two bodies differ, the first is the cause."""
+    if not isinstance(recorded, dict) or not isinstance(sent, dict):
+        return []
+    fields = [field for field in _FIELD_NAMES if field in recorded or field in sent]
+    fields += [field for field in {**recorded, **sent} if field not in _FIELD_NAMES]
+    return [
+        field
+        for field in fields
+        if not equal(recorded.get(field, MISSING), sent.get(field, MISSING))
+    ]
 
 
 def _field_cause(field: str, recorded: JSON, sent: JSON) -> str:

@@ -13,6 +13,7 @@ import pytest
 
 from evalkit._lib.text import shorten
 from evalkit.errors import Misconfigured
+from evalkit.session.ledger import NotStarted
 from evalkit.suite.model.variants import tests_of, variant_name
 from evalkit.verdict import Verdict
 
@@ -92,7 +93,14 @@ class VariantFailed(AssertionError):
 
 
 class VariantErrored(Exception):
-    """A variant could not be evaluated; ``str()`` is the whole text to show."""
+    """A variant could not be evaluated; ``str()`` is the whole text to show.
+
+    ``reason`` is one line for pytest's summary; without it, that is the first finding.
+    """
+
+    def __init__(self, message: str, reason: str = "") -> None:
+        super().__init__(message)
+        self.reason = reason
 
 
 class VariantItem(pytest.Item):
@@ -145,7 +153,11 @@ class VariantItem(pytest.Item):
 
     def runtest(self) -> None:
         """Run the variant and store its outcome for the report that pytest creates next."""
-        outcome = self._state.run(self.variants)
+        try:
+            outcome = self._state.run(self.variants)
+        except NotStarted as stop:
+            # Between two trials, or of a conversation that waited for a thread.
+            pytest.exit(str(stop), pytest.ExitCode.INTERRUPTED)
         self.stash[OUTCOME] = outcome
         if outcome.message:
             failed = outcome.verdict is Verdict.FAILED
@@ -153,7 +165,9 @@ class VariantItem(pytest.Item):
             xfail = self._xfail
             if failed and xfail is not None and xfail.has_ended(date.today()):
                 message += f"\n\nthis failure was expected until {xfail.until}: {xfail.reason}"
-            raise (VariantFailed if failed else VariantErrored)(message)
+            if failed:
+                raise VariantFailed(message)
+            raise VariantErrored(message, _reason(outcome))
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show findings and a user's mistake as text; only a bug of evalkit shows a traceback."""
@@ -179,18 +193,25 @@ class LabeledVariantItem(VariantItem):
                 yield node, mark
 
 
+def _reason(outcome: ItemOutcome) -> str:
+    """Return one line about a miss, ``""`` for anything else."""
+    causes = [result.miss[0] for result in outcome.results if result.miss is not None]
+    cause = causes[0].partition("\n")[0] if causes else ""
+    return f"not recorded: {cause}" if cause else ""
+
+
 def message_only(
     excinfo: pytest.ExceptionInfo[BaseException], path: os.PathLike[str], line: int
 ) -> Any:
     """Return what pytest shows of an exception: its text, and one line of it in the summary."""
     shown = excinfo.getrepr(style="value", chain=False)
     # The first finding is below the title and an empty line.
-    title, *text = str(excinfo.value).split("\n")
-    reason = (
-        next(filter(None, text), title)
-        if isinstance(excinfo.value, VariantFailed | VariantErrored)
-        else title
-    )
+    error = excinfo.value
+    title, *text = str(error).split("\n")
+    reason = error.reason if isinstance(error, VariantErrored) else ""
+    if not reason and isinstance(error, VariantFailed | VariantErrored):
+        reason = next(filter(None, text), title)
+    reason = reason or title
     if shown.reprcrash is not None:
         location = shown.reprcrash
         location.path, location.lineno = os.fspath(path), line

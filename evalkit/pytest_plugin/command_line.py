@@ -16,7 +16,7 @@ _REPEATED = frozenset(
         *("-c", "--config-file", "--rootdir", "--confcutdir", "--noconftest", "--import-mode"),
         *("-o", "--override-ini", "-p"),
         *("--evalkit-cassettes", "--evalkit-report", "--evalkit-base-url"),
-        *("--evalkit-api-version", "--evalkit-model", "--evalkit-repeat"),
+        *("--evalkit-api-version", "--evalkit-model", "--evalkit-repeat", "--evalkit-budget"),
     ]
 )
 """Options that decide what a variant is and where its files are. A list of the options to repeat,
@@ -36,6 +36,16 @@ def repeated_command(config: pytest.Config) -> tuple[str, ...]:
     program = getattr(config, "workerinput", {}).get("mainargv", sys.argv)[0]
     start = ("python", "-m", "pytest") if Path(program).name == "__main__.py" else ("pytest",)
     return (*start, *_repeated(_words(config)))
+
+
+def changed_command(config: pytest.Config) -> str:
+    """Return the shell command that records what changed, with the session's selection of tests."""
+    words = list(repeated_command(config))
+    if config.args_source is pytest.Config.ArgsSource.ARGS:
+        words += config.args
+    for option, text in (("-k", config.option.keyword), ("-m", config.option.markexpr)):
+        words += [option, text] if text else []
+    return shlex.join([*words, "--evalkit-record", "changed"])
 
 
 def _words(config: pytest.Config) -> list[str]:

@@ -7,14 +7,18 @@ the first suite, tape or worker result needs them. Those modules import freely a
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
+from tempfile import mkstemp
 from typing import TYPE_CHECKING, Any
 
 import pytest
 
 from evalkit.pytest_plugin.options import (
     CRASHED,
+    LEDGER,
+    LEDGER_FILE,
     RESULT,
     WORKER_NUMBER,
     WORKER_OUTPUT,
@@ -83,6 +87,20 @@ class WorkerListener:
         """With ``--dist each``, number the workers: every one runs all variants."""
         node.workerinput[WORKER_NUMBER] = self._workers
         self._workers += self._is_each
+        if (
+            self._config.getoption("evalkit_live")
+            or self._config.getoption("evalkit_record") != "none"
+        ):
+            node.workerinput[LEDGER] = self._ledger()
+
+    def _ledger(self) -> str:
+        """Return the file that all workers share, deleted when the session ends."""
+        stash = self._config.stash
+        if LEDGER_FILE not in stash:
+            number, stash[LEDGER_FILE] = mkstemp(prefix="evalkit-", suffix=".jsonl")
+            os.close(number)
+            self._config.add_cleanup(lambda: Path(stash[LEDGER_FILE]).unlink(missing_ok=True))
+        return stash[LEDGER_FILE]
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -1,11 +1,17 @@
 """Command-line and ini options. Like ``hooks``, loaded in every session: no evalkit imports."""
 
+import re
+from argparse import ArgumentTypeError
+
 import pytest
 
 WORKER_OUTPUT = "evalkit"
 """The key of a pytest-xdist worker's output for its controller."""
 WORKER_NUMBER = "evalkit_worker"
 """The key of a worker's input: its number from 0 with ``--dist each``, else 0."""
+LEDGER = "evalkit_ledger"
+"""The key of a worker's input: the file in which all workers note what they spent."""
+LEDGER_FILE: pytest.StashKey[str] = pytest.StashKey()
 RESULT = "evalkit_result"
 """The attribute of pytest's report that carries a variant's result."""
 CRASHED: str = "???"
@@ -19,10 +25,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("evalkit", "evalkit: suites of conversations with models")
     group.addoption(
         "--evalkit-record",
-        choices=("none", "once", "new_episodes", "all"),
+        choices=("none", "once", "new_episodes", "all", "changed"),
         default="none",
         help="none (default): replay only, no socket; once: record variants without a cassette; "
-        "new_episodes: replay what is recorded, record the rest; all: record again",
+        "new_episodes: replay what is recorded, record the rest; all: record again; "
+        "changed: record again from its start what is not recorded as a whole",
     )
     group.addoption(
         "--evalkit-live",
@@ -79,6 +86,13 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run directory that the gate compares with; without it, a gate about this run alone",
     )
     group.addoption(
+        "--evalkit-budget",
+        metavar="AMOUNT",
+        type=_budget,
+        help="stop starting conversations when so much is spent: '200000 tokens', or 5.00 in the "
+        "currency of the prices in evalkit.yaml",
+    )
+    group.addoption(
         "--evalkit-resume",
         action="store_true",
         help="resume the run in the run directory: do not run again what passed or failed there",
@@ -124,6 +138,19 @@ def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
         raise ValueError(f"{text!r} is not a whole number from 1")
     return int(text)
+
+
+def _budget(text: str) -> tuple[float, bool]:
+    """Return the number of an amount, and whether it is money and not tokens."""
+    tokens = re.fullmatch(r"(\d[\d_,]*) tokens?", text.strip())
+    number = re.sub("[_,]", "", tokens[1]) if tokens else text.strip()
+    limit = float(number) if re.fullmatch(r"\d+(\.\d+)?", number) else 0.0
+    if not 0 < limit < float("inf"):
+        raise ArgumentTypeError(
+            f"{text!r} is not a budget (expected a number of tokens such as '200000 tokens', or an "
+            "amount such as 5.00 in the currency of the prices in evalkit.yaml)"
+        )
+    return limit, tokens is None
 
 
 def is_worker(config: pytest.Config) -> bool:

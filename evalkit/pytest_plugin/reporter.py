@@ -21,6 +21,7 @@ from evalkit._lib.text import escape_log_commands, plural, visible
 from evalkit.errors import Misconfigured
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
+from evalkit.pytest_plugin.folded_misses import FoldedMisses
 from evalkit.pytest_plugin.options import CRASHED, RESULT, WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.state import SessionState, stored_outcome
 from evalkit.reports.ci import github
@@ -50,7 +51,9 @@ def session_state(config: pytest.Config) -> SessionState:
     state = config.stash.get(_STATE, None)
     if state is None:
         state = config.stash[_STATE] = SessionState(config, os.environ)
-        config.pluginmanager.register(Reporter(config, state), "evalkit-reporter")
+        folded = FoldedMisses(config)
+        config.pluginmanager.register(folded, "evalkit-folded-misses")
+        config.pluginmanager.register(Reporter(config, state, folded), "evalkit-reporter")
         if config.getoption("allure_report_dir", None):
             # Optional third-party library.
             from evalkit.pytest_plugin.allure import AllureParameters
@@ -62,9 +65,10 @@ def session_state(config: pytest.Config) -> SessionState:
 class Reporter:
     """The hooks of a session that has suites."""
 
-    def __init__(self, config: pytest.Config, state: SessionState) -> None:
+    def __init__(self, config: pytest.Config, state: SessionState, folded: FoldedMisses) -> None:
         self._config = config
         self._state = state
+        self._folded = folded
         self._waiting: dict[tuple[str, str], dict[str, Any]] = {}
         self._gate: SessionGate | None = None
         self._has_other_failures = False
@@ -131,6 +135,18 @@ class Reporter:
         if report.failed and not report.nodeid.endswith(".py"):
             self._state.not_collected.add(report.nodeid)
 
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
+        """End the session instead of starting a conversation that must not start."""
+        if isinstance(item, VariantItem) and not self._state.may_run(item.variants):
+            item.session.shouldstop = self._state.runner.ledger.stop_reason
+            return True
+        return None
+
+    def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
+        """Remember that the user interrupted the session."""
+        self._state.is_interrupted = isinstance(excinfo.value, KeyboardInterrupt)
+
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
@@ -183,7 +199,7 @@ class Reporter:
         self._has_other_failures |= report.failed and result is None
         if result is not None:
             # pytest keeps all reports until the session ends; results are too large for that.
-            setattr(report, RESULT, {"verdict": result["verdict"]})
+            setattr(report, RESULT, {name: result[name] for name in ("verdict", "miss")})
             self._waiting[key] = result | {"pytest": _counted_as(report, result["verdict"])}
         if report.outcome not in ("passed", "failed", "skipped"):
             # Another plugin will run the test again ("rerun"); the last attempt is its result.
@@ -321,6 +337,12 @@ class Reporter:
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what was run with denominators, what is unused, and where the report is."""
         state = self._state
+        for text in self._folded.restore(terminalreporter):
+            terminalreporter.write_line(escape_log_commands(text), red=True)
+        stop = [] if is_worker(self._config) else list(_stop(state))
+        if state.journal is None:
+            for text in stop:
+                terminalreporter.write_line(escape_log_commands(text), yellow=True)
         if state.journal is None or is_worker(self._config):
             return
         terminalreporter.section("evalkit", sep="=")
@@ -333,6 +355,8 @@ class Reporter:
             )
         if state.gate_text:
             terminalreporter.write_line(escape_log_commands(visible(state.gate_text)))
+        for text in stop:
+            terminalreporter.write_line(escape_log_commands(text), yellow=True)
         for text in state.report_errors:
             terminalreporter.write_line(escape_log_commands(text), red=True)
         page = state.directory / "index.html"
@@ -350,6 +374,18 @@ def _session_gate(config: pytest.Config, state: SessionState) -> SessionGate:
     return SessionGate(config, state.settings.root)
 
 
+def _stop(state: SessionState) -> Iterator[str]:
+    """Yield why the session stopped early, and how to continue."""
+    settings, reason = state.settings, state.runner.ledger.stop_reason
+    if not reason and not state.is_interrupted:
+        return
+    yield f"stopped: {reason or 'interrupted'}"
+    if settings.may_record and not settings.live and settings.mode != "all":
+        yield "what is complete is recorded; the same command continues"
+    else:
+        yield "what is complete has its results; the same command with --evalkit-resume continues"
+
+
 def _summary(state: SessionState) -> Iterator[str]:
     totals = state.manifest.totals
     yield totals.summary
@@ -358,6 +394,9 @@ def _summary(state: SessionState) -> Iterator[str]:
         f"{totals.scored} scored by {plural(totals.checks, 'check')}, "
         f"{plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
     )
+    if state.settings.may_record:
+        ledger = state.runner.ledger
+        yield ledger.totals.summary(ledger.has_prices, live=state.settings.live)
     yield from _first("flaky: ", state.flaky)
     yield from _first("", state.warnings)
     yield (
@@ -388,7 +427,9 @@ def _attach(report: pytest.TestReport, outcome: ItemOutcome) -> None:
         }
         for one in outcome.results
     ]
-    setattr(report, RESULT, {"verdict": str(outcome.verdict), "results": results})
+    miss = next((one.miss for one in outcome.results if one.miss is not None), None)
+    verdict = str(outcome.verdict)
+    setattr(report, RESULT, {"verdict": verdict, "results": results, "miss": miss})
 
 
 def _not_run(call: pytest.CallInfo[None]) -> tuple[Verdict, str]:

@@ -10,6 +10,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ from evalkit.errors import Problem, SuiteErrors, UsageError
 from evalkit.plugins import Catalog
 from evalkit.pytest_plugin.collection import LabeledVariantItem, VariantItem
 from evalkit.pytest_plugin.command_line import repeated_command
-from evalkit.pytest_plugin.options import WORKER_NUMBER
+from evalkit.pytest_plugin.options import LEDGER, LEDGER_FILE, WORKER_NUMBER
 from evalkit.pytest_plugin.project import folder_of, project_root
 from evalkit.results import Journal, Manifest, Run, tally_of
 from evalkit.results.bar import suite_record
@@ -37,6 +38,7 @@ from evalkit.results.result_line import (
 )
 from evalkit.results.run_directory import RESULTS
 from evalkit.session import Runner, Settings, VariantOutcome
+from evalkit.session.ledger import Budget, Ledger
 from evalkit.session.prefetch import Prefetcher
 from evalkit.session.secret_values import SecretValues
 from evalkit.session.trials import ItemOutcome, item_outcome
@@ -77,6 +79,25 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Sett
     )
 
 
+def open_ledger(config: pytest.Config, settings: Settings) -> Ledger | None:
+    """Return the ledger of a session that may record; None for any other. Raises UsageError."""
+    if not settings.may_record:
+        return None
+    # Start-up cost: only recording needs the prices.
+    from evalkit.config import find_config, load_config
+
+    limit = config.getoption("evalkit_budget")
+    shared = getattr(config, "workerinput", {}).get(LEDGER) or config.stash.get(LEDGER_FILE, None)
+    prices = load_config(find_config(settings.root)).prices
+    budget = Budget(*limit) if limit is not None else None
+    if budget is not None and budget.is_money and not prices:
+        raise UsageError(
+            f"--evalkit-budget {budget}: evalkit.yaml has no prices; name them there, or give "
+            "a number of tokens ('200000 tokens')"
+        )
+    return Ledger(budget, prices, Path(shared) if shared else None)
+
+
 def _run_target(*args: Any, **kwargs: Any) -> tuple[Transcript, list[str]]:
     # Slow third-party library: only suites with a target need vcrpy.
     from evalkit.taping.target_runner import run_target
@@ -101,7 +122,9 @@ class SessionState:
             run_target=_run_target,
             worker=getattr(config, "workerinput", {}).get(WORKER_NUMBER, 0),
             repeat=self._repeat,
+            ledger=open_ledger(config, self.settings),
         )
+        self.is_interrupted = False
         self.directory = folder_of(config, "report")
         options = {name: config.getoption(f"evalkit_{name}") for name in _REPORTED_OPTIONS}
         if options["base_url"]:
@@ -201,7 +224,18 @@ class SessionState:
             return stored_outcome(self.reused[variant.id])
         if self.prefetcher is not None:
             return self.prefetcher.run(variant)
+        if self.settings.may_record:
+            self.runner.ledger.check()
         return self.runner.run(variant)
+
+    def may_run(self, variants: Iterable[Variant]) -> bool:
+        """Return whether a test may run: all its conversations were started, or still may be."""
+        return not (self.settings.may_record and self.runner.ledger.stop_reason) or all(
+            variant.id in self.resumed
+            or variant.id in self.reused
+            or (self.prefetcher is not None and self.prefetcher.has_outcome(variant))
+            for variant in variants
+        )
 
     def not_run(self, variants: Sequence[Variant], verdict: Verdict, reason: str) -> ItemOutcome:
         """Return the outcome of a test that pytest skipped, or whose setup failed."""
@@ -262,6 +296,7 @@ class SessionState:
                 "deselected": totals.deselected,
                 "unused_cassettes": self.unused_cassettes,
                 "not_collected": sorted(self.not_collected),
+                "recorded": asdict(self.runner.ledger.totals),
             }
         )
 
@@ -271,6 +306,7 @@ class SessionState:
         totals = self.manifest.totals
         self.manifest.suites.update(output["suites"])
         self.not_collected.update(output["not_collected"])
+        self.runner.ledger.totals.add(output["recorded"])
         # Every worker collects all suites, so the largest number is the number.
         combine = sum if each else max
         totals.collected = combine((totals.collected, output["collected"]))

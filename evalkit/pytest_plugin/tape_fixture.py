@@ -117,7 +117,7 @@ def _create_tape(item: pytest.Item, settings: Settings) -> Tape:
         )
     plan = TapePlan(
         path=settings.cassettes / name,
-        mode=settings.mode,
+        mode=settings.record_mode,
         label=item.nodeid,
         hint=rerecord_command(settings, node_id),
         live=settings.live,

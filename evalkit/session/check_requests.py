@@ -3,19 +3,21 @@
 from collections.abc import Callable
 
 from evalkit.conversation.response_reader import read_response
-from evalkit.errors import EvalkitError
+from evalkit.errors import CassetteMiss, EvalkitError
 from evalkit.transcript import Exchange, Request, Response
 
 
 class CheckRequests:
     """Requests of checks over one transport.
 
-    ``exchanges`` are numbered from 1. ``complete`` says whether every response is worth storing.
+    ``exchanges`` are numbered from 1. ``complete`` says whether every response is worth storing,
+    ``miss`` is the first request that was not recorded, if any.
     """
 
     def __init__(self, send: Callable[[Request], Response]) -> None:
         self.exchanges: list[Exchange] = []
         self.complete = True
+        self.miss: CassetteMiss | None = None
         self._send = send
 
     def send(self, request: Request) -> Response:
@@ -26,6 +28,8 @@ class CheckRequests:
             response = self._send(request)
         except EvalkitError as error:
             exchange.failure, self.complete = str(error), False
+            if isinstance(error, CassetteMiss):
+                self.miss = self.miss or error
             raise
         read_response(exchange, response)
         # An error or a broken stream must not be replayed forever: the next recording may succeed.

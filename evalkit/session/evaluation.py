@@ -95,6 +95,7 @@ class Evaluator:
         self._python = python
         self._find_sibling = find_sibling
         self._requests: CheckRequests | None = None
+        self._miss: CassetteMiss | None = None
         self._turn_results: dict[int, list[CheckResult]] = {}
         self._expected_turns: dict[int, bool] = {}
         self._request_results: dict[tuple[int | None, int], CheckResult] = {}
@@ -107,6 +108,11 @@ class Evaluator:
             yield
         finally:
             self._requests = None
+
+    def miss_of(self, transcript: Transcript) -> CassetteMiss | None:
+        """Return the first miss of a conversation or of the checks that send requests."""
+        crash = transcript.crash
+        return crash if isinstance(crash, CassetteMiss) else self._miss
 
     def run_requesting_checks(self, transcript: Transcript) -> bool:
         """Run the checks that send requests; return whether the recording is worth storing.
@@ -129,6 +135,7 @@ class Evaluator:
                     view = self._view(transcript, turn)
                     self._request_results[_number(view), index] = self._run(item, view)
         transcript.judge_exchanges = self._requests.exchanges
+        self._miss = self._requests.miss
         return self._requests.complete and all(
             turn.outcome == "not_run" or self._is_expected(turn) for turn in transcript.turns
         )

@@ -10,6 +10,8 @@ and a cassette to itself, so none can mix. Some variants run one at a time never
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from evalkit.errors import EvalkitError
+from evalkit.session.ledger import NotStarted
 from evalkit.session.runner import Runner, VariantOutcome
 from evalkit.suite import Variant
 
@@ -31,16 +33,26 @@ class Prefetcher:
     def run(self, variant: Variant) -> VariantOutcome:
         """Return a variant's outcome; run it now if it was not started.
 
-        Raises what ``Runner.run`` raises.
+        Raises NotStarted, and what ``Runner.run`` raises.
         """
         self._start()
         future = self._started.pop(id(variant), None)
         if future is None:
-            return self._runner.run(variant)
+            return self._run(variant)
         try:
             return future.result()
         finally:
             self._start()
+
+    def has_outcome(self, variant: Variant) -> bool:
+        """Wait for a variant that was started; return whether it could reach the endpoint."""
+        future = self._started.get(id(variant))
+        try:
+            return future is not None and not future.result().is_unreachable
+        except NotStarted:
+            return False
+        except EvalkitError:
+            return True
 
     def close(self) -> None:
         """Start nothing more, and wait for running conversations so that they are stored."""
@@ -50,4 +62,8 @@ class Prefetcher:
     def _start(self) -> None:
         while self._waiting and len(self._started) < self._window:
             variant = self._waiting.pop()
-            self._started[id(variant)] = self._pool.submit(self._runner.run, variant)
+            self._started[id(variant)] = self._pool.submit(self._run, variant)
+
+    def _run(self, variant: Variant) -> VariantOutcome:
+        self._runner.ledger.check()
+        return self._runner.run(variant)

@@ -16,6 +16,7 @@ from evalkit._lib.clock import timestamp
 from evalkit._lib.text import visible
 from evalkit._lib.version import VERSION
 from evalkit.cassette.files import load_cassette
+from evalkit.cassette.miss_report import HINT
 from evalkit.cassette.redaction import Redactor
 from evalkit.conversation.reconstruct import transcript_of
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
@@ -25,6 +26,7 @@ from evalkit.results.media import extract_media, has_media
 from evalkit.session.effects import EndTurn, api_version, drive_variant
 from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
+from evalkit.session.ledger import Ledger, cassette_change, file_version
 from evalkit.session.prompt_check import check_prompts, weak_key_warning
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.session.siblings import Siblings, VariantRun
@@ -61,7 +63,9 @@ class VariantOutcome:
     """The outcome of a variant: verdict, failure text, result line, numbers for the totals.
 
     ``cassette`` is the cassette's path in the folder of cassettes, None in a live session.
-    ``media`` are the files that the line names, by name.
+    ``media`` are the files that the line names, by name. ``miss`` has the cause of the first
+    request without a recording, and the report about it without its command.
+    ``is_unreachable`` says that the endpoint could not be reached.
     """
 
     verdict: Verdict
@@ -70,6 +74,8 @@ class VariantOutcome:
     tally: Tally
     cassette: str | None
     media: Mapping[str, bytes] = field(default_factory=dict)
+    miss: tuple[str, str] | None = None
+    is_unreachable: bool = False
 
 
 class Runner:
@@ -78,6 +84,7 @@ class Runner:
     ``endpoint`` returns what a variant is recorded from, by default the network. ``run_target``
     is needed for variants with a ``target``. Where several workers run every variant, the results
     of ``worker`` 1, 2, … are further trials; ``repeat`` is the session's number of trials, if any.
+    ``ledger`` counts what is recorded, and says when no other conversation may start.
     Raises UsageError for settings that cannot be used.
     """
 
@@ -89,8 +96,10 @@ class Runner:
         run_target: RunTarget | None = None,
         worker: int = 0,
         repeat: int | None = None,
+        ledger: Ledger | None = None,
     ) -> None:
         self.settings = settings
+        self.ledger = ledger or Ledger()
         self._worker = worker
         self._repeat = repeat
         self._endpoint = endpoint or self._live_transport
@@ -149,7 +158,14 @@ class Runner:
                 reconstructed = transcript_of(cassette)
                 reconstructed.settings = transcript.settings
         results = evaluator.evaluate(transcript, reconstructed)
-        return self._outcome(variant, results, transcript, unplayed)
+        outcome = self._outcome(variant, results, transcript, unplayed)
+        if isinstance(transcript.crash, ConnectFailed):
+            return replace(outcome, is_unreachable=True)
+        miss = evaluator.miss_of(transcript)
+        if miss is None or not miss.cause:
+            return outcome
+        report = str(miss).partition(f"\n{HINT}")[0]
+        return replace(outcome, miss=(self.redact(miss.cause), self.redact(report)))
 
     def not_run(self, variant: Variant, verdict: Verdict, reason: str) -> VariantOutcome:
         """Return the outcome of a variant that pytest skipped, or whose setup failed."""
@@ -162,6 +178,30 @@ class Runner:
         return self._converse(variant, self.settings)
 
     def _converse(self, variant: Variant, settings: Settings) -> VariantRun:
+        """Run a conversation, and count what it recorded.
+
+        In mode ``changed`` it is replayed first, and recorded from its start if that had a miss.
+        """
+        if not settings.may_record:
+            return self._converse_once(variant, settings)
+        path = None if settings.live else self.cassette(variant)
+        before, run = file_version(path), None
+        if settings.mode == "changed":
+            run = self._converse_once(variant, replace(settings, mode="none"))
+            settings = replace(settings, mode="all")
+        if run is None or run.evaluator.miss_of(run.transcript) is not None:
+            run = self._converse_once(variant, settings)
+        transcript = run.transcript
+        self.ledger.add(
+            (*transcript.exchanges, *transcript.judge_exchanges),
+            cassette_change(before, file_version(path)),
+        )
+        if isinstance(transcript.crash, ConnectFailed) and variant.target is None:
+            address = self._redactor.uri(self.settings.base_url)
+            self.ledger.stop(f"{address} cannot be reached ({transcript.crash})")
+        return run
+
+    def _converse_once(self, variant: Variant, settings: Settings) -> VariantRun:
         if settings.live or (
             settings.may_record
             and not (settings.mode == "once" and self.cassette(variant).exists())
@@ -211,7 +251,7 @@ class Runner:
 
     def _transport(self, variant: Variant, settings: Settings) -> Transport:
         return open_transport(
-            mode=settings.mode,
+            mode=settings.record_mode,
             path=self.cassette(variant),
             live=lambda: self._endpoint(variant),
             metadata=self._metadata(variant),
@@ -227,11 +267,17 @@ class Runner:
 
         # After one variant has tried in vain to reach the endpoint, the others do not retry:
         # hundreds of them must not wait for it each.
+        try:
+            key = self.settings.live_key()
+        except UsageError as error:
+            self.ledger.stop(str(error))
+            raise
         return LiveTransport(
             self.settings.base_url,
-            self.settings.live_key(),
+            key,
             timeout=variant.timeout,
             retries=RETRIES if self._reachable else 0,
+            on_retry=self.ledger.count_retry,
         )
 
     def _metadata(self, variant: Variant) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from collections.abc import Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Literal
 from urllib.parse import urlsplit
 
 from evalkit._lib.files import display_path
@@ -22,6 +23,8 @@ from evalkit.protocol.wire_facts import (
 )
 from evalkit.session.python_targets import PythonTargets
 
+SessionMode = RecordMode | Literal["changed"]
+"""``changed`` replays what is recorded as a whole, and records anything else from its start."""
 UNUSED_KEY = "no-key-is-needed"
 """What an application sends as its key where nobody reads it."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
@@ -39,7 +42,7 @@ class Settings:
 
     root: Path
     cassettes: Path
-    mode: RecordMode = "none"
+    mode: SessionMode = "none"
     live: bool = False
     base_url: str = API_BASE_URL
     api_version: str | None = None
@@ -54,7 +57,7 @@ class Settings:
         cls,
         root: Path,
         cassettes: Path,
-        mode: RecordMode,
+        mode: SessionMode,
         *,
         base_url: str | None,
         environment: Mapping[str, str],
@@ -87,6 +90,11 @@ class Settings:
     def python(self) -> PythonTargets:
         """The code that suites may name."""
         return PythonTargets(self.root, self.packages)
+
+    @property
+    def record_mode(self) -> RecordMode:
+        """The mode of a cassette: with ``changed``, one that cannot be replayed first."""
+        return "once" if self.mode == "changed" else self.mode
 
     @property
     def may_record(self) -> bool:

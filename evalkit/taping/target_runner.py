@@ -91,7 +91,7 @@ def run_target(
         raise TargetError(f"target {variant.target!r} is not callable")
     plan = TapePlan(
         path=settings.cassettes / variant.cassette,
-        mode=settings.mode,
+        mode=settings.record_mode,
         label=variant.id,
         hint=record_hint(variant, settings),
         live=settings.live,

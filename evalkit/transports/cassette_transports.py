@@ -20,6 +20,7 @@ from evalkit.cassette.miss_report import (
     UnmatchedRequest,
     describe_recording,
     format_miss_report,
+    miss_cause,
 )
 from evalkit.cassette.recorder import (
     DECISIONS,
@@ -88,9 +89,10 @@ def cassette_miss(
             f"an interrupted recording is beside it, with {count} finished exchanges; "
             "recording continues from there"
         )
+    unmatched = UnmatchedRequest(request.method, request.path, request.query, request.body)
     text = format_miss_report(
         player,
-        UnmatchedRequest(request.method, request.path, request.query, request.body),
+        unmatched,
         lambda number: line_of(path, number),
         label=label,
         name=display_path(path),
@@ -98,7 +100,8 @@ def cassette_miss(
         missing=missing,
         note=note,
     )
-    return CassetteMiss(redactor.text(text))
+    cause = miss_cause(player, unmatched, missing=missing)
+    return CassetteMiss(redactor.text(text), redactor.text(cause))
 
 
 class ReplayTransport:

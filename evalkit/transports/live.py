@@ -55,7 +55,7 @@ class LiveTransport:
     ``timeout`` is the time limit in seconds for all requests of this transport together, from the
     first on (a scenario's ``timeout``); ``request_timeout`` that for one request with its retries;
     None means no limit. ``retries`` is how often a request is retried. ``on_event`` is called with
-    the data of each server-sent event as it arrives. ``client`` is an ``httpx.Client`` that shares
+    the data of each server-sent event as it arrives, ``on_retry`` before each retry. ``client`` is an ``httpx.Client`` that shares
     connections with other transports; it is not closed here. ``clock``, ``sleep``, ``random`` and
     ``now`` are replaced by tests.
     """
@@ -68,6 +68,7 @@ class LiveTransport:
         retries: int = RETRIES,
         on_event: Callable[[str], None] | None = None,
         *,
+        on_retry: Callable[[], None] | None = None,
         request_timeout: float | None = REQUEST_TIMEOUT,
         client: httpx.Client | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -82,6 +83,7 @@ class LiveTransport:
         self._request_timeout = request_timeout
         self._retries = retries
         self._on_event = on_event or (lambda data: None)
+        self._on_retry = on_retry or (lambda: None)
         self._shared_client = client
         self._own_client: httpx.Client | None = None
         self._clock = clock
@@ -116,6 +118,7 @@ class LiveTransport:
             if wait is None:
                 break
             attempt += 1
+            self._on_retry()
             self._sleep(wait)
         if isinstance(outcome, Response):
             return outcome

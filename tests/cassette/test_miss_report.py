@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit.cassette.matching import Player
-from evalkit.cassette.miss_report import UnmatchedRequest, format_miss_report
+from evalkit.cassette.miss_report import UnmatchedRequest, format_miss_report, miss_cause
 from evalkit.cassette.recording import Recording
 from tests.cassette.samples import (
     CALL,
@@ -240,3 +240,21 @@ def test_an_unplayed_recording_is_nearer_than_a_played_one() -> None:
 def test_a_deeply_nested_body_is_a_miss() -> None:
     deep = json.loads("[" * 900 + "]" * 900)
     assert "  cause: " in report({**FIRST, "deep": deep}, [recording({**FIRST, "deep": [deep]})])
+
+
+def test_equal_causes_of_different_requests() -> None:
+    def cause(text: str, message: str, number: int) -> str:
+        body = {"model": "m", "system_instruction": "Be polite.", "input": message}
+        more = [f"step {index}" for index in range(number)]
+        player = Player([recording({**body, "labels": more})])
+        sent = {**body, "labels": more, "system_instruction": text}
+        request = UnmatchedRequest("POST", PATH, (), sent)
+        return miss_cause(player, request)
+
+    first = cause("Be very polite.", "Hello", 1)
+    assert first.startswith("system instruction changed\n")
+    assert cause("Be very polite.", "Goodbye", 4) == first
+    assert cause("Be rude.", "Hello", 1) != first
+    empty = UnmatchedRequest("POST", PATH, (), {})
+    assert miss_cause(Player([]), empty, missing=True) == "the cassette does not exist yet"
+    assert miss_cause(Player([]), empty) == "the cassette is empty"

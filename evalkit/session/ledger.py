@@ -1,0 +1,183 @@
+"""What a session records and what that costs; the budget, and other reasons to stop.
+
+Workers of one session (pytest-xdist) share a file: each appends what it spent, and why it stopped,
+and reads what the others appended. A line is one write to a file that is opened for appending.
+"""
+
+import json
+import threading
+from collections.abc import Iterable, Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal, NamedTuple
+
+from evalkit._lib.text import plural
+from evalkit.compare.rows import Prices, cost_of
+from evalkit.transcript import Exchange
+
+CassetteChange = Literal["written", "replaced", "untouched"]
+
+
+class NotStarted(Exception):
+    """A conversation was not started, because the session stops; the message says why."""
+
+
+class Budget(NamedTuple):
+    """The most that a session may spend: tokens, or money in the currency of the prices."""
+
+    limit: float
+    is_money: bool
+
+    def __str__(self) -> str:
+        return f"{self.limit:,.2f}" if self.is_money else f"{self.limit:,.0f} tokens"
+
+
+@dataclass(slots=True, kw_only=True)
+class RecordingTotals:
+    """Sums over the conversations of a session that reached the endpoint.
+
+    Cassettes are counted over all conversations that have one. ``cost`` is 0 without prices.
+    """
+
+    written: int = 0
+    replaced: int = 0
+    untouched: int = 0
+    requests: int = 0
+    retries: int = 0
+    tokens: int = 0
+    cost: float = 0.0
+
+    def add(self, other: Mapping[str, Any]) -> None:
+        """Add other totals, as ``asdict`` returns them."""
+        for name, value in other.items():
+            setattr(self, name, getattr(self, name) + value)
+
+    def summary(self, has_prices: bool, *, live: bool) -> str:
+        """Return one line for the terminal; a live session has no cassettes."""
+        counts = f"{self.written} written, {self.replaced} replaced, {self.untouched} untouched"
+        cassettes = "live: " if live else f"cassettes: {counts}; "
+        retries = f" ({plural(self.retries, 'retry', 'retries')})" if self.retries else ""
+        cost = f", cost {self.cost:,.4g}" if has_prices else ""
+        return (
+            f"{cassettes}{plural(self.requests, 'request')}{retries}, {self.tokens:,} tokens{cost}"
+        )
+
+
+class Ledger:
+    """What this process recorded, and what all processes of the session spent.
+
+    ``prices`` are those of models; one without a price counts at the highest. ``shared`` is the
+    file of all workers. Threads may call every method.
+    """
+
+    def __init__(
+        self,
+        budget: Budget | None = None,
+        prices: Mapping[str, Prices] | None = None,
+        shared: Path | None = None,
+    ) -> None:
+        self.totals = RecordingTotals()
+        self.has_prices = bool(prices)
+        self._budget = budget
+        self._prices = dict(prices or {})
+        self._shared = shared
+        self._offset = 0
+        self._spent = 0.0
+        self._reason = ""
+        self._lock = threading.Lock()
+
+    def count_retry(self) -> None:
+        """Count a request that is sent again."""
+        with self._lock:
+            self.totals.retries += 1
+
+    def add(self, exchanges: Iterable[Exchange], cassette: CassetteChange | None) -> None:
+        """Count a conversation, and what happened to its cassette, if it has one."""
+        sums = RecordingTotals()
+        if cassette is not None:
+            setattr(sums, cassette, 1)
+        for exchange in exchanges:
+            if exchange.response is not None and exchange.response.source != "replayed":
+                tokens = _usage(exchange)
+                sums.requests += 1
+                sums.tokens += tokens.get("total_tokens", 0)
+                sums.cost += self._cost(exchange, tokens)
+        with self._lock:
+            self.totals.add(asdict(sums))
+            is_money = self._budget is not None and self._budget.is_money
+            self._write({"spent": sums.cost if is_money else sums.tokens})
+
+    def stop(self, reason: str) -> None:
+        """Let no process of the session start another conversation."""
+        with self._lock:
+            self._write({"stop": reason})
+
+    def check(self) -> None:
+        """Raise NotStarted if no other conversation may start."""
+        if reason := self.stop_reason:
+            raise NotStarted(reason)
+
+    @property
+    def stop_reason(self) -> str:
+        """Why no other conversation is started, ``""`` while some may be."""
+        with self._lock:
+            self._read()
+            budget = self._budget
+            if not self._reason and budget is not None and self._spent >= budget.limit:
+                self._reason = f"the budget of {budget} is spent"
+            return self._reason
+
+    def _cost(self, exchange: Exchange, tokens: Mapping[str, int]) -> float:
+        if not self._prices:
+            return 0.0
+        body = exchange.request.body if isinstance(exchange.request.body, dict) else {}
+        prices = self._prices.get(str(body.get("model") or body.get("agent")))
+        if prices is None:
+            prices = max(self._prices.values(), key=lambda one: one.output_per_million)
+        return cost_of(tokens, prices) or 0.0
+
+    def _write(self, entry: dict[str, Any]) -> None:
+        if self._shared is None:
+            self._note(entry)
+            return
+        with self._shared.open("ab", buffering=0) as file:
+            file.write(json.dumps(entry).encode() + b"\n")
+
+    def _read(self) -> None:
+        if self._shared is None or not self._shared.exists():
+            return
+        with self._shared.open("rb") as file:
+            file.seek(self._offset)
+            for line in file:
+                self._offset += len(line)
+                self._note(json.loads(line))
+
+    def _note(self, entry: Mapping[str, Any]) -> None:
+        self._spent += entry.get("spent", 0)
+        self._reason = self._reason or entry.get("stop", "")
+
+
+def file_version(path: Path | None) -> tuple[int, int] | None:
+    """Return what tells a file from one that replaced it; None without a file."""
+    try:
+        status = path.stat() if path is not None else None
+    except FileNotFoundError:
+        status = None
+    return (status.st_ino, status.st_mtime_ns) if status is not None else None
+
+
+def cassette_change(
+    before: tuple[int, int] | None, after: tuple[int, int] | None
+) -> CassetteChange | None:
+    """Return what happened to a cassette; None if there is none."""
+    if after is None:
+        return None
+    if before == after:
+        return "untouched"
+    return "replaced" if before is not None else "written"
+
+
+def _usage(exchange: Exchange) -> dict[str, int]:
+    usage = (exchange.interaction or {}).get("usage")
+    counts = usage.items() if isinstance(usage, dict) else ()
+    return {key: count for key, count in counts if type(count) is int}

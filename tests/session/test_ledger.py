@@ -23,7 +23,7 @@ def exchange(model: str = "small", source: str = "recorded", tokens: int = 10) -
         1,
         Request("POST", "/v1beta/interactions", {"model": model}),
         Response(200, {}, "", source=source),  # type: ignore[arg-type]
-        interaction={"usage": usage},  # type: ignore[dict-item]
+        interaction={"usage": usage},
     )
 
 

@@ -29,6 +29,7 @@ MarkdownSummary
 _.collect
 _.runtest
 _.reportinfo
+_.shouldstop
 _.get_command
 _.format_commands
 _.ignore_aliases

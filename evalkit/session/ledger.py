@@ -12,7 +12,8 @@ from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.text import plural
-from evalkit.compare.rows import Prices, cost_of
+from evalkit.checks.core.pricing import cost_of
+from evalkit.compare.rows import Prices
 from evalkit.transcript import Exchange
 
 CassetteChange = Literal["written", "replaced", "untouched"]

@@ -91,17 +91,22 @@ class ResultRow:
 
     @property
     def cluster(self) -> str:
-        """The scenario as ``suite::scenario``, with its case if it has cases.
-
-        All variants and trials of it are one unit of evidence.
-        """
+        """Its unit of evidence."""
         suite, scenario, *_ = self.key
-        return f"{suite}::{scenario}[{self.case}]" if self.case else f"{suite}::{scenario}"
+        return cluster_name(suite, scenario, self.case)
 
     @property
     def variant(self) -> VariantKey:
         """The variant that all trials share."""
         return self.key[:3]
+
+
+def cluster_name(suite: str, scenario: str, case: str) -> str:
+    """Return the scenario as ``suite::scenario``, with its case if it has cases.
+
+    All variants and trials of it are one unit of evidence.
+    """
+    return f"{suite}::{scenario}[{case}]" if case else f"{suite}::{scenario}"
 
 
 def result_row(line: Mapping[str, JSON]) -> ResultRow:

@@ -14,6 +14,8 @@ from typing import Any, NamedTuple, cast
 
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import visible
+from evalkit.compare.clusters import ClusterSum
+from evalkit.compare.rows import cluster_name
 from evalkit.reports.formatting import count, findings_of
 from evalkit.results.records import ManifestRecord, ResultHead
 from evalkit.results.result_line import counts_as_test, outcome_of, verdict_of
@@ -28,7 +30,8 @@ class ResultCounts:
 
     Trials that are one test are counted once; ``trials`` are their own verdicts. ``outcomes``
     counts as pytest does, which differs from verdicts by marks (xfail) and hooks.
-    ``rates`` counts tags by verdict; ``sizes`` (tokens) and ``times`` (milliseconds) have one value
+    ``clusters`` has, by tag (``""`` for all), how many results of each scenario or case were scored
+    and how many passed; ``sizes`` (tokens) and ``times`` (milliseconds) have one value
     for each variant that has one.
     """
 
@@ -36,7 +39,7 @@ class ResultCounts:
         self.verdicts: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
-        self.rates: Counter[tuple[str, str]] = Counter()
+        self.clusters: dict[str, dict[str, list[int]]] = {}
         self.trials: Counter[str] = Counter()
         self.sizes: array[float] = array("d")
         self.times: array[float] = array("d")
@@ -51,8 +54,13 @@ class ResultCounts:
             self.verdicts[verdict_of(head)] += 1
             self.outcomes[outcome_of(head)] += 1
             self.tags.update(head["tags"])
-        for tag in head["tags"]:
-            self.rates[tag, head["verdict"]] += 1
+        if head["verdict"] in ("passed", "failed"):
+            case = str(head["variant"].get("case") or "")
+            cluster = cluster_name(head["suite"], head["scenario"], case)
+            for tag in ("", *head["tags"]):
+                sums = self.clusters.setdefault(tag, {}).setdefault(cluster, [0, 0])
+                sums[0] += 1
+                sums[1] += head["verdict"] == "passed"
         self.checks += len(head["checks"])
         self.unplayed += len(head["unplayed"])
         tokens = metrics.get("tokens", {}).get("total_tokens")
@@ -73,13 +81,22 @@ class ResultCounts:
             total.verdicts += other.verdicts
             total.outcomes += other.outcomes
             total.tags += other.tags
-            total.rates += other.rates
+            for tag, clusters in other.clusters.items():
+                own = total.clusters.setdefault(tag, {})
+                for name, (size, passed) in clusters.items():
+                    sums = own.setdefault(name, [0, 0])
+                    sums[0] += size
+                    sums[1] += passed
             total.trials += other.trials
             total.sizes.extend(other.sizes)
             total.times.extend(other.times)
             for name in ("warned", "warnings", "unplayed", "checks", "tokens"):
                 setattr(total, name, getattr(total, name) + getattr(other, name))
         return total
+
+    def passed(self, tag: str = "") -> list[ClusterSum]:
+        """Return the scored results that passed, over clusters, of a tag or of all."""
+        return [ClusterSum(*sums) for _, sums in sorted(self.clusters.get(tag, {}).items())]
 
     @property
     def results(self) -> int:

@@ -8,8 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.compare.distributions import z_quantile
-from evalkit.compare.intervals import wilson
+from evalkit.compare.clusters import rate_interval
 from evalkit.reports.overview import ResultCounts
 from evalkit.reports.page.figures import BINS, figures
 from evalkit.verdict import Verdict
@@ -17,10 +16,10 @@ from tests.reports.page_reading import Page
 from tests.reports.sample import line, make_run, passing, write_page
 
 
-def counts(**numbers: int) -> ResultCounts:
-    """Return counts with these verdicts."""
+def counts(*scenarios: tuple[int, int]) -> ResultCounts:
+    """Return counts of scenarios with so many scored and passed results."""
     result = ResultCounts()
-    result.verdicts.update(numbers)
+    result.clusters[""] = {f"s{number}": [*one] for number, one in enumerate(scenarios)}
     return result
 
 
@@ -33,25 +32,33 @@ def distribution(values: list[float]) -> list[tuple[str, int]]:
 
 def test_rates_are_of_scored_results_lowest_first() -> None:
     suites = {
-        "good": counts(passed=10),
-        "bad": counts(passed=1, failed=3, errored=9),
-        "silent": counts(errored=3, skipped=1),
+        "good": counts(*[(1, 1)] * 10),
+        "bad": counts((1, 1), (1, 0), (1, 0), (1, 0)),
+        "silent": counts(),
     }
     [rates] = figures(suites, ResultCounts()).rates
     assert [(one.name, one.passed, one.scored, one.share) for one in rates.rows] == [
         ("bad", 1, 4, "25.0 %"),
         ("good", 10, 10, "100.0 %"),
     ]
-    low, high = wilson(1, 4, z_quantile(0.975))
+    low, high = rate_interval(suites["bad"].passed())
     assert rates.rows[0].interval == f"{100 * low:.1f} to {100 * high:.1f} %"
     assert float(rates.rows[0].start) == pytest.approx(100 * low, abs=0.01)
     assert float(rates.rows[0].width) == pytest.approx(100 * (high - low), abs=0.01)
 
 
+def test_trials_of_a_scenario_are_one_unit_of_evidence() -> None:
+    def width(*scenarios: tuple[int, int]) -> float:
+        [rates] = figures({"suite": counts(*scenarios)}, ResultCounts()).rates
+        return float(rates.rows[0].width)
+
+    # Ten equal trials of each scenario show no more than one.
+    assert width(*[(10, 10)] * 3, (10, 0)) >= 0.95 * width(*[(1, 1)] * 3, (1, 0))
+    assert width((50, 50)) == 100
+
+
 def test_long_table_counts_the_rest() -> None:
-    [rates] = figures(
-        {f"s{number}": counts(passed=1) for number in range(50)}, ResultCounts()
-    ).rates
+    [rates] = figures({f"s{number}": counts((1, 1)) for number in range(50)}, ResultCounts()).rates
     assert (len(rates.rows), rates.more) == (40, 10)
 
 
@@ -89,8 +96,8 @@ def test_page_has_a_table_beside_each_chart(tmp_path: Path) -> None:
     ]
     page = Page(write_page(make_run(tmp_path, lines)))
     tables = page.all("table", "rates")
-    assert "weather4 of 580.0 %37.6 to 96.4 %" in tables[0].text
-    assert "<b>0 of 10.0 %0.0 to 79.3 % smoke4 of 5" in tables[1].text
+    assert "weather4 of 580.0 %25.7 to 97.9 %" in tables[0].text
+    assert "<b>0 of 10.0 %0.0 to 100.0 % smoke4 of 5" in tables[1].text
     [tokens, times] = page.all("div", "distribution")
     assert tokens.text.startswith(
         "Tokens of a variant4 variants: half at most 591, 95 of 100 at most 591, the largest 591"

@@ -20,6 +20,9 @@ def head(
     findings = [{"severity": severity} for severity in severities]
     return {
         "verdict": verdict,
+        "suite": "weather",
+        "scenario": "london",
+        "variant": {},
         "tags": ["smoke"],
         "checks": [{"findings": findings}],
         "unplayed": ["one"] * unplayed,

@@ -1,7 +1,8 @@
 """The figures of a run: pass rates with their intervals, distributions of tokens and times. Pure.
 
-Every chart is beside a table with the same numbers. A rate is of what was scored; its interval is
-Wilson's at 95 %. A distribution is of the variants that have the number; its bins have round edges.
+Every chart is beside a table with the same numbers. A rate is of all scored results, every trial;
+its interval is that of comparisons: over scenarios, or their cases, at 95 %. A distribution is of
+the variants that have the number; its bins have round edges.
 """
 
 from collections.abc import Callable, Mapping, Sequence
@@ -9,8 +10,7 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import NamedTuple
 
-from evalkit.compare.distributions import z_quantile
-from evalkit.compare.intervals import CONFIDENCE, wilson
+from evalkit.compare.clusters import ClusterSum, cluster_mean, rate_interval
 from evalkit.reports.formatting import duration, number_text
 from evalkit.reports.overview import ResultCounts
 
@@ -71,11 +71,8 @@ class Figures(NamedTuple):
 
 def figures(suites: Mapping[str, ResultCounts], total: ResultCounts) -> Figures:
     """Return the figures of a run, without empty tables and charts."""
-    by_suite = {name: (counts.verdicts["passed"], counts.scored) for name, counts in suites.items()}
-    by_tag = {
-        tag: (total.rates[tag, "passed"], total.rates[tag, "passed"] + total.rates[tag, "failed"])
-        for tag in total.tags
-    }
+    by_suite = {name: counts.passed() for name, counts in suites.items()}
+    by_tag = {tag: total.passed(tag) for tag in total.tags}
     rates = [_rate_table("suite", by_suite), _rate_table("tag", by_tag)]
     distributions = [
         _distribution("Tokens of a variant", total.sizes, lambda value: f"{value:,.0f}"),
@@ -87,14 +84,17 @@ def figures(suites: Mapping[str, ResultCounts], total: ResultCounts) -> Figures:
     )
 
 
-def _rate_table(by: str, counts: Mapping[str, tuple[int, int]]) -> RateTable:
-    scored = [(name, passed, number) for name, (passed, number) in counts.items() if number]
-    scored.sort(key=lambda one: (one[1] / one[2], one[0]))
-    return RateTable(by, [_rate(*one) for one in scored[:SHOWN]], max(0, len(scored) - SHOWN))
+def _rate_table(by: str, passed: Mapping[str, Sequence[ClusterSum]]) -> RateTable:
+    rates = [(mean.value, name) for name in passed if (mean := cluster_mean(passed[name]))]
+    rates.sort()
+    rows = [_rate(name, passed[name]) for _, name in rates[:SHOWN]]
+    return RateTable(by, rows, max(0, len(rates) - SHOWN))
 
 
-def _rate(name: str, passed: int, scored: int) -> RateRow:
-    low, high = (100 * share for share in wilson(passed, scored, z_quantile(0.5 + CONFIDENCE / 2)))
+def _rate(name: str, clusters: Sequence[ClusterSum]) -> RateRow:
+    low, high = (100 * share for share in rate_interval(clusters))
+    passed = round(sum(cluster.total for cluster in clusters))
+    scored = sum(cluster.size for cluster in clusters)
     share = 100 * passed / scored
     return RateRow(
         name=name,

@@ -46,6 +46,13 @@ def test_the_examples_replay_offline() -> None:
     assert "6 passed" in done.stdout
 
 
+def test_the_support_example_replays_offline(tmp_path: Path) -> None:
+    report = str(tmp_path / "report")
+    done = run(ROOT / "examples" / "support", "--evalkit-strict", "--evalkit-report", report)
+    assert done.returncode == 0, done.stdout
+    assert "13 passed" in done.stdout
+
+
 def test_a_changed_history_is_reported(tmp_path: Path) -> None:
     shutil.copytree(AGENTS, tmp_path / "agents")
     agent = tmp_path / "agents" / "stateless_agent.py"

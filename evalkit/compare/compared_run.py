@@ -102,9 +102,13 @@ class ComparedRun:
 
 
 def compared_run(
-    run: Run, choices: Sequence[AxisChoice], prices: Mapping[str, Prices]
+    run: Run,
+    choices: Sequence[AxisChoice],
+    prices: Mapping[str, Prices],
+    *,
+    within_run: bool = False,
 ) -> ComparedRun:
-    """Read the results of a run, or those of some choices.
+    """Read the results of a run, or those of some choices; the other ones may be of the same run.
 
     Raises UsageError for a line that is not a result, and for choices without results.
     """
@@ -115,7 +119,7 @@ def compared_run(
     name = str(run.directory)
     return ComparedRun(
         name=f"{name} ({', '.join(map(str, choices))})" if choices else name,
-        rows=select_rows(unique, choices, run.directory),
+        rows=select_rows(unique, choices, run.directory, within_run=within_run),
         started=str(run.manifest.get("started") or ""),
         is_complete=run.manifest.get("complete") is not False,
         collected=collected,

@@ -251,9 +251,11 @@ def compare(
     with itself.
     """
     prices = prices or {}
-    old_run = compared_run(baseline, baseline_choices, prices)
-    new_run = compared_run(candidate, candidate_choices, prices)
     is_same_run = baseline.directory.resolve() == candidate.directory.resolve()
+    old_run, new_run = (
+        compared_run(run, choices, prices, within_run=is_same_run)
+        for run, choices in ((baseline, baseline_choices), (candidate, candidate_choices))
+    )
     if is_same_run and {row.id for row in old_run.rows} & {row.id for row in new_run.rows}:
         raise UsageError(
             f"{baseline.directory}: a run cannot be compared with itself; name another run, or two "

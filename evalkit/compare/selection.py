@@ -25,9 +25,10 @@ class AxisChoice(NamedTuple):
     def __str__(self) -> str:
         return f"{self.axis}={self.choice}"
 
-    def selects(self, row: ResultRow) -> bool:
-        """Return whether a result is of a variant with this choice."""
-        return self.choice in _labels(row, self.axis)
+    def selects(self, row: ResultRow, *, is_part: bool = False) -> bool:
+        """Return whether a result is of a variant with this choice; as part of its name, if so."""
+        labels = _labels(row, self.axis)
+        return self.choice in labels and not (is_part and set(row.key[2]).isdisjoint(labels))
 
 
 def parse_choice(text: str) -> AxisChoice:
@@ -41,11 +42,16 @@ def parse_choice(text: str) -> AxisChoice:
 
 
 def select_rows(
-    rows: Sequence[ResultRow], choices: Iterable[AxisChoice], run: object
+    rows: Sequence[ResultRow],
+    choices: Sequence[AxisChoice],
+    run: object,
+    *,
+    within_run: bool = False,
 ) -> list[ResultRow]:
     """Return the results of all choices. Raises UsageError for a choice without results.
 
-    ``run`` is the run's name in messages.
+    ``run`` is the run's name in messages. Within one run only variants are compared whose scenario
+    has several choices, so that the choice is part of their names.
     """
     selected = list(rows)
     for choice in choices:
@@ -61,9 +67,13 @@ def select_rows(
                 f"{run}: no result of {choice.axis} {quoted(choice.choice)}{near}; "
                 f"{_valid(known[choice.axis])}"
             )
-        selected = [row for row in selected if choice.selects(row)]
+        selected = [row for row in selected if choice.selects(row, is_part=within_run)]
     if rows and not selected:
-        raise UsageError(f"{run}: no result has all of {', '.join(map(str, choices))}")
+        names = ", ".join(map(str, choices))
+        raise UsageError(
+            f"{run}: no result has all of {names}"
+            + (" as one of several choices; name another run to compare with" * within_run)
+        )
     return selected
 
 

@@ -97,6 +97,19 @@ def test_a_setting_is_an_axis_by_its_value_or_its_part(tmp_path: Path, value: st
     assert len(actual.pairing.pairs) == 1
 
 
+def test_within_a_run_only_scenarios_with_several_choices_are_compared(tmp_path: Path) -> None:
+    lines = [variant("a", history=one) for one in ("stateful", "stateless")]
+    run = write_run(tmp_path / "run", [*lines, line("b")])
+    actual = compare(
+        run,
+        run,
+        baseline_choices=choices("history=stateful"),
+        candidate_choices=choices("history=stateless"),
+    )
+    assert [pair.baseline.id for pair in actual.pairing.pairs] == ["s::a[stateful]"]
+    assert actual.pairing.removed == []
+
+
 def test_a_choice_is_compared_with_a_run_without_the_axis(tmp_path: Path) -> None:
     old = write_run(tmp_path / "old", [line("a"), line("b")])
     new = write_run(
@@ -137,6 +150,8 @@ REFUSED = [
     (["prompt=current"], ["style=calm"], "a run cannot be compared with itself"),
     (["prompt=current", "style=calm"], ["prompt=shorter"],
      "--candidate must name a choice of 'style', too: its results have several (calm, wild)"),
+    (["history=stateful"], ["prompt=shorter"],
+     "no result has all of history=stateful as one of several choices; name another run"),
     (["prompt=current", "prompt=shorter"], ["prompt=shorter"],
      "no result has all of prompt=current, prompt=shorter"),
 ]  # fmt: skip

@@ -20,7 +20,6 @@ from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.main import VERDICT_CODES
 from evalkit.cli.output import echo_json
 from evalkit.cli.tables import grid
-from evalkit.compare.bar import failing_checks
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.comparison import compare as compare_runs
 from evalkit.compare.comparison_json import comparison_json
@@ -284,18 +283,8 @@ def _print_list(
 
 def _print_bar(comparison: Comparison, console: Console) -> None:
     """Print how the expectations differ, and where a verdict depends on that."""
-    verdicts = comparison.bar_verdicts
-    for title, rows in (
-        ("Passes only by the candidate's own expectations", verdicts.lenient),
-        ("Fails only by the candidate's own expectations", verdicts.stricter),
-        ("Cannot be judged by the baseline's expectations", verdicts.unclear),
-    ):
-        entries = [(f"{row.id}  ({row.location})", failing_checks(row)) for row in rows]
-        _print_list(console, title, entries)
-    changes = [
-        (f"{change.kind}: {change}", (change.location,)) for change in comparison.bar.changes
-    ]
-    _print_list(console, "Expectations that differ", changes)
+    for title, entries in comparison.bar_lists:
+        _print_list(console, title, [(name, (text,) if text else ()) for name, text in entries])
 
 
 def _print_checks(comparison: Comparison, console: Console) -> None:

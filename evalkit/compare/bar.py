@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, NamedTuple
 
 from evalkit._lib.json import JSON
 from evalkit.compare.rows import ResultRow
@@ -89,6 +89,28 @@ def bar_verdicts(candidate: Iterable[ResultRow], judged: Iterable[ResultRow]) ->
         stricter=[row for mine, row in pairs if row.passed and not mine.passed],
         unclear=[row for _, row in pairs if row.verdict is Verdict.ERRORED],
     )
+
+
+class BarList(NamedTuple):
+    """A list for people: its title, and its entries with what is to say about each."""
+
+    title: str
+    entries: list[tuple[str, str]]
+
+
+def bar_lists(bar: BarComparison, verdicts: BarVerdicts) -> list[BarList]:
+    """Return where verdicts depend on the bar, then how the expectations differ."""
+    lists = [
+        BarList(title, [(row.id, ", ".join(failing_checks(row))) for row in rows])
+        for title, rows in (
+            ("Pass only by the candidate's own expectations", verdicts.lenient),
+            ("Fail only by the candidate's own expectations", verdicts.stricter),
+            ("Cannot be judged by the baseline's expectations", verdicts.unclear),
+        )
+    ]
+    changes = [(f"{one.kind}: {one}", one.location) for one in bar.changes]
+    lists.append(BarList("Expectations that differ", changes))
+    return [one for one in lists if one.entries]
 
 
 def failing_checks(row: ResultRow) -> list[str]:

@@ -15,7 +15,14 @@ from functools import cached_property
 
 from evalkit._lib.text import plural, quoted
 from evalkit.checks.core.pricing import unlisted_tokens
-from evalkit.compare.bar import BarComparison, BarVerdicts, bar_verdicts, compare_digests
+from evalkit.compare.bar import (
+    BarComparison,
+    BarList,
+    BarVerdicts,
+    bar_lists,
+    bar_verdicts,
+    compare_digests,
+)
 from evalkit.compare.compared_run import ComparedRun, compared_run
 from evalkit.compare.evidence import (
     Evidence,
@@ -155,6 +162,11 @@ class Comparison:
         """Where the candidate's verdicts depend on whose expectations judge them."""
         return bar_verdicts(self.candidate.rows, self.bar.judged)
 
+    @property
+    def bar_lists(self) -> list[BarList]:
+        """What people should know about whose expectations decided."""
+        return bar_lists(self.bar, self.bar_verdicts)
+
     @cached_property
     def verdict(self) -> GateVerdict:
         """The gate's verdict."""
@@ -210,7 +222,14 @@ class Comparison:
         """The verdict as a sentence for somebody who decides."""
         systematic = systematic_regressions(self.pairing.scored)
         return conclusion(
-            self.verdict.verdict, self.evidence, systematic, is_replayed=self.is_replayed
+            self.verdict.verdict,
+            self.evidence,
+            systematic,
+            is_replayed=self.is_replayed,
+            is_weaker=any(
+                rule.verdict == "fail" and rule.rule.startswith("max_weakened")
+                for rule in self.verdict.rules
+            ),
         )
 
     def changed(self, change: PairChange) -> list[Pair]:

@@ -15,9 +15,17 @@ from evalkit.compare.pairing import SystematicRegressions
 
 
 def conclusion(
-    outcome: GateOutcome, found: Evidence, systematic: SystematicRegressions, *, is_replayed: bool
+    outcome: GateOutcome,
+    found: Evidence,
+    systematic: SystematicRegressions,
+    *,
+    is_replayed: bool,
+    is_weaker: bool,
 ) -> str:
-    """Return the verdict as a sentence for somebody who decides."""
+    """Return the verdict as a sentence for somebody who decides.
+
+    ``is_weaker`` says that the gate failed because less is expected.
+    """
     start = {
         "pass": "Nothing found that speaks against shipping",
         "fail": "Do not ship yet",
@@ -26,6 +34,8 @@ def conclusion(
     table = found.table
     if not table.pairs:
         return f"{start}: there is nothing to compare."
+    if is_weaker and not table.regressed:
+        return f"{start}: less is expected of the candidate than of the baseline."
     facts = f"{table.regressed} of {plural(table.pairs, 'pair')} regressed"
     rest = "the difference is within noise"
     if systematic.variants:

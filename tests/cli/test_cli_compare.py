@@ -184,6 +184,12 @@ def test_killed_deselected_and_repeated_results() -> None:
         (
             "m: {input_per_million: 1, output_per_million: 1}",
             {"total_output_tokens": None},
+            False,
+            "300 tokens in the totals of responses only",
+        ),
+        (
+            "m: {input_per_million: 1, output_per_million: 1}",
+            {"total_output_tokens": None, "total_input_tokens": None},
             True,
             "6 of 6 scored results do not say how many tokens are input and output",
         ),

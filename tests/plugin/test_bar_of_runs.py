@@ -32,6 +32,10 @@ def compare(project: Project, *arguments: str) -> tuple[int, dict[str, Any], str
     return result.exit_code, json.loads(path.read_text()), result.output
 
 
+def project_folder(project: Project) -> Path:
+    return project.root / NEW / "comparison"
+
+
 def rerun(project: Project, suite: str, *arguments: str) -> None:
     project.suite("weather", suite)
     project.run("suites", "--evalkit-report", NEW, *arguments)
@@ -120,6 +124,11 @@ def test_less_is_expected(compared: Project, old: str, new: str, sentence: str) 
     assert sentence.partition(": ")[2] in value["reason"]
     assert sentence.partition("none may: ")[2] in value["reason"]
     assert "Expectations that differ" in output
+    assert value["gate"]["rules"]
+    assert "Do not ship yet: less is expected of the candidate" in " ".join(output.split())
+    folder = project_folder(compared)
+    for name in ("comment.md", "index.html"):
+        assert "Expectations that differ" in (folder / name).read_text()
 
 
 def test_a_candidate_that_passes_only_by_a_loosened_check(compared: Project) -> None:
@@ -136,7 +145,7 @@ def test_a_candidate_that_passes_only_by_a_loosened_check(compared: Project) -> 
     ) in value["reason"]
     assert value["bar"]["lenient"] == ["weather::london[stateful]", "weather::london[stateless]"]
     assert [change["kind"] for change in value["bar"]["changes"]] == ["changed"]
-    assert "Passes only by the candidate's own expectations (2)" in output
+    assert "Pass only by the candidate's own expectations (2)" in output
 
 
 def test_allowed_with_a_reason(compared: Project) -> None:
@@ -157,7 +166,7 @@ def test_stricter_expectations_of_the_candidate(compared: Project) -> None:
     assert code == 1
     assert "2 of 4 pairs regressed" in value["reason"]
     assert value["bar"]["stricter"] == ["weather::london[stateful]", "weather::london[stateless]"]
-    assert "Fails only by the candidate's own expectations (2)" in output
+    assert "Fail only by the candidate's own expectations (2)" in output
 
 
 def test_runs_that_do_not_store_what_they_expect(compared: Project) -> None:

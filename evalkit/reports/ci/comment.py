@@ -50,6 +50,8 @@ def _document(comparison: Comparison) -> Iterator[str]:
         yield f"* mean {METRICS[name]}: {one.baseline.mean:,.4g} → {one.candidate.mean:,.4g} "
         yield f"({one.change_text}, between {one.between_text}; {one.pairs} of {one.total} pairs)\n"
     yield from _group("Regressions", comparison.changed("regressed"), is_open=True)
+    for title, entries in comparison.bar_lists:
+        yield from _table(title, entries, is_open=True)
     yield from _group("Improvements", comparison.changed("improved"))
     yield from _group("Errored or skipped in one of the runs", comparison.changed("unscored"))
     pairing = comparison.pairing

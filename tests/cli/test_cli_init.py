@@ -146,6 +146,63 @@ def test_actions_are_pinned_by_commit(project: Path) -> None:
     assert [use for use in uses if not re.fullmatch(r"actions/[\w-]+@[0-9a-f]{40}", use)] == []
 
 
+def test_no_text_of_the_pull_request_is_part_of_a_command(project: Path) -> None:
+    value = workflow(project)
+    # YAML reads the key ``on`` as true. pull_request_target would give forks a token that may write.
+    assert set(value[True]) == {"push", "pull_request"}
+    all_steps = [step for job in value["jobs"].values() for step in job["steps"]]
+    assert [step["run"] for step in all_steps if "${{" in step.get("run", "")] == []
+    used = set(re.findall(r"\$\{\{ *(.*?) *\}\}", yaml.safe_dump(value)))
+    assert used == {"github.event.pull_request.base.sha", "github.token", "github.event.number"}
+    with_token = [step["name"] for step in all_steps if "token" in str(step.get("env", ""))]
+    assert with_token == ["Comment"]
+
+
+def test_only_the_job_of_the_base_branch_may_write_a_comment(project: Path) -> None:
+    value = workflow(project)
+    permissions = {name: job.get("permissions", {}) for name, job in value["jobs"].items()}
+    assert permissions == {
+        "replay": {},
+        "compare": {"contents": "read", "pull-requests": "write"},
+    }
+    first, *later = value["jobs"]["compare"]["steps"]
+    assert first["uses"].startswith("actions/checkout@")
+    assert not [step for step in later if str(step.get("uses")).startswith("actions/checkout@")]
+    [downloaded] = [
+        step["with"] for step in later if str(step.get("uses")).startswith("actions/download")
+    ]
+    # What the change has produced cannot replace a file of the base branch.
+    assert downloaded["path"] == "reports/latest"
+
+
+def test_the_gitlab_job_takes_the_target_from_the_projects_own_branch(project: Path) -> None:
+    made = shell("git tag main change && git push -q origin refs/tags/main", project)
+    assert made.returncode == 0, made.stderr
+    suite = project / "suites/hello.yaml"
+    suite.write_text(suite.read_text().replace('contains: "8"', 'contains: "7"'))
+    (project / "evalkit.yaml").write_text(LENIENT)
+    made = shell("git commit -qam loose && git push -q -f origin HEAD:refs/tags/main", project)
+    assert made.returncode == 0, made.stderr
+    made = shell(
+        "git clone -q --bare . ../fork.git && git remote set-url origin ../fork.git && "
+        "git push -q -f origin HEAD:refs/heads/main && ln -s remote ../remote.git",
+        project,
+    )
+    assert made.returncode == 0, made.stderr
+    script = "\n".join(gitlab_jobs(project)["evalkit-compare"]["script"])
+    gitlab(project, "evalkit")
+    results = shell(
+        script,
+        project,
+        CI_MERGE_REQUEST_TARGET_BRANCH_NAME="main",
+        CI_MERGE_REQUEST_SOURCE_PROJECT_ID="2",
+        CI_MERGE_REQUEST_PROJECT_ID="1",
+        CI_MERGE_REQUEST_PROJECT_URL=str(project.parent / "remote"),
+    )
+    assert results.returncode == 1, results.stdout + results.stderr
+    assert "FAIL  Do not ship yet" in results.stdout
+
+
 def test_a_regression_fails_the_workflow(project: Path) -> None:
     suite = project / "suites/hello.yaml"
     suite.write_text(suite.read_text().replace('contains: "8"', 'contains: "7"'))

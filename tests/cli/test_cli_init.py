@@ -147,7 +147,7 @@ def test_actions_are_pinned_by_commit(project: Path) -> None:
 
 
 def test_no_text_of_the_pull_request_is_part_of_a_command(project: Path) -> None:
-    value = workflow(project)
+    value: dict[Any, Any] = workflow(project)
     # YAML reads the key ``on`` as true. pull_request_target would give forks a token that may write.
     assert set(value[True]) == {"push", "pull_request"}
     all_steps = [step for job in value["jobs"].values() for step in job["steps"]]

@@ -1,0 +1,46 @@
+"""A dozen kills at random moments; ``tools/kills.py`` does hundreds."""
+
+from __future__ import annotations
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+
+from tools.kills import COMMANDS, KillError, check_files, kill_all
+
+pytestmark = pytest.mark.skipif(not hasattr(os, "killpg"), reason="no process groups")
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_a_killed_command_loses_nothing_and_continues(name: str) -> None:
+    if name == "signoff" and shutil.which("ssh-keygen") is None:
+        pytest.skip("ssh-keygen is not there")
+    kills = 2 if name.startswith("record") else 1
+    assert kill_all([name], kills, seed=13).kills[name] == kills
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("a.json", '{"a": '),
+        ("a.jsonl", '{"a": 1}\n{"a"\n'),
+        ("a.journal", '{"a"\n{"a": 1}\n'),
+        ("a.yaml", "a: [1,\n"),
+        ("cassettes/a.yaml", "version: 1\n"),
+        ("a.xml", "<a><b></a>"),
+        ("a.html", "<html>"),
+    ],
+)
+def test_a_file_that_is_not_whole_is_found(tmp_path: Path, name: str, text: str) -> None:
+    (tmp_path / name).parent.mkdir(exist_ok=True)
+    (tmp_path / name).write_text(text)
+    with pytest.raises(KillError, match=f"{name} is not whole"):
+        check_files(tmp_path)
+
+
+def test_the_last_line_of_a_journal_may_be_incomplete(tmp_path: Path) -> None:
+    (tmp_path / "results.jsonl").write_text('{"a": 1}\n{"a"')
+    (tmp_path / ".index.html.1.tmp").write_text("<html>")
+    check_files(tmp_path)

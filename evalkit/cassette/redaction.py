@@ -3,7 +3,7 @@
 There are four layers. Headers are written by an allow-list, so an unknown header is left out.
 Values of secret fields are replaced by their position. Known secrets (the live key) are replaced
 wherever a reader would find them: in every encoding that ``SecretSearch`` undoes, and in every text
-that ``Document`` puts together of the pieces of a stream or the parts of an answer. Credentials of
+that ``TextDocument`` puts together of the pieces of a stream or the parts of an answer. Credentials of
 a known format and the matches of configured patterns are replaced inside strings, never across the
 structure of JSON. Finally ``guard`` searches the text that is about to be written; it finds a
 secret where nothing redacts, such as in metadata.
@@ -26,7 +26,6 @@ from evalkit._lib.json import JSON
 from evalkit._lib.patterns import Pattern, PatternError, compile_pattern
 from evalkit.cassette.bodies import to_bytes, to_text
 from evalkit.cassette.content_codings import decompress_body
-from evalkit.cassette.document_text import Document, Edit, apply
 from evalkit.cassette.headers import (
     REQUEST_HEADERS,
     TOKEN,
@@ -39,6 +38,7 @@ from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.secret_fields import redact_recording, secrets_in_recording
 from evalkit.cassette.secret_formats import credentials, has_credential
 from evalkit.cassette.secret_search import SEPARATOR, Match, SecretSearch
+from evalkit.cassette.text_document import Edit, TextDocument, apply
 from evalkit.errors import SecretLeak, UsageError
 
 SHORTEST = 16
@@ -162,7 +162,7 @@ class Redactor:
 
     def matching_pattern(self, text: str) -> str | None:
         """Return the first configured pattern that matches in a text, None if none does."""
-        document = Document(text)
+        document = TextDocument(text)
         for pattern, finder in zip(self._patterns, self._finders[1:], strict=True):
             if _edits(document, finder):
                 return pattern
@@ -171,26 +171,26 @@ class Redactor:
     def _document(self, text: str) -> str | None:
         """Return a document without secrets; None if they cannot be removed."""
         for _ in range(_MAX_PASSES):
-            document = Document(text)
+            document = TextDocument(text)
             if not self._remove_secrets(document):
                 break
             text = document.rendered().source
         else:
-            if self._remove_secrets(Document(text)):
+            if self._remove_secrets(TextDocument(text)):
                 return None
-        document = Document(text)
+        document = TextDocument(text)
         for finder in self._finders:
             streams = list(document.streams())
             for pieces in streams:
-                joined = Document(document.join(pieces))
+                joined = TextDocument(document.join(pieces))
                 document.edit(pieces, _edits(joined, finder))
             document = document.rendered()
             done = {number for pieces in streams for number in pieces}
             if edits := _edits(document, finder, done):
-                document = Document(apply(document.source, edits))
+                document = TextDocument(apply(document.source, edits))
         return document.source
 
-    def _remove_secrets(self, document: Document) -> bool:
+    def _remove_secrets(self, document: TextDocument) -> bool:
         """Remove known secrets from all texts of a document; return whether it had any."""
         if self._search is None:
             return False
@@ -285,7 +285,7 @@ def _spans(pattern: Pattern) -> Find:
     ]
 
 
-def _edits(document: Document, finder: _Finder, done: Container[int] = ()) -> list[Edit]:
+def _edits(document: TextDocument, finder: _Finder, done: Container[int] = ()) -> list[Edit]:
     """Return the edits that remove what is found from a document, but for strings already done.
 
     Searched are the values of strings, also of a document inside a string, names that are not
@@ -308,7 +308,7 @@ def _edits(document: Document, finder: _Finder, done: Container[int] = ()) -> li
             is_account = len(text.lstrip("-")) >= _ACCOUNT_DIGITS and text.lstrip("-").isdigit()
             clean = TOKEN if is_account and (0, len(text)) in finder.find(text) else text
         else:
-            clean = apply(text, _edits(Document(text), finder))
+            clean = apply(text, _edits(TextDocument(text), finder))
         if clean != text:
             edits.append(Edit(leaf.start, leaf.end, leaf.render(document.source, clean)))
     return edits

@@ -6,13 +6,14 @@ and media are random too. Placeholders (``REDACTED``, ``<key>``, ``dummy``) are 
 """
 
 import re
-from typing import NamedTuple
+from dataclasses import dataclass
 
 from evalkit.cassette.headers import looks_random
 from evalkit.protocol.wire_facts import KEY_PARAMETERS
 
 
-class SecretFormat(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SecretFormat:
     """One format of a secret.
 
     ``marker`` is a text in every such secret. ``find`` matches it on its own; ``hide`` also matches
@@ -38,7 +39,13 @@ def _format(
 ) -> SecretFormat:
     alone = rf"(?<![A-Za-z0-9_+/-]){pattern}(?![A-Za-z0-9_+/-])"
     find = re.compile(pattern if embedded else alone)
-    return SecretFormat(description, marker, code, find, re.compile(pattern + rest))
+    return SecretFormat(
+        description=description,
+        marker=marker,
+        code=code,
+        find=find,
+        hide=re.compile(pattern + rest),
+    )
 
 
 FORMATS: tuple[SecretFormat, ...] = (

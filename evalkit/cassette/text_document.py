@@ -69,7 +69,7 @@ class _Container:
     step: str = ""
 
 
-class Document:
+class TextDocument:
     """The strings of a text, in order. :meth:`readings` has their positions in ``leaves``."""
 
     def __init__(self, text: str) -> None:
@@ -99,7 +99,7 @@ class Document:
             if new != self._texts.get(number, self.leaves[number].text):
                 self._texts[number] = new
 
-    def rendered(self) -> "Document":
+    def rendered(self) -> "TextDocument":
         """Return the document with its edits; the same if there are none."""
         if not self._texts:
             return self
@@ -107,7 +107,7 @@ class Document:
         for number, new in sorted(self._texts.items()):
             leaf = self.leaves[number]
             edits.append(Edit(leaf.start, leaf.end, leaf.render(self.source, new)))
-        return Document(apply(self.source, edits))
+        return TextDocument(apply(self.source, edits))
 
     def readings(self) -> Iterator[list[int]]:
         """Yield what may be read as one text: more than one string each.

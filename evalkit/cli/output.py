@@ -8,15 +8,17 @@ only colors and styles that hide nothing pass.
 
 import io
 import json
+import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
 
 import click
 
 from evalkit._lib.text import escape_log_commands, visible
+from evalkit.protocol.wire_facts import API_KEY_VARIABLES
 
 # Colors and bold, dim, italic, underlined, reversed text; not concealed text, in which Jenkins has
 # its console notes.
@@ -33,8 +35,8 @@ class SafeStream(io.TextIOBase):
     It has no ``buffer``, past which click would write.
     """
 
-    def __init__(self, stream: TextIO) -> None:
-        self._stream = stream
+    def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
+        self._stream, self._clean = stream, clean
 
     @property
     def encoding(self) -> str:  # type: ignore[override]
@@ -51,7 +53,7 @@ class SafeStream(io.TextIOBase):
 
     def write(self, text: str) -> int:
         """Write a text; return its length."""
-        self._stream.write(_visible(text))
+        self._stream.write(_visible(self._clean(text)))
         return len(text)
 
     def flush(self) -> None:
@@ -62,15 +64,15 @@ class SafeStream(io.TextIOBase):
 class LogStream(SafeStream):
     """A stream to a log. Commands are escaped in each write; none may split a command."""
 
-    def __init__(self, stream: TextIO) -> None:
-        super().__init__(stream)
+    def __init__(self, stream: TextIO, clean: Callable[[str], str]) -> None:
+        super().__init__(stream, clean)
         self._is_line_start = True
 
     def write(self, text: str) -> int:
         """Write a text; return its length."""
         # A letter before the text keeps its first word from the beginning of a line.
         before = "" if self._is_line_start else "x"
-        self._stream.write(escape_log_commands(before + _visible(text))[len(before) :])
+        self._stream.write(escape_log_commands(before + _visible(self._clean(text)))[len(before) :])
         if text:
             self._is_line_start = text.endswith("\n")
         return len(text)
@@ -94,19 +96,26 @@ def echo_json(value: Any) -> None:
 def safe_output() -> Iterator[None]:
     """Replace stdout and stderr while the block runs.
 
-    Characters that the console cannot encode are shown by their codes.
+    The keys of the environment are never printed. Characters that the console cannot encode are shown by their codes.
     """
     original = sys.stdout, sys.stderr
-    sys.stdout, sys.stderr = map(_safe_stream, original)
+    # Bytes, which click tries to write, must be an error.
+    clean: Callable[[str], str] = "".__add__
+    if keys := [key for name in API_KEY_VARIABLES if (key := os.environ.get(name))]:
+        # Slow to import, and needed only where there is a key.
+        from evalkit.cassette.redaction import Redactor
+
+        clean = Redactor(keys).text
+    sys.stdout, sys.stderr = (_safe_stream(stream, clean) for stream in original)
     try:
         yield
     finally:
         sys.stdout, sys.stderr = original
 
 
-def _safe_stream(stream: TextIO) -> TextIO:
+def _safe_stream(stream: TextIO, clean: Callable[[str], str]) -> TextIO:
     if not isinstance(stream, io.TextIOWrapper):
         return stream
     if stream.errors in _STRICT:
         stream.reconfigure(errors="backslashreplace")
-    return cast("TextIO", (SafeStream if stream.isatty() else LogStream)(stream))
+    return cast("TextIO", (SafeStream if stream.isatty() else LogStream)(stream, clean))

@@ -59,7 +59,7 @@ def _repeated(words: Sequence[str]) -> Iterator[str]:
         if name in _REPEATED:
             given = [word] if equals or name in _FLAGS else [word, next(remaining, "")]
             # An address with credentials must not be in a message.
-            if name != "--evalkit-base-url" or "@" not in given[-1]:
+            if name != "--evalkit-base-url" or not {"@", "?"} & set(given[-1]):
                 yield from given
         elif word[:2] in _REPEATED:  # such as -pno:cacheprovider
             yield word

@@ -130,7 +130,7 @@ class SessionState:
         if options["base_url"]:
             # An address may contain a password or a key.
             options["base_url"] = Redactor().uri(options["base_url"])
-        self.manifest = Manifest(options)
+        self.manifest = Manifest(options, clean=self.runner.redact)
         self.strict: bool = config.getoption("evalkit_strict")
         self.concurrency: int = config.getoption("evalkit_concurrency")
         self.journal: Journal | None = None

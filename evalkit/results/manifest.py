@@ -8,7 +8,7 @@ import json
 import os
 import platform
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field
 from importlib.metadata import version
 from pathlib import Path
@@ -86,12 +86,20 @@ class Totals:
 
 
 class Manifest:
-    """Everything in ``manifest.json``; ``suites`` by path, ``cassettes`` are digests by path."""
+    """Everything in ``manifest.json``; ``suites`` by path, ``cassettes`` are digests by path.
+
+    ``clean`` removes secrets from the text.
+    """
 
     def __init__(
-        self, options: dict[str, JSON], cassettes: Mapping[str, str | None] | None = None
+        self,
+        options: dict[str, JSON],
+        cassettes: Mapping[str, str | None] | None = None,
+        *,
+        clean: Callable[[str], str] = str,
     ) -> None:
         self.options = options
+        self._clean = clean
         self.totals = Totals()
         self.suites: dict[str, SuiteRecord] = {}
         self.cassettes = dict(cassettes or {})
@@ -127,10 +135,10 @@ class Manifest:
         """Write ``manifest.json`` atomically. Raises UsageError where it cannot be written."""
         path = directory / MANIFEST
         with file_errors(path, "cannot be written"):
-            write_manifest(path, self.to_json())
+            write_manifest(path, self.to_json(), self._clean)
 
 
-def write_manifest(path: Path, manifest: ManifestRecord) -> None:
+def write_manifest(path: Path, manifest: ManifestRecord, clean: Callable[[str], str] = str) -> None:
     """Write a manifest as indented JSON, atomically. Raises OSError."""
     text = indented(manifest) or json.dumps(manifest, indent=2)
-    write_atomic(path, f"{text}\n")
+    write_atomic(path, f"{clean(text)}\n")

@@ -286,7 +286,7 @@ class Runner:
         return {
             "evalkit": VERSION,
             "recorded": timestamp(),
-            "endpoint": self.settings.base_url,
+            "endpoint": self._redactor.uri(self.settings.base_url),
             "model": variant.fields.get("model") or variant.fields.get("agent"),
             "api_revision": API_REVISION,
             "suite": variant.suite.name,

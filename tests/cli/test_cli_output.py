@@ -93,6 +93,12 @@ def test_no_escape_sequence_and_nothing_invisible_is_printed(text: str, expected
     assert printed(text) == expected
 
 
+def test_a_key_of_the_environment_is_never_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("GOOGLE_API_KEY", "AIzaSyD-planted_key")
+    assert printed('{"a": "AIzaSyD-planted\\u005fkey"}\n') == '{"a": "REDACTED"}\n'
+    assert printed("wrapped AIzaSyD-pl\nanted_key\n") == "wrapped REDACTED\n"
+
+
 def test_a_terminal_gets_no_escape_sequence_of_a_text() -> None:
     class Terminal(io.TextIOWrapper):
         def isatty(self) -> bool:

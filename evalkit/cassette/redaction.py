@@ -38,7 +38,7 @@ from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.secret_fields import redact_recording, secrets_in_recording
 from evalkit.cassette.secret_formats import credentials, has_credential
 from evalkit.cassette.secret_search import SEPARATOR, Match, SecretSearch
-from evalkit.cassette.text_document import Edit, TextDocument, apply
+from evalkit.cassette.text_document import Edit, TextDocument, apply, joined_readings
 from evalkit.errors import SecretLeak, UsageError
 
 SHORTEST = 16
@@ -96,7 +96,7 @@ class Redactor:
 
         A text from which the secrets cannot be removed is replaced as a whole.
         """
-        if not self.active and not has_credential(text):
+        if not self._patterns and not has_credential(text) and not self._has_secret(text):
             return text
         clean = self._document(text)
         return TOKEN if clean is None else clean
@@ -170,15 +170,14 @@ class Redactor:
 
     def _document(self, text: str) -> str | None:
         """Return a document without secrets; None if they cannot be removed."""
+        document = TextDocument(text)
         for _ in range(_MAX_PASSES):
-            document = TextDocument(text)
             if not self._remove_secrets(document):
                 break
-            text = document.rendered().source
+            document = document.rendered()
         else:
-            if self._remove_secrets(TextDocument(text)):
+            if self._has_secret(document.source):
                 return None
-        document = TextDocument(text)
         for finder in self._finders:
             streams = list(document.streams())
             for pieces in streams:
@@ -192,12 +191,9 @@ class Redactor:
 
     def _remove_secrets(self, document: TextDocument) -> bool:
         """Remove known secrets from all texts of a document; return whether it had any."""
-        if self._search is None:
+        if self._search is None or not self._has_secret(document.source):
             return False
         readings = list(document.readings())
-        # Nearly every document has none, and one search over everything is the fastest.
-        if not self.finds(SEPARATOR.join((document.source, *map(document.join, readings)))):
-            return False
         for reading in ([[number] for number in range(len(document.leaves))]) + readings:
             text = document.join(reading)
             document.edit(
@@ -205,6 +201,12 @@ class Redactor:
                 [Edit(one.start, one.end, _filler(one)) for one in self._search.find(text)],
             )
         return True
+
+    def _has_secret(self, text: str) -> bool:
+        # Nearly every document has none, and one search over everything is the fastest.
+        return self._search is not None and self._search.has_secret(
+            SEPARATOR.join((text, *joined_readings(text)))
+        )
 
     @cached_property
     def _finders(self) -> list["_Finder"]:

@@ -19,8 +19,8 @@ from typing import NamedTuple
 
 from evalkit._lib.text import INVISIBLE
 
-SEPARATOR = "\ue000"
-"""A character between texts that are searched together: no layer removes or decodes it."""
+SEPARATOR = '"|"'
+"""What is between texts that are searched together: no layer removes or decodes it."""
 
 _ESCAPE = re.compile(
     r"\\(?:\\*(?:u(d[89ab][0-9a-f]{2})\\+u(d[c-f][0-9a-f]{2})"
@@ -35,13 +35,18 @@ _MARKS = ("\\", "%", "&")
 # Emphasis and code marks of Markdown show as nothing, too.
 _IGNORED = re.compile(rf"[\s\\*`\x00]+|{INVISIBLE}+")
 _IGNORED_ASCII = bytes(code for code in range(128) if _IGNORED.match(chr(code)))
-_PRINTABLE = re.compile(r"[\t\n\r -~]{16,}")
+_PRINTABLE = re.compile(rb"[\t\n\r -~]{16,}")
+_TO_MARK = bytes(
+    ord("x") if chr(code) in "\t\n\r" or 32 <= code < 127 else 0 for code in range(256)
+)
 _BASE64 = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/"
 _TO_BASE64 = bytes(
     ord({"-": "+", "_": "/"}.get(chr(code), chr(code) if chr(code) in _BASE64 else "A"))
     for code in range(256)
 )
-_TO_HEX = bytes(code if chr(code) in "0123456789abcdefABCDEF" else ord("0") for code in range(256))
+_TO_HEX_MARK = bytes(
+    ord("x") if chr(code) in "0123456789abcdefABCDEF:-" else 0 for code in range(256)
+)
 _HEX_RUN = re.compile(r"(?:[0-9a-fA-F]{2}[:-]?){16,}")
 _MAX_ESCAPES = 3
 _MAX_DECODINGS = 2
@@ -119,26 +124,29 @@ class SecretSearch:
         letters = data.translate(_TO_BASE64) + b"AAA"
         for offset in range(4):
             whole = len(letters) - (len(letters) - offset) % 4
-            decoded = base64.b64decode(letters[offset:whole]).decode("latin-1")
+            decoded = base64.b64decode(letters[offset:whole])
             for start, end, _ in self._nested(decoded, decodings):
                 yield Match(offset + start * 4 // 3, offset - (-end * 4 // 3), "base64")
+        if b"x" * 32 not in data.translate(_TO_HEX_MARK):
+            return
         for run in _HEX_RUN.finditer(text):
             colons = _Layer(run[0], _COLONS, "")
             digits = colons.result.encode()
             for offset in range(2):
                 whole = len(digits) - (len(digits) - offset) % 2
-                decoded = binascii.unhexlify(digits[offset:whole]).decode("latin-1")
+                decoded = binascii.unhexlify(digits[offset:whole])
                 for start, end, _ in self._nested(decoded, decodings):
                     inner = Match(offset + 2 * start, offset + 2 * end, "hex")
                     first, last, coding = _source(inner, [colons])
                     yield Match(run.start() + first, run.start() + last, coding)
 
-    def _nested(self, decoded: str, decodings: int) -> Iterator[Match]:
-        yield from self._plain(decoded)
+    def _nested(self, decoded: bytes, decodings: int) -> Iterator[Match]:
+        yield from self._plain(decoded.decode("latin-1"))
         # What was no text gives random bytes, and only texts are decoded further.
-        for run in _PRINTABLE.finditer(decoded):
-            for start, end, coding in self._search(run[0], decodings - 1):
-                yield Match(run.start() + start, run.start() + end, coding)
+        if b"x" * 16 in decoded.translate(_TO_MARK):
+            for run in _PRINTABLE.finditer(decoded):
+                for start, end, coding in self._search(run[0].decode("ascii"), decodings - 1):
+                    yield Match(run.start() + start, run.start() + end, coding)
 
 
 _COLONS = re.compile("[:-]")

@@ -23,7 +23,7 @@ _MAX_STARTS = 20
 """How many positions are tried as the start of a document inside other text."""
 
 
-class Document(NamedTuple):
+class ParsedOutput(NamedTuple):
     """A parsed value, or ``MISSING`` and the problem, with its character offset if it has one."""
 
     value: Any
@@ -31,24 +31,24 @@ class Document(NamedTuple):
     offset: int | None = None
 
 
-def parse(text: str) -> Document:
+def parse(text: str) -> ParsedOutput:
     """Parse one JSON document; never raises."""
     try:
-        return Document(_DECODER.decode(text))
+        return ParsedOutput(_DECODER.decode(text))
     except json.JSONDecodeError as error:
         return _diagnose(text, error)
     except RecursionError:
-        return Document(MISSING, "the JSON is nested too deep to be read", 0)
+        return ParsedOutput(MISSING, "the JSON is nested too deep to be read", 0)
     except ValueError as error:
-        return Document(MISSING, f"the JSON cannot be read exactly: {error}", 0)
+        return ParsedOutput(MISSING, f"the JSON cannot be read exactly: {error}", 0)
 
 
-def fenced_document(text: str) -> str | Document:
+def fenced_document(text: str) -> str | ParsedOutput:
     """Return what is in the only Markdown fence of a text, the text where there is none."""
     fences = _FENCED.findall(text)
     if len(fences) > 1:
         problem = f"the output has {len(fences)} Markdown code fences, expected one"
-        return Document(MISSING, problem, text.find(fences[1][1]))
+        return ParsedOutput(MISSING, problem, text.find(fences[1][1]))
     return fences[0][1] if fences else text
 
 
@@ -74,16 +74,18 @@ def read_output(turn: Turn | None, *, fenced: bool = False) -> tuple[Any, Findin
 _DECODER = json.JSONDecoder(**FINITE)
 
 
-def _diagnose(text: str, error: json.JSONDecodeError) -> Document:
+def _diagnose(text: str, error: json.JSONDecodeError) -> ParsedOutput:
     if not text.strip():
-        return Document(MISSING, "there is no output text, so no JSON document")
+        return ParsedOutput(MISSING, "there is no output text, so no JSON document")
     fence = _FENCE.match(text)
     if fence is not None:
         problem = "the output is in a Markdown code fence, expected only a JSON document"
-        return Document(MISSING, problem, fence.start(1))
+        return ParsedOutput(MISSING, problem, fence.start(1))
     if error.msg == "Extra data":
         rest = show(text[error.pos :].strip(), 60)
-        return Document(MISSING, f"the JSON document is followed by other text: {rest}", error.pos)
+        return ParsedOutput(
+            MISSING, f"the JSON document is followed by other text: {rest}", error.pos
+        )
     for start, _ in zip(_START.finditer(text), range(_MAX_STARTS), strict=False):
         before = text[: start.start()].strip()
         try:
@@ -92,6 +94,6 @@ def _diagnose(text: str, error: json.JSONDecodeError) -> Document:
             continue
         if before:
             problem = f"the JSON {json_type(value)} comes after other text: {show(before, 60)}"
-            return Document(MISSING, problem, start.start())
+            return ParsedOutput(MISSING, problem, start.start())
     cut = "; the text may be cut off" if error.pos >= len(text.rstrip()) - 1 else ""
-    return Document(MISSING, f"not JSON: {error.msg}{cut}", error.pos)
+    return ParsedOutput(MISSING, f"not JSON: {error.msg}{cut}", error.pos)

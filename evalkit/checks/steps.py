@@ -28,12 +28,11 @@ from evalkit._lib.text import did_you_mean, plural, shorten, show
 from evalkit.checks.core.arguments import Words
 from evalkit.checks.core.base import Check, NumberedStep, View, option_error
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.sequences import AlignedRow, Automaton, Part, alignment_table, assign
-from evalkit.checks.core.strictness import Strictness
+from evalkit.checks.core.sequences import ANY, AlignedRow, Automaton, Part, alignment_table, assign
+from evalkit.checks.core.strictness import Order, Strictness
 from evalkit.protocol.step_types import STEP_TYPES
 from evalkit.verdict import Finding, Where
 
-ANY = "."
 _TOKEN = re.compile(
     r"\s*(?:(?P<word>[A-Za-z0-9_]+|\.)|(?P<repeat>[?*+])|(?P<sign>[()|])|(?P<bad>\S))"
 )
@@ -189,6 +188,17 @@ def _entry(item: Any, index: int) -> dict[str, JSON]:
     )
 
 
+def _pattern_order(old: Any, new: Any) -> Order:
+    """Order two patterns by the sequences that they accept; lists are not ordered."""
+    if not isinstance(old, str) or not isinstance(new, str):
+        return Order.CHANGED
+    before, after = compile_pattern(old), compile_pattern(new)
+    is_stricter, is_looser = before.includes(after), after.includes(before)
+    if is_stricter and is_looser:
+        return Order.SAME
+    return Order.STRICTER if is_stricter else Order.LOOSER if is_looser else Order.CHANGED
+
+
 class Steps(Check):
     """The steps of the turn, or of all turns in a row, are the expected ones.
 
@@ -200,6 +210,7 @@ class Steps(Check):
     name: ClassVar[str] = "steps"
     shorthand: ClassVar[str | None] = "steps"
     strictness: ClassVar[Mapping[str, Strictness]] = {
+        "steps": _pattern_order,
         "match": {
             "superset": ["in_order", "any_order"],
             "in_order": ["exact"],

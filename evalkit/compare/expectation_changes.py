@@ -22,6 +22,7 @@ from evalkit.checks.core.strictness import (
 )
 from evalkit.compare.bar import ChangeKind, ExpectationChange
 from evalkit.suite import Expectation, Scenario, Suite
+from evalkit.suite.model.policies import Exemption
 
 _KINDS: Mapping[Order, ChangeKind] = {
     Order.LOOSER: "loosened",
@@ -137,11 +138,21 @@ def _policy_changes(pair: _ScenarioPair) -> Iterator[ExpectationChange]:
     for name, before, after in (("skip", old.skip, new.skip), ("xfail", old.xfail, new.xfail)):
         if after is not None and before is None:
             yield pair.change("loosened", name, f"is new: {after.reason}", new.line, side=1)
+        elif after is not None and before is not None and _excuses_more(before, after):
+            text = f"excuses more: {after.reason}"
+            yield pair.change("loosened", name, text, new.line, side=1)
         elif after is not None and after != before:
             yield pair.change("changed", name, f"is another one: {after.reason}", new.line, side=1)
     if (order := _repeat_order(old, new)) is not Order.SAME:
         text = f"{_repeat_text(old)} → {_repeat_text(new)}"
         yield pair.change(_KINDS[order], "repeat", text, old.line)
+
+
+def _excuses_more(old: Exemption, new: Exemption) -> bool:
+    if old.condition != new.condition:
+        return new.condition is True
+    is_longer = old.until is not None and (new.until is None or new.until > old.until)
+    return is_longer or (old.strict and not new.strict)
 
 
 def _repeat_order(old: Scenario, new: Scenario) -> Order:

@@ -93,6 +93,11 @@ LOOSENED = [
     ("steps: [thought]", "steps: {steps: [thought], match: superset}"),
     ("steps: [thought]", "steps: {steps: [thought], match: any_order}"),
     ("steps: [thought]", "steps: {steps: [thought], ignore: thought}"),
+    ('steps: "thought model_output"', 'steps: "thought* model_output"'),
+    ('steps: "thought+ model_output"', 'steps: "thought* model_output"'),
+    ('steps: "thought model_output"', 'steps: "thought (model_output | function_call)"'),
+    ('steps: "thought model_output"', 'steps: ". model_output"'),
+    ('steps: "thought model_output"', 'steps: ".*"'),
     ("status: completed", "status: [completed, incomplete]"),
     ("error: 400", "error"),
     ("error: {status: 400}", "error: {status: [400, 500]}"),
@@ -132,6 +137,8 @@ def _entry(text: str) -> str:
         ("text: {equals: a}", "text: {equals: b}"),
         ("json: {a: 3}", "json: {a: 4}"),
         ("judge: {rubric: kind}", "judge: {rubric: polite}"),
+        ('steps: "thought model_output"', 'steps: "thought function_call"'),
+        ('steps: "thought* model_output"', 'steps: "thought model_output*"'),
         ("python: tests.a:b", "python: tests.a:c"),
         ("text: {starts_with: a}", "text: {starts_with: b}"),
         ("json_schema: {pattern: a}", "json_schema: {pattern: b}"),
@@ -165,6 +172,11 @@ def test_expectations_that_are_merged_or_reordered_are_not_weaker(suite: LoadSui
     assert kinds(suite, old, text_of("{status: completed}, {text: b}, {text: a}")) == []
 
 
+def test_patterns_that_accept_the_same_are_the_same(suite: LoadSuite) -> None:
+    old, new = "{steps: 'thought thought*'}", "{steps: 'thought+'}"
+    assert kinds(suite, text_of(old), text_of(new)) == []
+
+
 def test_one_check_that_replaces_two_covers_only_one(suite: LoadSuite) -> None:
     old = text_of("{text: {max_chars: 5}}, {text: {max_chars: 9}}")
     assert kinds(suite, old, text_of("{text: {max_chars: 10}}")) == ["removed", "loosened"]
@@ -181,6 +193,22 @@ def test_turns_tools_repeats_and_marks(suite: LoadSuite) -> None:
     assert kinds(suite, base, marked) == ["loosened"]
     repeated = text_of("{text: a}", keys="repeat: 5\n    tools: [refund]")
     assert kinds(suite, repeated, base) == ["loosened"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "kind"),
+    [
+        ("{reason: late}", "{reason: late, strict: false}", "loosened"),
+        ("{reason: late, until: 2026-01-01}", "{reason: late, until: 2027-01-01}", "loosened"),
+        ("{reason: late, until: 2026-01-01}", "late", "loosened"),
+        ("{reason: late, if: history == 'stateless'}", "late", "loosened"),
+        ("{reason: late}", "{reason: late, until: 2026-01-01}", "changed"),
+        ("late", "still late", "changed"),
+    ],
+)
+def test_exemptions(suite: LoadSuite, old: str, new: str, kind: str) -> None:
+    texts = [text_of("{text: a}", keys=f"xfail: {one}\n    tools: [refund]") for one in (old, new)]
+    assert kinds(suite, *texts) == [kind]
 
 
 def test_a_milder_level_of_a_default_check(suite: LoadSuite) -> None:

@@ -22,7 +22,10 @@ from typing import NamedTuple
 
 from evalkit.checks.core.formatting import table
 
+ANY = "."
+"""The word of a pattern that fits every item."""
 _MAX_CELLS = 250_000
+_MAX_STATES = 5_000
 # A different step costs more than a missing one, and less than a missing and an unexpected one.
 _MISSING, _UNEXPECTED, _DIFFERENT = 2, 2, 3
 
@@ -166,6 +169,33 @@ class Automaton:
             moved = {to for state in states for to in self.following[state] if to in positions}
             states = moved | states if allow_extra else moved
         return not states.isdisjoint(self.accepting)
+
+    def includes(self, other: Automaton) -> bool | None:
+        """Return whether this accepts every sequence that another accepts; None if it is unknown.
+
+        All sequences of both are tried at once, by the sets of positions that they lead to. A word
+        that neither names stands for all others; ``.`` fits any.
+        """
+        words = {*self.words[1:], *other.words[1:], ""} - {ANY}
+        start = frozenset({0}), frozenset({0})
+        seen, queue = {start}, [start]
+        while queue:
+            mine, its = queue.pop()
+            if not other.accepting.isdisjoint(its) and self.accepting.isdisjoint(mine):
+                return False
+            for word in words:
+                moved = self._moved(mine, word), other._moved(its, word)
+                if moved[1] and moved not in seen:
+                    seen.add(moved)
+                    queue.append(moved)
+            if len(seen) > _MAX_STATES:
+                return None
+        return True
+
+    def _moved(self, states: Iterable[int], word: str) -> frozenset[int]:
+        return frozenset(
+            to for state in states for to in self.following[state] if self.words[to] in (word, ANY)
+        )
 
     def align(
         self, fits: Sequence[Collection[int]], *, allow_extra: bool = False

@@ -18,6 +18,7 @@ there cannot be ordered: if it differs, the check is *changed*.
 | ``rule`` | any value instead of none; two values cannot be ordered |
 | ``each`` | more entries, and each by the strictness of its own options |
 | ``schema`` | the narrower JSON Schema |
+| a function | what it returns of the old and the new value, an ``Order`` |
 | a mapping | each value is followed by those that are stricter: ``{"any": ["some", "all"]}`` |
 """
 
@@ -37,6 +38,7 @@ Strictness = (
         "any_words", "required", "allowed", "exempt", "start", "end", "rule", "each", "schema",
     ]
     | Mapping[str, Sequence[str]]
+    | Callable[[Any, Any], "Order"]
 )  # fmt: skip
 """How the values of an option are ordered."""
 
@@ -96,9 +98,12 @@ def _value_changes(
         order = Order.CHANGED
         if isinstance(kind, Mapping):
             order = _partial_order(kind, old, new)
+        elif callable(kind):
+            order = kind(old, new)
         elif kind is not None:
             order = _ORDERS[kind](_absent(old), _absent(new))
-        yield OptionChange(label, order, f"{_text(old)} → {_text(new)}")
+        if order is not Order.SAME:
+            yield OptionChange(label, order, f"{_text(old)} → {_text(new)}")
 
 
 def schema_option_changes(label: str, old: JSON, new: JSON) -> Iterator[OptionChange]:

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.files import read_file
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, loads
 from evalkit._lib.problems import PLAIN_LINE_BREAKS, ProblemList, SourceText
 from evalkit._lib.text import plural, show
 from evalkit._lib.yaml import ValuePath
@@ -223,9 +223,7 @@ def _jsonl_rows(source: SourceText, problems: list[Problem]) -> Iterator[DataRow
             continue
         column = 1
         try:
-            value = json.loads(
-                text, parse_constant=_refuse_constant, object_pairs_hook=_refuse_duplicates
-            )
+            value = loads(text)
         except json.JSONDecodeError as error:
             message, column = f"not JSON: {error.msg}", error.colno
         except (ValueError, RecursionError) as error:
@@ -246,19 +244,6 @@ def _bad_row(value: JSON) -> str:
     if reserved is None:
         return ""
     return f"the field {reserved!r} has a name that evalkit gives to templates; rename it"
-
-
-def _refuse_constant(word: str) -> JSON:
-    raise ValueError(f"{word} is not a JSON value")
-
-
-def _refuse_duplicates(pairs: list[tuple[str, JSON]]) -> dict[str, JSON]:
-    fields: dict[str, JSON] = {}
-    for name, value in pairs:
-        if name in fields:
-            raise ValueError(f"duplicate key {name!r}")
-        fields[name] = value
-    return fields
 
 
 _READERS: Mapping[str, Callable[[SourceText, list[Problem]], Iterator[DataRow]]] = {

@@ -4,7 +4,7 @@ The rows of a run are read once; each is about a kilobyte (:mod:`.rows`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -15,6 +15,7 @@ from evalkit.compare.evidence import TrialStatistics, trial_statistics
 from evalkit.compare.pairing import unique_rows
 from evalkit.compare.rows import ExtraUsage, Prices, ResultRow, grouped, result_row
 from evalkit.compare.selection import AxisChoice, select_rows
+from evalkit.compare.variant_rates import variant_rates
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.result_line import count_verdicts
@@ -95,8 +96,12 @@ class ComparedRun:
                 "most": trials.most,
                 "repeated": trials.repeated,
                 "flaky": trials.flaky if trials.most > 1 else None,
+                "sampled": trials.sampled,
                 "pass_at": {str(k): share for k, share in trials.pass_at.items()},
                 "pass_hat": {str(k): share for k, share in trials.pass_hat.items()},
+                "rates": [asdict(rate) for rate in variant_rates(self.rows)]
+                if trials.repeated
+                else [],
             },
         }
 

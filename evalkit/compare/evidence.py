@@ -334,15 +334,16 @@ class TrialStatistics:
     """What the trials of one run show.
 
     ``most`` is the largest number of scored trials of a variant; ``repeated`` variants have two or
-    more; ``flaky`` ones have trials with different verdicts. ``pass_at`` and ``pass_hat`` are, by k
-    from 1, means over the ``counts[k]`` variants with at least k scored trials.
+    more; ``flaky`` ones have trials with different verdicts. ``pass_at`` and ``pass_hat`` are means
+    over the same ``sampled`` variants for every k, so that they can be compared along k: over those
+    with as many scored trials as at least half of the repeated variants have.
     """
 
     variants: int
     most: int
     repeated: int
     flaky: list[str]
-    counts: dict[int, int]
+    sampled: int
     pass_at: dict[int, float]
     pass_hat: dict[int, float]
 
@@ -350,25 +351,25 @@ class TrialStatistics:
 def trial_statistics(rows: Iterable[ResultRow]) -> TrialStatistics:
     """Return the statistics over a run's scored trials."""
     trials = list(grouped((row.variant, row) for row in rows if row.scored).values())
-    passed = [[row.passed for row in group] for group in trials]
-    most = max(map(len, trials), default=0)
+    repeated = sorted(len(group) for group in trials if len(group) > 1)
+    longest = repeated[(len(repeated) - 1) // 2] if repeated else min(1, len(trials))
+    sampled = [[row.passed for row in group] for group in trials if len(group) >= longest]
     return TrialStatistics(
         variants=len(trials),
-        most=most,
-        repeated=sum(len(group) > 1 for group in trials),
+        most=max(map(len, trials), default=0),
+        repeated=len(repeated),
         flaky=[
             group[0].id.partition("#")[0]
             for group in trials
             if len({row.passed for row in group}) > 1
         ],
-        counts={k: sum(len(group) >= k for group in trials) for k in range(1, most + 1)},
-        pass_at={k: _mean_over_variants(pass_at, passed, k) for k in range(1, most + 1)},
-        pass_hat={k: _mean_over_variants(pass_hat, passed, k) for k in range(1, most + 1)},
+        sampled=len(sampled),
+        pass_at={k: _mean_over_variants(pass_at, sampled, k) for k in range(1, longest + 1)},
+        pass_hat={k: _mean_over_variants(pass_hat, sampled, k) for k in range(1, longest + 1)},
     )
 
 
 def _mean_over_variants(
-    formula: Callable[[int, int, int], float], variants: Iterable[Sequence[bool]], k: int
+    formula: Callable[[int, int, int], float], variants: Sequence[Sequence[bool]], k: int
 ) -> float:
-    shares = [formula(len(trials), sum(trials), k) for trials in variants if len(trials) >= k]
-    return sum(shares) / len(shares)
+    return sum(formula(len(trials), sum(trials), k) for trials in variants) / len(variants)

@@ -369,14 +369,14 @@ def _pass_hat(name: str, bound: PassHatBound, _: Gate, facts: GateInput) -> Iter
         yield RuleVerdict(
             name,
             "inconclusive",
-            f"no variant has {bound.k} scored trials, so pass^{bound.k} is not known; record more "
-            f"with --evalkit-repeat {bound.k}",
+            f"too few variants have {bound.k} scored trials, so pass^{bound.k} is not known; record "
+            f"more with --evalkit-repeat {bound.k}",
         )
     else:
         yield RuleVerdict(
             name,
             _outcome(share >= bound.min),
-            f"pass^{bound.k} is {share:.1%} over {facts.trials.counts[bound.k]} of "
+            f"pass^{bound.k} is {share:.1%} over {facts.trials.sampled} of "
             f"{plural(facts.trials.variants, 'variant')}, it must be at least {bound.min:.1%}",
         )
 

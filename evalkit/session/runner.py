@@ -350,7 +350,7 @@ class Runner:
 
 
 def record_hint(variant: Variant, settings: Settings) -> str:
-    """Return the shell command that records one variant again, and no trial that is another test."""
+    """Return the shell command that records a test again, and no trial that is another test."""
     if variant.policy is not None:
         name = variant_name(variant.scenario.id, variant.parts, 1)
         return rerecord_command(settings, f"{variant.suite.label}::{name}")

@@ -55,9 +55,9 @@ class LiveTransport:
     ``timeout`` is the time limit in seconds for all requests of this transport together, from the
     first on (a scenario's ``timeout``); ``request_timeout`` that for one request with its retries;
     None means no limit. ``retries`` is how often a request is retried. ``on_event`` is called with
-    the data of each server-sent event as it arrives, ``on_retry`` before each retry. ``client`` is an ``httpx.Client`` that shares
-    connections with other transports; it is not closed here. ``clock``, ``sleep``, ``random`` and
-    ``now`` are replaced by tests.
+    the data of each server-sent event as it arrives, ``on_retry`` before each retry. ``client`` is
+    an ``httpx.Client`` that shares connections with other transports; it is not closed here.
+    ``clock``, ``sleep``, ``random`` and ``now`` are replaced by tests.
     """
 
     def __init__(

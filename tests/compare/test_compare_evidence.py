@@ -174,7 +174,9 @@ def test_trials_exclude_errors() -> None:
     )  # fmt: skip
     actual = trial_statistics(stored)
     assert (actual.variants, actual.most, actual.repeated, actual.flaky) == (3, 3, 2, ["s::a"])
-    assert actual.pass_at == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 1.0, 3: 1.0}
-    assert actual.pass_hat == {1: pytest.approx((0.5 + 1 + 1) / 3), 2: 0.5, 3: 1.0}
+    # Of the two repeated variants both have two scored trials.
+    assert actual.sampled == 2
+    assert actual.pass_at == {1: 0.75, 2: 1.0}
+    assert actual.pass_hat == {1: 0.75, 2: 0.5}
     counts = count_verdicts(row.verdict for row in stored)
     assert list(counts.values()) == [7, 6, 5, 1, 1, 0]

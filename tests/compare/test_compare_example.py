@@ -222,7 +222,7 @@ def test_rates_and_trials(actual: dict[str, Any], runs: tuple[Results, Results],
         draws = [
             list(itertools.combinations(stored, k))
             for stored in verdicts.values()
-            if len(stored) >= k
+            if len(stored) == 3  # the same variants for every k
         ]
         for name, holds in (("pass_at", any), ("pass_hat", all)):
             assert reported["trials"][name][str(k)] == near(

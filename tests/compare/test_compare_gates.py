@@ -69,7 +69,7 @@ def gate(**rules: Any) -> Gate:
             (5, 0, 0, 0),
             {"pass_hat": {"k": 2, "min": 0.5}},
             "inconclusive",
-            "no variant has 2 scored trials, so pass^2 is not known",
+            "too few variants have 2 scored trials, so pass^2 is not known",
         ),
         (
             (5, 0, 0, 0),

@@ -4,7 +4,7 @@ The rows of a run are read once; each is about a kilobyte (:mod:`.rows`).
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
@@ -99,7 +99,7 @@ class ComparedRun:
                 "sampled": trials.sampled,
                 "pass_at": {str(k): share for k, share in trials.pass_at.items()},
                 "pass_hat": {str(k): share for k, share in trials.pass_hat.items()},
-                "rates": [asdict(rate) for rate in variant_rates(self.rows)]
+                "rates": [rate.to_json() for rate in variant_rates(self.rows)]
                 if trials.repeated
                 else [],
             },

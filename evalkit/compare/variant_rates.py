@@ -12,6 +12,7 @@ import math
 from collections.abc import Iterable
 from dataclasses import dataclass
 
+from evalkit._lib.json import JSON
 from evalkit.compare.rows import ResultRow, grouped
 
 
@@ -23,6 +24,11 @@ class VariantRate:
     trials: int
     passed: int
     estimate: float
+
+    def to_json(self) -> dict[str, JSON]:
+        """Return the rate as it appears in ``comparison.json``."""
+        counts = {"name": self.name, "trials": self.trials, "passed": self.passed}
+        return {**counts, "estimate": self.estimate}
 
 
 def variant_rates(rows: Iterable[ResultRow]) -> list[VariantRate]:

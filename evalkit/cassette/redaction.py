@@ -54,6 +54,15 @@ _MAX_PASSES = 3
 # Shorter numbers are counts and indexes, longer ones may be those of an account.
 _ACCOUNT_DIGITS = 8
 
+_SHORTEST_VALUE = 8
+
+
+class SecretValue(str):
+    """A secret that nobody chose as a key: replaced in texts from eight characters on."""
+
+    __slots__ = ()
+
+
 Find = Callable[[str], Sequence[tuple[int, int]]]
 """Returns what is to be replaced in a text."""
 
@@ -73,7 +82,7 @@ class Redactor:
     """
 
     def __init__(self, secrets: Iterable[str] = (), patterns: Sequence[str] = ()) -> None:
-        stripped = dict.fromkeys(secret.strip() for secret in secrets)
+        stripped = dict.fromkeys(map(_stripped, secrets))
         self._secrets = tuple(filter(None, stripped))
         self._patterns = tuple(patterns)
         replaceable = [secret for secret in self._secrets if is_replaceable(secret)]
@@ -83,7 +92,7 @@ class Redactor:
 
     def with_secrets(self, secrets: Iterable[str]) -> "Redactor":
         """Return a redactor that knows further secrets, which are replaced in texts."""
-        stripped = {secret.strip(): None for secret in secrets}
+        stripped = dict.fromkeys(map(_stripped, secrets))
         new = [each for each in stripped if each not in self._secrets and is_replaceable(each)]
         return Redactor([*self._secrets, *new], self._patterns) if new else self
 
@@ -278,7 +287,12 @@ class Redactor:
 
 def is_replaceable(secret: str) -> bool:
     """Return whether a secret is replaced in texts: nobody would write it by chance."""
-    return len(secret) >= SHORTEST and not _WORD.fullmatch(secret) and secret not in TOKEN
+    shortest = _SHORTEST_VALUE if isinstance(secret, SecretValue) else SHORTEST
+    return len(secret) >= shortest and not _WORD.fullmatch(secret) and secret not in TOKEN
+
+
+def _stripped(secret: str) -> str:
+    return type(secret)(secret.strip())
 
 
 def _spans(pattern: Pattern) -> Find:

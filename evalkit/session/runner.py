@@ -104,7 +104,8 @@ class Runner:
         self._repeat = repeat
         self._endpoint = endpoint or self._live_transport
         self._run_target = run_target
-        self._redactor = Redactor(settings.secrets, settings.patterns)
+        # A prompt may contain what a suite reads from the environment, but not the keys.
+        self._keys = self._redactor = Redactor(settings.secrets, settings.patterns)
         # Compiles the patterns, so that an invalid one is reported before anything runs.
         self._redactor.text("")
         self._reachable = True
@@ -206,7 +207,7 @@ class Runner:
             settings.may_record
             and not (settings.mode == "once" and self.cassette(variant).exists())
         ):
-            check_prompts(variant, self._redactor)
+            check_prompts(variant, self._keys)
         evaluator = Evaluator(
             variant, settings.python, lambda selector: self._siblings.find(variant, selector)
         )

@@ -5,7 +5,7 @@ A replay reads none of them, because recordings have the token of redacted value
 
 from collections.abc import Iterable, Mapping
 
-from evalkit.cassette.redaction import is_replaceable
+from evalkit.cassette.redaction import SecretValue, is_replaceable
 from evalkit.suite.model.templates import TemplateError
 
 
@@ -23,14 +23,15 @@ class SecretValues:
                 f"the environment variable {name} is not set (it is needed to record and to run "
                 "live, not to replay); set it"
             )
-        if not is_replaceable(value.strip()):
+        if not is_replaceable(SecretValue(value.strip())):
             raise TemplateError(
                 f"the value of the environment variable {name} is too short or too ordinary to be "
-                "kept out of recordings (expected a secret of eight characters or more); write "
-                "what is not secret in 'vars'"
+                "kept out of recordings (expected a secret of eight characters or more); "
+                "write what is not secret in 'vars'"
             )
         return value
 
     def known(self, names: Iterable[str]) -> list[str]:
         """Return the values of those names that are set."""
-        return [value for name in names if (value := self._environment.get(name, ""))]
+        values = (self._environment.get(name, "") for name in names)
+        return [SecretValue(value) for value in values if value]

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 
 from evalkit.cassette.headers import TOKEN
 from evalkit.cassette.recording import Recording
-from evalkit.cassette.redaction import Redactor, is_replaceable
+from evalkit.cassette.redaction import Redactor, SecretValue, is_replaceable
 from evalkit.errors import SecretLeak, UsageError
 from tests.cassette.samples import recording
 
@@ -186,6 +186,13 @@ def test_a_short_key_is_replaced_in_headers_and_urls_only(key: str) -> None:
         f"https://h/{TOKEN}/x?q={TOKEN}&r={key}s"
     )
     assert redactor.header("x-next", f"{key}; {key}s") == f"{TOKEN}; {key}s"
+
+
+def test_a_short_value_that_a_suite_sends_is_replaced_in_texts() -> None:
+    redactor = Redactor([SecretValue(" tok-9f8a7b "), "tok-short"])
+    assert redactor.text('{"a": "tok-9f8a7b tok-short"}') == '{"a": "REDACTED tok-short"}'
+    assert Redactor().with_secrets([SecretValue("tok-9f8a7b")]).text("tok-9f8a7b") == TOKEN
+    assert not is_replaceable(SecretValue("anything"))
 
 
 @pytest.mark.parametrize("key", ["a" * 25, "AIzaSyD-planted_", "no-key-is-needed"])

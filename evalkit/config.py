@@ -2,6 +2,7 @@
 
 It is optional; nothing else of evalkit is configured here.
 
+    currency: EUR
     prices:
       gemini-3.5-flash: {input_per_million: 0.30, output_per_million: 2.50}
     gates:
@@ -46,6 +47,7 @@ class Config(BaseModel):
     prices: dict[str, Prices] = Field(
         default={}, description="Prices of tokens, by the name of the model or agent."
     )
+    currency: str = Field("", description="Currency of the prices, shown beside costs.")
     signoff: SignoffPolicy = Field(default=SignoffPolicy(), description="Who must sign a run off.")
 
     def gate(self, name: str | None) -> tuple[str, Gate | None]:

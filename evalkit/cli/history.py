@@ -15,7 +15,15 @@ from evalkit.cli.output import echo_json
 from evalkit.cli.tables import grid
 from evalkit.compare.history import RunHistory, ScenarioHistory, build_history, read_runs
 from evalkit.config import find_config, load_config
-from evalkit.reports.page.history_page import SIGNS, mean_text, rate_text, state_of, write
+from evalkit.errors import UsageError
+from evalkit.reports.page.history_page import (
+    SIGNS,
+    mean_text,
+    names_text,
+    rate_text,
+    state_of,
+    write,
+)
 
 _STYLES = {
     "passed": "green",
@@ -24,6 +32,7 @@ _STYLES = {
     "errored": "magenta",
     "absent": "dim",
 }
+_COLUMNS = ("run", "started", "model", "prompt", "errored", "pass rate", "tokens", "cost")
 _EPILOG = """\b
 Examples:
   pytest suites --evalkit-report reports/2026-11-22
@@ -65,6 +74,10 @@ def history(
     run_history = build_history(runs, results, prices)
     for line in skipped:
         click.echo(f"evalkit: left out {line}", err=True)
+    if not runs:
+        raise UsageError(
+            f"{reports} has no run; make one: pytest suites --evalkit-report {reports}/<name>"
+        )
     if as_json:
         echo_json(run_history.to_json())
         return
@@ -76,11 +89,6 @@ def history(
 
 
 def _print_history(run_history: RunHistory, console: Console, everything: bool) -> None:
-    if not run_history.runs:
-        console.print(
-            "There is no run yet; make one: pytest suites --evalkit-report reports/<name>"
-        )
-        return
     _print_runs(run_history, console)
     listed = [
         scenario
@@ -105,18 +113,26 @@ def _print_history(run_history: RunHistory, console: Console, everything: bool) 
 
 
 def _print_runs(run_history: RunHistory, console: Console) -> None:
-    table = grid("run", "started", "results", "errored", "pass rate", "tokens", "cost")
+    columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
     for run, point in zip(run_history.runs, run_history.total.points, strict=True):
         if point is not None:
-            table.add_row(
+            row = (
                 visible(run.name) + ("" if run.complete else " (did not end)"),
-                run.started[:16].replace("T", " "),
-                str(point.results),
-                str(point.errored),
+                run.started[:10],
+                visible(names_text(point.models)),
+                visible(names_text(point.prompts)),
+                str(point.errored or ""),
                 rate_text(point),
                 mean_text(point.tokens),
                 mean_text(point.cost),
             )
+            for cells, text in zip(columns.values(), row, strict=True):
+                cells.append(text)
+    # A column without content has no room in 80 columns.
+    shown = {name: cells for name, cells in columns.items() if set(cells) - {"", "-"}}
+    table = grid(*shown)
+    for texts in zip(*shown.values(), strict=True):
+        table.add_row(*texts)
     console.print(table)
     console.print()
 

@@ -115,7 +115,7 @@ def bar_lists(bar: BarComparison, verdicts: BarVerdicts) -> list[BarList]:
 
 def failing_checks(row: ResultRow) -> list[str]:
     """Return the checks that a result failed, each with the codes of its findings."""
-    codes = sorted(row.codes)
+    codes = sorted(row.reasons)
     return list(dict.fromkeys(f"{check} ({code})" for check, code in codes))
 
 

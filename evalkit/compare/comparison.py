@@ -40,6 +40,7 @@ from evalkit.compare.gate_rules import (
 )
 from evalkit.compare.gates import LIVE, REPLAY, Gate, GateVerdict
 from evalkit.compare.intervals import CONFIDENCE
+from evalkit.compare.metric_rows import MetricRow, metric_rows
 from evalkit.compare.pairing import (
     Pair,
     PairChange,
@@ -56,9 +57,11 @@ from evalkit.compare.sentences import (
     conclusion,
     evidence_warnings,
     flakiness,
+    next_step,
     sensitivity,
     significance,
 )
+from evalkit.compare.variant_changes import VariantChange, variant_changes
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.result_line import count_verdicts
@@ -72,7 +75,7 @@ class Comparison:
 
     Without a ``named_gate`` the one that fits the runs' source applies. ``configuration`` lists
     what else differs between the runs, ``notes`` what a reader must know about that; ``unknown``
-    says why a metric is not known.
+    says why a metric is not known, ``currency`` that of the prices, empty if it is not declared.
     """
 
     baseline: ComparedRun
@@ -83,6 +86,7 @@ class Comparison:
     configuration: Sequence[str] = ()
     notes: Sequence[str] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
+    currency: str = ""
 
     @cached_property
     def pairing(self) -> Pairing:
@@ -232,9 +236,23 @@ class Comparison:
             ),
         )
 
+    @property
+    def next_step(self) -> str:
+        """What to do now, in one sentence."""
+        return next_step(self.verdict)
+
+    @property
+    def metric_rows(self) -> list[MetricRow]:
+        """Tokens, cost and time as rows of text."""
+        return list(metric_rows(self.metrics, self.currency))
+
     def changed(self, change: PairChange) -> list[Pair]:
         """Return the pairs of one change, in the candidate's order."""
         return [pair for pair in self.pairing.pairs if pair.change == change]
+
+    def changed_variants(self, change: PairChange) -> list[VariantChange]:
+        """Return the variants with trials of one change, most certain first."""
+        return variant_changes(self.pairing, change)
 
     @property
     def significance(self) -> str:
@@ -261,6 +279,7 @@ def compare(
     gate_name: str = "default",
     gate: Gate | None = None,
     prices: Mapping[str, Prices] | None = None,
+    currency: str = "",
     compare_bars: CompareBars = compare_digests,
 ) -> Comparison:
     """Compare two runs, or two choices of one run.
@@ -314,6 +333,7 @@ def compare(
         configuration=[str(change) for change in changes],
         notes=notes,
         unknown=_unknown_metrics(old_run, new_run, prices, gate),
+        currency=currency,
     )
 
 

@@ -237,8 +237,7 @@ class MetricDifference:
         return f"{low - 1:+.1%} and {high - 1:+.1%}"
 
 
-METRICS = {"tokens": "tokens", "cost": "cost", "elapsed_ms": "recorded ms"}
-"""The measured values, and what they are called; the cost is in the currency of the prices."""
+_METRICS = ("tokens", "cost", "elapsed_ms")
 
 
 def metric_differences(
@@ -251,7 +250,7 @@ def metric_differences(
     ``include`` names what is part of tokens and cost besides the conversation.
     """
     differences = {}
-    for name in METRICS:
+    for name in _METRICS:
         values = [
             (pair.candidate.cluster, old, new)
             for pair in pairs

@@ -9,9 +9,10 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from itertools import groupby, pairwise
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
-from evalkit._lib.json import JSON
+from evalkit._lib.files import sha256
+from evalkit._lib.json import JSON, canonical
 from evalkit.checks.core.pricing import cost_of
 from evalkit.compare.rows import Prices, grouped
 from evalkit.errors import EvalkitError, UsageError
@@ -34,12 +35,17 @@ class PastRun(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class PastResult:
-    """A result. ``tokens`` by the API's field names; ``elapsed_ms`` is None without a time."""
+    """A result. ``tokens`` by the API's field names; ``elapsed_ms`` is None without a time.
+
+    ``prompt`` is the choice of a prompt that the variant is named by, else the beginning of the
+    digest of its system instruction; empty without one.
+    """
 
     run: str
     id: str
     scenario: str
     model: str
+    prompt: str
     verdict: str
     tokens: Mapping[str, int]
     elapsed_ms: float | None
@@ -68,7 +74,10 @@ def read_runs(folder: Path, last: int) -> tuple[list[PastRun], list[PastResult],
     for past, run in sorted(opened, key=lambda entry: (entry[0].started, entry[0].name))[::-1]:
         if len(runs) < last:
             try:
-                results += [_past_result(past.name, parse_head(line)) for line in run.lines()]
+                results += [
+                    _past_result(past.name, parse_head(line, with_settings=True))
+                    for line in run.lines()
+                ]
                 runs.insert(0, past)
             except _INVALID as error:
                 skipped.append(_skipped(run.directory, error))
@@ -89,11 +98,14 @@ def _past_run(name: str, manifest: Mapping[str, JSON]) -> PastRun:
 
 def _past_result(run: str, result: ResultHead) -> PastResult:
     variant, metrics = result["variant"], result["metrics"]
+    instruction = cast("Mapping[str, JSON]", result).get("settings", {}).get("system_instruction")
+    digest = sha256(canonical(instruction))[:7] if instruction else ""
     return PastResult(
         run=run,
         id=result["id"],
         scenario=f"{result['suite']}::{result['scenario']}",
         model=str(variant.get("model") or variant.get("agent") or ""),
+        prompt=str(variant.get("prompt") or digest),
         verdict=result["verdict"],
         tokens=metrics.get("tokens", {}),
         elapsed_ms=metrics.get("elapsed_ms"),
@@ -105,6 +117,7 @@ class HistoryPoint:
     """One scenario (or all of them) in one run.
 
     ``tokens``, ``cost`` and ``elapsed_ms`` are means over the results that have the value, or None.
+    ``models`` and ``prompts`` are those of the results, sorted.
     """
 
     run: str
@@ -115,6 +128,8 @@ class HistoryPoint:
     tokens: float | None
     cost: float | None
     elapsed_ms: float | None
+    models: Sequence[str]
+    prompts: Sequence[str]
 
     @property
     def rate(self) -> float | None:
@@ -224,6 +239,8 @@ def _point(run: str, results: list[PastResult], prices: Mapping[str, Prices]) ->
         tokens=_mean(result.tokens.get("total_tokens") for result in results),
         cost=_mean(costs),
         elapsed_ms=_mean(result.elapsed_ms for result in results),
+        models=sorted({result.model for result in results if result.model}),
+        prompts=sorted({result.prompt for result in results if result.prompt}),
     )
 
 

@@ -39,17 +39,21 @@ class Pair(NamedTuple):
     @property
     def findings_gained(self) -> list[str]:
         """The findings of the candidate only, as ``check: code``."""
-        return _names(self.candidate.codes - self.baseline.codes)
+        return _names(self.candidate.reasons.keys() - self.baseline.reasons.keys())
 
     @property
     def findings_lost(self) -> list[str]:
         """The findings of the baseline only, as ``check: code``."""
-        return _names(self.baseline.codes - self.candidate.codes)
+        return _names(self.baseline.reasons.keys() - self.candidate.reasons.keys())
 
     @property
     def changes(self) -> list[str]:
-        """The findings that only one side has, those of the baseline as ``no longer …``."""
-        return [*self.findings_gained, *(f"no longer {one}" for one in self.findings_lost)]
+        """What the findings that only one side has say, those of the baseline as ``no longer …``."""
+        old, new = self.baseline.reasons, self.candidate.reasons
+        return [
+            *(new[key] for key in sorted(new.keys() - old.keys())),
+            *(f"no longer {old[key]}" for key in sorted(old.keys() - new.keys())),
+        ]
 
     @property
     def scored(self) -> bool:
@@ -67,7 +71,7 @@ class Pair(NamedTuple):
             return "unscored"
         if old.passed != new.passed:
             return "regressed" if old.passed else "improved"
-        same = old.answer_digest == new.answer_digest and old.codes == new.codes
+        same = old.answer_digest == new.answer_digest and old.reasons.keys() == new.reasons.keys()
         return "same" if same else "changed"
 
     @property
@@ -145,23 +149,22 @@ class SystematicRegressions(NamedTuple):
 def systematic_regressions(pairs: Iterable[Pair]) -> SystematicRegressions:
     """Return the variants that went from always passing to always failing."""
     variants = grouped((pair.candidate.variant, pair) for pair in pairs).values()
-    enough = [len(group) >= SYSTEMATIC_TRIALS for group in variants]
-    regressed = [all(pair.change == "regressed" for pair in group) for group in variants]
+    enough = [group for group in variants if len(group) >= SYSTEMATIC_TRIALS]
+    few = [group for group in variants if len(group) < SYSTEMATIC_TRIALS]
     return SystematicRegressions(
         variants=[
             group[0].candidate.id.partition("#")[0]
-            for group, *both in zip(variants, enough, regressed, strict=True)
-            if all(both)
+            for group in enough
+            if is_systematic(group, "regressed")
         ],
-        stable=sum(
-            has_enough and all(pair.baseline.passed for pair in group)
-            for group, has_enough in zip(variants, enough, strict=True)
-        ),
-        unclear=sum(
-            has_regressed and not has_enough
-            for has_enough, has_regressed in zip(enough, regressed, strict=True)
-        ),
+        stable=sum(all(pair.baseline.passed for pair in group) for group in enough),
+        unclear=sum(all(pair.change == "regressed" for pair in group) for group in few),
     )
+
+
+def is_systematic(group: Sequence[Pair], change: PairChange) -> bool:
+    """Return whether all trials of a variant changed, and are enough not to be chance."""
+    return len(group) >= SYSTEMATIC_TRIALS and all(pair.change == change for pair in group)
 
 
 class Flips(NamedTuple):
@@ -190,9 +193,9 @@ def by_check(pairs: Iterable[Pair]) -> dict[str, Flips]:
 def by_code(pairs: Iterable[Pair]) -> dict[str, Flips]:
     """Count the flips of each ``check: finding code`` over scored pairs."""
     return _count_flips(
-        (f"{check}: {code}", ((check, code) in old.codes, (check, code) in new.codes))
+        (f"{check}: {code}", ((check, code) in old.reasons, (check, code) in new.reasons))
         for old, new in pairs
-        for check, code in old.codes | new.codes
+        for check, code in old.reasons.keys() | new.reasons.keys()
     )
 
 

@@ -14,11 +14,13 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
+from evalkit._lib.text import shorten
 from evalkit.results.records import ResultHead
 from evalkit.results.result_line import counts_as_test
 from evalkit.verdict import Verdict, worst
 
 Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+_MAX_TEXT = 160
 
 Key = TypeVar("Key")
 Value = TypeVar("Value")
@@ -48,14 +50,15 @@ class ResultRow:
     """One result.
 
     ``settings`` are its variant's, by name. ``checks`` has the worst verdict of each check over all
-    turns, ``codes`` the codes of the findings that failed it, ``message`` the reason for not
-    passing. ``tokens``, ``elapsed_ms`` and ``cost`` are None if unknown; ``usage`` has the tokens
-    by the API's field names.
+    turns, ``reasons`` a sentence for each check and code of a finding that failed it, ``message``
+    the whole text about not passing, ``answer`` the beginning of the last answer if it failed.
+    ``tokens``, ``elapsed_ms`` and ``cost`` are None if unknown; ``usage`` has the tokens by the
+    API's field names.
     ``request_parts`` are the settings sent with every turn and the user's messages (``prompts``),
     each as canonical JSON. ``location`` is ``file:line`` of the scenario. ``case`` is the label of
-    its case row, empty without one; ``extra`` are tokens that are not part of ``usage``; ``source`` says whether its responses were ``replayed``,
-    ``recorded``, ``live`` or ``mixed``, None without any. Of several trials that are one test, one
-    ``counts`` as the test.
+    its case row, empty without one; ``extra`` are tokens that are not part of ``usage``;
+    ``source`` says whether its responses were ``replayed``, ``recorded``, ``live`` or ``mixed``,
+    None without any. Of several trials that are one test, one ``counts`` as the test.
     """
 
     id: str
@@ -65,8 +68,10 @@ class ResultRow:
     tags: tuple[str, ...]
     verdict: Verdict
     checks: Mapping[str, Verdict]
-    codes: frozenset[tuple[str, str]]
+    reasons: Mapping[tuple[str, str], str]
     message: str
+    title: str
+    answer: str
     tokens: int | None
     elapsed_ms: float | None
     cost: float | None
@@ -118,8 +123,12 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
     usage = {name: count for name, count in metrics.get("tokens", {}).items() if count is not None}
     model = str(settings.get("model") or settings.get("agent") or "")
     verdicts = grouped((check["name"], Verdict(check["verdict"])) for check in line["checks"])
-    codes = frozenset(
-        (check["name"], finding["code"])
+    verdict = Verdict(line["verdict"])
+    reasons = grouped(
+        (
+            (check["name"], finding["code"]),
+            f"{check['name']}: {shorten(finding['message'], _MAX_TEXT)}",
+        )
         for check in line["checks"]
         for finding in check["findings"]
         if finding["severity"] == "error"
@@ -130,10 +139,14 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         settings=settings,
         model=model,
         tags=tuple(line["tags"]),
-        verdict=Verdict(line["verdict"]),
+        verdict=verdict,
         checks={name: worst(group) for name, group in verdicts.items()},
-        codes=codes,
+        reasons={key: sentences[0] for key, sentences in reasons.items()},
         message=line["message"],
+        title=line.get("title") or "",
+        answer=shorten(line["turns"][-1]["text"] or "", _MAX_TEXT)
+        if verdict is Verdict.FAILED and line["turns"]
+        else "",
         tokens=usage.get("total_tokens"),
         elapsed_ms=metrics.get("elapsed_ms"),
         cost=metrics.get("cost"),

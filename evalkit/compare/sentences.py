@@ -9,7 +9,7 @@ from evalkit._lib.text import plural
 from evalkit.compare.compared_run import ComparedRun
 from evalkit.compare.evidence import Evidence, TrialStatistics
 from evalkit.compare.gate_rules import MissingEvidence
-from evalkit.compare.gates import GateOutcome
+from evalkit.compare.gates import GateOutcome, GateVerdict
 from evalkit.compare.intervals import CONFIDENCE
 from evalkit.compare.pairing import SystematicRegressions
 
@@ -49,6 +49,49 @@ def conclusion(
     if found.is_significant:
         rest = f"all in all the candidate is {'better' if table.difference > 0 else 'worse'}"
     return f"{start}: {facts}; {rest}."
+
+
+_NEXT_STEPS = {
+    "duplicates": "Run the suites again, into an empty folder.",
+    "complete": "Let both runs end: repeat their commands with --evalkit-resume.",
+    "min_pairs": "Run the same suites in both runs.",
+    "max_removed": "Restore the scenarios, or list them under 'allow' with the reason.",
+    "max_weakened": "Restore the expectations, or list the scenarios under 'allow' with the reason.",
+    "max_deselected": "Run all variants, without -k, -m or node ids.",
+    "max_skipped": "Run what was skipped, or list it under 'allow' with the reason.",
+    "max_errors": "Remove the cause of the errors, which is not the model, and run again.",
+    "max_baseline_errors": "Run the baseline again, without errors and skips.",
+    "max_unmatched": "Run both with the same number of trials (--evalkit-repeat).",
+    "max_systematic_regressions": "Read the regressions of all trials: they are not chance.",
+    "max_regressions": "Read the regressions; accept what is intended with evalkit review.",
+    "non_inferiority": "Read the regressions and what they have in common.",
+    "min_pass_rate": "Read the failures of the candidate.",
+    "pass_hat": "Read the variants whose trials disagree.",
+    "tokens": "Read which variants need more tokens.",
+    "cost": "Compare tokens and prices of both models.",
+    "latency": "Read which variants take longer.",
+    "required_tags": "Read the failures with the required tags.",
+}
+_MORE_EVIDENCE = {
+    "max_systematic_regressions",
+    "non_inferiority",
+    "min_pass_rate",
+    "pass_hat",
+    "tokens",
+    "cost",
+    "latency",
+}
+
+
+def next_step(verdict: GateVerdict) -> str:
+    """Return what to do now about the first rule that decided."""
+    if verdict.verdict == "pass":
+        return "Review what changed, then sign the candidate: evalkit review, evalkit signoff."
+    rule = next(one.rule for one in verdict.rules if one.verdict == verdict.verdict)
+    name = rule.partition(".")[0]
+    if verdict.verdict == "inconclusive" and name in _MORE_EVIDENCE:
+        return "Record more scenarios or trials: evalkit plan says how many."
+    return _NEXT_STEPS[name]
 
 
 def significance(found: Evidence, unit: str) -> str:
@@ -102,7 +145,8 @@ def flakiness(runs: Iterable[ComparedRun]) -> str:
             "One trial per variant: nothing is known about flakiness. Record more with "
             "--evalkit-repeat."
         )
-    return "; ".join(f"{run.name}: {_trials(run.trials)}" for run in runs) + "."
+    sides = zip(("Baseline", "candidate"), runs, strict=True)
+    return "; ".join(f"{side}: {_trials(run.trials)}" for side, run in sides) + "."
 
 
 def _trials(trials: TrialStatistics) -> str:

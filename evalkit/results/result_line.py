@@ -152,15 +152,15 @@ def parse_result(line: str) -> ResultLine:
     return cast("ResultLine", value)
 
 
-def parse_head(line: str) -> ResultHead:
-    """Parse a result line without its settings and transcript. Raises ValueError.
+def parse_head(line: str, *, with_settings: bool = False) -> ResultHead:
+    """Parse a result line without its transcript and, by default, its settings. Raises ValueError.
 
     The line is cut before ``settings`` or ``turns`` and closed by one brace. That the rest parses
     proves that the cut was at the top level: inside a string the quotes would be escaped, inside a
     nested object one brace would not be enough. Any other line is parsed whole, so the order of
     members only affects speed.
     """
-    for name in _TRANSCRIPT:
+    for name in _TRANSCRIPT[with_settings:]:
         at = line.find(name)
         if at > 0 and line.endswith("}"):
             try:

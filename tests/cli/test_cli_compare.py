@@ -63,8 +63,8 @@ def test_the_verdict_is_first_then_the_most_serious_changes() -> None:
         actual.output.split()
     )
     assert lines[-2:] == [
-        "written: new/comparison/comparison.json",
-        "         new/comparison/index.html",
+        "written: new/comparison/index.html",
+        "         new/comparison/summary.md",
     ]
     assert Path("new/comparison/index.html").is_file()
 
@@ -80,12 +80,14 @@ def test_trials_of_a_variant_are_one_entry() -> None:
         line("b", "failed")
     ]
     lines = compare(run("old", old), run("new", new)).output.splitlines()
-    start = lines.index("Regressions (3 pairs of 2 variants)")
-    assert lines[start + 1 : start + 5] == [
+    start = lines.index("Regressions (2 variants, 3 trials)")
+    assert lines[start + 1 : start + 7] == [
         "  s::a  2 of 3 trials  (suites/s.yaml:3)",
         "      text: text_missing",
+        "      answer: hello",
         "  s::b  (suites/s.yaml:3)",
         "      text: text_missing",
+        "      answer: hello",
     ]
 
 

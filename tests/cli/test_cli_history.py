@@ -48,12 +48,11 @@ def test_the_table_and_the_signs() -> None:
     assert lines[0].split() == [
         "run",
         "started",
-        "results",
+        "model",
         "errored",
         "pass",
         "rate",
         "tokens",
-        "cost",
     ]
     assert [text.split()[0] for text in lines[1:4]] == ["one", "two", "three"]
     assert "(did not end)" in lines[2]
@@ -78,19 +77,38 @@ def test_json(here: Path) -> None:
     assert value["scenarios"][0]["points"][0]["passed"] == 1
 
 
+def test_models_and_prompts_have_columns(here: Path) -> None:
+    texts = {"one": "Be kind.", "two": "Be short."}
+    for number, (name, text) in enumerate(texts.items(), 1):
+        result = {**line("a", model=f"m{number}"), "settings": {"system_instruction": text}}
+        run(name, result, started=f"2026-01-0{number}T10:00:00Z")
+    points = json.loads(call("--json").output)["total"]["points"]
+    assert [point["models"] for point in points] == [["m1"], ["m2"]]
+    (one,), (two,) = (point["prompts"] for point in points)
+    assert len(one) == len(two) == 7
+    assert one != two
+    header, first, *_ = call().output.splitlines()
+    assert "prompt" in header
+    assert first.split()[2:4] == ["m1", one]
+    assert one in (here / "reports/history.html").read_text()
+
+
 def test_without_runs(here: Path) -> None:
     assert call().output == "evalkit: reports is not a folder of runs\n"
     assert call().exit_code == 2
     (here / "reports").mkdir()
-    assert call().output.startswith(
-        "There is no run yet; make one: pytest suites --evalkit-report reports/"
+    actual = call()
+    assert actual.exit_code == 2
+    assert actual.output.startswith(
+        "evalkit: reports has no run; make one: pytest suites --evalkit-report reports/"
     )
+    assert not (here / "reports/history.html").exists()
 
 
 def test_skipped_runs_are_reported() -> None:
     run("bad", {"x": 1})
     actual = call()
-    assert actual.exit_code == 0
+    assert actual.exit_code == 2
     assert "evalkit: left out reports/bad: not a run of evalkit" in actual.output
 
 

@@ -111,7 +111,7 @@ def test_flakiness() -> None:
         "One trial per variant: nothing is known about flakiness."
     )
     assert comparison(one, twice).flakiness == (
-        "old: one trial per variant, nothing is known; new: trials disagree in 1 of 1 variants with several trials."
+        "Baseline: one trial per variant, nothing is known; candidate: trials disagree in 1 of 1 variants with several trials."
     )
 
 

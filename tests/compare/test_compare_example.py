@@ -274,5 +274,5 @@ def test_the_terminal_says_the_same(folder: Path, actual: dict[str, Any]) -> Non
     assert "neither shown non-inferior nor inferior: the difference of 179" in reported
     assert "baseline passed               154                10" in reported
     assert f"10 regressed, 12 improved, of 179 pairs: p = {actual['p']:.4g}, not" in reported
-    assert "  revisions::capital-kenya  3 of 3 trials" in reported
+    assert "  revisions::capital-kenya  all 3 trials" in reported
     assert f"{actual['difference'] * 100:+.1f} points" in reported

@@ -19,6 +19,7 @@ def entry(run: str, id_: str, verdict: str = "passed", tokens: int = 10) -> Past
         id=id_,
         scenario=id_.partition("[")[0],
         model="m",
+        prompt="",
         verdict=verdict,
         tokens=counts,
         elapsed_ms=None,

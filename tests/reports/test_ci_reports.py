@@ -14,8 +14,9 @@ from hypothesis import strategies as st
 from evalkit._lib.text import escape_log_commands
 from evalkit.compare.comparison import compare
 from evalkit.errors import UsageError
-from evalkit.reports.ci import comment, github, markdown
+from evalkit.reports.ci import comparison_markdown, github, markdown
 from evalkit.reports.ci.badge import Badge
+from evalkit.reports.ci.comparison_markdown import write_comment, write_summary
 from evalkit.reports.ci.ctrf import Ctrf
 from evalkit.reports.ci.escaping import annotation, code
 from evalkit.reports.ci.markdown import MarkdownSummary
@@ -262,19 +263,33 @@ def test_hostile_text_has_no_effect(tmp_path: Path) -> None:
         assert command.isprintable()
     assert not [char for char in written(run, Ctrf) if char in "\x1b\u202e"]
     before = make_run(tmp_path / "old", [hostile_line(Verdict.PASSED, 2_000), passing(3)])
-    text = comment.write(compare(before, run), tmp_path).read_text()
-    assert text.startswith(f"{comment.MARKER}\n")
-    assert text.count("<!--") == 1
-    assert tags(text) <= {"code", "details", "summary"}
+    for write, marks in ((write_comment, 1), (write_summary, 0)):
+        text = write(compare(before, run), tmp_path).read_text()
+        assert text.startswith(comparison_markdown.MARKER) == bool(marks)
+        assert text.count("<!--") == marks
+        assert tags(text) <= {"code", "details", "summary", "br"}
 
 
-def test_comment_is_one_page(tmp_path: Path) -> None:
+@pytest.mark.parametrize("count", [30, 500, 5_000])
+def test_comment_lists_regressions_within_the_limit(tmp_path: Path, count: int) -> None:
+    old = make_run(tmp_path / "old", [line(f"f{number}", [], []) for number in range(count)])
+    new = make_run(tmp_path / "new", [failing(number) for number in range(count)])
+    text = write_comment(compare(old, new), tmp_path).read_text()
+    assert f"<summary>Regressions ({count:,})</summary>" in text
+    named = [number for number in range(count) if f"f{number}&#91;" in text]
+    assert named == list(range(min(count, 420)))
+    assert ("and 4,580 more." in text) == (count == 5_000)
+    assert len(text.encode()) < 65_536
+
+
+def test_summary_of_a_comparison_fits_one_page(tmp_path: Path) -> None:
     old = make_run(tmp_path / "old", [line(f"f{number}", [], []) for number in range(500)])
     new = make_run(tmp_path / "new", [failing(number) for number in range(500)])
-    text = comment.write(compare(old, new), tmp_path).read_text()
-    assert "<summary>Regressions (500)</summary>" in text
-    assert "and 490 more." in text
-    assert len(text) < 6_000
+    text = write_summary(compare(old, new), tmp_path).read_text()
+    assert text.startswith("# ❌ Fail: Do not ship yet: 500 of 500 pairs regressed")
+    assert "* and 492 more\n" in text
+    assert "Read the regressions" in text
+    assert len(text.splitlines()) < 50
 
 
 def test_step_summary_is_appended(everything: Run, tmp_path: Path) -> None:

@@ -60,8 +60,8 @@ def test_verdict_comes_first_then_the_worst_group(tmp_path: Path) -> None:
     assert page.all("h1")[0].text.startswith("Fail Do not ship yet: 1 of 4 pairs regressed.")
     titles = [element.text for element in page.all("h2")]
     assert titles == [
-        "Figures",
         "Regressions 1",
+        "Figures",
         "Improvements 1",
         "Same verdict, different answer 1",
         "Added 1",
@@ -82,6 +82,23 @@ def test_page_without_differences(tmp_path: Path) -> None:
     page = Page(page_of(tmp_path, [one("same", "Hi.")], [one("same", "Hi.")], Gate()))
     assert "No pair differs." in page.source
     assert page.all("details", "variant") == []
+
+
+def test_trials_of_a_variant_are_one_entry(tmp_path: Path) -> None:
+    def trials(*verdicts: Verdict) -> list[str]:
+        return [
+            line("s", [turn(1, "Hi", [says(str(number))])], [], verdict=verdict, trial=number)
+            for number, verdict in enumerate(verdicts, 1)
+        ]
+
+    yes, no = Verdict.PASSED, Verdict.FAILED
+    page = Page(page_of(tmp_path, trials(yes, yes, yes), trials(no, yes, no)))
+    (variant,) = page.all("details", "variant")
+    assert "2 of 3 trials" in variant.text
+    assert "answer: 1" in variant.text
+    trial_texts = [one.text for one in page.all("details", "trial")]
+    assert [text.partition("Turn")[0] for text in trial_texts] == ["Trial 1", "Trial 3"]
+    assert "Regressions 1 (2 trials)" in [element.text for element in page.all("h2")]
 
 
 def test_group_shows_only_its_first_transcripts(

@@ -1,21 +1,21 @@
 """``comparison/index.html``: a comparison as one page without a script.
 
-Verdict and reason come first, then figures, then what changed, worst first. The figures are those
-of the Comparison; transcripts are read from both runs for the pairs that are shown, at most
-``SHOWN`` a group, so that the page stays usable for a comparison of any size.
+Verdict, reason and next step come first, then the regressions, the figures, and what else changed.
+The figures are those of the Comparison; transcripts are read from both runs for the pairs that are
+shown, at most ``SHOWN`` a group, so that the page stays usable for a comparison of any size.
 """
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 from evalkit._lib.json import loads
 from evalkit.compare.comparison import Comparison
-from evalkit.compare.evidence import METRICS
 from evalkit.compare.intervals import Interval
 from evalkit.compare.pairing import Pair, PairChange, by_check, by_code
+from evalkit.compare.variant_changes import VariantChange
 from evalkit.reports.formatting import number_text
 from evalkit.reports.page.side_by_side import ComparedTurn, compare_turns
 from evalkit.reports.page.templating import content_policy, resource, write_page
@@ -25,7 +25,7 @@ from evalkit.results.result_line import parse_result
 SHOWN = 200
 """Pairs of a group whose transcripts are on the page; the others are listed by name."""
 
-_GROUPS: tuple[tuple[PairChange, str, str], ...] = (
+_CHANGES: tuple[tuple[PairChange, str, str], ...] = (
     ("regressed", "Regressions", "Passed in the baseline, failed in the candidate."),
     ("improved", "Improvements", "Failed in the baseline, passed in the candidate."),
     (
@@ -43,22 +43,29 @@ _ID = re.compile(r'\{"schema_version":\s?\d+,\s?"id":\s?("(?:[^"\\]|\\.)*")')
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PairEntry:
-    """A pair on the page; ``turns`` is None where its transcript is not shown."""
+class TrialEntry(NamedTuple):
+    """A trial on the page; ``turns`` is None where its transcripts are not shown."""
 
-    anchor: str
     pair: Pair
     turns: list[ComparedTurn] | None
 
 
-class PairGroup(NamedTuple):
-    """The pairs of one kind of change."""
+class VariantEntry(NamedTuple):
+    """A variant on the page, with its trials that changed."""
+
+    anchor: str
+    change: VariantChange
+    trials: list[TrialEntry]
+
+
+class ChangeGroup(NamedTuple):
+    """The variants with one kind of change."""
 
     title: str
     note: str
-    size: int
-    entries: Iterator[PairEntry]
+    variants: int
+    pairs: int
+    entries: Iterator[VariantEntry]
 
 
 class Tick(NamedTuple):
@@ -83,13 +90,19 @@ class IntervalChart:
 
 def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -> Path:
     """Write ``index.html`` into a folder and return its path."""
-    groups = [(title, note, comparison.changed(change)) for change, title, note in _GROUPS]
-    shown = [pair for *_, pairs in groups for pair in pairs[:SHOWN]]
+    changes = [
+        (title, note, comparison.changed_variants(change)) for change, title, note in _CHANGES
+    ]
+    shown = [pair for *_, variants in changes for pair in _pairs(variants)[:SHOWN]]
     old = _lines(baseline, {pair.baseline.id for pair in shown})
     new = _lines(candidate, {pair.candidate.id for pair in shown})
     style = resource("css/report.css") + resource("css/comparison.css")
     evidence, pairing = comparison.evidence, comparison.pairing
     margin = comparison.gate.non_inferiority.margin if comparison.gate.non_inferiority else None
+    groups = [
+        ChangeGroup(title, note, len(variants), len(_pairs(variants)), _entries(variants, old, new))
+        for title, note, variants in changes
+    ]
     unpaired = [
         ("Added", pairing.added),
         ("Removed", pairing.removed),
@@ -104,16 +117,12 @@ def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -
         chart=interval_chart(evidence.table.difference, evidence.interval, margin)
         if evidence.table.pairs
         else None,
-        groups=[
-            PairGroup(title, note, len(pairs), _entries(pairs, old, new))
-            for title, note, pairs in groups
-            if pairs
-        ],
+        regressions=groups[0],
+        others=[group for group in groups[1:] if group.variants],
         unpaired=[(title, rows) for title, rows in unpaired if rows],
         checks=by_check(pairing.scored),
         codes=by_code(pairing.scored),
         tags=comparison.tags,
-        metrics=[(METRICS[name], metric) for name, metric in comparison.metrics.items()],
         shown=SHOWN,
         style=style,
         policy=content_policy("", style),
@@ -154,20 +163,25 @@ def interval_chart(difference: float, interval: Interval, margin: float | None) 
     )
 
 
+def _pairs(variants: Iterable[VariantChange]) -> list[Pair]:
+    return [pair for variant in variants for pair in variant.pairs]
+
+
 def _entries(
-    pairs: Sequence[Pair], old: Mapping[str, str], new: Mapping[str, str]
-) -> Iterator[PairEntry]:
-    """Yield the pairs of a group, parsing one pair of lines at a time to save memory."""
-    for number, pair in enumerate(pairs):
-        before, after = pair
-        turns = None
-        if number < SHOWN:
-            turns = compare_turns(parse_result(old[before.id]), parse_result(new[after.id]))
-        yield PairEntry(
-            anchor=f"p.{_UNSAFE.sub('-', after.id)}",
-            pair=pair,
-            turns=turns,
-        )
+    variants: Sequence[VariantChange], old: Mapping[str, str], new: Mapping[str, str]
+) -> Iterator[VariantEntry]:
+    """Yield the variants of a group, parsing the lines of one at a time to save memory."""
+    left = SHOWN
+    for change in variants:
+        trials = []
+        for pair in change.pairs:
+            turns = None
+            if left > 0:
+                lines = old[pair.baseline.id], new[pair.candidate.id]
+                turns = compare_turns(*map(parse_result, lines))
+            trials.append(TrialEntry(pair, turns))
+            left -= 1
+        yield VariantEntry(f"p.{_UNSAFE.sub('-', change.row.id)}", change, trials)
 
 
 def _lines(run: Run, ids: set[str]) -> dict[str, str]:

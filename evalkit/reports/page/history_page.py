@@ -62,6 +62,11 @@ def rate_text(point: HistoryPoint) -> str:
     return f"{point.rate:.1%} of {point.scored}" if point.rate is not None else "nothing scored"
 
 
+def names_text(names: Sequence[str]) -> str:
+    """Return the models or prompts of a run, or their number if there are more than two."""
+    return ", ".join(names) if len(names) < 3 else f"{len(names)} different"
+
+
 def mean_text(value: float | None) -> str:
     """Return a mean, ``-`` where it is not known."""
     if value is None:
@@ -77,7 +82,13 @@ def write(history: RunHistory, path: Path) -> Path:
         path,
         "history.html",
         runs=[
-            (run, point, rate_text(point), mean_text(point.tokens), mean_text(point.cost))
+            (
+                run,
+                point,
+                *map(names_text, (point.models, point.prompts)),
+                rate_text(point),
+                *map(mean_text, (point.tokens, point.cost)),
+            )
             for run, point in zip(history.runs, history.total.points, strict=True)
             if point is not None
         ],

@@ -1,0 +1,75 @@
+"""The variants that changed, each once with all its trials, most certain first. Pure.
+
+This is what every form of a comparison lists: terminal, page, comment and JSON.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from evalkit.compare.pairing import Pair, PairChange, Pairing, is_systematic
+from evalkit.compare.rows import ResultRow, grouped
+
+
+@dataclass(frozen=True, kw_only=True)
+class VariantChange:
+    """A variant of which some trials changed in one way.
+
+    ``pairs`` are the trials that did, out of ``trials`` that both runs have; ``is_systematic`` says
+    that they are all, and enough of them not to be chance.
+    """
+
+    pairs: Sequence[Pair]
+    trials: int
+    is_systematic: bool
+
+    @property
+    def row(self) -> ResultRow:
+        """The candidate's result of the first of these trials."""
+        return self.pairs[0].candidate
+
+    @property
+    def name(self) -> str:
+        """The variant's name."""
+        return self.row.id.partition("#")[0]
+
+    @property
+    def extent(self) -> str:
+        """How many trials changed, such as ``2 of 3 trials``; empty if there is one trial."""
+        if self.trials < 2:
+            return ""
+        extent = f"{len(self.pairs)} of {self.trials} trials"
+        return f"all {self.trials} trials" if len(self.pairs) == self.trials else extent
+
+    @property
+    def reasons(self) -> list[str]:
+        """What the findings say that only one side has, or the two verdicts without a finding."""
+        reasons = dict.fromkeys(reason for pair in self.pairs for reason in pair.changes)
+        if reasons and self.pairs[0].scored:
+            return list(reasons)
+        verdicts = dict.fromkeys(
+            f"{old.verdict} → {new.verdict}"
+            for old, new in self.pairs
+            if old.verdict != new.verdict
+        )
+        return list(verdicts)
+
+    @property
+    def answer(self) -> str:
+        """The beginning of an answer that failed, such as ``answer: No.``; empty if none did."""
+        for old, new in self.pairs:
+            if new.answer:
+                return f"answer: {new.answer}"
+            if old.answer:
+                return f"answer in the baseline: {old.answer}"
+        return ""
+
+
+def variant_changes(pairing: Pairing, change: PairChange) -> list[VariantChange]:
+    """Return the variants with trials of one change: systematic first, then most trials."""
+    variants = grouped((pair.candidate.variant, pair) for pair in pairing.pairs)
+    changes = [
+        VariantChange(pairs=pairs, trials=len(group), is_systematic=is_systematic(group, change))
+        for group in variants.values()
+        if (pairs := [pair for pair in group if pair.change == change])
+    ]
+    return sorted(changes, key=lambda one: (not one.is_systematic, -len(one.pairs), one.trials))

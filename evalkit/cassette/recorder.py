@@ -4,22 +4,14 @@ Nothing that was complete is lost. Each exchange goes to the journal; the casset
 as a whole, when the scenario is complete. A killed process leaves the old or the new cassette, and
 a journal that the next recording run resumes. Killed just after writing the cassette, it leaves
 both; the journal then ends with the digest of that cassette, and is ignored.
-
-``DECISIONS`` says what each record mode may do. The modes are those of vcrpy. ``none`` only
-replays. ``once`` records what has no cassette and otherwise only replays. ``new_episodes`` replays
-what it has and records the rest. ``all`` records everything again into a journal, which replaces
-the cassette when the scenario is complete. A run that only replays ignores a journal, because it is
-not a whole conversation.
 """
 
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Literal, NamedTuple, get_args
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, read_file, sha256, write_atomic
 from evalkit._lib.json import JSON
-from evalkit._lib.text import did_you_mean
 from evalkit._lib.version import VERSION as EVALKIT_VERSION
 from evalkit.cassette.files import MediaFolder, load_cassette, media_folder
 from evalkit.cassette.format import render
@@ -31,64 +23,10 @@ from evalkit.cassette.journal import (
     journal_path,
     read_journal,
 )
+from evalkit.cassette.record_modes import DECISIONS, RecordMode
 from evalkit.cassette.recording import VERSION, Cassette, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, UsageError
-
-RecordMode = Literal["none", "once", "new_episodes", "all"]
-RECORD_MODES: tuple[RecordMode, ...] = get_args(RecordMode)
-
-
-class RecordDecision(NamedTuple):
-    """What to do with the requests of a scenario.
-
-    ``replays`` are the sources whose recordings answer requests, in this order. ``records``:
-    requests that they do not answer are sent to the endpoint. ``keeps_old``: the recordings of the
-    old cassette stay beside the new ones. ``drops_journal``: the journal of an incomplete scenario
-    is deleted; otherwise the next run resumes it.
-    """
-
-    replays: tuple[Literal["cassette", "journal"], ...] = ()
-    records: bool = False
-    keeps_old: bool = False
-    drops_journal: bool = False
-
-
-_REPLAY = RecordDecision(("cassette",))
-_NOTHING = RecordDecision()
-
-# (mode, is there a cassette, is there a journal)
-DECISIONS: dict[tuple[RecordMode, bool, bool], RecordDecision] = {
-    ("none", True, False): _REPLAY,
-    ("none", True, True): _REPLAY,
-    ("none", False, False): _NOTHING,
-    ("none", False, True): _NOTHING,
-    ("once", True, False): _REPLAY,
-    ("once", True, True): _REPLAY,
-    ("once", False, False): RecordDecision(records=True),
-    ("once", False, True): RecordDecision(("journal",), records=True),
-    ("new_episodes", True, False): RecordDecision(("cassette",), records=True, keeps_old=True),
-    ("new_episodes", True, True): RecordDecision(
-        ("cassette", "journal"), records=True, keeps_old=True
-    ),
-    ("new_episodes", False, False): RecordDecision(records=True),
-    ("new_episodes", False, True): RecordDecision(("journal",), records=True),
-    ("all", True, False): RecordDecision(records=True, drops_journal=True),
-    ("all", True, True): RecordDecision(("journal",), records=True, drops_journal=True),
-    ("all", False, False): RecordDecision(records=True, drops_journal=True),
-    ("all", False, True): RecordDecision(("journal",), records=True, drops_journal=True),
-}
-
-
-def check_mode(mode: str) -> RecordMode:
-    """Return a valid mode. Raises UsageError."""
-    for valid in RECORD_MODES:
-        if mode == valid:
-            return valid
-    raise UsageError(
-        f"unknown record mode {mode!r}{did_you_mean(mode, RECORD_MODES)}; "
-        f"valid: {', '.join(RECORD_MODES)}"
-    )
 
 
 def count_interrupted(path: Path) -> int:
@@ -134,7 +72,7 @@ class CassetteRecorder:
             self.close()
             raise
         self._keeps_journal = bool(entries)
-        self.decision: RecordDecision = DECISIONS[mode, self.old is not None, bool(entries)]
+        self.decision = DECISIONS[mode, self.old is not None, bool(entries)]
         if not self.decision.records:
             # Another process recorded the cassette in the meantime.
             self.close()

@@ -7,6 +7,7 @@ and media are random too. Placeholders (``REDACTED``, ``<key>``, ``dummy``) are 
 
 import re
 from dataclasses import dataclass
+from operator import itemgetter
 
 from evalkit.cassette.headers import looks_random
 from evalkit.protocol.wire_facts import KEY_PARAMETERS
@@ -122,7 +123,8 @@ def credentials(text: str) -> list[tuple[int, int]]:
     """Return the positions of credentials of known formats, in order and without overlaps."""
     found = [(start, end) for _, start, end in keys_in_urls(text)]
     for known in _CREDENTIALS:
-        if known.marker in text:
+        # ``hide`` begins with the marker: it is found in a tenth of the time that ``find`` takes.
+        if known.marker in text and known.hide.search(text):
             pattern = known.hide if known.code == "private_key" else known.find
             found += [one.span() for one in pattern.finditer(text) if not is_placeholder(one[0])]
     if len(found) < 2:
@@ -137,10 +139,13 @@ def credentials(text: str) -> list[tuple[int, int]]:
 
 def keys_in_urls(text: str) -> list[tuple[str, int, int]]:
     """Return the names and the positions of keys and signatures in the addresses of a text."""
-    if "?" not in text and "&" not in text:
-        return []
-    return [
-        (match[1], *match.span(2))
-        for match in _KEY_IN_URL.finditer(text)
-        if looks_random(match[2]) and not is_placeholder(match[2])
-    ]
+    found = []
+    for sign in "?&":
+        # Searching with the pattern would take ten times as long, and every result is searched.
+        at = text.find(sign)
+        while at >= 0:
+            match = _KEY_IN_URL.match(text, at)
+            if match and looks_random(match[2]) and not is_placeholder(match[2]):
+                found.append((match[1], *match.span(2)))
+            at = text.find(sign, at + 1)
+    return sorted(found, key=itemgetter(1))

@@ -14,7 +14,6 @@ from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Regex, Words
 from evalkit.checks.core.base import Check, NumberedStep, View
 from evalkit.checks.core.formatting import excerpt, first_difference, shows_difference
-from evalkit.checks.core.similarity import similarity
 from evalkit.checks.core.strictness import Strictness
 from evalkit.protocol.step_reader import text_blocks
 from evalkit.verdict import Finding, Where
@@ -197,6 +196,9 @@ class Text(Check):
                 expected=self.min_chars,
             )
         if self.similar_to is not None:
+            # Start-up cost: few suites compare texts, and the module has a large pattern.
+            from evalkit.checks.core.similarity import similarity
+
             expected = fold(self.similar_to)
             similar = similarity(expected, text, self.min_ratio)
             if similar.value < self.min_ratio:

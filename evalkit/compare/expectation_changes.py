@@ -22,6 +22,7 @@ from evalkit.checks.core.strictness import (
 )
 from evalkit.compare.bar import ChangeKind, ExpectationChange
 from evalkit.suite import Expectation, Scenario, Suite
+from evalkit.suite.model.expectation_parser import parse_expectation
 from evalkit.suite.model.policies import Exemption
 
 _KINDS: Mapping[Order, ChangeKind] = {
@@ -32,7 +33,7 @@ _KINDS: Mapping[Order, ChangeKind] = {
 _EXCUSES = ("skip", "xfail")
 """Tags that are marks of pytest: the scenario is not run, or may fail."""
 _IMPLICIT = [
-    Expectation(name=check.name, negate=False, severity="error", line=0, argument=None, built=check)
+    Expectation(parse_expectation(check.name, {check.name: None}), line=0, built=check)
     for check in default_checks()
 ]
 _ORDER: tuple[ChangeKind, ...] = ("removed", "loosened", "changed", "tightened", "added")

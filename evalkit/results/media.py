@@ -5,31 +5,23 @@ every variant of the scenario. Result lines have ``evalkit-media:sha256:<hex>.<e
 as cassettes have; the file of that name is in ``media/`` of the run directory.
 """
 
+import re
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
 from evalkit.cassette.files import PREFIX, THRESHOLD, decode_media, write_media
-from evalkit.transcript import Transcript
 
 FOLDER = "media"
 
+_LONG_DATA = re.compile(rf'"data":"[A-Za-z0-9+/=]{{{THRESHOLD}}}')
 
-def has_media(transcript: Transcript | None) -> bool:
-    """Return whether a transcript may have long data; a result without it need not be searched."""
-    if transcript is None:
-        return False
-    exchanges = (*transcript.exchanges, *transcript.judge_exchanges)
-    return any(
-        exchange.response is not None and len(exchange.response.text) > THRESHOLD
-        for exchange in exchanges
-    ) or any(
-        next(_long_data(value), None) is not None
-        for turn in transcript.turns
-        for value in (turn.user, *(step.raw for step in turn.steps if step.origin == "client"))
-    )
+
+def has_media(line: str) -> bool:
+    """Return whether a result line may have long data; one without it need not be searched."""
+    return _LONG_DATA.search(line) is not None
 
 
 def extract_media(
@@ -73,16 +65,6 @@ def read_file(directory: Path, name: str) -> bytes | None:
     except OSError:
         return None
     return data if sha256(data) == name.partition(".")[0] else None
-
-
-def _long_data(value: JSON) -> Iterator[str]:
-    if isinstance(value, dict):
-        data = value.get("data")
-        if isinstance(data, str) and len(data) > THRESHOLD:
-            yield data
-    if isinstance(value, dict | list):
-        for item in value.values() if isinstance(value, dict) else value:
-            yield from _long_data(item)
 
 
 def _differs(one: JSON, other: JSON) -> bool:

@@ -29,7 +29,6 @@ from evalkit._lib.json import JSON
 from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.ending import fault_advice, is_expected_end
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
-from evalkit.checks.snapshot import Kind, path_of
 from evalkit.conversation import context
 from evalkit.errors import (
     CassetteMiss,
@@ -275,6 +274,9 @@ class Evaluator:
 
     def _approved(self, turn: int | None, name: str, kind: str) -> Approved:
         variant = self._variant
+        # Start-up cost: few suites have snapshots.
+        from evalkit.checks.snapshot import Kind, path_of
+
         below = path_of(
             variant.suite.name, variant.scenario.id, variant.parts, turn, name, cast("Kind", kind)
         )

@@ -18,7 +18,6 @@ from evalkit._lib.version import VERSION
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.miss_report import HINT
 from evalkit.cassette.redaction import Redactor
-from evalkit.conversation.reconstruct import transcript_of
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.protocol.wire_facts import API_REVISION, interactions_path
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
@@ -34,7 +33,6 @@ from evalkit.session.tool_signatures import check_signatures
 from evalkit.suite.model.variants import variant_name
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports import open_transport
-from evalkit.transports.cassette_transports import RedactingTransport
 from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, worst
 
 if TYPE_CHECKING:
@@ -154,6 +152,9 @@ class Runner:
             return self._outcome(variant, [check], None, ())
         reconstructed = None
         if isinstance(transcript.crash, CassetteMiss):
+            # Start-up cost: most sessions have no miss.
+            from evalkit.conversation.reconstruct import transcript_of
+
             cassette = load_cassette(self.cassette(variant))
             if cassette is not None:
                 reconstructed = transcript_of(cassette)
@@ -223,11 +224,7 @@ class Runner:
             )
             return VariantRun(transcript, unplayed, evaluator)
         self._check_signatures(variant)
-        transport: Transport = (
-            RedactingTransport(self._live_transport(variant), self._redactor)
-            if settings.live
-            else self._transport(variant, settings)
-        )
+        transport = self._transport(variant, settings)
         try:
             with evaluator.requests_over(_at_version(transport.send, variant, settings)):
                 transcript = drive_variant(variant, transport, settings, end_turn)
@@ -251,6 +248,11 @@ class Runner:
         self._checked_tools |= keys
 
     def _transport(self, variant: Variant, settings: Settings) -> Transport:
+        if settings.live:
+            # Start-up cost: a replay neither records nor reaches the network.
+            from evalkit.transports.record_transport import RedactingTransport
+
+            return RedactingTransport(self._live_transport(variant), self._redactor)
         return open_transport(
             mode=settings.record_mode,
             path=self.cassette(variant),
@@ -327,12 +329,13 @@ class Runner:
             location = f"{variant.suite.label}:{variant.line}"
             message = self.redact(failure_text(variant.id, location, checks))
         record = result_record(identity, verdict, message, checks, transcript, unplayed)
-        media: dict[str, bytes] = {}
-        # Nested hundreds of levels, data stays in the line.
-        with suppress(RecursionError):
-            if has_media(transcript):
-                record = extract_media(record, lambda text: self.redact(text) == text, media, {})
         line = result_line(record, self.redact)
+        media: dict[str, bytes] = {}
+        if has_media(line):
+            # Nested hundreds of levels, data stays in the line.
+            with suppress(RecursionError):
+                record = extract_media(record, lambda text: self.redact(text) == text, media, {})
+                line = result_line(record, self.redact)
         counts = tally_of(record)
         counts["warned"] = [self.redact(visible(text)) for text in counts["warned"]]
         return VariantOutcome(

@@ -12,7 +12,7 @@ from typing import Literal
 from urllib.parse import urlsplit
 
 from evalkit._lib.files import display_path
-from evalkit.cassette.recorder import RecordMode
+from evalkit.cassette.record_modes import RecordMode
 from evalkit.errors import UsageError
 from evalkit.protocol.wire_facts import (
     API_BASE_URL,

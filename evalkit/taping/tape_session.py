@@ -24,7 +24,8 @@ from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.headers import body_headers
 from evalkit.cassette.matching import Player, body_value, split_route
-from evalkit.cassette.recorder import DECISIONS, CassetteRecorder, RecordMode, check_mode
+from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
+from evalkit.cassette.recorder import CassetteRecorder
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.secret_fields import secrets_in, secrets_in_recording

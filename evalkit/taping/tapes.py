@@ -28,7 +28,7 @@ from unittest import SkipTest
 from evalkit._lib.files import display_path
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural
-from evalkit.cassette.recorder import RecordMode, check_mode
+from evalkit.cassette.record_modes import RecordMode, check_mode
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import TranscriptBuilder, is_interaction
 from evalkit.errors import EvalkitError, ExpectationFailed, UsageError

@@ -2,8 +2,9 @@
 
 from typing import TYPE_CHECKING, Any
 
-from evalkit.cassette.recorder import RECORD_MODES, RecordMode
-from evalkit.transports.cassette_transports import Transport, open_transport
+from evalkit.cassette.record_modes import RECORD_MODES, RecordMode
+from evalkit.transports.cassette_transports import Transport
+from evalkit.transports.factory import open_transport
 
 if TYPE_CHECKING:
     from evalkit.transports.live import LiveTransport

@@ -1,20 +1,15 @@
-"""The transport interface, and the transports that replay a cassette or record into one.
+"""The transport interface, and the transport that replays a cassette.
 
 A transport serves one variant. Two of them share nothing, so variants that run in parallel threads
-cannot mix. Test doubles are transports, never patches. Nothing imported here opens a socket. What a
-record mode may do is a table in ``cassette.recorder``.
+cannot mix. Test doubles are transports, never patches. Nothing imported here opens a socket.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import replace
-from functools import partial
+from collections.abc import Callable
 from pathlib import Path
 from typing import Protocol
 
 from evalkit._lib.files import display_path
-from evalkit._lib.json import JSON
-from evalkit.cassette.bodies import to_text
-from evalkit.cassette.files import line_of, load_cassette
+from evalkit.cassette.files import line_of
 from evalkit.cassette.matching import Player
 from evalkit.cassette.miss_report import (
     UnmatchedRequest,
@@ -22,18 +17,11 @@ from evalkit.cassette.miss_report import (
     format_miss_report,
     miss_cause,
 )
-from evalkit.cassette.recorder import (
-    DECISIONS,
-    CassetteRecorder,
-    RecordMode,
-    check_mode,
-    count_interrupted,
-)
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.redaction import Redactor
-from evalkit.errors import CassetteMiss, UsageError
+from evalkit.errors import CassetteMiss
 from evalkit.transcript import Request, Response
-from evalkit.transports.conversion import recording_of, response_of
+from evalkit.transports.conversion import response_of
 
 
 class Transport(Protocol):
@@ -83,6 +71,9 @@ def cassette_miss(
     redactor: Redactor,
 ) -> CassetteMiss:
     """Return the exception for a request; ``missing`` if the cassette file does not exist."""
+    # Start-up cost: most sessions have no miss.
+    from evalkit.cassette.recorder import count_interrupted
+
     note = ""
     if missing and (count := count_interrupted(path)):
         note = (
@@ -131,127 +122,6 @@ class ReplayTransport:
     def close(self) -> None:
         """List what was not played."""
         self.unplayed = list(unplayed(self._player).values())
-
-
-class RedactingTransport:
-    """Sends requests and returns responses without secrets, as a recording would have them.
-
-    A message that quotes a part of a response could quote a part of a secret.
-    """
-
-    def __init__(self, endpoint: Transport, redactor: Redactor) -> None:
-        self.unplayed: list[str] = []
-        self._endpoint, self._redactor = endpoint, redactor
-
-    def send(self, request: Request) -> Response:
-        """Return the response, redacted. Raises what the endpoint raises, and SecretLeak."""
-        response = self._endpoint.send(request)
-        recording = recording_of(request, request.path, response)
-        self._redactor = self._redactor.with_secrets_in(recording)
-        stored, _ = self._redactor.recording(recording)
-        return _as_stored(response, stored)
-
-    def finish(self, completed: bool) -> None:
-        """Do nothing; nothing is recorded."""
-
-    def close(self) -> None:
-        """Close the connections."""
-        self._endpoint.close()
-
-
-class RecordTransport:
-    """Replays what cassette and journal can answer, sends the rest, and records it.
-
-    A response is on the disk before the conversation receives it, so a process that is killed later
-    has not lost it. Final HTTP errors are recorded too, because they happened. Transport errors are
-    not: they have no response. ``live`` is called once, for the first request to send.
-    """
-
-    def __init__(self, recorder: CassetteRecorder, live: Callable[[], Endpoint]) -> None:
-        self.unplayed: list[str] = []
-        self._recorder = recorder
-        self._live = live
-        self._endpoint: Endpoint | None = None
-        self._player = new_player(recorder.replayable, recorder.redactor)
-        # An unplayed exchange of a journal is dropped; it does not count as unplayed.
-        old = recorder.old if recorder.decision.keeps_old else None
-        self._old_count = len(old.recordings) if old else 0
-
-    def send(self, request: Request) -> Response:
-        """Return a response, recorded. Raises TransportError, UsageError or SecretLeak."""
-        number = self._player.take(request.method, request.path, request.query, request.body)
-        if number is not None:
-            self._recorder.mark_played(number)
-            return response_of(self._player.recordings[number], "replayed")
-        if self._endpoint is None:
-            self._endpoint = self._live()
-            self._recorder.redactor = self._recorder.redactor.with_secrets(self._endpoint.secrets)
-        response = self._endpoint.send(request)
-        response.source = "recorded"
-        if server := response.headers.get("server"):
-            self._recorder.describe(server=server)
-        stored = self._recorder.append(recording_of(request, self._endpoint.uri(request), response))
-        return _as_stored(response, stored)
-
-    def finish(self, completed: bool) -> None:
-        """Write the cassette if the variant ran to its end. Raises UsageError or SecretLeak."""
-        self._recorder.finish(completed)
-
-    def close(self) -> None:
-        """Close endpoint and cassette; without :meth:`finish` the journal stays."""
-        descriptions = unplayed(self._player).items()
-        self.unplayed = [text for number, text in descriptions if number < self._old_count]
-        try:
-            if self._endpoint is not None:
-                self._endpoint.close()
-        finally:
-            self._recorder.close()
-
-
-def open_transport(
-    *,
-    mode: RecordMode,
-    path: Path,
-    live: Callable[[], Endpoint] | None,
-    metadata: Mapping[str, JSON],
-    hint: str | Callable[[], str],
-    secrets: Sequence[str] = (),
-    label: str,
-    patterns: Sequence[str] = (),
-    media: Path | None = None,
-) -> Transport:
-    """Return the transport that replays or records the cassette ``path``.
-
-    ``live`` creates the endpoint when the first response must be recorded; the endpoint is closed
-    with the transport. ``hint`` is the command that records this variant again, or a function that
-    returns it; ``label`` is its name in messages. ``secrets`` and ``patterns`` are redacted in
-    everything that is written or compared. ``media`` is the folder of media files, by default
-    ``_media`` two folders above the cassette.
-
-    Raises UsageError (unknown mode, cannot record, another process records) or CassetteError (an
-    invalid cassette, in every mode). A missing cassette is a CassetteMiss of the first request.
-    """
-    redactor = Redactor(secrets, patterns)
-    miss = partial(cassette_miss, path=path, label=label, hint=hint, redactor=redactor)
-    if mode != "none":
-        check_mode(mode)
-    if mode == "none" or not DECISIONS[mode, True, False].records:
-        # Only recording looks for a journal, under its lock.
-        cassette = load_cassette(path, media)
-        if cassette is not None or mode == "none":
-            return ReplayTransport(cassette, redactor, partial(miss, missing=cassette is None))
-    if live is None:
-        raise UsageError(f"{label}: record mode {mode!r} needs an endpoint to record from")
-    recorder = CassetteRecorder(path, mode, metadata=metadata, redactor=redactor, media=media)
-    if not recorder.decision.records:
-        recorder.close()
-        return ReplayTransport(recorder.old, redactor, partial(miss, missing=False))
-    return RecordTransport(recorder, live)
-
-
-def _as_stored(response: Response, stored: Recording) -> Response:
-    """Return a response as its recording has it, so that a replay gives the same results."""
-    return replace(response, text=to_text(stored.body), broken=stored.broken)
 
 
 def new_player(recordings: list[Recording], redactor: Redactor) -> Player:

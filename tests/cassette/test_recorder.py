@@ -15,12 +15,9 @@ from evalkit.cassette.files import line_of, load_cassette
 from evalkit.cassette.format import parse, render
 from evalkit.cassette.journal import CassetteJournal, journal_line, journal_path, read_journal
 from evalkit.cassette.journal import parse_journal as parse_journal
+from evalkit.cassette.record_modes import DECISIONS, RECORD_MODES, RecordMode, check_mode
 from evalkit.cassette.recorder import (
-    DECISIONS,
-    RECORD_MODES,
     CassetteRecorder,
-    RecordMode,
-    check_mode,
     count_interrupted,
 )
 from evalkit.cassette.recording import Cassette

@@ -35,8 +35,8 @@ from evalkit.results import Identity, Journal, Manifest, Run, result_line, resul
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.taping.tape_session import TapePlan, TapeRequest, TapeSession
 from evalkit.transcript import Request, Response
-from evalkit.transports.cassette_transports import RedactingTransport
 from evalkit.transports.conversion import recording_of, response_of
+from evalkit.transports.record_transport import RedactingTransport
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.cassette.encodings import ENCODINGS, SECRETS
 from tests.secrets.planted import PLACES, SPLITS, Plant, leaks

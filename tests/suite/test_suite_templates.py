@@ -71,6 +71,41 @@ def test_one_expression_renders_to_its_value_all_else_to_text(source: str, value
 
 
 @pytest.mark.parametrize(
+    "path",
+    [
+        "x",
+        "x.a",
+        "x.a.b",
+        "x.items",
+        "x.none",
+        "x.none.b",
+        "x.text.upper",
+        "x.text.length",
+        "x.missing",
+        "x.missing.b",
+        "x.__class__",
+        "x.a.__class__.mro",
+        "missing",
+        "missing.a",
+        "range",
+        "range.a",
+        "self",
+        "self.a",
+    ],
+)
+def test_a_path_renders_as_any_other_expression_does(path: str) -> None:
+    variables = {"x": {"a": {"b": 3}, "none": None, "text": "words", "items": 1}}
+
+    def outcome(source: str) -> Any:
+        try:
+            return render(source, variables)
+        except TemplateError as error:
+            return str(error)
+
+    assert outcome(f"{{{{ {path} }}}}") == outcome(f"{{{{ {path} if true }}}}")
+
+
+@pytest.mark.parametrize(
     "text", ["", "plain", "{n}", "{ {n} }", "}}", "{# kept #}", "100 %}", "\\{"]
 )
 def test_a_text_without_braces_is_not_a_template(text: str) -> None:

@@ -87,6 +87,8 @@ def run_check(
     except Exception as error:  # noqa: BLE001 - whatever a check raises is not the model's fault
         crash = _crash(name, error, turn)
         return CheckResult(name, Verdict.ERRORED, (crash,), turn=turn, declared=declared)
+    if not findings and not negate:
+        return CheckResult(name, Verdict.PASSED, turn=turn, declared=declared)
     has_failed = any(finding.severity is Severity.ERROR for finding in findings)
     if negate:
         findings = [] if has_failed else [Finding("holds", f"not {name}: the check passes")]

@@ -30,7 +30,6 @@ from pydantic import BaseModel
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.text import show
-from evalkit.checks.core.schema_order import schema_changes
 
 Strictness = (
     Literal[
@@ -108,6 +107,9 @@ def _value_changes(
 
 def schema_option_changes(label: str, old: JSON, new: JSON) -> Iterator[OptionChange]:
     """Yield how a JSON Schema differs, as changes of the option ``label``."""
+    # Start-up cost: every check has its strictness, and no session compares them.
+    from evalkit.checks.core.schema_order import schema_changes
+
     for path, is_looser, text in schema_changes(old, new):
         order = Order.CHANGED
         if is_looser is not None:

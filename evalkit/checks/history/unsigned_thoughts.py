@@ -21,6 +21,8 @@ def unsigned_thoughts(exchanges: Sequence[Exchange]) -> Iterator[Finding]:
     A thought that was received with a signature and is sent without it is not one: that is
     ``signature_altered``.
     """
+    if not any(map(_has_unsigned_thought, exchanges)):
+        return
     reported: set[str | None] = set()
     responses: dict[str, tuple[Exchange, list[RawStep]]] = {}
     for exchange in exchanges:
@@ -53,6 +55,17 @@ def unsigned_thoughts(exchanges: Sequence[Exchange]) -> Iterator[Finding]:
             reported |= calls - {call_key(call.get("id")) for _, call in _before_calls(steps)}
             if isinstance(identity, str):
                 responses[identity] = exchange, steps
+
+
+def _has_unsigned_thought(exchange: Exchange) -> bool:
+    body = exchange.request.body
+    sent = body.get("input") if isinstance(body, dict) else None
+    steps = [*(sent if isinstance(sent, list) else [sent]), *steps_of(exchange.interaction or {})]
+    return any(
+        step.get("type") == "thought" and not step.get("signature")
+        for step in steps
+        if isinstance(step, dict)
+    )
 
 
 def _before_calls(steps: Sequence[RawStep]) -> Iterator[tuple[int, RawStep]]:

@@ -59,11 +59,9 @@ def find_undeclared(view: View, received: Sequence[ReceivedCall]) -> Iterator[Fi
         return
     declared = set(chain.from_iterable(map(declared_parameters, _declarations(view))))
     for got in received:
-        if got.name in view.predefined:
+        if got.step_type != "function_call" or got.name in {*declared, *view.predefined}:
             continue
-        if any(may_be_predefined(got.name, tools) for tools in _declarations(view)):
-            continue
-        if got.step_type == "function_call" and got.name not in declared:
+        if not any(may_be_predefined(got.name, tools) for tools in _declarations(view)):
             hint = did_you_mean(got.name, declared)
             names = shorten(", ".join(sorted(declared)), 200) or "nothing"
             yield Finding(

@@ -6,6 +6,7 @@ names are looked up as soon as the argument is known.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON, dumps
@@ -148,17 +149,14 @@ def _build_entry(
         _report(context, error, path)
         return []
     if not entry.has_templates:
-        return [_expectation(entry, line, entry.argument, built=check)]
+        return [Expectation(entry, line, check)]
     argument_path = (*path, *entry.argument_path)
     if not verify_templates(context.problems, entry.argument, argument_path, rows, moment):
         return [
-            _expectation(
+            Expectation(
                 entry,
                 line,
-                entry.argument,
-                deferred=DeferredCheck(
-                    entry=entry, path=path, resources=context.resources, variables=variables
-                ),
+                deferred=DeferredCheck(path=path, resources=context.resources, variables=variables),
             )
             for variables in rows.variables
         ]
@@ -167,7 +165,7 @@ def _build_entry(
         try:
             argument = render(entry.argument, variables)
             check = _build(context, entry, argument)
-            expectations.append(_expectation(entry, line, argument, built=check))
+            expectations.append(Expectation(replace(entry, argument=argument), line, check))
         except TemplateError as error:
             message = f"template: {error}{in_case(row)}"
             context.problems.add(argument_path, message)
@@ -189,24 +187,6 @@ def _build(context: LoadContext, entry: ExpectationEntry, argument: JSON) -> Any
             problem = PathProblem((*entry.argument_path, *inside), str(error))
             raise BadExpectation(problem) from error
     return built
-
-
-def _expectation(
-    entry: ExpectationEntry,
-    line: int,
-    argument: JSON,
-    built: Any = None,
-    deferred: DeferredCheck | None = None,
-) -> Expectation:
-    return Expectation(
-        name=entry.name,
-        negate=entry.negate,
-        severity=entry.severity,
-        line=line,
-        argument=argument,
-        built=built,
-        deferred=deferred,
-    )
 
 
 def _report(context: LoadContext, error: BadExpectation, path: ValuePath, case: str = "") -> None:

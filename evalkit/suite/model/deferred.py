@@ -8,7 +8,7 @@ SuiteErrors with its position in the suite file, as a problem found at load does
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from evalkit._lib.json import JSON, dumps, resolve_pointer
 from evalkit._lib.problems import ProblemList, SourceText
@@ -83,28 +83,42 @@ class SuiteResources:
 class DeferredCheck:
     """What a check that reads earlier turns needs to be built later."""
 
-    entry: ExpectationEntry
     path: ValuePath
     resources: SuiteResources
     variables: Mapping[str, JSON]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Expectation:
+class Expectation(NamedTuple):
     """One check that a turn, or the whole conversation, must pass.
 
-    With ``negate`` the check must not pass. A failure of severity ``warn`` is reported only.
-    ``argument`` has its templates rendered unless they read earlier turns; then ``deferred`` is set
-    and ``built`` is None.
+    Equal entries of a suite share their ``entry`` and ``built``. The argument has its templates
+    rendered unless they read earlier turns; then ``deferred`` is set and ``built`` is None.
     """
 
-    name: str
-    negate: bool
-    severity: Literal["error", "warn"]
+    entry: ExpectationEntry
     line: int
-    argument: JSON
     built: Any = None
     deferred: DeferredCheck | None = None
+
+    @property
+    def name(self) -> str:
+        """The name of the check."""
+        return self.entry.name
+
+    @property
+    def negate(self) -> bool:
+        """Whether the check must not pass."""
+        return self.entry.negate
+
+    @property
+    def severity(self) -> Literal["error", "warn"]:
+        """``warn`` where a failure is reported only."""
+        return self.entry.severity
+
+    @property
+    def argument(self) -> JSON:
+        """The argument of the check."""
+        return self.entry.argument
 
     def check(self, context: Mapping[str, Any]) -> Any:
         """Return the check object; ``context`` holds ``previous`` and ``turns``.
@@ -117,7 +131,7 @@ class Expectation:
         deferred = self.deferred
         try:
             argument = render(self.argument, {**deferred.variables, **context})
-            return build_check(deferred.entry, argument, deferred.resources.checks)
+            return build_check(self.entry, argument, deferred.resources.checks)
         except (TemplateError, BadExpectation) as error:
             raise deferred.resources.located(deferred.path, error) from error
 

@@ -9,11 +9,13 @@ from evalkit.cassette.redaction import Redactor
 from evalkit.errors import Problem, SuiteErrors
 from evalkit.protocol.wire_facts import API_KEY_VARIABLES
 from evalkit.suite import Variant
+from evalkit.suite.loading.loader import redacted
 
 
 def check_prompts(variant: Variant, redactor: Redactor) -> None:
     """Raise SuiteErrors if the variant's instruction or a message has what is never written."""
-    instruction = variant.fields.get("system_instruction")
+    # The values of environment variables are replaced on purpose.
+    instruction = variant.fields_with(redacted).get("system_instruction")
     if problem := _problem("the system instruction", instruction, redactor):
         raise SuiteErrors([Problem(variant.suite.label, variant.line, 1, problem)])
     for turn in variant.turns:

@@ -15,7 +15,7 @@ scenarios:
     request: {labels: {tenant: "{{ env.SHOP_TOKEN }}"}}
     turns: [{user: Hello}]
 """
-TOKEN, NAME = "tok-9f8a7b6c5d", "lumen-4711-x"
+TOKEN, NAME = "tok-9f8a7b6c5d4e3f2a", "lumen-4711-x-8812-qq"
 
 
 @pytest.fixture
@@ -42,14 +42,14 @@ def test_a_value_is_in_no_file_and_not_needed_for_a_replay(
     cassette = (with_values.root / "cassettes" / "shop" / "hello.yaml").read_text()
     assert "Token REDACTED, shop REDACTED." in cassette
 
-    for value in (TOKEN, "another-value-123", None):
+    for value in (TOKEN, "another-value-1234567", None):
         monkeypatch.delenv("SHOP_TOKEN", raising=False)
         monkeypatch.delenv("SHOP_NAME", raising=False)
         if value is not None:
             monkeypatch.setenv("SHOP_TOKEN", value)
         with_values.run("suites", "--evalkit-strict").assert_outcomes(passed=1)
-    monkeypatch.setenv("SHOP_TOKEN", "yet-another-value-1")
-    monkeypatch.setenv("SHOP_NAME", "yet-another-name-1")
+    monkeypatch.setenv("SHOP_TOKEN", "yet-another-value-1-of-3")
+    monkeypatch.setenv("SHOP_NAME", "yet-another-name-1-of-3")
     with_values.record().assert_outcomes(passed=1)
 
 

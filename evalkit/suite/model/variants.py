@@ -22,7 +22,7 @@ from typing import Any
 
 from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
-from evalkit.suite.model.deferred import Expectation, TurnPlan, as_text
+from evalkit.suite.model.deferred import Expectation, ReadVariable, TurnPlan, as_text
 from evalkit.suite.model.policies import Exemption, TrialPolicy
 from evalkit.suite.model.suite import CaseRow, Scenario, SettingAxis, Suite
 from evalkit.suite.model.templates import (
@@ -165,6 +165,10 @@ class Variant:
         The model or agent is first; ``request`` overrides the others. Raises SuiteErrors: a
         template cannot be rendered.
         """
+        return self.fields_with(self.suite.resources.environment)
+
+    def fields_with(self, environment: ReadVariable) -> dict[str, JSON]:
+        """Return the fields with other values of environment variables. Raises SuiteErrors."""
         settings = ("model", "agent", "service_tier")
         varying = {key: self.settings[key] for key in settings if key in self.settings}
         scenario = self.scenario
@@ -172,7 +176,7 @@ class Variant:
             return {**varying, **scenario.fields, **scenario.request}
         names = {
             **self.variables,
-            ENVIRONMENT: EnvironmentVariables(self.suite.resources.environment),
+            ENVIRONMENT: EnvironmentVariables(environment),
         }
         rendered = self._render("", scenario.fields, names)
         for key in _TEXT_FIELDS:

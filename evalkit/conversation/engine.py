@@ -135,7 +135,7 @@ class _Engine:
         modes = {"history": plan.history, "stream": plan.stream, "background": plan.background}
         self.transcript = Transcript({**fields, **modes, **plan.settings})
         self.path = interactions_path(plan.api_version)
-        self.history = HISTORIES[plan.history](fields)
+        self.history = HISTORIES[plan.history](fields, plan.given)
         self.calls = AnsweredCalls()
         self.first_fields = {key: fields[key] for key in _FIRST_FIELDS if key in fields}
         # A stateless history sets ``store`` itself; else it is a field like any other.

@@ -30,8 +30,9 @@ class TurnEnded(Exception):
 class StatefulHistory:
     """The service stores the history."""
 
-    def __init__(self, fields: Mapping[str, JSON]) -> None:
+    def __init__(self, fields: Mapping[str, JSON], given: Sequence[dict[str, JSON]] = ()) -> None:
         self._previous: JSON = fields.get("previous_interaction_id") or None
+        self._given = list(given)
 
     def message(
         self, content: str | list[dict[str, Any]], results: Sequence[dict[str, JSON]] = ()
@@ -40,7 +41,9 @@ class StatefulHistory:
 
         ``results`` of calls that the turn before left open are sent with it.
         """
-        return self._part([*results, _user_input(content)] if results else content)
+        before = [*self._given, *results]
+        self._given = []
+        return self._part([*before, _user_input(content)] if before else content)
 
     def results(self, results: list[dict[str, JSON]]) -> RequestPart:
         """Return the part with function results, which :meth:`add` has received too."""
@@ -63,9 +66,9 @@ class StatefulHistory:
 class StatelessHistory:
     """The client stores the history."""
 
-    def __init__(self, fields: Mapping[str, JSON]) -> None:
+    def __init__(self, fields: Mapping[str, JSON], given: Sequence[dict[str, JSON]] = ()) -> None:
         self._store: JSON = fields.get("store", False)
-        self._steps: list[dict[str, JSON]] = []
+        self._steps = list(given)
 
     def message(
         self, content: str | list[dict[str, Any]], results: Sequence[dict[str, JSON]] = ()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.errors import TimedOut
+from evalkit.session.given_steps import given_steps
 from evalkit.session.settings import Settings
 from evalkit.transcript import Request, Response, Transcript, Turn
 
@@ -75,6 +76,7 @@ def drive_variant(
         background=variant.settings["background"],
         max_tool_rounds=variant.max_tool_rounds,
         stop_after=variant.scenario.stop_after,
+        given=given_steps(variant),
         poll_seconds=settings.poll_seconds,
         api_version=api_version(variant, settings),
         settings=variant.settings,

@@ -50,6 +50,7 @@ def test_the_page_has_examples() -> None:
         entries.ToolEntry,
         entries.ToolResultEntry,
         entries.CaseFile,
+        entries.GivenCassette,
         entries.TextFile,
     ],
 )

@@ -196,3 +196,34 @@ def test_an_argument_that_is_not_json_is_located(
     message = str(project.refused(SCENARIO + "    turns: [{user: hi}]\n    expect:\n" + entries))
     assert "weather.yaml:7:" in message
     assert "weather.yaml:8:" in message
+
+
+GIVEN = [
+    ("given: {cassette: none.yaml}", "5:23 scenario 'a': no such file: 'none.yaml' in suites/ or the "
+     "project root"),
+    ("given: {cassette: ../../x.yaml}", "5:23 scenario 'a': '../../x.yaml' is outside the project "
+     "(project)"),
+    ("given: {turns: 2}", "5:12 scenario 'a': missing key 'cassette'"),
+    ("given: {cassette: a.yaml, turns: 0}", "5:38 scenario 'a': 'turns' takes at least 1, not 0"),
+    ("given: {cassete: a.yaml}", "5:12 scenario 'a': missing key 'cassette'"),
+    ("given: []", "5:12 scenario 'a': empty value: 'given' takes at least one entry"),
+    ("given: hello", "5:12 scenario 'a': 'given' takes a list of steps or {cassette: …}, not the text "
+     "'hello'"),
+    ("given: [{text: hi}]", "5:13 scenario 'a': missing key 'type'"),
+    ('given: [{type: x, text: "{{ n }}"}]', "5:33 scenario 'a': undefined variable 'n'"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("key", "expected"), GIVEN, ids=range(len(GIVEN)))
+def test_a_mistake_in_given_is_located(project: Project, key: str, expected: str) -> None:
+    text = f"suite: s\nscenarios:\n  - id: a\n    model: m\n    {key}\n    turns: [{{user: hi}}]\n"
+    assert project.problems(text)[0] == expected
+
+
+def test_an_application_has_its_own_history(project: Project) -> None:
+    text = (
+        "suite: s\nscenarios:\n  - {id: a, target: {python: 'a:b'}, given: [{type: x}], "
+        "turns: [{user: hi}]}\n"
+    )
+    (problem,) = project.problems(text)
+    assert "'given' needs evalkit to run the turns" in problem

@@ -36,7 +36,7 @@ from evalkit.suite.model.key_rules import (
 from evalkit.suite.model.language import SuiteDocument
 from evalkit.suite.model.policies import Exemption, read_exemption, read_policy
 from evalkit.suite.model.project_files import KINDS, ProjectFileError
-from evalkit.suite.model.suite import CaseRow, Scenario, ScenarioTurn, SettingAxis
+from evalkit.suite.model.suite import CaseRow, RecordedTurns, Scenario, ScenarioTurn, SettingAxis
 from evalkit.suite.model.templates import TemplateError, contains_template, render
 from evalkit.suite.model.tools import Tool
 from evalkit.suite.model.variants import (
@@ -150,6 +150,7 @@ def _build_scenario(
         request=keys.get("request", {}),
         has_templates=has_templates,
         tools=tools,
+        given=_given(context, keys.get("given", ()), key_path("given"), rows),
         turns=turns,
         expect=_expect(context, layers, rows, len(turns)),
         stop_after={
@@ -168,6 +169,20 @@ def _build_scenario(
         stop_on_failure=keys.get("stop_on_failure", False),
         target=keys["target"]["python"] if "target" in keys else None,
     )
+
+
+def _given(
+    context: LoadContext, value: JSON, path: ValuePath, rows: CaseRows
+) -> Sequence[dict[str, JSON]] | RecordedTurns:
+    if not isinstance(value, dict):
+        verify_templates(context.problems, value, path, rows)
+        return list(value)
+    try:
+        cassette = context.resources.files.find(value["cassette"])
+    except ProjectFileError as error:
+        context.problems.add((*path, "cassette"), str(error))
+        return ()
+    return RecordedTurns(cassette, value.get("turns"), path)
 
 
 def _exemption(

@@ -149,6 +149,18 @@ class TurnEntry(TypedDict, total=False):
 
 
 @with_config(FORBID)
+class GivenCassette(TypedDict, total=False):
+    """The conversation of a cassette, or its first turns."""
+
+    cassette: Required[
+        Annotated[Text, Field(description="A cassette of one conversation, inside the project.")]
+    ]
+    turns: Annotated[
+        int, Field(ge=1, description="How many of its turns are used; all of them by default.")
+    ]
+
+
+@with_config(FORBID)
 class CaseFile(TypedDict):
     """Cases in a data file."""
 

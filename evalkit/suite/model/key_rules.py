@@ -125,6 +125,9 @@ def key_problems(
         message = f"{repeat['require']} of {repeat['trials']} trials cannot pass"
         hints = ("'require' is at most 'trials'",)
         yield PathProblem((*key_path("repeat"), "require"), message, hints=hints)
+    if "given" in keys and "target" in keys:
+        message = "'given' needs evalkit to run the turns; the function of a 'target' has its own"
+        yield PathProblem(key_path("given"), message, "key")
     for key in keys.get("request", ()):
         if key in MANAGED_FIELDS:
             message = f"'request' cannot set {key!r}: {MANAGED_FIELDS[key]}"

@@ -26,7 +26,14 @@ from pydantic import (
 )
 from typing_extensions import TypedDict
 
-from evalkit.suite.model.entries import CaseFile, TargetEntry, TextOrFile, ToolEntry, TurnEntry
+from evalkit.suite.model.entries import (
+    CaseFile,
+    GivenCassette,
+    TargetEntry,
+    TextOrFile,
+    ToolEntry,
+    TurnEntry,
+)
 from evalkit.suite.model.policies import Repeat, Skip, Xfail
 from evalkit.suite.model.value_types import (
     FORBID,
@@ -149,6 +156,15 @@ class ChoiceKeys(TypedDict, total=False):
         Field(
             description="The application under test: {python: package.module:function} runs each "
             "turn, its HTTP traffic is recorded."
+        ),
+    ]
+    given: Annotated[
+        Annotated[list[TypedObject], Field(min_length=1), Tag("(list)")]
+        | Annotated[GivenCassette, Tag("(object)")],
+        Discriminator(list_or_object),
+        Field(
+            description="What was said before the first turn: {cassette: path, turns: 2}, or a "
+            "list of steps of the API."
         ),
     ]
     turns: Annotated[

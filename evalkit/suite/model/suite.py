@@ -32,6 +32,14 @@ class CaseRow(NamedTuple):
     fields: Mapping[str, JSON]
 
 
+class RecordedTurns(NamedTuple):
+    """The conversation of a cassette, or its first ``turns``; ``path`` leads to it in the suite."""
+
+    cassette: Path
+    turns: int | None
+    path: ValuePath
+
+
 class SettingAxis(NamedTuple):
     """One setting of a scenario and its values.
 
@@ -65,6 +73,7 @@ class Scenario:
 
     ``choices`` are the choice of each axis; ``chooses_model`` says whether one of them names the
     model. Scenarios of one entry in the file share its ``id``.
+    ``given`` is what was said before the first turn, steps or recorded turns.
     ``fields`` are the request fields that do not vary. ``variables`` and ``expect`` have one entry
     for each case row. ``stop_after`` is that of each turn that has one, by its number. ``target``
     names the application's function that runs the turns, if any. With a ``policy`` all ``repeat``
@@ -85,6 +94,7 @@ class Scenario:
     request: Mapping[str, JSON]
     has_templates: bool
     tools: Mapping[str, Tool]
+    given: Sequence[dict[str, JSON]] | RecordedTurns
     turns: Sequence[ScenarioTurn]
     expect: Sequence[Sequence[Expectation]]
     stop_after: Mapping[int, int]

@@ -24,7 +24,7 @@ from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.suite.model.deferred import Expectation, ReadVariable, TurnPlan, as_text
 from evalkit.suite.model.policies import Exemption, TrialPolicy
-from evalkit.suite.model.suite import CaseRow, Scenario, SettingAxis, Suite
+from evalkit.suite.model.suite import CaseRow, RecordedTurns, Scenario, SettingAxis, Suite
 from evalkit.suite.model.templates import (
     ENVIRONMENT,
     EnvironmentVariables,
@@ -185,6 +185,15 @@ class Variant:
         if "labels" in rendered:
             rendered["labels"] = {key: as_text(text) for key, text in rendered["labels"].items()}
         return {**varying, **rendered, **self._render("request", scenario.request, names)}
+
+    @property
+    def given(self) -> Sequence[dict[str, JSON]] | RecordedTurns:
+        """What was said before the first turn: steps, or recorded turns. Raises SuiteErrors."""
+        given = self.scenario.given
+        if isinstance(given, RecordedTurns) or not given:
+            return given
+        steps: list[dict[str, JSON]] = self._render("given", given)
+        return steps
 
     @property
     def turns(self) -> list[TurnPlan]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Generator, Iterator, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,13 +17,21 @@ import pytest
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, file_errors
-from evalkit._lib.text import escape_log_commands, plural, visible
+from evalkit._lib.text import escape_log_commands, visible
 from evalkit.errors import Misconfigured
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
 from evalkit.pytest_plugin.folded_misses import FoldedMisses
 from evalkit.pytest_plugin.options import CRASHED, RESULT, WORKER_OUTPUT, is_worker
-from evalkit.pytest_plugin.state import SessionState, stored_outcome
+from evalkit.pytest_plugin.outcome_reports import (
+    attach_outcome,
+    counted_as,
+    crash_message,
+    outcome_of_setup,
+)
+from evalkit.pytest_plugin.state import SessionState
+from evalkit.pytest_plugin.stored_results import stored_outcome
+from evalkit.pytest_plugin.summary import summary_lines
 from evalkit.reports.ci import github
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
@@ -33,14 +41,12 @@ from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
 from evalkit.session.prefetch import Prefetcher
-from evalkit.session.trials import ItemOutcome
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.gating import SessionGate
 
 _STATE: pytest.StashKey[SessionState] = pytest.StashKey()
-_LISTED = 5
 
 
 def session_state(config: pytest.Config) -> SessionState:
@@ -158,7 +164,7 @@ class Reporter:
         ):
             outcome = item.stash.get(OUTCOME, None)
             if outcome is None:
-                outcome = self._state.not_run(item.variants, *_not_run(call))
+                outcome = self._state.not_run(item.variants, *outcome_of_setup(call))
             else:
                 del item.stash[OUTCOME]
             xfailed = report.skipped and hasattr(report, "wasxfail")
@@ -167,7 +173,7 @@ class Reporter:
                 # tested.
                 report.outcome, report.longrepr = "failed", item.repr_failure(call.excinfo)
                 del report.wasxfail
-            _attach(report, outcome)
+            attach_outcome(report, outcome)
         if isinstance(item, VariantItem):
             # An application may print what a model wrote.
             report.sections = [
@@ -192,22 +198,23 @@ class Reporter:
             variants = self._state.find_variants(self._config.rootpath, report.nodeid)
             if variants:
                 reason = str(report.longrepr)
-                _attach(report, self._state.not_run(variants, Verdict.ERRORED, reason))
+                attach_outcome(report, self._state.not_run(variants, Verdict.ERRORED, reason))
         node: Any = getattr(report, "node", None)
         key = report.nodeid, node.gateway.id if node else ""
         result = getattr(report, RESULT, None)
         self._has_other_failures |= report.failed and result is None
         if result is not None:
             # pytest keeps all reports until the session ends; results are too large for that.
-            setattr(report, RESULT, {name: result[name] for name in ("verdict", "miss")})
-            self._waiting[key] = result | {"pytest": _counted_as(report, result["verdict"])}
+            names = ("verdict", "miss") if result["miss"] is not None else ("verdict",)
+            setattr(report, RESULT, {name: result[name] for name in names})
+            self._waiting[key] = result | {"pytest": counted_as(report, result["verdict"])}
         if report.outcome not in ("passed", "failed", "skipped"):
             # Another plugin will run the test again ("rerun"); the last attempt is its result.
             self._waiting.pop(key, None)
         elif report.when in ("teardown", CRASHED) and key in self._waiting:
             result = self._waiting.pop(key)
             if report.when == "teardown" and report.failed:
-                result["pytest"] = "errored", _crash_message(report)
+                result["pytest"] = "errored", crash_message(report)
             self._add(report.nodeid, result)
 
     def _add(self, nodeid: str, result: dict[str, Any]) -> None:
@@ -339,32 +346,11 @@ class Reporter:
         state = self._state
         for text in self._folded.restore(terminalreporter):
             terminalreporter.write_line(escape_log_commands(text), red=True)
-        stop = [] if is_worker(self._config) else list(_stop(state))
-        if state.journal is None:
-            for text in stop:
-                terminalreporter.write_line(escape_log_commands(text), yellow=True)
-        if state.journal is None or is_worker(self._config):
-            return
-        terminalreporter.section("evalkit", sep="=")
-        for text in _summary(state):
-            terminalreporter.write_line(escape_log_commands(text))
-        if state.strict and (state.unplayed or state.unused_cassettes):
-            terminalreporter.write_line(
-                "failed by --evalkit-strict: the recordings and cassettes above are not used",
-                red=True,
-            )
-        if state.gate_text:
-            terminalreporter.write_line(escape_log_commands(visible(state.gate_text)))
-        for text in stop:
-            terminalreporter.write_line(escape_log_commands(text), yellow=True)
-        for text in state.report_errors:
-            terminalreporter.write_line(escape_log_commands(text), red=True)
-        page = state.directory / "index.html"
-        start = Path(self._config.invocation_params.dir)
-        shown = page.relative_to(start) if page.is_relative_to(start) else page
-        terminalreporter.write_line(f"report: {shown}")
-        for command in state.ci_commands:
-            terminalreporter.write_line(command)
+        if not is_worker(self._config):
+            if state.journal is not None:
+                terminalreporter.section("evalkit", sep="=")
+            for text, markup in summary_lines(state, Path(self._config.invocation_params.dir)):
+                terminalreporter.write_line(escape_log_commands(text), **markup)
 
 
 def _session_gate(config: pytest.Config, state: SessionState) -> SessionGate:
@@ -372,88 +358,3 @@ def _session_gate(config: pytest.Config, state: SessionState) -> SessionGate:
     from evalkit.pytest_plugin.gating import SessionGate
 
     return SessionGate(config, state.settings.root)
-
-
-def _stop(state: SessionState) -> Iterator[str]:
-    """Yield why the session stopped early, and how to continue."""
-    settings, reason = state.settings, state.runner.ledger.stop_reason
-    if not reason and not state.is_interrupted:
-        return
-    yield f"stopped: {reason or 'interrupted'}"
-    if settings.may_record and not settings.live and settings.mode != "all":
-        yield "what is complete is recorded; the same command continues"
-    else:
-        yield "what is complete has its results; the same command with --evalkit-resume continues"
-
-
-def _summary(state: SessionState) -> Iterator[str]:
-    totals = state.manifest.totals
-    yield totals.summary
-    yield from _first("not collected: ", sorted(state.not_collected))
-    yield (
-        f"{totals.scored} scored by {plural(totals.checks, 'check')}, "
-        f"{plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
-    )
-    if state.settings.may_record:
-        ledger = state.runner.ledger
-        yield ledger.totals.summary(ledger.has_prices, live=state.settings.live)
-    yield from _first("flaky: ", state.flaky)
-    yield from _first("", state.warnings)
-    yield (
-        f"{plural(totals.unplayed, 'recording')} left unplayed, "
-        f"{plural(len(state.unused_cassettes), 'cassette')} used by no variant"
-    )
-    yield from _first("unplayed in ", state.unplayed)
-    yield from _first("unused ", state.unused_cassettes)
-
-
-def _first(label: str, names: Sequence[str]) -> Iterator[str]:
-    for name in names[:_LISTED]:
-        yield f"  {label}{name}"
-    if len(names) > _LISTED:
-        yield f"  … and {len(names) - _LISTED} more"
-
-
-def _attach(report: pytest.TestReport, outcome: ItemOutcome) -> None:
-    # pytest carries extra attributes with plain values from a worker to the controller.
-    results = [
-        {
-            "verdict": str(one.verdict),
-            "line": one.line,
-            "tally": one.tally,
-            "cassette": one.cassette,
-            # pytest-xdist carries text; most results have no media.
-            "media": {name: data.decode("latin-1") for name, data in one.media.items()},
-        }
-        for one in outcome.results
-    ]
-    miss = next((one.miss for one in outcome.results if one.miss is not None), None)
-    verdict = str(outcome.verdict)
-    setattr(report, RESULT, {"verdict": verdict, "results": results, "miss": miss})
-
-
-def _not_run(call: pytest.CallInfo[None]) -> tuple[Verdict, str]:
-    """Return the verdict of a variant that was not run, and why it was not."""
-    if call.excinfo is None:
-        return Verdict.ERRORED, "not run"
-    error = call.excinfo.value
-    skipped = isinstance(error, pytest.skip.Exception | pytest.xfail.Exception)
-    reason = str(error) or call.excinfo.typename
-    return Verdict.SKIPPED if skipped else Verdict.ERRORED, reason
-
-
-def _counted_as(report: pytest.TestReport, verdict: str) -> tuple[str, str]:
-    """Return as what pytest counts a test (``xfailed``, say), and its reason."""
-    if hasattr(report, "wasxfail"):
-        return "xfailed" if report.skipped else "xpassed", report.wasxfail
-    if report.failed and verdict == "errored":
-        return "errored", ""
-    return report.outcome, _crash_message(report) if report.outcome != verdict else ""
-
-
-def _crash_message(report: pytest.TestReport) -> str:
-    longrepr: Any = report.longrepr
-    if isinstance(longrepr, tuple):  # of a skip: file, line, reason
-        return str(longrepr[2])
-    crash = getattr(longrepr, "reprcrash", None)
-    return str(crash.message if crash else longrepr or "")

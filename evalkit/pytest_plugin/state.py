@@ -1,10 +1,4 @@
-"""What one pytest session with suites knows: settings, runner, manifest, journal, counters.
-
-``--evalkit-resume`` reuses the results of an interrupted run and runs only the rest. Only results
-that passed or failed are reused; errors and skips, which say nothing about the model, are run
-again. A result is valid for the suite that it was recorded with: after a change of a suite the run
-cannot be resumed.
-"""
+"""What one pytest session with suites knows: settings, runner, manifest, journal, counters."""
 
 import json
 import os
@@ -27,23 +21,23 @@ from evalkit.pytest_plugin.collection import LabeledVariantItem, VariantItem
 from evalkit.pytest_plugin.command_line import repeated_command
 from evalkit.pytest_plugin.options import LEDGER, LEDGER_FILE, WORKER_NUMBER
 from evalkit.pytest_plugin.project import folder_of, project_root
-from evalkit.results import Journal, Manifest, Run, tally_of
+from evalkit.pytest_plugin.stored_results import (
+    policy_of,
+    stored_item,
+    stored_outcome,
+    stored_results,
+)
+from evalkit.results import Journal, Manifest
 from evalkit.results.bar import suite_record
 from evalkit.results.result_line import (
-    counts_as_test,
-    parse_head,
-    trials_text,
-    verdict_of,
     without_test,
 )
-from evalkit.results.run_directory import RESULTS
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.ledger import Budget, Ledger
 from evalkit.session.prefetch import Prefetcher
 from evalkit.session.secret_values import SecretValues
 from evalkit.session.trials import ItemOutcome, item_outcome
 from evalkit.suite import Suite, Variant, cassettes_of, expand, load
-from evalkit.suite.model.policies import TrialPolicy
 from evalkit.suite.model.variants import tests_of
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
@@ -251,7 +245,7 @@ class SessionState:
         for variants in tests:
             stored = {one.id: lines[one.id] for one in variants if one.id in lines}
             if len(stored) == len(variants) and all(
-                _policy_of(line) == variants[0].policy for line in stored.values()
+                policy_of(line) == variants[0].policy for line in stored.values()
             ):
                 self.resumed |= stored
             elif variants[0].policy is not None:
@@ -312,65 +306,3 @@ class SessionState:
         totals.collected = combine((totals.collected, output["collected"]))
         totals.deselected = combine((totals.deselected, output["deselected"]))
         self.unused_cassettes = sorted({*self.unused_cassettes, *output["unused_cassettes"]})
-
-
-def stored_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
-    """Return the reusable result lines of a run directory by variant id; none without a run.
-
-    ``suites`` are the collected suites by path. Raises UsageError for a changed suite and for a
-    line that cannot be read.
-    """
-    if not (directory / RESULTS).exists():
-        return {}
-    run = Run(directory)
-    digests = {suite.get("path"): suite.get("digest") for suite in run.manifest.get("suites", ())}
-    changed = [
-        path for path, suite in suites.items() if digests.get(path) not in (None, suite["digest"])
-    ]
-    if changed:
-        raise UsageError(
-            f"cannot resume {directory}: {', '.join(sorted(changed))} changed since; "
-            "run without --evalkit-resume"
-        )
-    lines = {}
-    for number, line in enumerate(run.lines(), 1):
-        try:
-            result = json.loads(line)
-            if result["verdict"] in ("passed", "failed"):
-                lines[result["id"]] = line
-        except (ValueError, KeyError, TypeError) as error:
-            raise UsageError(
-                f"cannot resume {directory / RESULTS}:{number}: {error}; "
-                "run without --evalkit-resume"
-            ) from error
-    return lines
-
-
-def _policy_of(line: str) -> TrialPolicy | None:
-    repeat = parse_head(line).get("repeat")
-    return TrialPolicy(repeat["trials"], repeat["require"]) if repeat else None
-
-
-def stored_item(lines: Sequence[str]) -> ItemOutcome:
-    """Return the outcome of a test that stored result lines record."""
-    results = [stored_outcome(line) for line in lines]
-    heads = [parse_head(line) for line in lines]
-    first = next(head for head in heads if counts_as_test(head))
-    messages = [head["message"] for head in heads if head["message"]]
-    verdict = Verdict(verdict_of(first))
-    if "repeat" in first:
-        messages.insert(0, trials_text(first["repeat"]))
-    message = "" if verdict is Verdict.PASSED else "\n".join(messages)
-    return ItemOutcome(verdict=verdict, message=message, results=results)
-
-
-def stored_outcome(line: str) -> VariantOutcome:
-    """Return the outcome that a stored result line records."""
-    result = json.loads(line)
-    return VariantOutcome(
-        verdict=Verdict(result["verdict"]),
-        message=result["message"],
-        line=line,
-        tally=tally_of(result),
-        cassette=result["cassette"],
-    )

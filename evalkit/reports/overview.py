@@ -28,11 +28,11 @@ EXPECTED = ("xfailed", "xpassed")
 class ResultCounts:
     """Counts over results, of a run or a suite.
 
-    Trials that are one test are counted once; ``trials`` are their own verdicts. ``outcomes``
-    counts as pytest does, which differs from verdicts by marks (xfail) and hooks.
-    ``clusters`` has, by tag (``""`` for all), how many results of each scenario or case were scored
-    and how many passed; ``sizes`` (tokens) and ``times`` (milliseconds) have one value
-    for each variant that has one.
+    Trials that are one test are counted once; ``rows`` count every result by its own verdict,
+    ``trials`` those that are part of a test. ``outcomes`` counts as pytest does, which differs from
+    verdicts by marks (xfail) and hooks. ``clusters`` has, by tag (``""`` for all), how many results
+    of each scenario or case were scored and how many passed; ``sizes`` (tokens) and ``times``
+    (milliseconds) have one value for each variant that has one.
     """
 
     def __init__(self) -> None:
@@ -40,6 +40,7 @@ class ResultCounts:
         self.outcomes: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
         self.clusters: dict[str, dict[str, list[int]]] = {}
+        self.rows: Counter[str] = Counter()
         self.trials: Counter[str] = Counter()
         self.sizes: array[float] = array("d")
         self.times: array[float] = array("d")
@@ -48,6 +49,7 @@ class ResultCounts:
     def add(self, head: ResultHead) -> None:
         """Count one result."""
         metrics = head["metrics"]
+        self.rows[head["verdict"]] += 1
         if "repeat" in head:
             self.trials[head["verdict"]] += 1
         if counts_as_test(head):
@@ -87,6 +89,7 @@ class ResultCounts:
                     sums = own.setdefault(name, [0, 0])
                     sums[0] += size
                     sums[1] += passed
+            total.rows += other.rows
             total.trials += other.trials
             total.sizes.extend(other.sizes)
             total.times.extend(other.times)
@@ -223,7 +226,7 @@ def _tiles(counts: ResultCounts, selected: int, deselected: int) -> list[Tile]:
     ]
     if counts.trials:
         passed, trials = counts.trials["passed"], counts.trials.total()
-        table.append(("", passed, "trials passed", f"of {trials:,} in tests of several"))
+        table.append(("", passed, "trials passed", f"of {trials:,} in repeated tests"))
     return [
         Tile("zero" if style and not number else style, f"{number:,}", label, of)
         for style, number, label, of in table

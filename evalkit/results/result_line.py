@@ -139,6 +139,11 @@ def counts_as_test(head: ResultHead) -> bool:
     return "repeat" not in head or head["repeat"]["counts"]
 
 
+def is_passed_trial(head: ResultHead) -> bool:
+    """Return whether a result is a trial that passed, of a test that passed."""
+    return "repeat" in head and head["verdict"] == head["repeat"]["verdict"] == "passed"
+
+
 def outcome_of(head: ResultHead) -> str:
     """Return as what pytest counts a result: its verdict, unless marks or hooks changed that."""
     return head["pytest"]["outcome"] if "pytest" in head else verdict_of(head)

@@ -37,6 +37,7 @@ from evalkit.reports.page.templating import content_policy, resource, write_page
 from evalkit.reports.plain_text import conversation_text, findings_text
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
+from evalkit.results.result_line import is_passed_trial
 from evalkit.results.run_directory import SIGNOFFS
 
 LARGE = 20 << 20
@@ -202,7 +203,7 @@ class RunPage(LineReport):
         for name in sorted(suites, key=lambda name: (min(self._best_rank[name], 2), name)):
             variants = sorted(self._plain.get(name, []), key=lambda one: (one.rank, one.number))
             anchor = f"suite.{_UNSAFE.sub('-', name)}"
-            rest = suites[name].results - len(variants)
+            rest = suites[name].rows.total() - len(variants)
             yield SuiteSection(
                 name=name, anchor=anchor, counts=suites[name], variants=variants, rest=rest
             )
@@ -241,7 +242,7 @@ def _row(
         metrics.get("tokens", {}).get("total_tokens"),
         metrics.get("exchanges"),
         metrics.get("elapsed_ms"),
-        headline(head, findings),
+        "" if is_passed_trial(head) and not is_warned else headline(head, findings),
         address,
         number,
         anchor,

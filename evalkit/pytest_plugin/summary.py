@@ -1,0 +1,70 @@
+"""What a session with suites prints at its end: counts, recording, what is unused, what to do."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from evalkit._lib.text import plural, visible
+from evalkit.pytest_plugin.state import SessionState
+
+_LISTED = 5
+SummaryLine = tuple[str, dict[str, bool]]
+"""A text, and pytest's markup of it."""
+
+
+def summary_lines(state: SessionState, start: Path) -> Iterator[SummaryLine]:
+    """Yield what is printed below the title; ``start`` is the folder that paths are relative to."""
+    stop = [(text, {"yellow": True}) for text in _stop(state)]
+    if state.journal is None:
+        yield from stop
+        return
+    yield from ((text, {}) for text in _summary(state))
+    if state.strict and (state.unplayed or state.unused_cassettes):
+        text = "failed by --evalkit-strict: the recordings and cassettes above are not used"
+        yield text, {"red": True}
+    if state.gate_text:
+        yield visible(state.gate_text), {}
+    yield from stop
+    yield from ((text, {"red": True}) for text in state.report_errors)
+    page = state.directory / "index.html"
+    yield f"report: {page.relative_to(start) if page.is_relative_to(start) else page}", {}
+    yield from ((command, {}) for command in state.ci_commands)
+
+
+def _stop(state: SessionState) -> Iterator[str]:
+    """Yield why the session stopped early, and how to continue."""
+    settings, reason = state.settings, state.runner.ledger.stop_reason
+    if not reason and not state.is_interrupted:
+        return
+    yield f"stopped: {reason or 'interrupted'}"
+    if settings.may_record and not settings.live and settings.mode != "all":
+        yield "what is complete is recorded; the same command continues"
+    else:
+        yield "what is complete has its results; the same command with --evalkit-resume continues"
+
+
+def _summary(state: SessionState) -> Iterator[str]:
+    totals = state.manifest.totals
+    yield totals.summary
+    yield from _first("not collected: ", sorted(state.not_collected))
+    yield (
+        f"{totals.scored} scored by {plural(totals.checks, 'check')}, "
+        f"{plural(totals.warnings, 'warning')}, {totals.tokens:,} tokens"
+    )
+    if state.settings.may_record:
+        ledger = state.runner.ledger
+        yield ledger.totals.summary(ledger.has_prices, live=state.settings.live)
+    yield from _first("flaky: ", state.flaky)
+    yield from _first("", state.warnings)
+    yield (
+        f"{plural(totals.unplayed, 'recording')} left unplayed, "
+        f"{plural(len(state.unused_cassettes), 'cassette')} used by no variant"
+    )
+    yield from _first("unplayed in ", state.unplayed)
+    yield from _first("unused ", state.unused_cassettes)
+
+
+def _first(label: str, names: Sequence[str]) -> Iterator[str]:
+    for name in names[:_LISTED]:
+        yield f"  {label}{name}"
+    if len(names) > _LISTED:
+        yield f"  … and {len(names) - _LISTED} more"

@@ -23,22 +23,24 @@ from typing import Any
 import jinja2
 from jinja2 import meta, nodes
 from jinja2.environment import TemplateExpression
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 from evalkit._lib.exact_json import ExactNumber
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.yaml import ValuePath
 from evalkit.errors import EvalkitError
+from evalkit.suite.model.template_sandbox import (
+    BoundedEnvironment,
+    bounded_tree,
+    budget_for,
+    charge,
+)
+from evalkit.suite.model.template_sandbox import TemplateError as TemplateError
 
 ENVIRONMENT = "env"
 """The name of the environment variables, which only request fields may read."""
 RUNTIME_NAMES = ("previous", "turns", "arguments", ENVIRONMENT)
 """Names that evalkit gives to templates; no variable may have one of them."""
-
-
-class TemplateError(ValueError):
-    """A template that cannot be parsed or rendered."""
 
 
 class EnvironmentVariables:
@@ -125,7 +127,8 @@ class Template:
             str(field) for name, field in self.fields if name == ENVIRONMENT
         )
         self.alters_environment = ENVIRONMENT in self.reads and _alters_environment(tree)
-        self._tree = tree
+        self._source = source
+        self._tree = bounded_tree(tree)
         self._compiled: Any = None
 
     def render(self, variables: Mapping[str, Any]) -> JSON:
@@ -133,7 +136,8 @@ class Template:
         try:
             if self._compiled is None:
                 self._compiled = self._compile()
-            return plain_json(self._compiled(variables))
+            with budget_for(self._source):
+                return plain_json(self._compiled(variables))
         except (EvalkitError, TemplateError):
             raise
         except jinja2.TemplateError as error:
@@ -187,6 +191,7 @@ def plain_json(value: Any) -> JSON:
         return value
     if isinstance(value, str):
         return str(value)
+    charge(value)
     if isinstance(value, Mapping):
         return {str(key): plain_json(item) for key, item in value.items()}
     if isinstance(value, Sequence | Iterator | KeysView | ValuesView | ItemsView):
@@ -196,12 +201,7 @@ def plain_json(value: Any) -> JSON:
     raise TemplateError(f"renders to a {type(value).__name__}, which is not a JSON value")
 
 
-# autoescape is for HTML; suites render text and JSON for a model
-_ENVIRONMENT = ImmutableSandboxedEnvironment(
-    undefined=jinja2.StrictUndefined, keep_trailing_newline=True, autoescape=False
-)
-# A template must render to the same text on every machine.
-del _ENVIRONMENT.globals["lipsum"], _ENVIRONMENT.filters["random"]
+_ENVIRONMENT = BoundedEnvironment()
 
 
 def _guarded_names(tree: nodes.Template) -> set[str]:
@@ -265,7 +265,7 @@ _SYNTAX_MESSAGES = (
 
 
 def _syntax_message(message: str) -> str:
-    for kind, valid in (("filter", _ENVIRONMENT.filters), ("test", _ENVIRONMENT.tests)):
+    for kind, valid in (("filter", _ENVIRONMENT.names_of_filters), ("test", _ENVIRONMENT.tests)):
         if message.startswith(f"No {kind} named"):
             name = message.split("'")[1]
             return f"unknown {kind} {name!r}{did_you_mean(name, valid)}"

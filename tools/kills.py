@@ -43,7 +43,7 @@ SCENARIOS, TURNS = 5, 3
 PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p no:cacheprovider"}
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "evalkit.pytest_plugin", "suites"]
 EVALKIT = [sys.executable, "-m", "evalkit"]
-_EARLIEST = 0.25
+_EARLIEST = 0.3
 """Before this part of its time a command has only imported modules."""
 
 
@@ -257,6 +257,13 @@ def run(command: Sequence[str], folder: Path, codes: frozenset[int] = frozenset(
     return done.stdout
 
 
+def timed_run(command: Sequence[str], folder: Path, codes: frozenset[int]) -> float:
+    """Run a command to its end; return the seconds it took. Raises KillError."""
+    started = time.monotonic()
+    run(command, folder, codes)
+    return time.monotonic() - started
+
+
 def check_files(folder: Path) -> None:
     """Check that every file is whole; the last line of a journal may be incomplete."""
     for path in sorted(folder.rglob("*")):
@@ -305,20 +312,19 @@ def kill_command(name: str, count: int, random_: random.Random, tally: Tally, wo
             arguments += ["--evalkit-base-url", url]
         shutil.copytree(template, copy)
         log.clear()
-        started = time.monotonic()
-        run(arguments, copy, command.codes)
-        seconds = time.monotonic() - started
+        seconds = timed_run(arguments, copy, command.codes)
         command.check(copy)
         requests = len(log)
         for _ in range(count):
             shutil.rmtree(copy)
             shutil.copytree(template, copy)
             log.clear()
-            delay = random_.uniform(_EARLIEST, 1.02) * seconds
+            delay = random_.uniform(_EARLIEST, 1) * seconds
             try:
                 has_ended = not start_and_kill(arguments, copy, delay)
                 check_files(copy)
-                run(arguments, copy, command.codes)
+                # The load of the machine changes, and with it the time that a command takes.
+                seconds = (seconds + timed_run(arguments, copy, command.codes)) / 2
                 check_files(copy)
                 command.check(copy)
                 lost = len(log) - requests

@@ -12,7 +12,7 @@ from evalkit.errors import UsageError
 from evalkit.server.app import create_app
 from evalkit.server.calls import Backend
 from evalkit.server.fault_injection.plans import FaultPlan, FaultPlanError, parse_plan
-from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.history_seals import DEFAULT_KEY
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.replay.backend import CassetteBackend, Timing
 from evalkit.server.run import raise_file_limit

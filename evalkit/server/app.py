@@ -39,7 +39,7 @@ from evalkit.server.calls import (
 )
 from evalkit.server.fault_injection.plans import FaultInjector, FaultPlan
 from evalkit.server.fault_injection.stream_changes import close
-from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.history_seals import DEFAULT_KEY
 from evalkit.server.proxy.backend import ProxyBackend
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.script_backend import ScriptBackend

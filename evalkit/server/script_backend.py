@@ -14,7 +14,7 @@ from evalkit.server.api.service import Service
 from evalkit.server.api.webhooks import WebhookDelivery
 from evalkit.server.calls import Call, Reply
 from evalkit.server.fault_injection.plans import FaultSelector
-from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.history_seals import DEFAULT_KEY
 from evalkit.server.scripting.script import Script
 
 # Seconds before each try. The first wait lets a client receive the response that started a run

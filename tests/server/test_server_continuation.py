@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.step_reader import output_text
+from evalkit.server.continuation_token import AnswerPart, issue_token
 
 SCRIPT = """script: t
 rules:
@@ -136,11 +137,8 @@ def test_a_token_is_valid_for_its_own_answer_only(
 
 
 def test_a_token_of_another_key_is_refused(parts_client: Any) -> None:
-    from evalkit.server import history_integrity
-    from evalkit.server.history_integrity import AnswerPart
-
     question = [{"type": "user_input", "content": [{"type": "text", "text": ASKED}]}]
-    token = history_integrity.issue_token(b"another", AnswerPart(), question, [])
+    token = issue_token(b"another", AnswerPart(), question, [])
     body = parts_client.create(ASKED, store=False, continuation_token=token)
     assert message(body) == "'continuation_token' was not issued by this server."
 

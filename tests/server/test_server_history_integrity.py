@@ -15,7 +15,7 @@ from evalkit.protocol.step_reader import output_text
 from evalkit.server import load_script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.history_seals import DEFAULT_KEY
 
 Steps = list[dict[str, Any]]
 Alter = Callable[[Steps], Steps]

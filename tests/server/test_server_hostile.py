@@ -14,12 +14,8 @@ from evalkit._lib.json import dumps
 from evalkit.server import Script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-from evalkit.server.history_integrity import (
-    DEFAULT_KEY,
-    check_pairs,
-    find_alterations,
-    sign_answer,
-)
+from evalkit.server.history_integrity import check_pairs, find_alterations
+from evalkit.server.history_seals import DEFAULT_KEY, sign_answer
 from evalkit.server.requests.error_response import ErrorResponse
 
 Steps = list[dict[str, Any]]

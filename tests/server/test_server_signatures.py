@@ -11,7 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from evalkit.server.history_integrity import DEFAULT_KEY, find_alterations, sign_answer, state_of
+from evalkit.server.history_integrity import find_alterations
+from evalkit.server.history_seals import DEFAULT_KEY, sign_answer, state_of
 from evalkit.server.requests.error_response import ErrorResponse
 
 Steps = list[dict[str, Any]]

@@ -22,7 +22,7 @@ from evalkit.server import Script, create_app, load_script, serving
 from evalkit.server.api.service import Service
 from evalkit.server.api.webhooks import WebhookDelivery, refusal_of, signing_secret
 from evalkit.server.calls import Call, Reply
-from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.history_seals import DEFAULT_KEY
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.script_backend import ScriptBackend, WebhookSender
 

@@ -21,7 +21,7 @@ from evalkit.protocol.step_reader import RawStep, content_blocks, text_blocks
 from evalkit.protocol.step_types import CALL_OF, MEDIA_TYPES, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.fault_injection.plans import FaultPlan
-from evalkit.server.history_integrity import sign_answer
+from evalkit.server.history_seals import sign_answer
 from evalkit.server.requests.error_response import ErrorResponse
 
 _ID_CHARACTERS = "0123456789abcdefghijklmnopqrstuvwxyz"

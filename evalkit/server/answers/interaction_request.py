@@ -15,7 +15,7 @@ from itertools import groupby
 from evalkit._lib.json import JSON
 from evalkit.protocol.step_reader import RawStep, content_blocks, pair_calls
 from evalkit.protocol.step_types import MEDIA_TYPES
-from evalkit.server.history_integrity import AnswerPart
+from evalkit.server.continuation_token import AnswerPart
 from evalkit.server.requests.create import declared_functions
 
 

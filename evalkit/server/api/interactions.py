@@ -22,15 +22,9 @@ from evalkit.server.api.collection import ResourceCollection
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.webhooks import Webhooks, check_page_targets
 from evalkit.server.calls import Call, Reply, error_reply
+from evalkit.server.continuation_token import AnswerPart, issue_token, read_token
 from evalkit.server.fault_injection.plans import FaultSelector
-from evalkit.server.history_integrity import (
-    AnswerPart,
-    check_pairs,
-    find_alterations,
-    find_repeated,
-    issue_token,
-    read_token,
-)
+from evalkit.server.history_integrity import check_pairs, find_alterations, find_repeated
 from evalkit.server.requests.create import KnownNames, read_create
 from evalkit.server.requests.error_response import ErrorResponse, OnViolation, bad_request
 from evalkit.server.requests.inputs import last_messages, read_input

@@ -25,7 +25,7 @@ from evalkit.server.api.voices import Voices
 from evalkit.server.api.webhooks import WebhookDelivery, Webhooks
 from evalkit.server.calls import Call, Reply, error_reply
 from evalkit.server.fault_injection.plans import FaultSelector
-from evalkit.server.history_integrity import DEFAULT_KEY
+from evalkit.server.history_seals import DEFAULT_KEY
 from evalkit.server.requests.error_response import (
     ErrorResponse,
     bad_request,

@@ -290,8 +290,9 @@ def compare(
     """
     prices = prices or {}
     is_same_run = baseline.directory.resolve() == candidate.directory.resolve()
+    within_run = is_same_run and bool(baseline_choices and candidate_choices)
     old_run, new_run = (
-        compared_run(run, choices, prices, within_run=is_same_run)
+        compared_run(run, choices, prices, within_run=within_run)
         for run, choices in ((baseline, baseline_choices), (candidate, candidate_choices))
     )
     if is_same_run and {row.id for row in old_run.rows} & {row.id for row in new_run.rows}:

@@ -16,13 +16,16 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from evalkit._lib.json import JSON
-from evalkit._lib.text import plural, shorten
+from evalkit._lib.json import JSON, loads
+from evalkit._lib.text import plural, shorten, visible
+from evalkit.compare.alignment import text_segments
 from evalkit.compare.intervals import PairTable
-from evalkit.compare.rows import ResultRow, grouped
+from evalkit.compare.rows import ANSWERED, MESSAGE, ResultRow, grouped
 from evalkit.verdict import Verdict
 
 _MAX_VALUE = 60
+_MAX_DIFFERENCE = 600
+_CONTEXT = 40
 _MODEL_SETTINGS = frozenset({"model", "agent"})
 _VERSIONS = ("evalkit", "python", "pytest")
 _IGNORED_OPTIONS = frozenset({"report", "model", "models"})
@@ -212,34 +215,66 @@ def _count_flips(failures: Iterable[tuple[str, tuple[bool, bool]]]) -> dict[str,
     }
 
 
-class ConfigurationChange(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class ConfigurationChange:
     """A setting that differs, with both values as text for people.
 
-    ``pairs`` is the number of pairs it concerns, None if it concerns the run.
+    ``pairs`` is the number of pairs it concerns, None if it concerns the run. ``words`` is the
+    difference of two long texts, word by word.
     """
 
     setting: str
     baseline: str
     candidate: str
     pairs: int | None = None
+    words: str = ""
 
     def __str__(self) -> str:
         pairs = f" ({plural(self.pairs, 'pair')})" if self.pairs else ""
-        return f"{self.setting}{pairs}: {self.baseline} → {self.candidate}"
+        return f"{self.setting}{pairs}: {self.words or f'{self.baseline} → {self.candidate}'}"
 
 
 def request_changes(pairing: Pairing) -> list[ConfigurationChange]:
-    """Return the differences between requests, most frequent first."""
-    counts: Counter[tuple[str, str, str]] = Counter()
+    """Return the differences between requests, most frequent first.
+
+    Nothing is said about turns that only one side has, nor about pairs of which one did not run.
+    """
+    counts: Counter[tuple[str, str | None, str | None]] = Counter()
     for pair in pairing.pairs:
         old, new = pair.baseline.request_parts, pair.candidate.request_parts
-        for key in _differing(old, new):
-            if key not in _MODEL_SETTINGS:
-                counts[key, *_excerpts(old.get(key), new.get(key))] += 1
+        for key in _differing(old, new) if old and new else ():
+            in_both = key in old and key in new
+            if key not in _MODEL_SETTINGS and (in_both or not key.startswith(MESSAGE)):
+                counts[key, old.get(key), new.get(key)] += 1
     return [
-        ConfigurationChange(setting, old, new, pairs)
+        ConfigurationChange(setting, *_excerpts(old, new), pairs, _word_difference(old, new))
         for (setting, old, new), pairs in counts.most_common()
     ]
+
+
+def _word_difference(old: str | None, new: str | None) -> str:
+    """Return two long JSON texts as one, ``[-lost-]`` and ``{+gained+}``; ``""`` for others."""
+    if old is None or new is None or max(len(old), len(new)) <= _MAX_VALUE:
+        return ""
+    before, after = loads(old), loads(new)
+    if not (isinstance(before, str) and isinstance(after, str)):
+        return ""
+    marks = {"lost": "[-{}-]", "gained": "{{+{}+}}"}
+    parts = [
+        marks[segment.kind].format(shorten(segment.text, _MAX_VALUE))
+        if segment.kind in marks
+        else _around(segment.text)
+        for segment in text_segments(before, after)
+    ]
+    return shorten("".join(parts), _MAX_DIFFERENCE)
+
+
+def _around(text: str) -> str:
+    """Return the beginning and the end of what did not change."""
+    visible_text = visible(text.replace("\n", " "))
+    if len(visible_text) <= 2 * _CONTEXT:
+        return visible_text
+    return f"{visible_text[:_CONTEXT]}…{visible_text[-_CONTEXT:]}"
 
 
 def run_changes(
@@ -287,7 +322,9 @@ def change_warnings(
             f"the suites differ ({', '.join(suites)}): a changed verdict may be due to the suite, "
             "not the model"
         )
-    settings = sorted({change.setting for change in changes if change.pairs is not None})
+    settings = sorted(
+        {change.setting for change in changes if change.pairs is not None} - ANSWERED.keys()
+    )
     # Choices of a matrix override request fields.
     if settings and not set(axes) - {"model"}:
         messages.append(

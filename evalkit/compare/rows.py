@@ -22,6 +22,11 @@ from evalkit.verdict import Verdict, worst
 Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 _MAX_TEXT = 160
 
+MESSAGE = "message of turn"
+"""How the names of request parts begin that are messages of the user."""
+ANSWERED = {"model that answered": "model", "tier that answered": "service_tier"}
+"""What the service says about itself, and the field of the interaction that has it."""
+
 Key = TypeVar("Key")
 Value = TypeVar("Value")
 VariantKey = tuple[str, str, tuple[str, ...]]
@@ -54,8 +59,8 @@ class ResultRow:
     the whole text about not passing, ``answer`` the beginning of the last answer if it failed.
     ``tokens``, ``elapsed_ms`` and ``cost`` are None if unknown; ``usage`` has the tokens by the
     API's field names.
-    ``request_parts`` are the settings sent with every turn and the user's messages (``prompts``),
-    each as canonical JSON. ``location`` is ``file:line`` of the scenario. ``case`` is the label of
+    ``request_parts`` are the settings sent with every turn, the user's messages, and the model and
+    tier that answered, each as canonical JSON; none if nothing was sent. ``location`` is ``file:line`` of the scenario. ``case`` is the label of
     its case row, empty without one; ``extra`` are tokens that are not part of ``usage``;
     ``source`` says whether its responses were ``replayed``, ``recorded``, ``live`` or ``mixed``,
     None without any. Of several trials that are one test, one ``counts`` as the test.
@@ -175,12 +180,31 @@ def _extra_usage(line: Mapping[str, JSON], model: str) -> Iterator[ExtraUsage]:
 
 
 def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
-    prompts = [turn.get("user") for turn in line["turns"]]
+    """Return what was sent and what answered, without turns that did not happen."""
+    turns = [turn for turn in line["turns"] if turn["outcome"] != "not_run"]
+    if not turns:
+        return {}
+    parts: dict[str, JSON] = {**line.get("settings", {})}
+    for number, turn in enumerate(turns, 1):
+        parts[f"{MESSAGE} {number}"] = turn.get("user")
+    for name, field in ANSWERED.items():
+        values = sorted({str(one[field]) for one in _interactions(turns) if one.get(field)})
+        # That the requested model answered says nothing new.
+        if values and values != [parts.get(field)]:
+            parts[name] = ", ".join(values)
     # Interned, because most results of a run have the same settings.
-    return {
-        sys.intern(key): sys.intern(canonical(value))
-        for key, value in {**line.get("settings", {}), "prompts": prompts}.items()
-    }
+    return {sys.intern(key): sys.intern(canonical(value)) for key, value in parts.items()}
+
+
+def _interactions(turns: Iterable[Mapping[str, JSON]]) -> Iterator[Mapping[str, JSON]]:
+    """Yield the interactions that were received, those of streams from their events."""
+    for turn in turns:
+        for exchange in turn.get("exchanges", ()):
+            response = exchange.get("response") or {}
+            found = [response.get("body")]
+            for event in response.get("events") or ():
+                found.append(event.get("interaction") if isinstance(event, dict) else None)
+            yield from (one for one in found if isinstance(one, dict))
 
 
 def _answer_digest(turns: Iterable[Mapping[str, JSON]]) -> str:

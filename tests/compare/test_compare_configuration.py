@@ -63,7 +63,9 @@ def test_long_values_are_shown_where_they_differ() -> None:
     (change,) = request_changes(pair_runs(old, new))
     assert "please" in change.baseline
     assert "nothing" in change.candidate
-    assert max(map(len, change[1:3])) <= 62
+    assert max(len(change.baseline), len(change.candidate)) <= 62
+    assert "Say [-please-]{+nothing+}." in str(change)
+    assert "…" in str(change)
 
 
 def test_prompts_are_part_of_the_request() -> None:
@@ -72,7 +74,32 @@ def test_prompts_are_part_of_the_request() -> None:
         [{"type": "text", "text": text}] for text in ("Hi", "Hello")
     )
     (change,) = request_changes(pair_runs(rows([old]), rows([new])))
-    assert change.setting == "prompts"
+    assert change.setting == "message of turn 1"
+
+
+def test_turns_that_did_not_happen_do_not_differ() -> None:
+    old, new, errored = line("a"), line("a"), line("a", "errored")
+    turn = old["turns"][0]
+    old["turns"].append({**turn, "user": [{"type": "text", "text": "More?"}]})
+    new["turns"].append({**turn, "user": [], "outcome": "not_run"})
+    errored["turns"] = []
+    for one in (new, errored):
+        assert request_changes(pair_runs(rows([old]), rows([one]))) == []
+        assert request_changes(pair_runs(rows([one]), rows([old]))) == []
+
+
+def test_the_version_and_the_tier_that_answered_are_listed() -> None:
+    old, new = line("a"), line("a")
+    bodies = {"body": {"model": "m-001", "service_tier": "standard"}}
+    events = {"events": [{"event_type": "x"}, {"interaction": {"model": "m-002"}}]}
+    for one, response in ((old, bodies), (new, events)):
+        one["turns"][0]["exchanges"] = [{"response": response}, {}]
+    changes = request_changes(pair_runs(rows([old]), rows([new])))
+    assert sorted(map(str, changes)) == [
+        'model that answered (1 pair): "m-001" → "m-002"',
+        'tier that answered (1 pair): "standard" → absent',
+    ]
+    assert change_warnings(changes) == []
 
 
 def test_hostile_values_are_made_visible() -> None:

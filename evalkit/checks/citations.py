@@ -18,7 +18,7 @@ from evalkit._lib.text import plural, show
 from evalkit.checks.core.arguments import Bounds, Words, or_bare
 from evalkit.checks.core.base import Check, View, option_error
 from evalkit.checks.core.formatting import excerpt, table
-from evalkit.checks.core.strictness import Strictness
+from evalkit.checks.core.strictness import Strictness, higher_from
 from evalkit.protocol.step_reader import cited_text, pair_calls, text_blocks
 from evalkit.verdict import Finding, Where
 
@@ -129,7 +129,7 @@ class Citations(Check):
     name: ClassVar[str] = "citations"
     shorthand: ClassVar[str | None] = "min"
     strictness: ClassVar[Mapping[str, Strictness]] = {
-        "min": "higher",
+        "min": higher_from(1),
         "max": "lower",
         "domains": "allowed",
         "deny_domains": "required",

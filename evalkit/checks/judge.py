@@ -30,7 +30,7 @@ from evalkit.checks.core.ending import describe_error
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.json_output import parse
 from evalkit.checks.core.schema_validation import violations
-from evalkit.checks.core.strictness import Strictness
+from evalkit.checks.core.strictness import Strictness, higher_from
 from evalkit.conversation.reconstruct import JUDGE_LABELS
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import CheckCrashed, Misconfigured
@@ -153,7 +153,7 @@ class Judge(Check):
 
     name: ClassVar[str] = "judge"
     shorthand: ClassVar[str | None] = "rubric"
-    strictness: ClassVar[Mapping[str, Strictness]] = {"min": "higher"}
+    strictness: ClassVar[Mapping[str, Strictness]] = {"min": higher_from(_DEFAULT_MIN)}
     text_options: ClassVar[tuple[str, ...]] = ("", "rubric")
     sends_requests: ClassVar[bool] = True
 

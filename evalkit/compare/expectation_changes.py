@@ -184,7 +184,11 @@ def _list_changes(
     met, unpaired = set(), list(range(len(new)))
     for item in old:
         # Equal first, then the nearest of the same check.
-        candidates = [at for at, other in enumerate(new) if other.name == item.name]
+        candidates = [
+            at
+            for at, other in enumerate(new)
+            if (other.name, other.negate) == (item.name, item.negate)
+        ]
         found = min(
             ((_orders(pair, item, new[at]), at) for at in candidates),
             key=lambda one: (_rank(one[0]), one[1] not in unpaired),
@@ -233,9 +237,6 @@ def _orders(pair: _ScenarioPair, old: Expectation, new: Expectation) -> list[Opt
     if old.severity != new.severity:
         order = Order.LOOSER if new.severity == "warn" else Order.STRICTER
         changes.append(OptionChange("severity", order, f"{old.severity} → {new.severity}"))
-    if old.negate != new.negate:
-        text = f"{_label(old)} → {_label(new)}"
-        return [*changes, OptionChange("not", Order.CHANGED, text)]
     options = list(_option_changes(pair, old, new))
     if old.negate:
         options = [change._replace(order=change.order.reversed) for change in options]

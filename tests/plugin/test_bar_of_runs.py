@@ -106,7 +106,7 @@ def test_a_killed_run(compared: Project) -> None:
         (
             "arguments: {location: London}}]",
             "arguments: {location: London}, optional: true}]",
-            "weather::london, turn 1, tool_calls: get_current_temperature.optional: false → true",
+            "weather::london, turn 1, tool_calls: calls.get_current_temperature.limits: [1, 1] → [0, 1]",
         ),
         (
             "      required: [location]\n",

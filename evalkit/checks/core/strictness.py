@@ -18,6 +18,7 @@ there cannot be ordered: if it differs, the check is *changed*.
 | ``rule`` | any value instead of none; two values cannot be ordered |
 | ``each`` | more entries, and each by the strictness of its own options |
 | ``schema`` | the narrower JSON Schema |
+| ``part`` | compared as a part of a property of the check, which is declared like an option |
 | a function | what it returns of the old and the new value, an ``Order`` |
 | a mapping | each value is followed by those that are stricter: ``{"any": ["some", "all"]}`` |
 """
@@ -34,7 +35,7 @@ from evalkit._lib.text import show
 Strictness = (
     Literal[
         "higher", "lower", "bounds", "true", "false", "required_words", "forbidden_words",
-        "any_words", "required", "allowed", "exempt", "start", "end", "rule", "each", "schema",
+        "any_words", "required", "allowed", "exempt", "start", "end", "rule", "each", "schema", "part",
     ]
     | Mapping[str, Sequence[str]]
     | Callable[[Any, Any], "Order"]
@@ -73,10 +74,14 @@ def option_changes(old: BaseModel, new: BaseModel) -> Iterator[OptionChange]:
     """Yield how the options of two checks of the same name differ."""
     kind = type(new)
     strictness: Mapping[str, Strictness] = getattr(kind, "strictness", {})
-    for name, field in kind.model_fields.items():
+    fields = kind.model_fields
+    for name in (*fields, *(name for name in strictness if name not in fields)):
+        if strictness.get(name) == "part":
+            continue
         before, after = getattr(old, name, MISSING), getattr(new, name)
+        label = fields[name].alias or name if name in fields else name
         # The keys of the user's own are not below the name of an option.
-        label = "" if name == getattr(kind, "rest", None) else field.alias or name
+        label = "" if name == getattr(kind, "rest", None) else label
         yield from _value_changes(strictness.get(name), before, after, label)
 
 
@@ -182,6 +187,33 @@ def _of_flag(old: Any, new: Any, *, strict: bool) -> Order:
 
 def _words(value: Any) -> list[Any]:
     return [value] if isinstance(value, str) else list(value or ())
+
+
+def higher_from(default: float) -> Callable[[Any, Any], Order]:
+    """Return the order of numbers of which the higher is stricter; absent means ``default``."""
+
+    def order(old: Any, new: Any) -> Order:
+        before, after = (default if value is None else value for value in (old, new))
+        return Order.SAME if before == after else _of_number(before, after, higher=True)
+
+    return order
+
+
+def bounds_from(default: Any) -> Callable[[Any, Any], Order]:
+    """Return the order of ranges of which the narrower is stricter; absent means ``default``."""
+    return lambda old, new: _of_bounds(
+        default if old is None else old, default if new is None else new
+    )
+
+
+def limits_order(old: tuple[int, int | None], new: tuple[int, int | None]) -> Order:
+    """Order two pairs of a least and a greatest number; None means no limit."""
+    ends = ((old[0], new[0], True), (old[1], new[1], False))
+    return worst_order(
+        _of_number(before, after, higher=higher)
+        for before, after, higher in ends
+        if before != after
+    )
 
 
 Implies = Callable[[Any, Any], bool]

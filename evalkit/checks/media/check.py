@@ -11,7 +11,7 @@ from evalkit._lib.text import show
 from evalkit.checks.core.arguments import Amount, Bounds, Words, format_number
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import table
-from evalkit.checks.core.strictness import Strictness
+from evalkit.checks.core.strictness import Strictness, bounds_from
 from evalkit.checks.media.files import decode, examine, same_type
 from evalkit.protocol.step_reader import content_blocks
 from evalkit.verdict import Finding, Where
@@ -31,7 +31,7 @@ class Media(Check):
     name: ClassVar[str] = "media"
     shorthand: ClassVar[str | None] = "type"
     strictness: ClassVar[Mapping[str, Strictness]] = {
-        "count": "bounds",
+        "count": bounds_from(_AT_LEAST_ONE),
         "mime_type": "allowed",
         "min_bytes": "higher",
         "width": "bounds",

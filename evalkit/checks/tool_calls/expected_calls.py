@@ -13,7 +13,7 @@ from evalkit.checks.core.arguments import or_bare
 from evalkit.checks.core.base import Options, option_error
 from evalkit.checks.core.schema_validation import problems as schema_problems
 from evalkit.checks.core.schema_validation import violations
-from evalkit.checks.core.strictness import Strictness
+from evalkit.checks.core.strictness import Strictness, limits_order
 from evalkit.checks.tool_calls.received_calls import ReceivedCall
 
 ArgumentMatch = Literal["exact", "subset", "superset", "schema", "ignore"]
@@ -54,9 +54,10 @@ class ExpectedCall(Options):
             "superset": ["exact", "None"],
             "subset": ["exact", "None"],
         },
-        "optional": "false",
-        "min": "higher",
-        "max": "lower",
+        "optional": "part",
+        "min": "part",
+        "max": "part",
+        "limits": limits_order,
     }
     name: str = Field(
         min_length=1,

@@ -128,9 +128,11 @@ def _search_header(name: str, value: str, part: str) -> Iterator[_FoundSecret]:
         if _is_secret(secret):
             yield _FoundSecret("secret_header", "a credential", location, secret)
     elif name in COOKIE_HEADERS:
-        cookie = value.partition(";")[0].strip()
-        if _is_secret(cookie.partition("=")[2] or cookie):
-            yield _FoundSecret("cookie", "a cookie", location, cookie)
+        # Behind the first pair, set-cookie has attributes.
+        pairs = value.split(";")[: 1 if name == "set-cookie" else None]
+        for cookie in map(str.strip, pairs):
+            if _is_secret(cookie.partition("=")[2] or cookie):
+                yield _FoundSecret("cookie", "a cookie", location, cookie)
     elif name in _ACCOUNT_HEADERS:
         if value.strip() and not is_placeholder(value):
             yield _FoundSecret("account_identifier", "a project", location, value.strip())

@@ -3,9 +3,9 @@
 There are four layers. Headers are written by an allow-list, so an unknown header is left out.
 Values of secret fields are replaced by their position. Known secrets (the live key) are replaced
 wherever a reader would find them: in every encoding that ``SecretSearch`` undoes, and in every text
-that ``TextDocument`` puts together of the pieces of a stream or the parts of an answer. Credentials of
-a known format and the matches of configured patterns are replaced inside strings, never across the
-structure of JSON. Finally ``guard`` searches the text that is about to be written; it finds a
+that ``TextDocument`` puts together of the pieces of a stream or the parts of an answer. Credentials
+of a known format and the matches of configured patterns are replaced inside strings, never across
+the structure of JSON. Finally ``guard`` searches the text that is about to be written; it finds a
 secret where nothing redacts, such as in metadata.
 
 A secret that anybody may write by chance is not replaced in texts, because that would change

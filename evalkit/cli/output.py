@@ -72,7 +72,8 @@ class LogStream(SafeStream):
         """Write a text; return its length."""
         # A letter before the text keeps its first word from the beginning of a line.
         before = "" if self._is_line_start else "x"
-        self._stream.write(escape_log_commands(before + _visible(self._clean(text)))[len(before) :])
+        safe = escape_log_commands(before + _visible(self._clean(text)))
+        self._stream.write(safe[len(before) :])
         if text:
             self._is_line_start = text.endswith("\n")
         return len(text)

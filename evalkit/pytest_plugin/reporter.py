@@ -124,6 +124,7 @@ class Reporter:
         warning = self._state.runner.key_warning
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         if warning and terminal is not None and not is_worker(self._config):
+            terminal.ensure_newline()
             terminal.write_line(f"warning: {warning}", yellow=True)
 
     def _load_results(self, items: Sequence[VariantItem]) -> None:

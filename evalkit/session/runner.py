@@ -186,7 +186,9 @@ class Runner:
         """
         if not settings.may_record:
             return self._converse_once(variant, settings)
-        path = None if settings.live else self.cassette(variant)
+        # A sibling that another worker recorded is counted there.
+        is_counted = not settings.live and settings is self.settings
+        path = self.cassette(variant) if is_counted else None
         before, run = file_version(path), None
         if settings.mode == "changed":
             run = self._converse_once(variant, replace(settings, mode="none"))

@@ -9,10 +9,12 @@ size needs little memory.
 import json
 import os
 from collections.abc import Iterable, Iterator, Mapping
+from contextlib import suppress
 from itertools import islice
 from pathlib import Path
+from typing import IO
 
-from evalkit._lib.files import display_path, file_errors, write_atomic
+from evalkit._lib.files import display_path, file_errors, try_lock, write_atomic
 from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.results.records import ManifestRecord, ResultLine
@@ -40,6 +42,8 @@ class Journal:
             # Atomically: stored lines must not be lost between emptying the file and filling it.
             write_atomic(self.path, "".join(f"{line}\n" for line in stored))
             self._file = self.path.open("ab", buffering=0)
+        # Held while results are appended; a second session finds it in ``check_output``.
+        _lock(self._file)
 
     def append(self, line: str) -> None:
         """Append one result line without a newline. Raises UsageError when the disk is full."""
@@ -119,8 +123,20 @@ def read_lines(path: Path) -> Iterator[str]:
         ) from error
 
 
+def _lock(file: IO[bytes]) -> bool:
+    # Windows locks bytes, and nobody reads those beyond the end.
+    os.lseek(file.fileno(), 1 << 30, os.SEEK_SET)
+    return try_lock(file.fileno())
+
+
 def check_output(directory: Path, option: str) -> None:
     """Raise UsageError if a run must not be written to a directory; ``option`` names another."""
+    with suppress(OSError), (directory / RESULTS).open("rb") as file:
+        if not _lock(file):
+            raise UsageError(
+                f"{display_path(directory)}: another session is writing its results here; wait for "
+                f"it, or name another directory with {option}"
+            )
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file; name a directory with {option}")
     if directory.is_dir() and any(directory.iterdir()) and not (directory / MANIFEST).exists():

@@ -10,6 +10,7 @@ import pytest
 from evalkit._lib.json import loads
 from evalkit._lib.limits import set_limits
 from evalkit._lib.patterns import PatternTimeout
+from evalkit.checks.core.json_output import fenced_document
 from evalkit.checks.core.schema_validation import problems, violations
 
 BAD = "(a|aa)+$"
@@ -162,3 +163,9 @@ def test_types_in_capitals_and_numbers_beyond_a_double(
 ) -> None:
     assert problems(schema) == []
     assert (list(violations(schema, value)) == []) is is_valid
+
+
+@pytest.mark.parametrize("line", ["~~~a", "```a", "```\n~~~a", "`" * 100])
+def test_fences_that_are_never_closed_take_linear_time(line: str) -> None:
+    text = f"{line}\n" * 50_000
+    assert fenced_document(text) in (text, f"{line}") or "fences" in str(fenced_document(text))

@@ -8,6 +8,7 @@ differently is a finding too: a key that occurs twice, a number that no float or
 
 import json
 import re
+from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from evalkit._lib.exact_json import FINITE
@@ -17,9 +18,11 @@ from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 
 _FENCE = re.compile(r"\s*(```|~~~)")
-_FENCED = re.compile(r"(?ms)^[ ]{0,3}(```+|~~~+)[^\n`]*\n(.*?)\n?^[ ]{0,3}\1[`~]*[ ]*$")
+_OPENING = re.compile(r"[ ]{0,3}(```+|~~~+)[^`]*")
+_CLOSING = re.compile(r"[ ]{0,3}(```+|~~~+)[ ]*")
 _START = re.compile(r"[\[{]")
 _MAX_STARTS = 20
+_LONGEST_FENCE = 32
 """How many positions are tried as the start of a document inside other text."""
 
 
@@ -45,11 +48,34 @@ def parse(text: str) -> ParsedOutput:
 
 def fenced_document(text: str) -> str | ParsedOutput:
     """Return what is in the only Markdown fence of a text, the text where there is none."""
-    fences = _FENCED.findall(text)
+    fences = list(_fenced_blocks(text.split("\n")))
     if len(fences) > 1:
         problem = f"the output has {len(fences)} Markdown code fences, expected one"
-        return ParsedOutput(MISSING, problem, text.find(fences[1][1]))
-    return fences[0][1] if fences else text
+        return ParsedOutput(MISSING, problem, text.find(fences[1]))
+    return fences[0] if fences else text
+
+
+def _fenced_blocks(lines: list[str]) -> Iterator[str]:
+    """Yield the content of each fence that is closed, in linear time."""
+    # The last lines that could close a fence, by its character and length: a text may open
+    # thousands of fences and close none.
+    last = {}
+    for number, line in enumerate(lines):
+        if match := _CLOSING.fullmatch(line):
+            for length in range(3, min(len(match[1]), _LONGEST_FENCE) + 1):
+                last[match[1][:length]] = number
+    number = 0
+    while number < len(lines):
+        opening = _OPENING.fullmatch(lines[number])
+        number += 1
+        mark = opening[1][:_LONGEST_FENCE] if opening else ""
+        if not mark or last.get(mark, -1) < number:
+            continue
+        start = number
+        while not ((match := _CLOSING.fullmatch(lines[number])) and match[1].startswith(mark)):
+            number += 1
+        yield "\n".join(lines[start:number])
+        number += 1
 
 
 def read_output(turn: Turn | None, *, fenced: bool = False) -> tuple[Any, Finding | None]:

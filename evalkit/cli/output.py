@@ -97,7 +97,8 @@ def echo_json(value: Any) -> None:
 def safe_output() -> Iterator[None]:
     """Replace stdout and stderr while the block runs.
 
-    The keys of the environment are never printed. Characters that the console cannot encode are shown by their codes.
+    The keys of the environment are never printed. Characters that the console cannot encode are
+    shown by their codes.
     """
     original = sys.stdout, sys.stderr
     # Bytes, which click tries to write, must be an error.

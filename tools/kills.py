@@ -250,6 +250,7 @@ def run(command: Sequence[str], folder: Path, codes: frozenset[int] = frozenset(
         capture_output=True,
         text=True,
         check=False,
+        start_new_session=True,  # as the killed one: the scheduler shares time between sessions
     )
     output = done.stdout + done.stderr
     expect(done.returncode in codes, f"{command[2:]} ended with {done.returncode}:\n{output}")

@@ -58,7 +58,8 @@ class VariantEntry(NamedTuple):
     trials: list[TrialEntry]
 
 
-class ChangeGroup(NamedTuple):
+@dataclass(frozen=True, slots=True, kw_only=True)
+class VariantGroup:
     """The variants with one kind of change."""
 
     title: str
@@ -100,7 +101,13 @@ def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -
     evidence, pairing = comparison.evidence, comparison.pairing
     margin = comparison.gate.non_inferiority.margin if comparison.gate.non_inferiority else None
     groups = [
-        ChangeGroup(title, note, len(variants), len(_pairs(variants)), _entries(variants, old, new))
+        VariantGroup(
+            title=title,
+            note=note,
+            variants=len(variants),
+            pairs=len(_pairs(variants)),
+            entries=_entries(variants, old, new),
+        )
         for title, note, variants in changes
     ]
     unpaired = [

@@ -127,8 +127,8 @@ def _print(
     else:
         click.echo(f"The {unit} of this run are too few, whatever the number of trials.")
     click.echo(
-        f"The pilot: {pilot.rate:.1%} passed, {pilot.variants:.3g} variants of a scenario; variance "
-        f"{pilot.between:.3f} between scenarios, {pilot.within:.3f} between trials."
+        f"The pilot: {pilot.rate:.1%} passed, {pilot.variants:.3g} variants of a scenario; "
+        f"variance {pilot.between:.3f} between scenarios, {pilot.within:.3f} between trials."
     )
     if not pilot.knows_trials:
         click.echo(

@@ -62,9 +62,9 @@ def page_differences(run: Path, newest: Signoff) -> tuple[list[VerificationProbl
             problems.append(VerificationProblem("report_differs", f"{newest.run}/{name}", message))
         else:
             notes.append(
-                f"{name} cannot be compared: written by evalkit {writer[0]} and Python {writer[1]}, "
-                f"this is evalkit {reader[0]} and Python {reader[1]}; 'evalkit report {run}' "
-                "writes it again"
+                f"{name} cannot be compared: written by evalkit {writer[0]} and Python "
+                f"{writer[1]}, this is evalkit {reader[0]} and Python {reader[1]}; "
+                f"'evalkit report {run}' writes it again"
             )
     return problems, notes
 

@@ -134,8 +134,8 @@ def compare_digests(baseline: Run, candidate: Run) -> BarComparison:
     if not differing:
         return BarComparison()
     return BarComparison(
-        unknown=f"the suites differ ({', '.join(differing)}), and what they expect is not stored in "
-        "both runs: run the suites again"
+        unknown=f"the suites differ ({', '.join(differing)}), and what they expect is not stored "
+        "in both runs: run the suites again"
     )
 
 

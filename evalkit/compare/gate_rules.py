@@ -369,8 +369,8 @@ def _pass_hat(name: str, bound: PassHatBound, _: Gate, facts: GateInput) -> Iter
         yield RuleVerdict(
             name,
             "inconclusive",
-            f"too few variants have {bound.k} scored trials, so pass^{bound.k} is not known; record "
-            f"more with --evalkit-repeat {bound.k}",
+            f"too few variants have {bound.k} scored trials, so pass^{bound.k} is not known; "
+            f"record more with --evalkit-repeat {bound.k}",
         )
     else:
         yield RuleVerdict(

@@ -51,7 +51,7 @@ class Pair(NamedTuple):
 
     @property
     def changes(self) -> list[str]:
-        """What the findings that only one side has say, those of the baseline as ``no longer …``."""
+        """What the findings of one side only say, those of the baseline as ``no longer …``."""
         old, new = self.baseline.reasons, self.candidate.reasons
         return [
             *(new[key] for key in sorted(new.keys() - old.keys())),

@@ -56,7 +56,7 @@ _NEXT_STEPS = {
     "complete": "Let both runs end: repeat their commands with --evalkit-resume.",
     "min_pairs": "Run the same suites in both runs.",
     "max_removed": "Restore the scenarios, or list them under 'allow' with the reason.",
-    "max_weakened": "Restore the expectations, or list the scenarios under 'allow' with the reason.",
+    "max_weakened": "Restore the expectations, or list the scenarios under 'allow'.",
     "max_deselected": "Run all variants, without -k, -m or node ids.",
     "max_skipped": "Run what was skipped, or list it under 'allow' with the reason.",
     "max_errors": "Remove the cause of the errors, which is not the model, and run again.",

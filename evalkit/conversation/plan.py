@@ -41,8 +41,8 @@ class Plan:
     ``max_tool_rounds`` limits the rounds of function results in a turn, ``max_polls`` the polls of
     a background run (a driver ends them by time), ``max_hops`` the continuations of a response.
     ``stop_after`` says, by the number of a turn, after how many responses it ends even if the model
-    waits for results or a run goes on. ``given`` are
-    steps of a conversation that the first turn continues. ``settings`` are added to those of the transcript.
+    waits for results or a run goes on. ``given`` are steps of a conversation that the first turn
+    continues. ``settings`` are added to those of the transcript.
     """
 
     fields: Mapping[str, JSON]

@@ -29,8 +29,9 @@ _ENVIRONMENT = ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA")
 class Totals:
     """Counts of a run, in the order of ``manifest.json``.
 
-    ``collected`` variants (trials that are one test are one), of them ``scored`` (passed or failed), the rest errored, skipped,
-    deselected or not run. ``outcomes`` counts results as pytest does, and is only printed.
+    ``collected`` variants (trials that are one test are one), of them ``scored`` (passed or
+    failed), the rest errored, skipped, deselected or not run. ``outcomes`` counts results as pytest
+    does, and is only printed.
     """
 
     collected: int = 0

@@ -99,7 +99,7 @@ class AccessRules:
     def _accepts_page(self, headers: Mapping[str, str]) -> bool:
         if not self._pages:
             return False
-        # Browsers send no Origin with a GET of an image; a page of another site has no business here.
+        # Browsers send no Origin with a GET of an image.
         if "origin" in headers:
             return is_loopback_url(headers["origin"])
         return headers["sec-fetch-site"] in ("same-origin", "same-site")

@@ -1,8 +1,8 @@
 """The HTTP application: turns requests into calls and sends the replies of a back end.
 
-One handler for all paths, because the back end also responds to paths and methods that the API does not
-have, in the API's shape. Only ``/healthz`` is handled here; it needs no key. HEAD is a GET whose
-body is not sent, OPTIONS lists the methods a path allows. Handlers run in one event loop.
+One handler for all paths, because the back end also responds to paths and methods that the API
+does not have, in the API's shape. Only ``/healthz`` is handled here; it needs no key. HEAD is a GET
+whose body is not sent, OPTIONS lists the methods a path allows. Handlers run in one event loop.
 
 Requests are checked by :mod:`evalkit.server.access` before anything is done. Web pages that are
 allowed may read the replies (https://fetch.spec.whatwg.org/#http-cors-protocol).
@@ -83,7 +83,8 @@ def create_app(
     """Return the application that serves a back end, or a script whose thoughts ``key`` signs.
 
     ``log`` gets an entry for each request: method, path (without the query, which may hold a key),
-    status, and what produced the reply, which may have several lines. ``faults`` are injected into replies as ``seed`` decides.
+    status, and what produced the reply, which may have several lines. ``faults`` are injected into
+    replies as ``seed`` decides.
     ``cors`` answers web pages of this machine; by default every back end does but the proxy, which
     would let them use the key of its upstream. ``hosts`` are names of this server beside the
     loopback ones.

@@ -43,7 +43,7 @@ CODES: Mapping[Literal["integrity", "policy"], Mapping[str, str]] = {
         "rejected": "somebody's newest decision is a rejection",
         "deviation_expired": "the last day of a deviation has passed",
         "deviation_too_long": "a deviation lasts longer than the policy allows",
-        "author_approved": "somebody approved who changed suites, cassettes or gates since the base",
+        "author_approved": "an approver changed suites, cassettes or gates since the base",
         "author_unknown": "who changed suites, cassettes or gates is not known",
         "gate_missing": "an approval does not have the gate that the policy requires",
         "gate_redefined": "the signed gate is not the one in the configuration",

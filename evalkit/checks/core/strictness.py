@@ -35,7 +35,8 @@ from evalkit._lib.text import show
 Strictness = (
     Literal[
         "higher", "lower", "bounds", "true", "false", "required_words", "forbidden_words",
-        "any_words", "required", "allowed", "exempt", "start", "end", "rule", "each", "schema", "part",
+        "any_words", "required", "allowed", "exempt", "start", "end", "rule", "each", "schema",
+        "part",
     ]
     | Mapping[str, Sequence[str]]
     | Callable[[Any, Any], "Order"]

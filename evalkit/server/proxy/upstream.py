@@ -2,7 +2,7 @@
 
 Changed on the way are: headers that belong to one connection; the host; ``accept-encoding``, so
 that responses can be read and recorded; the key, if another one is configured; addresses below the
-base URL to which the service sends a client (uploads, redirects), which lead back through the proxy.
+base URL to which the service sends a client (uploads, redirects): they lead back through the proxy.
 Nothing is ever sent to another address. TLS certificates are verified, redirects are not followed.
 Retries are up to the client, with one exception: a pooled connection that turns out to be closed
 when a request is sent says nothing about the service (RFC 9112, section 9.3.1).
@@ -105,7 +105,7 @@ class Upstream:
     async def send(self, call: Call) -> httpx.Response:
         """Forward a call; the body still arrives.
 
-        Raises TransportError without a response, ErrorResponse (400) for a path that is not forwarded.
+        Raises TransportError without a response, ErrorResponse (400) for a path that is refused.
         """
         headers = {
             name: value

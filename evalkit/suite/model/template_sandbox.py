@@ -1,6 +1,6 @@
 """The sandbox of templates: no access to Python, and a budget of work for each rendering.
 
-Templates meet text of a model (``previous``, ``turns``, ``arguments``), and suites of strangers. One
+Templates meet text of a model (``previous``, ``turns``, ``arguments``) and suites of strangers. One
 expression can ask for gigabytes (``"a" * 2000000000``) or for years (nested loops). So whatever
 repeats or grows is charged to a budget *before* it is done: iterations, calls, filters, operators,
 printed text. A unit is about one character; the limit ``template`` is the budget.

@@ -1,8 +1,10 @@
-"""Refuse to record a prompt that would be replaced in its recording.
+"""Check prompts before they are recorded: a key is refused, a match of a pattern is reported.
 
-A key or a match of a redaction pattern is never written. In a prompt it would be sent as it is and
-recorded as ``REDACTED``, which is a mistake of the suite, found before anything is sent.
+Neither is ever written, so the recording would silently differ from what was sent.
 """
+
+from collections.abc import Iterator
+from typing import Any
 
 from evalkit._lib.json import JSON, dumps
 from evalkit.cassette.redaction import Redactor
@@ -10,34 +12,50 @@ from evalkit.errors import Problem, SuiteErrors
 from evalkit.protocol.wire_facts import API_KEY_VARIABLES
 from evalkit.suite import Variant
 from evalkit.suite.loading.loader import redacted
+from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, Where
 
 
-def check_prompts(variant: Variant, redactor: Redactor) -> None:
-    """Raise SuiteErrors if the variant's instruction or a message has what is never written."""
-    # The values of environment variables are replaced on purpose.
-    instruction = variant.fields_with(redacted).get("system_instruction")
-    if problem := _problem("the system instruction", instruction, redactor):
-        raise SuiteErrors([Problem(variant.suite.label, variant.line, 1, problem)])
-    for turn in variant.turns:
-        # A template may render every variable.
-        text = [turn.user, dict(turn.variables)] if turn.has_templates else turn.user
-        if problem := _problem("the user's message", text, redactor):
+def refuse_keys(variant: Variant, redactor: Redactor) -> None:
+    """Raise SuiteErrors if the variant's instruction or a message contains a key."""
+    for turn, place, text in _prompts(variant):
+        if redactor.finds(text):
+            names = " or ".join(API_KEY_VARIABLES)
+            problem = f"{place} contains the value of {names} (a key is never recorded); remove it"
+            if turn is None:
+                raise SuiteErrors([Problem(variant.suite.label, variant.line, 1, problem)])
             raise turn.resources.located((*turn.path, "user"), ValueError(problem))
 
 
-def _problem(place: str, value: JSON, redactor: Redactor) -> str | None:
-    if value is None:
-        return None
-    text = value if isinstance(value, str) else dumps(value)
-    if redactor.finds(text):
-        names = " or ".join(API_KEY_VARIABLES)
-        return f"{place} contains the value of {names} (a key is never recorded); remove it"
-    if pattern := redactor.matching_pattern(text):
-        return (
-            f"{place} matches the redaction pattern {pattern!r} (what it matches is never "
-            "recorded); change the text or evalkit_redact"
-        )
-    return None
+def pattern_warnings(variant: Variant, redactor: Redactor) -> list[CheckResult]:
+    """Return a warning for each prompt that a redaction pattern matches."""
+    results = []
+    for turn, place, text in _prompts(variant):
+        if pattern := redactor.matching_pattern(text):
+            finding = Finding(
+                "prompt_redacted",
+                f"{place} matches the redaction pattern {pattern!r}: it is sent as it is, and "
+                "recorded with REDACTED in place of the match",
+                Where(turn=turn.number) if turn is not None else Where(),
+            )
+            check = CheckResult(CONVERSATION, Verdict.PASSED, (finding.as_warning(),))
+            results.append(check)
+    return results
+
+
+def _prompts(variant: Variant) -> Iterator[tuple[Any, str, str]]:
+    """Yield the turn (None for the system instruction), the name and the text of each prompt."""
+    # The values of environment variables are replaced on purpose.
+    instruction = variant.fields_with(redacted).get("system_instruction")
+    if instruction is not None:
+        yield None, "the system instruction", _text(instruction)
+    for turn in variant.turns:
+        # A template may render every variable.
+        value = [turn.user, dict(turn.variables)] if turn.has_templates else turn.user
+        yield turn, "the user's message", _text(value)
+
+
+def _text(value: JSON) -> str:
+    return value if isinstance(value, str) else dumps(value)
 
 
 def weak_key_warning(redactor: Redactor) -> str | None:

@@ -26,7 +26,7 @@ from evalkit.session.effects import EndTurn, api_version, drive_variant
 from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
 from evalkit.session.ledger import Ledger, cassette_change, file_version
-from evalkit.session.prompt_check import check_prompts, weak_key_warning
+from evalkit.session.prompt_check import pattern_warnings, refuse_keys, weak_key_warning
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.session.siblings import Siblings, VariantRun
 from evalkit.session.tool_signatures import check_signatures
@@ -160,6 +160,8 @@ class Runner:
                 reconstructed = transcript_of(cassette)
                 reconstructed.settings = transcript.settings
         results = evaluator.evaluate(transcript, reconstructed)
+        if self.settings.may_record or self.settings.live:
+            results = [*pattern_warnings(variant, self._keys), *results]
         outcome = self._outcome(variant, results, transcript, unplayed)
         if isinstance(transcript.crash, ConnectFailed):
             return replace(outcome, is_unreachable=True)
@@ -210,7 +212,7 @@ class Runner:
             settings.may_record
             and not (settings.mode == "once" and self.cassette(variant).exists())
         ):
-            check_prompts(variant, self._keys)
+            refuse_keys(variant, self._keys)
         evaluator = Evaluator(
             variant, settings.python, lambda selector: self._siblings.find(variant, selector)
         )

@@ -67,7 +67,8 @@ def test_unplayed_recordings_are_listed() -> None:
         ('{"a": null}', {}, False),
         ('{"a": "1"}', {"a": 1}, False),
         ('{"a": [1, 2]}', {"a": [2, 1]}, False),
-        ('{"a": 1, "a": 2}', {"a": 2}, True),
+        # A repeated key has no one value.
+        ('{"a": 1, "a": 2}', {"a": 2}, False),
         ('{"a": 12345678901234567890}', {"a": 12345678901234567891}, False),
         ("", None, True),
         (None, None, True),

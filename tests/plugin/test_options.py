@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import re
 import subprocess
 import sys
+import textwrap
 from fnmatch import fnmatch
 
 import pytest
@@ -243,14 +245,31 @@ class TestRedact:
         result.stdout.fnmatch_lines(["*suites/weather.yaml:28:* the user's message contains the *"])
         assert not (project.root / "cassettes").exists()
 
-    def test_a_prompt_that_a_pattern_matches_is_a_located_error(self, project: Project) -> None:
+    def test_a_prompt_that_a_pattern_matches_is_recorded_with_a_warning(
+        self, project: Project
+    ) -> None:
         project.pytester.makeini("[pytest]\nevalkit_redact =\n    acct-[0-9]+\n")
-        project.suite("weather", WEATHER.replace("in a few words", "in a few words, acct-4711"))
-        result = project.record("-k", "hello")
-        result.assert_outcomes(errors=2, deselected=2)
-        result.stdout.fnmatch_lines(
-            ["*suites/weather.yaml:28:* the user's message matches the redaction pattern*"]
-        )
+        suite = """\
+            suite: accounts
+            scenarios:
+              - id: balance
+                model: gemini-3.5-flash
+                system_instruction: Never mention acct-1234.
+                turns:
+                  - user: Is acct-4711 open?
+                    expect: [{text: {contains: open}}]
+            """
+        project.suite("weather", textwrap.dedent(suite))
+        result = project.record()
+        result.assert_outcomes(passed=1)
+        (checks,) = (line["checks"] for line in project.results().values())
+        warnings = [finding for check in checks for finding in check["findings"]]
+        assert [finding["code"] for finding in warnings] == ["prompt_redacted"] * 2
+        assert [finding["where"].get("turn") for finding in warnings] == [None, 1]
+        result.stdout.fnmatch_lines(["*matches the redaction pattern 'acct-[[]0-9[]]+'*"])
+        for path in (project.root / "cassettes").rglob("*.yaml"):
+            assert not re.search("acct-[0-9]", path.read_text())
+        project.run("suites").assert_outcomes(passed=1)
 
     @pytest.mark.parametrize(("key", "warned"), [("anything", 1), ("AIzaSyD-planted_key", 0)])
     def test_a_weak_key_is_a_warning_before_recording(

@@ -151,9 +151,13 @@ class StreamTee:
         self._client_left = True
         while not self._chunks.empty():
             self._chunks.get_nowait()
-        # After the last event the rest is still read, so that the recording is complete.
-        has_ended = self._exchange is not None and self._exchange.capture.has_ended
-        if self._has_begun and self.task is not None and not has_ended:
+        if not self._has_begun or self.task is None:
+            return
+        if self._exchange is not None and self._exchange.capture.has_ended:
+            # After the last event the rest is still read, so that the recording is complete; but
+            # not from an upstream that never ends.
+            asyncio.get_running_loop().call_later(_DRAIN_SECONDS, self.task.cancel)
+        else:
             self.task.cancel()
 
     async def read(self) -> None:

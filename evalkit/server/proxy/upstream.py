@@ -8,6 +8,7 @@ Retries are up to the client, with one exception: a pooled connection that turns
 when a request is sent says nothing about the service (RFC 9112, section 9.3.1).
 """
 
+import time
 from collections.abc import AsyncIterator, Mapping
 from urllib.parse import unquote_plus
 
@@ -28,7 +29,7 @@ from evalkit.transports.httpx_errors import mapped_errors
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
-"""How long an upstream may send nothing before it counts as gone."""
+"""How long an upstream may send nothing, or only a part of its headers, before it counts as gone."""
 
 _KEEP_ALIVE_SECONDS = 2.0  # less than servers keep idle connections
 _MAX_IDLE = 16  # few, because httpcore scans all connections for each request
@@ -57,6 +58,7 @@ class Upstream:
     ) -> None:
         self._address = parse_base_url(base_url)
         self._key = check_key(key)
+        self._silence = silence
         self._client = httpx.AsyncClient(
             timeout=httpx.Timeout(silence, connect=CONNECT_SECONDS, pool=None),
             limits=httpx.Limits(
@@ -142,7 +144,8 @@ class Upstream:
             headers=headers,
             extensions={"trace": trace},
         )
-        budget = ReadBudget(self._address.host)
+        # httpx's time limit holds for each read: headers may arrive byte by byte.
+        budget = ReadBudget(self._address.host, time.monotonic() + self._silence)
         with reading_within(budget):
             response = await self._client.send(request, stream=True)
         budget.body_starts()

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from evalkit.cassette.bodies import JSON_STYLES
-from evalkit.cassette.recording import Cassette, Recording
+from evalkit.cassette.recording import VERSION, Cassette, Recording
 
 _ORDINARY = bytes(code for code in range(256) if code == 0x0A or 0x20 <= code < 0x7F or code > 0x7F)
 # UTF-8 of C1 controls, U+2028 and U+2029, U+FEFF, U+FFFE and U+FFFF. Each pattern starts with a
@@ -79,6 +79,8 @@ def read_rendered(data: bytes) -> Cassette | None:
         for key, string, number in _METADATA.findall(text, start, position):
             metadata[key] = int(number) if number else string
         if not metadata or len(metadata) != text.count("\n", start, position):
+            return None
+        if metadata.get("format", VERSION) != VERSION:
             return None
     if not text.startswith(_RECORDINGS_START, position):
         return None

@@ -59,13 +59,18 @@ class _CassetteReader:
             version = show(document["version"], 30)
             message = f"unknown version {version} of the format; this evalkit reads {VERSION}"
             self._fail_at(("version",), message)
+        metadata = self._get(document, dict, ("metadata",), {})
+        # Other programs may have a key of this name.
+        if "evalkit" in metadata and (layout := metadata.get("format", VERSION)) != VERSION:
+            message = f"unknown format {show(layout, 30)}; this evalkit reads {VERSION}"
+            self._fail_at(("metadata", "format"), message)
         recordings = []
         for index, item in enumerate(self._get(document, list, ("interactions",))):
             if not isinstance(item, dict):
                 message = "is not a mapping with 'request:' and 'response:'"
                 self._fail(lines[index], f"recording {index + 1} {message}")
             recordings.append(self._recording(item, ("interactions", index)))
-        return Cassette(recordings, self._get(document, dict, ("metadata",), {}))
+        return Cassette(recordings, metadata)
 
     def _document(self) -> tuple[dict[str, Any], list[int]]:
         if not self._text.strip():

@@ -16,9 +16,9 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import display_path, file_errors
+from evalkit._lib.files import display_path, file_errors, reason_of
 from evalkit._lib.text import escape_log_commands, visible
-from evalkit.errors import Misconfigured
+from evalkit.errors import Misconfigured, UsageError
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
 from evalkit.pytest_plugin.folded_misses import FoldedMisses
@@ -338,6 +338,8 @@ class Reporter:
                 state.ci_commands = github.error_commands(run)
                 github.append_summary(run, os.environ)
         except (OSError, Misconfigured) as error:
+            if isinstance(error, OSError):
+                error = UsageError(f"{display_path(state.directory)}: {reason_of(error)}")
             # The results are safe, and reports can be written from them again.
             command = shlex.join(["evalkit", "report", display_path(state.directory)])
             state.report_errors.append(f"cannot write all reports: {error}; then run: {command}")

@@ -26,7 +26,8 @@ def summary_lines(state: SessionState, start: Path) -> Iterator[SummaryLine]:
     yield from stop
     yield from ((text, {"red": True}) for text in state.report_errors)
     page = state.directory / "index.html"
-    yield f"report: {page.relative_to(start) if page.is_relative_to(start) else page}", {}
+    if page.is_file():
+        yield f"report: {page.relative_to(start) if page.is_relative_to(start) else page}", {}
     yield from ((command, {}) for command in state.ci_commands)
 
 

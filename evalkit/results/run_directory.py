@@ -16,9 +16,10 @@ from typing import IO
 
 from evalkit._lib.files import display_path, file_errors, try_lock, write_atomic
 from evalkit._lib.json import JSON
+from evalkit._lib.text import show
 from evalkit.errors import UsageError
 from evalkit.results.records import ManifestRecord, ResultLine
-from evalkit.results.result_line import parse_result
+from evalkit.results.result_line import SCHEMA_VERSION, parse_result
 
 MANIFEST = "manifest.json"
 RESULTS = "results.jsonl"
@@ -76,6 +77,12 @@ class Run:
             raise UsageError(
                 f"{path} is not a manifest (expected an object with 'totals'); restore it, or run "
                 "the suites again"
+            )
+        version = self.manifest.get("schema_version", SCHEMA_VERSION)
+        if version != SCHEMA_VERSION:
+            raise UsageError(
+                f"{path}: schema_version is {show(version)} (expected {SCHEMA_VERSION}); read the "
+                "run with the version of evalkit that wrote it"
             )
 
     def lines(self) -> Iterator[str]:

@@ -29,7 +29,7 @@ from evalkit.transports.httpx_errors import mapped_errors
 
 CONNECT_SECONDS = 10.0
 SILENCE_SECONDS = 600.0
-"""How long an upstream may send nothing, or only a part of its headers, before it counts as gone."""
+"""How long an upstream may send nothing, or only part of its headers, until it counts as gone."""
 
 _KEEP_ALIVE_SECONDS = 2.0  # less than servers keep idle connections
 _MAX_IDLE = 16  # few, because httpcore scans all connections for each request

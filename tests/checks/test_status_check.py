@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks.sample_turns import codes
+from tests.checks.sample_turns import codes, judge, says
 
 STATUS: list[tuple[Any, Any, list[str]]] = [
     ({"status": "completed"}, {"status": "completed"}, []),
@@ -80,3 +80,9 @@ def test_status(entry: Any, source: Any, expected: list[str]) -> None:
 def test_error(entry: Any, source: Any, expected: list[str]) -> None:
     assert codes(entry, source) == expected
     assert codes(entry, {"turns": [source, {"status": "completed"}]}, whole=True) == expected
+
+
+def test_a_check_that_must_not_pass_says_what_it_expected() -> None:
+    entry = {"not": {"text": {"contains": "never"}}}
+    [finding] = judge(entry, {"steps": [says("I never do.")]}).findings
+    assert finding.message == 'must not pass, but does: {"contains": ["never"]}'

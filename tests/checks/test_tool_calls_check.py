@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks.sample_turns import CALL, FOUND, RESULT, SEARCH, TOOLS, codes, says
+from tests.checks.sample_turns import CALL, FOUND, RESULT, SEARCH, TOOLS, codes, judge, says
 
 TOOL_CALLS: list[tuple[Any, Any, list[str]]] = [
     ("tool_calls", {"steps": [CALL, RESULT], "request": TOOLS}, []),
@@ -106,6 +106,24 @@ def test_arguments(match: str, arguments: Any, expected: list[str]) -> None:
     assert codes(entry, {"steps": [CALL, RESULT], "request": TOOLS}) == expected
     in_order = {"tool_calls": {"calls": entry["tool_calls"], "order": "in_order"}}
     assert codes(in_order, {"steps": [CALL, RESULT], "request": TOOLS}) == expected
+
+
+@pytest.mark.parametrize(
+    ("match", "arguments", "reason"),
+    [
+        ("superset", {"at": "sea"}, '/at is "sky", not "sea"'),
+        ("superset", {"deep": {"a": 2}}, "/deep/a is 1, not 2"),
+        ("subset", {"at": "sea", "deep": {"a": 1, "b": [1, 2]}, "m": 1}, '/at is "sky", not "sea"'),
+        ("superset", {"at": "sky", "deep": {"a": 1, "b": [1]}}, "/deep/b/1 is 2, not (absent)"),
+        ("exact", {"at": "sky"}, '/deep is {"a": 1, "b": [1, 2]}, not (absent)'),
+    ],
+)
+def test_only_arguments_that_make_a_call_unfit_are_named(
+    match: str, arguments: Any, reason: str
+) -> None:
+    entry = {"tool_calls": [{"name": "look", "arguments": arguments, "match": match}]}
+    [finding] = judge(entry, {"steps": [CALL, RESULT], "request": TOOLS}).findings
+    assert finding.message == f"look was called with other arguments: {reason}"
 
 
 def calls(*names: str) -> dict[str, Any]:

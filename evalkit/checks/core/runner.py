@@ -15,7 +15,7 @@ from dataclasses import replace
 from traceback import extract_tb
 
 from evalkit._lib.json import MISSING
-from evalkit._lib.text import shorten
+from evalkit._lib.text import shorten, show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.ending import describe_ending, describe_error, fault_advice
 from evalkit.checks.core.formatting import against, lookalike_notes, shows_difference
@@ -91,7 +91,7 @@ def run_check(
         return CheckResult(name, Verdict.PASSED, turn=turn, declared=declared)
     has_failed = any(finding.severity is Severity.ERROR for finding in findings)
     if negate:
-        findings = [] if has_failed else [Finding("holds", f"not {name}: the check passes")]
+        findings = [] if has_failed else [Finding("holds", _holds(check))]
         has_failed = not has_failed
     if severity == Severity.WARN:
         findings, has_failed = [finding.as_warning() for finding in findings], False
@@ -105,6 +105,12 @@ def run_check(
         _name_ending(findings, view, name)
     verdict = Verdict.FAILED if has_failed else Verdict.PASSED
     return CheckResult(name, verdict, tuple(findings), turn=turn, declared=declared)
+
+
+def _holds(check: Check) -> str:
+    """Return what is wrong with a check that must not pass, with the options that were given."""
+    options = check.model_dump(mode="json", by_alias=True, exclude_unset=True, fallback=str)
+    return f"must not pass, but does{f': {show(options)}' if options else ''}"
 
 
 def _with_lookalikes(finding: Finding) -> Finding:

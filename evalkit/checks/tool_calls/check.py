@@ -15,7 +15,6 @@ from typing import ClassVar, Literal
 
 from pydantic import Field
 
-from evalkit._lib.json import differences
 from evalkit._lib.text import shorten, show
 from evalkit.checks.core.base import Check, View
 from evalkit.checks.core.formatting import excerpt, table
@@ -160,7 +159,7 @@ def _other_arguments(call: ExpectedCall, got: ReceivedCall) -> Finding:
     else:
         parts = [
             f"{pointer or '(whole)'} is {show(value, 60)}, not {show(expected, 60)}"
-            for pointer, expected, value in differences(call.arguments, got.arguments)
+            for pointer, expected, value in call.other_arguments(got)
         ]
         more = f" and {len(parts) - 3} more" if len(parts) > 3 else ""
         reason = "; ".join(parts[:3]) + more

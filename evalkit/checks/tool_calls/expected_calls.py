@@ -115,7 +115,19 @@ class ExpectedCall(Options):
 
     def distance(self, call: ReceivedCall) -> int:
         """Return in how many values the arguments of a received call differ."""
-        return len(list(differences(self.arguments, call.arguments)))
+        return len(self.other_arguments(call))
+
+    def other_arguments(self, call: ReceivedCall) -> list[tuple[str, JSON, JSON]]:
+        """Return ``(pointer, expected, got)`` of the arguments that make a received call unfit.
+
+        Arguments that only one side has are left out where ``match`` allows them.
+        """
+        found = list(differences(self.arguments, call.arguments))
+        allowed = {"superset": 1, "subset": 2}.get(self.argument_match)
+        if allowed is None:
+            return found
+        # Items of lists have to be on both sides: where nothing else differs, they do.
+        return [one for one in found if one[allowed] is not MISSING] or found
 
     def __str__(self) -> str:
         match = self.argument_match

@@ -240,7 +240,8 @@ def test_signoffs_are_above_the_list_and_are_text(
     assert section.text == (
         "Sign-off approved with deviations review Ada <b>, QA ada@example.org "
         "2026-11-22T13:00:00Z override: rarely <asked> deviation until 2099-12-24: x; y "
-        "rejected void: results.jsonl changed Eve"
+        "rejected void: results.jsonl changed Eve Times are those of the signers' own clocks; "
+        "no time stamp proves them. evalkit verify checks the signatures."
     )
 
 

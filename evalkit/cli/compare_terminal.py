@@ -62,7 +62,7 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
 
 
 def _print_paragraph(console: Console, text: str) -> None:
-    console.print(Padding(Text(visible(text)), (0, 0, 0, 2)))
+    console.print(Padding(Text(visible(text)), (0, 0, 0, 2), expand=False))
 
 
 def _print_changes(console: Console, title: str, changes: Sequence[VariantChange]) -> None:
@@ -136,10 +136,11 @@ def _print_pair_table(comparison: Comparison, console: Console) -> None:
     console.print(table)
     if pairs.pairs:
         low, high = evidence.interval
-        console.print(
-            f"  Difference {_points(pairs.difference)} points, between {_points(low)} and "
+        _print_paragraph(
+            console,
+            f"Difference {_points(pairs.difference)} points, between {_points(low)} and "
             f"{_points(high)} ({evidence.confidence:.0%}, "
-            f"{plural(evidence.clusters, comparison.unit)}{_effective(evidence)})."
+            f"{plural(evidence.clusters, comparison.unit)}{_effective(evidence)}).",
         )
     for sentence in (comparison.significance, comparison.sensitivity, comparison.flakiness):
         if sentence:

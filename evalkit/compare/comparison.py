@@ -111,13 +111,11 @@ class Comparison:
 
     @cached_property
     def metrics(self) -> dict[str, MetricDifference]:
-        """The measured values of the scored pairs, without a cost that is not known."""
+        """The measured values of the scored pairs, without what is not known of a run."""
         budgets = {"tokens": self.gate.tokens, "cost": self.gate.cost}
         include = {name: one.include for name, one in budgets.items() if one is not None}
         differences = metric_differences(self.pairing.scored, include=include)
-        if "cost" in self.unknown:
-            differences.pop("cost", None)
-        return differences
+        return {name: one for name, one in differences.items() if name not in self.unknown}
 
     @cached_property
     def tags(self) -> dict[str, TagEvidence]:
@@ -226,14 +224,11 @@ class Comparison:
         """The verdict as a sentence for somebody who decides."""
         systematic = systematic_regressions(self.pairing.scored)
         return conclusion(
-            self.verdict.verdict,
+            self.verdict,
             self.evidence,
             systematic,
+            unit=self.unit,
             is_replayed=self.is_replayed,
-            is_weaker=any(
-                rule.verdict == "fail" and rule.rule.startswith("max_weakened")
-                for rule in self.verdict.rules
-            ),
         )
 
     @property

@@ -56,7 +56,7 @@ class ResultRow:
 
     ``settings`` are its variant's, by name. ``checks`` has the worst verdict of each check over all
     turns, ``reasons`` a sentence for each check and code of a finding that failed it, ``message``
-    the whole text about not passing, ``answer`` the beginning of the last answer if it failed.
+    the whole text about not passing, ``answer`` the beginning of the answer that failed.
     ``tokens``, ``elapsed_ms`` and ``cost`` are None if unknown; ``usage`` has the tokens by the
     API's field names.
     ``request_parts`` are the settings sent with every turn, the user's messages, and the model and
@@ -150,9 +150,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         reasons={key: sentences[0] for key, sentences in reasons.items()},
         message=line["message"],
         title=line.get("title") or "",
-        answer=shorten(line["turns"][-1]["text"] or "", _MAX_TEXT)
-        if verdict is Verdict.FAILED and line["turns"]
-        else "",
+        answer=shorten(_failed_answer(line), _MAX_TEXT) if verdict is Verdict.FAILED else "",
         tokens=usage.get("total_tokens"),
         elapsed_ms=metrics.get("elapsed_ms"),
         cost=metrics.get("cost"),
@@ -165,6 +163,18 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         extra=tuple(_extra_usage(line, model)),
         counts=counts_as_test(cast("ResultHead", line)),
     )
+
+
+def _failed_answer(line: Mapping[str, JSON]) -> str:
+    """Return the text of the first turn that failed, else of the last one; empty if it has none."""
+    failed = {
+        finding["where"].get("turn") or check.get("turn")
+        for check in line["checks"]
+        for finding in check["findings"]
+        if finding["severity"] == "error"
+    }
+    turns = [turn for turn in line["turns"] if turn["number"] in failed] or line["turns"][-1:]
+    return turns[0]["text"] or "" if turns else ""
 
 
 def _extra_usage(line: Mapping[str, JSON], model: str) -> Iterator[ExtraUsage]:

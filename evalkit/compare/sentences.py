@@ -9,23 +9,34 @@ from evalkit._lib.text import plural
 from evalkit.compare.compared_run import ComparedRun
 from evalkit.compare.evidence import Evidence, TrialStatistics
 from evalkit.compare.gate_rules import MissingEvidence
-from evalkit.compare.gates import GateOutcome, GateVerdict
+from evalkit.compare.gates import GateVerdict
 from evalkit.compare.intervals import CONFIDENCE
 from evalkit.compare.pairing import SystematicRegressions
 
+_WHY = {
+    "duplicates": "results appear twice in a run",
+    "complete": "a run did not end, or variants have no result",
+    "max_removed": "variants of the baseline are not in the candidate",
+    "max_weakened": "less is expected of the candidate than of the baseline",
+    "max_deselected": "variants were deselected",
+    "max_skipped": "results of the candidate were skipped",
+    "max_errors": "results of the candidate errored",
+    "max_baseline_errors": "results of the baseline errored or were skipped",
+    "max_unmatched": "the runs have different numbers of trials",
+}
+"""What is missing where a rule about the evidence decided."""
+
 
 def conclusion(
-    outcome: GateOutcome,
+    verdict: GateVerdict,
     found: Evidence,
     systematic: SystematicRegressions,
     *,
+    unit: str,
     is_replayed: bool,
-    is_weaker: bool,
 ) -> str:
-    """Return the verdict as a sentence for somebody who decides.
-
-    ``is_weaker`` says that the gate failed because less is expected.
-    """
+    """Return the verdict as a sentence for somebody who decides."""
+    outcome = verdict.verdict
     start = {
         "pass": "Nothing found that speaks against shipping",
         "fail": "Do not ship yet",
@@ -34,10 +45,14 @@ def conclusion(
     table = found.table
     if not table.pairs:
         return f"{start}: there is nothing to compare."
-    if is_weaker and not table.regressed:
-        return f"{start}: less is expected of the candidate than of the baseline."
+    why = None if outcome == "pass" else _WHY.get(_deciding_rule(verdict))
+    if why and not table.regressed:
+        return f"{start}: {why}."
     facts = f"{table.regressed} of {plural(table.pairs, 'pair')} regressed"
     rest = "the difference is within noise"
+    if found.is_out_of_reach and outcome != "pass":
+        verb = "differs" if found.differing == 1 else "differ"
+        rest = f"only {plural(found.differing, unit)} {verb}, too few to rule out chance"
     if systematic.variants:
         facts = (
             f"{len(systematic.variants)} of {plural(systematic.stable, 'variant')} that always "
@@ -55,7 +70,7 @@ _NEXT_STEPS = {
     "duplicates": "Run the suites again, into an empty folder.",
     "complete": "Let both runs end: repeat their commands with --evalkit-resume.",
     "min_pairs": "Run the same suites in both runs.",
-    "max_removed": "Restore the scenarios, or list them under 'allow' with the reason.",
+    "max_removed": "Restore the scenarios, renamed ones too, or list them under 'allow' with the reason.",
     "max_weakened": "Restore the expectations, or list the scenarios under 'allow'.",
     "max_deselected": "Run all variants, without -k, -m or node ids.",
     "max_skipped": "Run what was skipped, or list it under 'allow' with the reason.",
@@ -87,11 +102,21 @@ def next_step(verdict: GateVerdict) -> str:
     """Return what to do now about the first rule that decided."""
     if verdict.verdict == "pass":
         return "Review what changed, then sign the candidate: evalkit review, evalkit signoff."
-    rule = next(one.rule for one in verdict.rules if one.verdict == verdict.verdict)
-    name = rule.partition(".")[0]
+    name = _deciding_rule(verdict)
     if verdict.verdict == "inconclusive" and name in _MORE_EVIDENCE:
         return "Record more scenarios or trials: evalkit plan says how many."
     return _NEXT_STEPS[name]
+
+
+def _deciding_rule(verdict: GateVerdict) -> str:
+    """Return the name of the first rule that decided.
+
+    Where variants are only *inconclusively* removed, another rule says why they are not there.
+    """
+    rules = [one.rule.partition(".")[0] for one in verdict.rules if one.verdict == verdict.verdict]
+    others = [name for name in rules if name != "max_removed"]
+    is_explained = verdict.verdict == "inconclusive" and others
+    return others[0] if is_explained else rules[0]
 
 
 def significance(found: Evidence, unit: str) -> str:

@@ -52,6 +52,7 @@ def line(
         "metrics": metrics,
         "turns": [
             {
+                "number": 1,
                 "outcome": "completed",
                 "status": "completed",
                 "text": text,

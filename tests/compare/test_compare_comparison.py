@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -75,11 +76,24 @@ def test_cases_are_the_unit_where_all_scenarios_have_them() -> None:
             "Nothing found that speaks against shipping: 0 of 2 pairs regressed.",
         ),
         ([line("a"), line("b", "failed")], "Do not ship yet: 1 of 2 pairs regressed."),
-        ([line("a"), line("b", "errored")], "Not decided yet: 0 of 1 pair regressed."),
+        ([line("a"), line("b", "errored")], "Not decided yet: results of the candidate errored."),
     ],
 )
 def test_conclusion(new: list[dict[str, Any]], conclusion: str) -> None:
     assert comparison([line("a"), line("b")], new).conclusion == conclusion
+
+
+def test_the_conclusion_names_what_is_missing() -> None:
+    both = [line("a"), line("b")]
+    removed = comparison(both, [line("a")])
+    assert removed.conclusion == (
+        "Do not ship yet: variants of the baseline are not in the candidate."
+    )
+    assert removed.next_step.startswith("Restore the scenarios, renamed ones too")
+    deselected = comparison(both, [line("a")])
+    deselected = replace(deselected, candidate=replace(deselected.candidate, deselected=1))
+    assert deselected.conclusion == "Not decided yet: variants were deselected."
+    assert deselected.next_step == "Run all variants, without -k, -m or node ids."
 
 
 def test_conclusion_of_live_runs() -> None:
@@ -96,6 +110,46 @@ def test_conclusion_of_live_runs() -> None:
     assert comparison(old, new).conclusion == (
         "Do not ship yet: 3 of 60 variants that always passed now always fail; the rest is within noise."
     )
+
+
+def test_conclusion_where_too_few_scenarios_differ() -> None:
+    old, new = (
+        [line(f"c{number}", verdict, source="live") for number in range(5)]
+        for verdict in ("passed", "failed")
+    )
+    old, new = ([*lines, line("same", source="live")] for lines in (old, new))
+    assert comparison(old, new).conclusion == (
+        "Not decided yet: 5 of 6 pairs regressed; only 5 scenarios differ, too few to rule out "
+        "chance."
+    )
+
+
+def test_the_answer_shown_is_that_of_the_turn_that_failed() -> None:
+    old, new = line("a"), line("a", "failed", text="No.")
+    for one in (old, new):
+        one["turns"].append({**one["turns"][0], "number": 2, "text": "You are welcome."})
+    for place in ("check", "finding"):
+        [check] = new["checks"]
+        check["turn"] = 1 if place == "check" else None
+        check["findings"][0]["where"] = {} if place == "check" else {"turn": 1}
+        [change] = comparison([old], [new]).changed_variants("regressed")
+        assert change.answer == "answer: No."
+    check["findings"][0]["where"] = {}
+    [change] = comparison([old], [new]).changed_variants("regressed")
+    assert change.answer == "answer: You are welcome."
+
+
+def test_times_that_cannot_be_compared_are_not_shown() -> None:
+    old = [line(f"c{number}") for number in range(5)]
+    same = comparison(old, old)
+    assert [row.name for row in same.metric_rows if row.change] == [
+        "mean tokens",
+        "mean recorded ms",
+    ]
+    reason = {"elapsed_ms": "times cannot be compared"}
+    other = replace(same, unknown=reason)
+    assert [row.name for row in other.metric_rows if row.change] == ["mean tokens"]
+    assert "times cannot be compared" in other.warnings
 
 
 def test_a_dominating_scenario_is_named() -> None:

@@ -105,10 +105,14 @@ def _gate(comparison: Comparison) -> str:
     """Return the rules that decided, what to do, and how many rules are satisfied."""
     verdict = comparison.verdict
     decisive = [rule for rule in verdict.rules if rule.verdict != "pass"]
-    satisfied = plural(len(verdict.rules) - len(decisive), "rule")
-    text = f"\nGate {code(verdict.gate, 200)}: {satisfied} satisfied"
+    rules = plural(len(verdict.rules), "rule")
+    met = f"{len(verdict.rules) - len(decisive)} of {rules} met" if decisive else f"{rules} met"
     lines = "".join(map(_rule, decisive))
-    return f"{text}{':' if lines else '.'}\n\n{lines}\n**{comparison.next_step}**\n\n"
+    others = ", all but these:" if lines else "."
+    return (
+        f"\nGate {code(verdict.gate, 200)}: {met}{others}\n\n{lines}\n"
+        f"**{comparison.next_step}**\n\n"
+    )
 
 
 def _rule(rule: RuleVerdict) -> str:

@@ -70,7 +70,7 @@ _NEXT_STEPS = {
     "duplicates": "Run the suites again, into an empty folder.",
     "complete": "Let both runs end: repeat their commands with --evalkit-resume.",
     "min_pairs": "Run the same suites in both runs.",
-    "max_removed": "Restore the scenarios, renamed ones too, or list them under 'allow' with the reason.",
+    "max_removed": "Restore the scenarios (also renamed ones), or list them under 'allow'.",
     "max_weakened": "Restore the expectations, or list the scenarios under 'allow'.",
     "max_deselected": "Run all variants, without -k, -m or node ids.",
     "max_skipped": "Run what was skipped, or list it under 'allow' with the reason.",

@@ -89,7 +89,7 @@ def test_the_conclusion_names_what_is_missing() -> None:
     assert removed.conclusion == (
         "Do not ship yet: variants of the baseline are not in the candidate."
     )
-    assert removed.next_step.startswith("Restore the scenarios, renamed ones too")
+    assert removed.next_step.startswith("Restore the scenarios (also renamed ones)")
     deselected = comparison(both, [line("a")])
     deselected = replace(deselected, candidate=replace(deselected.candidate, deselected=1))
     assert deselected.conclusion == "Not decided yet: variants were deselected."

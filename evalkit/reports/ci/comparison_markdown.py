@@ -108,7 +108,7 @@ def _gate(comparison: Comparison) -> str:
     rules = plural(len(verdict.rules), "rule")
     met = f"{len(verdict.rules) - len(decisive)} of {rules} met" if decisive else f"{rules} met"
     lines = "".join(map(_rule, decisive))
-    others = ", all but these:" if lines else "."
+    others = ". Not met:" if lines else "."
     return (
         f"\nGate {code(verdict.gate, 200)}: {met}{others}\n\n{lines}\n"
         f"**{comparison.next_step}**\n\n"
@@ -165,16 +165,22 @@ def _bullet(change: VariantChange) -> str:
 def _changes(
     title: str, changes: Sequence[VariantChange], *, is_open: bool = False
 ) -> Iterator[str]:
-    head = "| variant | trials | why | answer |\n|---|---|---|---|\n"
-    rows = [
-        f"| {_name(change)} | {change.extent or '1'} | "
-        f"{code('; '.join(change.reasons), 200)} | {code(change.answer, 120)} |\n"
-        for change in changes[:_SHOWN]
-    ]
-    yield from _folded(title, rows, head, is_open=is_open, total=len(changes))
+    shown = changes[:_SHOWN]
+    head, columns = "| variant | trials |", 2
+    if any(change.reasons or change.answer for change in shown):
+        head, columns = f"{head} why | answer |", 4
+    rows = [_row(change)[:columns] for change in shown]
+    lines = ["| " + " | ".join(row) + " |\n" for row in rows]
+    head += "\n|" + "---|" * columns + "\n"
+    yield from _folded(title, lines, head, is_open=is_open, total=len(changes))
     # What is not explained is named at least.
     names = [f"{code(change.name)} " for change in changes[_SHOWN : _SHOWN + _NAMED]]
     yield from _folded(f"{title}: the others", names, "", total=len(changes) - _SHOWN)
+
+
+def _row(change: VariantChange) -> list[str]:
+    reasons = code("; ".join(change.reasons), 200)
+    return [_name(change), change.extent or "1", reasons, code(change.answer, 120)]
 
 
 def _name(change: VariantChange) -> str:

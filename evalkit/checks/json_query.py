@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from functools import lru_cache
+from math import prod
 from typing import Annotated, Any, ClassVar, Literal, Self
 
 from pydantic import AfterValidator, BeforeValidator, Field, model_validator
@@ -15,6 +16,8 @@ from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.core.strictness import Strictness
 from evalkit.verdict import Finding, Where
+
+_MAX_GROWTH = 100_000
 
 
 class QueryRules(Options):
@@ -207,6 +210,7 @@ def _compile(text: str) -> Any:
 
     try:
         compiled = jmespath.compile(text)
+        names, growth = list(_functions(compiled.parsed)), _growth(compiled.parsed)
     except (JMESPathError, RecursionError) as error:
         reason = str(error).splitlines()[0]
         if isinstance(error, ParseError):
@@ -216,13 +220,26 @@ def _compile(text: str) -> Any:
         raise option_error(f"{show(text)} is not a JMESPath expression: {reason}", text) from None
     # JMESPath itself would notice an unknown function only when it evaluates the expression.
     known = Functions.FUNCTION_TABLE
-    for name in _functions(compiled.parsed):
+    for name in names:
         if name not in known:
             hint = did_you_mean(name, known)
             raise option_error(
                 f"{show(text)} calls {name}(), which JMESPath does not have{hint}", text
             )
+    if growth > _MAX_GROWTH:
+        raise option_error(
+            f"{show(text)} can repeat its input more than {_MAX_GROWTH:,} times; use fewer "
+            "multi-selects in a row",
+            text,
+        )
     return compiled
+
+
+def _growth(node: Any) -> int:
+    """Return how often a result may have the input in it: ``[@,@] | [@,@]`` has it four times."""
+    # A slice has numbers in place of nodes.
+    growths = [_growth(child) for child in node["children"] if isinstance(child, dict)]
+    return sum(growths) if node["type"].startswith("multi_select") else prod(growths)
 
 
 def _functions(node: Mapping[str, Any]) -> Iterator[str]:

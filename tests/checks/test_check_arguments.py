@@ -13,6 +13,11 @@ from evalkit.plugins import CHECKS, Catalog
 from evalkit.suite import BadArguments
 
 CATALOG = Catalog()
+# JMESPath expressions that would take all memory.
+REPEATED = "@" + "|[@,@]|[]" * 60
+MAPPED = "@" + "|map(&{a: @, b: @}, @)" * 40
+NESTED = "(" * 3000 + "a" + ")" * 3000
+PIPED = "a" + "|a" * 3000
 
 GOOD: list[tuple[str, Any]] = [
     ("status", "completed"),
@@ -236,6 +241,10 @@ BAD: list[tuple[str, Any, tuple[str | int, ...], str, bool]] = [
     ),
     ("json", "age", (), "takes its options as a mapping", True),
     ("json", {"a[": 1}, ("a[",), "is not a JMESPath expression: it ends too early", False),
+    ("json", {REPEATED: 1}, (REPEATED,), "can repeat its input more than 100,000 times", False),
+    ("json", {MAPPED: 1}, (MAPPED,), "can repeat its input more than 100,000 times", False),
+    ("json", {PIPED: 1}, (PIPED,), "is not a JMESPath expression: maximum recursion", False),
+    ("json", {NESTED: 1}, (NESTED,), "is not a JMESPath expression: maximum recursion", False),
     (
         "json",
         {"a b": 1},

@@ -152,6 +152,14 @@ def test_a_part_is_a_valid_file_name_on_any_system(text: str) -> None:
     assert word.strip(".") == word
 
 
+@pytest.mark.parametrize("name", ["con", "nul", "lpt1", "com9", "aux"])
+def test_a_name_of_a_windows_device_is_changed(name: str) -> None:
+    assert cassette_file(name, (), 1) == f"{name}-.yaml"
+    assert cassette_file(name, ("stateful",), 2) == f"{name}-.stateful.trial2.yaml"
+    assert file_word(name.upper()) == f"{name.upper()}-"
+    assert cassette_file(f"{name}x", (), 1) == f"{name}x.yaml"
+
+
 @given(st.lists(WORDS, max_size=3), st.integers(1, 30), st.integers(1, 30))
 def test_trials_never_share_a_cassette(parts: list[str], first: int, second: int) -> None:
     paths = {cassette_file("a", tuple(parts), trial) for trial in (first, second)}

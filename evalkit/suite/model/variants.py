@@ -42,6 +42,8 @@ _BOOLEAN_LABELS: dict[str, dict[Any, str]] = {
 }
 _UNSAFE = re.compile(r"[^\w.+=@-]+")
 _TRIAL_SUFFIX = re.compile(r"(^|\.)trial(\d+)$")
+# Names of devices on Windows, with any extension.
+_RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)")
 _MAX_BYTES = 80
 MAX_NAME_BYTES = 200
 
@@ -90,8 +92,10 @@ def file_word(text: str) -> str:
 def bounded(name: str, limit: int, text: str = "") -> str:
     """Return a file name of at most ``limit`` bytes; a longer one ends with a digest of ``text``.
 
-    File systems allow 255 bytes; a temporary file beside it has a longer name.
+    File systems allow 255 bytes; a temporary file beside it has a longer name. A name that Windows
+    reserves gets a hyphen.
     """
+    name = _RESERVED.sub(r"\1-", name)
     data = name.encode()
     if len(data) <= limit:
         return name

@@ -313,7 +313,7 @@ def _would_settle(clusters: int | None, facts: GateInput) -> str:
         return ""
     pairs = facts.evidence.table.pairs / max(1, facts.evidence.clusters)
     results = round(clusters * max(1.0, pairs))
-    parts = [plural(results, "result")]
+    parts = [f"{results:,} results" if results > 1 else "1 result"]
     for name, form in (("tokens", "{:,.0f} tokens"), ("cost", "cost {:,.4g}")):
         if name in facts.metrics and name not in facts.unknown:
             parts.append(form.format(facts.metrics[name].candidate.mean * results))

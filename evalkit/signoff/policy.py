@@ -114,7 +114,7 @@ def _signers(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[Verification
         )
     elif count < policy.signers:
         yield VerificationProblem(
-            "too_few_signers", "", f"expected {policy.signers} people to approve, found {count}"
+            "too_few_signers", "", f"expected {policy.signers} to approve, found {count}"
         )
 
 

@@ -138,7 +138,8 @@ def importable(folder: Path, url: str) -> None:
 def check_run(folder: Path, name: str = "reports/latest") -> None:
     """Check that a run is complete and its totals equal its rows."""
     manifest = json.loads((folder / name / "manifest.json").read_text())
-    rows = [json.loads(line) for line in (folder / name / "results.jsonl").open()]
+    results = (folder / name / "results.jsonl").read_text(encoding="utf-8")
+    rows = [json.loads(line) for line in results.splitlines()]
     counted = Counter(row["verdict"] for row in rows)
     stated = {verdict: manifest["totals"][verdict] for verdict in counted}
     expect(manifest["complete"] is True, f"{name} is not complete")

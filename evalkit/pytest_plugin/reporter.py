@@ -354,6 +354,8 @@ class Reporter:
                 terminalreporter.section("evalkit", sep="=")
             for text, markup in summary_lines(state, Path(self._config.invocation_params.dir)):
                 terminalreporter.write_line(escape_log_commands(text), **markup)
+            for command in state.ci_commands:
+                terminalreporter.write_line(command)
 
 
 def _session_gate(config: pytest.Config, state: SessionState) -> SessionGate:

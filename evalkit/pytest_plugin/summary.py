@@ -28,7 +28,6 @@ def summary_lines(state: SessionState, start: Path) -> Iterator[SummaryLine]:
     page = state.directory / "index.html"
     if page.is_file():
         yield f"report: {page.relative_to(start) if page.is_relative_to(start) else page}", {}
-    yield from ((command, {}) for command in state.ci_commands)
 
 
 def _stop(state: SessionState) -> Iterator[str]:

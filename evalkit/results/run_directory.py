@@ -27,6 +27,7 @@ DERIVED = ("index.html", "junit.xml", "summary.md", "ctrf.json", "badge.json")
 """Files made from the results, which are out of date as soon as the results change."""
 SIGNOFFS = "signoffs"
 _BUFFER = 256 << 10
+_FIRST_KEY = b'{"schema_version"'
 
 
 class Journal:
@@ -146,7 +147,7 @@ def check_output(directory: Path, option: str) -> None:
             )
     if directory.exists() and not directory.is_dir():
         raise UsageError(f"{directory} is a file; name a directory with {option}")
-    if directory.is_dir() and any(directory.iterdir()) and not (directory / MANIFEST).exists():
+    if directory.is_dir() and not (directory / MANIFEST).exists() and _has_other_files(directory):
         raise UsageError(
             f"{directory} contains files and is not a run directory; name another one with {option}"
         )
@@ -155,6 +156,21 @@ def check_output(directory: Path, option: str) -> None:
             f"{directory} is signed off, and a new run would void its records; "
             f"name another one with {option}"
         )
+
+
+def _has_other_files(directory: Path) -> bool:
+    """Return whether a directory has more than what a session leaves that was killed at its start.
+
+    That is an empty file of results, or one with resumed results, and files that were being written.
+    """
+    for path in directory.iterdir():
+        if path.name == RESULTS and path.is_file():
+            with path.open("rb") as file:
+                if file.read(len(_FIRST_KEY)) in (b"", _FIRST_KEY):
+                    continue
+        if not (path.name.startswith(".") and path.name.endswith(".tmp")):
+            return True
+    return False
 
 
 def find_project_root(

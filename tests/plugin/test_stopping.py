@@ -138,7 +138,7 @@ def test_retries_are_counted(many: Project, tmp_path: Path) -> None:
     script = tmp_path / "script.yaml"
     error = "{status: 503}"
     script.write_text(
-        f"script: busy\nrules:\n  - {{when: {{text: Hello}}, times: 1, error: {error}}}\n"
+        f"script: busy\nrules:\n  - {{when: {{text: {{matches: Hello}}}}, times: 1, error: {error}}}\n"
     )
     with serving(create_app(ScriptBackend(load_script(script)))) as url:
         many.url = url

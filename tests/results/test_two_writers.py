@@ -30,3 +30,24 @@ def test_a_file_in_place_of_the_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is a file"):
         check_output(path, "--evalkit-report")
     assert path.read_text() == "mine"
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "is_stranger"),
+    [
+        (RESULTS, "", False),
+        (RESULTS, '{"schema_version":1,"id":"s::a"}\n', False),
+        (f".{MANIFEST}.123.tmp", "{", False),
+        (RESULTS, '{"name": "of another tool"}\n', True),
+        ("notes.txt", "", True),
+    ],
+)
+def test_a_session_that_was_killed_at_its_start_does_not_block_the_next(
+    tmp_path: Path, name: str, text: str, is_stranger: bool
+) -> None:
+    (tmp_path / name).write_text(text)
+    if is_stranger:
+        with pytest.raises(UsageError, match="contains files and is not a run directory"):
+            check_output(tmp_path, "--evalkit-report")
+    else:
+        check_output(tmp_path, "--evalkit-report")

@@ -105,7 +105,7 @@ def test_two_models_under_one_name_are_two_runs(user: Project) -> None:
     )
     refused = evalkit("merge", WHOLE, "shards/other", "--output", MERGED)
     assert refused.exit_code == 2
-    assert "not the same in all runs" in refused.output
+    assert "6 variants with two different results" in refused.output
 
 
 def test_a_merged_run_can_be_compared_and_signed(user: Project, keys: Keys) -> None:

@@ -121,7 +121,6 @@ def test_records_for_a_report(project: Project, keys: Keys) -> None:
             "3 of 3 results passed, 0 failed, 0 errored, 0 skipped; of 3 collected 0 deselected, "
             "0 not run",
             "no gate",
-            "expectations: unknown when they were written, the suites are in no git repository",
         ],
         "void": "",
     }

@@ -168,12 +168,12 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
 def _failed_answer(line: Mapping[str, JSON]) -> str:
     """Return the text of the first turn that failed, else of the last one; empty if it has none."""
     failed = {
-        finding["where"].get("turn") or check.get("turn")
+        finding.get("where", {}).get("turn") or check.get("turn")
         for check in line["checks"]
         for finding in check["findings"]
         if finding["severity"] == "error"
     }
-    turns = [turn for turn in line["turns"] if turn["number"] in failed] or line["turns"][-1:]
+    turns = [turn for turn in line["turns"] if turn.get("number") in failed] or line["turns"][-1:]
     return turns[0]["text"] or "" if turns else ""
 
 

@@ -161,7 +161,7 @@ def check_output(directory: Path, option: str) -> None:
 def _has_other_files(directory: Path) -> bool:
     """Return whether a directory has more than what a session leaves that was killed at its start.
 
-    That is an empty file of results, or one with resumed results, and files that were being written.
+    That is an empty file of results, or one with resumed results, and files half-written.
     """
     for path in directory.iterdir():
         if path.name == RESULTS and path.is_file():

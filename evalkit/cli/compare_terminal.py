@@ -79,6 +79,8 @@ def _head(change: VariantChange) -> str:
 
 
 def _details(change: VariantChange) -> Iterator[str]:
+    if change.rates_text:
+        yield change.rates_text
     yield from change.reasons
     if change.answer:
         yield change.answer

@@ -13,9 +13,9 @@ from evalkit.checks.core.pricing import cost_of
 from evalkit.compare.clusters import ClusterSum, cluster_sums, rate_interval
 from evalkit.compare.evidence import TrialStatistics, trial_statistics
 from evalkit.compare.pairing import unique_rows
-from evalkit.compare.rows import ExtraUsage, Prices, ResultRow, grouped, result_row
+from evalkit.compare.rows import ExtraUsage, Prices, ResultRow, VariantKey, grouped, result_row
 from evalkit.compare.selection import AxisChoice, select_rows
-from evalkit.compare.variant_rates import variant_rates
+from evalkit.compare.variant_rates import VariantRate, variant_rates
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.result_line import count_verdicts
@@ -72,6 +72,11 @@ class ComparedRun:
         """The statistics over its trials."""
         return trial_statistics(self.rows)
 
+    @cached_property
+    def rates(self) -> dict[VariantKey, VariantRate]:
+        """The estimated pass rate of each variant."""
+        return variant_rates(self.rows)
+
     def with_verdict(self, verdict: str) -> list[ResultRow]:
         """Return its results with one verdict."""
         return [row for row in self.rows if row.verdict == verdict]
@@ -99,7 +104,7 @@ class ComparedRun:
                 "sampled": trials.sampled,
                 "pass_at": {str(k): share for k, share in trials.pass_at.items()},
                 "pass_hat": {str(k): share for k, share in trials.pass_hat.items()},
-                "rates": [rate.to_json() for rate in variant_rates(self.rows)]
+                "rates": [rate.to_json() for rate in self.rates.values()]
                 if trials.repeated
                 else [],
             },

@@ -247,7 +247,7 @@ class Comparison:
 
     def changed_variants(self, change: PairChange) -> list[VariantChange]:
         """Return the variants with trials of one change, most certain first."""
-        return variant_changes(self.pairing, change)
+        return variant_changes(self.pairing, change, (self.baseline.rates, self.candidate.rates))
 
     @property
     def significance(self) -> str:

@@ -3,11 +3,12 @@
 This is what every form of a comparison lists: terminal, page, comment and JSON.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from evalkit.compare.pairing import Pair, PairChange, Pairing, is_systematic
-from evalkit.compare.rows import ResultRow, grouped
+from evalkit.compare.rows import ResultRow, VariantKey, grouped
+from evalkit.compare.variant_rates import VariantRate
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -15,12 +16,14 @@ class VariantChange:
     """A variant of which some trials changed in one way.
 
     ``pairs`` are the trials that did, out of ``trials`` that both runs have; ``is_systematic`` says
-    that they are all, and enough of them not to be chance.
+    that they are all, and enough of them not to be chance. ``rates`` are the estimated pass rates
+    in both runs.
     """
 
     pairs: Sequence[Pair]
     trials: int
     is_systematic: bool
+    rates: tuple[float, float]
 
     @property
     def row(self) -> ResultRow:
@@ -39,6 +42,14 @@ class VariantChange:
             return ""
         extent = f"{len(self.pairs)} of {self.trials} trials"
         return f"all {self.trials} trials" if len(self.pairs) == self.trials else extent
+
+    @property
+    def rates_text(self) -> str:
+        """The estimated pass rates, such as ``pass rate about 98% → 64%``; empty for one trial."""
+        if self.trials < 2 or not self.pairs[0].scored:
+            return ""
+        old, new = self.rates
+        return f"pass rate about {old:.0%} → {new:.0%}"
 
     @property
     def reasons(self) -> list[str]:
@@ -64,12 +75,27 @@ class VariantChange:
         return ""
 
 
-def variant_changes(pairing: Pairing, change: PairChange) -> list[VariantChange]:
-    """Return the variants with trials of one change: systematic first, then most trials."""
+def variant_changes(
+    pairing: Pairing, change: PairChange, rates: Sequence[Mapping[VariantKey, VariantRate]]
+) -> list[VariantChange]:
+    """Return the variants with trials of one change: systematic first, then most trials.
+
+    ``rates`` are those of the baseline and of the candidate.
+    """
+
+    def estimate(side: int, variant: VariantKey) -> float:
+        rate = rates[side].get(variant)
+        return rate.estimate if rate is not None else 0.0
+
     variants = grouped((pair.candidate.variant, pair) for pair in pairing.pairs)
     changes = [
-        VariantChange(pairs=pairs, trials=len(group), is_systematic=is_systematic(group, change))
-        for group in variants.values()
+        VariantChange(
+            pairs=pairs,
+            trials=len(group),
+            is_systematic=is_systematic(group, change),
+            rates=(estimate(0, variant), estimate(1, variant)),
+        )
+        for variant, group in variants.items()
         if (pairs := [pair for pair in group if pair.change == change])
     ]
     return sorted(changes, key=lambda one: (not one.is_systematic, -len(one.pairs), one.trials))

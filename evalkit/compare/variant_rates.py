@@ -13,7 +13,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 
 from evalkit._lib.json import JSON
-from evalkit.compare.rows import ResultRow, grouped
+from evalkit.compare.rows import ResultRow, VariantKey, grouped
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,22 +31,22 @@ class VariantRate:
         return {**counts, "estimate": self.estimate}
 
 
-def variant_rates(rows: Iterable[ResultRow]) -> list[VariantRate]:
+def variant_rates(rows: Iterable[ResultRow]) -> dict[VariantKey, VariantRate]:
     """Return the pass rate of each variant with scored trials, in the order of the rows."""
-    groups = grouped((row.variant, row) for row in rows if row.scored).values()
-    counts = [(len(group), sum(row.passed for row in group)) for group in groups]
+    groups = grouped((row.variant, row) for row in rows if row.scored)
+    counts = [(len(group), sum(row.passed for row in group)) for group in groups.values()]
     total = sum(trials for trials, _ in counts)
     mean = sum(passed for _, passed in counts) / total if total else 0.0
     correlation = trial_correlation(counts)
-    return [
-        VariantRate(
+    return {
+        key: VariantRate(
             name=group[0].id.partition("#")[0],
             trials=trials,
             passed=passed,
             estimate=_shrunk(passed / trials, trials, mean, correlation),
         )
-        for group, (trials, passed) in zip(groups, counts, strict=True)
-    ]
+        for (key, group), (trials, passed) in zip(groups.items(), counts, strict=True)
+    }
 
 
 def trial_correlation(counts: Iterable[tuple[int, int]]) -> float:

@@ -81,8 +81,9 @@ def test_trials_of_a_variant_are_one_entry() -> None:
     ]
     lines = compare(run("old", old), run("new", new)).output.splitlines()
     start = lines.index("Regressions (2 variants, 3 trials)")
-    assert lines[start + 1 : start + 7] == [
+    assert lines[start + 1 : start + 8] == [
         "  s::a  2 of 3 trials  (suites/s.yaml:3)",
+        "      pass rate about 100% → 25%",
         "      text: text_missing",
         "      answer: hello",
         "  s::b  (suites/s.yaml:3)",

@@ -25,7 +25,7 @@ def estimates(*scenarios: str) -> list[float]:
             for trial, letter in enumerate(trials, 1)
         ]
     )
-    return [rate.estimate for rate in variant_rates(stored)]
+    return [rate.estimate for rate in variant_rates(stored).values()]
 
 
 def test_variants_that_differ_by_chance_have_the_common_rate() -> None:

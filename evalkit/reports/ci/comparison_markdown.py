@@ -180,7 +180,8 @@ def _changes(
 
 def _row(change: VariantChange) -> list[str]:
     reasons = code("; ".join(change.reasons), 200)
-    return [_name(change), change.extent or "1", reasons, code(change.answer, 120)]
+    trials = ", ".join(filter(None, (change.extent or "1", change.rates_text)))
+    return [_name(change), trials, reasons, code(change.answer, 120)]
 
 
 def _name(change: VariantChange) -> str:

@@ -267,7 +267,11 @@ class Reporter:
             if not self._state.resumed and (directory / FOLDER).is_dir():
                 shutil.rmtree(directory / FOLDER)
         journal = Journal(directory, self._state.resumed.values())
-        self._state.manifest.write(directory)
+        try:
+            self._state.manifest.write(directory)
+        except Misconfigured:
+            journal.close()
+            raise
         return journal
 
     @pytest.hookimpl(tryfirst=True)

@@ -140,10 +140,12 @@ def test_a_full_disk_is_reported_and_the_project_is_unchanged(
     before = snapshot(recorded.root / "suites") | snapshot(recorded.root / "cassettes")
     limit = kilobytes * 1024
     options = ["-p", "no:cacheprovider", "suites", "--evalkit-report", "full"]
+    # Coverage, if it measures the tests, cannot write either.
+    environment = {name: text for name, text in os.environ.items() if "COVERAGE" not in name}
     done = subprocess.run(
         [sys.executable, "-m", "pytest", *options],
         cwd=recorded.root,
-        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        env={**environment, "PYTHONDONTWRITEBYTECODE": "1"},
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit)),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

@@ -132,7 +132,7 @@ class StreamTee:
         self._response = response
         self._exchange = exchange
         self._chunks: asyncio.Queue[bytes | str | None] = asyncio.Queue(_MAX_LAG)
-        self._client_left = False
+        self._client_left = self._is_cancelled = False
         # A task that is cancelled before it has begun never runs, so it would close nothing.
         self._has_begun = False
 
@@ -158,6 +158,7 @@ class StreamTee:
             # not from an upstream that never ends.
             asyncio.get_running_loop().call_later(_DRAIN_SECONDS, self.task.cancel)
         else:
+            self._is_cancelled = True
             self.task.cancel()
 
     async def read(self) -> None:
@@ -171,6 +172,9 @@ class StreamTee:
                 if self._exchange is not None:
                     self._exchange.feed(chunk)
                 await self._forward(chunk)
+                # In Python 3.11, wait_for may lose a cancellation that comes as its future is done.
+                if self._is_cancelled:
+                    raise asyncio.CancelledError
         except TransportError as error:
             broken = str(error)
         except asyncio.CancelledError:

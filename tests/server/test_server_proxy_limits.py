@@ -64,6 +64,10 @@ class HostileUpstream:
             try:
                 for part in self.parts():
                     client.sendall(part)
+                # Closing with an unread request would reset the connection.
+                client.shutdown(socket.SHUT_WR)
+                while client.recv(65536):
+                    pass
             except OSError:
                 self.client_left.set()
 

@@ -142,7 +142,7 @@ class SecretSearch:
 
     def _nested(self, decoded: bytes, decodings: int) -> Iterator[Match]:
         yield from self._plain(decoded.decode("latin-1"))
-        # What was no text gives random bytes, and only texts are decoded further.
+        # Bytes that were not text give random bytes, and only texts are decoded further.
         if b"x" * 16 in decoded.translate(_TO_MARK):
             for run in _PRINTABLE.finditer(decoded):
                 for start, end, coding in self._search(run[0].decode("ascii"), decodings - 1):

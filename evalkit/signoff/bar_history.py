@@ -1,8 +1,8 @@
 """State from git whether the bar was committed before the candidate was recorded.
 
 The bar are the suites of a run, the files they use and their approved snapshots. Who writes
-expectations after reading the answers can make any answer pass. Git does not prove times: whoever
-commits sets them.
+expectations after reading the answers can make any answer pass. Git does not prove times: the
+committer sets them.
 """
 
 from collections.abc import Iterator

@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import json
-import os
 import re
 import shutil
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from evalkit.server import create_app, load_script, serving
+from tests.documentation.pages import ROOT, environment
 
-ROOT = Path(__file__).parents[2]
 EXAMPLE = ROOT / "examples" / "support"
 COMMAND = re.compile(r"^\$ ((?:pytest|evalkit compare) .*?)(?:\s+#.*)?$", re.MULTILINE)
 CANDIDATE = "gemini-3.6-flash"
@@ -34,18 +32,11 @@ def example(tmp_path: Path) -> Path:
 
 
 def run(command: str, folder: Path, url: str) -> subprocess.CompletedProcess[str]:
-    environment = {
-        **{name: value for name, value in os.environ.items() if not name.startswith("PYTEST")},
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "PYTEST_ADDOPTS": "-p no:cacheprovider",
-        "GEMINI_API_KEY": "any",
-        "GOOGLE_GEMINI_BASE_URL": url,
-    }
     return subprocess.run(
         command,
         shell=True,
         cwd=folder,
-        env=environment,
+        env=environment(GOOGLE_GEMINI_BASE_URL=url),
         capture_output=True,
         text=True,
         check=False,

@@ -41,6 +41,7 @@ _COOKIE_PAIR = re.compile(r'(?:^|;)\s*[^=;\s]+="?([^;"]*)')
 # A cassette outlives the cookies in it. Servers delete cookies with a date long ago.
 _EXPIRY = re.compile(r";\s*expires=(?![^;]*\b(?:19|200)\d)[^;]*", re.IGNORECASE)
 _PARAMETER = re.compile(r"""([?&#])([^=&#\s<>;,"']+)=([^&#\s<>;,"']*)""")
+_TOKEN_IN_PATH = re.compile(r"(?<=/auth_tokens/)[^/?#:\s]+")
 _FLAG = re.compile(r"(?:[A-Za-z-]{0,7}|[01])")
 _RUN = re.compile(r"(?=[a-z]*[0-9])[a-z0-9]{16,}|[0-9a-f]{8}-[0-9a-f-]{27}")
 _MEDIA_TYPE = re.compile(r"[a-z]+/")
@@ -55,7 +56,7 @@ def is_recorded(name: str) -> bool:
 def body_headers(method: str, headers: Mapping[str, Sequence[str]]) -> dict[str, list[str]]:
     """Return the headers of a response whose body is recorded without its codings."""
     dropped = _TRANSFER_HEADERS - ({"content-length"} if method == "HEAD" else set())
-    return {name: list(values) for name, values in headers.items() if name not in dropped}
+    return {name: list(values) for name, values in headers.items() if name.lower() not in dropped}
 
 
 def secrets_in_header(name: str, value: str) -> Iterator[str]:
@@ -82,8 +83,13 @@ def redact_header(name: str, value: str) -> str:
     return redact_parameters(_USER_INFO.sub("", value))
 
 
+def redact_path(path: str) -> str:
+    """Return a path without the token that it names (docs/protocol.md section 12)."""
+    return _TOKEN_IN_PATH.sub(TOKEN, path)
+
+
 def redact_parameters(text: str) -> str:
-    """Return a URL, or a text with URLs, without the values of key parameters."""
+    """Return a URL, or a text with URLs, without tokens and the values of key parameters."""
     is_oauth = f"{OAUTH_ANSWER}=" in text
 
     def redact(match: re.Match[str]) -> str:
@@ -91,11 +97,12 @@ def redact_parameters(text: str) -> str:
         is_key = name in KEY_PARAMETERS or (is_oauth and name == OAUTH_CODE)
         return f"{match[1]}{match[2]}={TOKEN}" if is_key else match[0]
 
-    return _PARAMETER.sub(redact, text)
+    return _PARAMETER.sub(redact, redact_path(text))
 
 
 def keys_in_query(uri: str) -> Iterator[str]:
-    """Yield the values of key parameters of a URL, and its password."""
+    """Yield the values of key parameters of a URL, its password, and the token in its path."""
+    yield from map(unquote, _TOKEN_IN_PATH.findall(uri))
     for match in _PARAMETER.finditer(uri):
         if unquote(match[2]).lower() in KEY_PARAMETERS:
             yield unquote(match[3])

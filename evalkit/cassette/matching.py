@@ -21,6 +21,7 @@ from urllib.parse import parse_qsl
 
 from evalkit._lib.json import JSON, canonical, equal, indented, loads
 from evalkit.cassette.bodies import request_text
+from evalkit.cassette.headers import redact_path
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.secret_fields import redact_fields
@@ -51,7 +52,7 @@ def normalize_route(path: str, query: Query = ()) -> Route:
 
     The path of another API begins with its version.
     """
-    path = _VERSION.sub("", without_prefix(path))
+    path = redact_path(_VERSION.sub("", without_prefix(path)))
     names = {name.lower() for name, _ in query}
     keys = KEY_PARAMETERS | {OAUTH_CODE} if OAUTH_ANSWER in names else KEY_PARAMETERS
     return path, tuple(sorted(pair for pair in query if pair[0].lower() not in keys))

@@ -29,6 +29,7 @@ from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.headers import (
     REQUEST_HEADERS,
     TOKEN,
+    body_headers,
     is_recorded,
     looks_random,
     redact_header,
@@ -257,10 +258,7 @@ class Redactor:
                     ) from error
                 plain = body
             if plain != body and (clean := self._body(plain, recording)) != plain:
-                coded = ("content-encoding", "content-length")
-                return clean, {
-                    name: values for name, values in headers.items() if name.lower() not in coded
-                }
+                return clean, body_headers(recording.method, headers)
         return self._body(body, recording), headers
 
     def _body(self, body: str | bytes, recording: Recording) -> str | bytes:

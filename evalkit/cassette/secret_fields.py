@@ -15,10 +15,18 @@ from dataclasses import replace
 from urllib.parse import unquote_plus
 
 from evalkit._lib.exact_json import read_exact
-from evalkit._lib.json import JSON
-from evalkit.cassette.bodies import request_text
-from evalkit.cassette.headers import TOKEN, keys_in_query, looks_random, secrets_in_header
+from evalkit._lib.json import JSON, compact
+from evalkit.cassette.bodies import to_bytes, to_text
+from evalkit.cassette.content_codings import decompress_body
+from evalkit.cassette.headers import (
+    TOKEN,
+    body_headers,
+    keys_in_query,
+    looks_random,
+    secrets_in_header,
+)
 from evalkit.cassette.recording import Recording
+from evalkit.cassette.text_document import Edit, Leaf, TextDocument, apply
 from evalkit.protocol.wire_facts import (
     COOKIE_HEADERS,
     KEY_PARAMETERS,
@@ -33,56 +41,35 @@ from evalkit.protocol.wire_facts import (
 _DATA = frozenset({"arguments", "result", "parameters", "schema", "response_format", "content"})
 # An id may be received with its collection and sent again without, a token with its scheme.
 _PREFIX = re.compile(r"auth_tokens/|(?i:bearer|basic|token) +")
-_EVENT = re.compile(r"(?m)^(data: ?)(\{.*\})(\r?)$")
-# A body that mentions none of these is not parsed.
 _NAMES = frozenset(name.replace("_", "") for name in SECRET_FIELDS)
+_ANY_NAME = "|".join(name.replace("_", "[_-]?") for name in SECRET_FIELDS)
+# A body that mentions none of these, nor a letter as an escape, is not read.
 _CANDIDATE = re.compile(
-    "|".join(
-        (
-            *(name.replace("_", "[_-]?") for name in SECRET_FIELDS),
-            OAUTH_REQUEST,
-            '"headers"|"transform"|"env"',
-        )
-    ),
-    re.IGNORECASE,
+    rf'(?i){_ANY_NAME}|{OAUTH_REQUEST}|"headers"|"transform"|"env"|\\u00[4-7]|form-data'
 )
-_FORM = re.compile(r"[^=&\s{}<>]{1,200}=[^&\s{}<>]*(?:&[^=&\s{}<>]{1,200}=[^&\s{}<>]*)*\s*")
-_FORM_FIELD = re.compile(r"([^=&\s]+)=([^&\s]+)")
+_EVENT = re.compile(r"(?s).+?(?:\r?\n(?:\r?\n)+|\Z)")
+_JSON_LINE = re.compile(r"(?m)^(?:data:[ \t]*)?[{\[]")
+_FORM = re.compile(r"[^=&\s{}<>]{1,200}=[^&\r\n]*(?:&[^=&\s]{1,200}=[^&\r\n]*)*\s*")
+_FORM_FIELD = re.compile(r"(?P<name>[^=&\s]+)=(?P<value>[^&\r\n]+)")
+_FORM_PART = re.compile(
+    r'(?is)content-disposition: *form-data;[^\r\n]*\bname="?(?P<name>[^"\s;]+)[^\r\n]*'
+    r"(?:\r?\n[^\r\n]+)*\r?\n\r?\n(?P<value>.+?)(?=\r?\n--)"
+)
+_XML_FIELD = re.compile(rf"(?i)<(?:\w+:)?(?P<name>{_ANY_NAME})\b[^<>]*>(?P<value>[^<>]+)</")
+# Shorter numbers are counts.
+_SHORTEST_NUMBER = 8
 
 
 def redact_fields(body: JSON, route: str = "") -> tuple[JSON, list[str]]:
     """Return a body without the values of secret fields, and these values.
 
-    ``route`` is the path of the request, if it is a request's body.
+    ``body`` is a JSON value, or the text or the bytes of a body that is not JSON. ``route`` is the
+    path of the request, if it is a request's body.
     """
-    found: list[str] = []
-    if isinstance(body, str):
-        return _redact_form(body, found), found
-    names = {*_NAMES, *map(_plain_name, _request_fields(route))}
-    if isinstance(body, dict) and (OAUTH_REQUEST in body or OAUTH_ANSWER in body):
-        names.add(OAUTH_CODE)
-
-    def walk(value: JSON, path: tuple[str, ...]) -> JSON:
-        if isinstance(value, dict):
-            return {
-                name: item if name in _DATA else walk(item, (*path, name))
-                for name, item in value.items()
-            }
-        if isinstance(value, list):
-            return [walk(item, (*path, "[]")) for item in value]
-        if not isinstance(value, str) or not value or value.endswith(TOKEN):
-            return value
-        own = [name for name in path if name != "[]"][-1:]
-        if (own and _plain_name(own[0]) in names) or any(
-            _ends_with(path, end) for end in SECRET_PATHS
-        ):
-            prefix = _PREFIX.match(value)
-            start = prefix[0] if prefix else ""
-            found.append(value.removeprefix(start))
-            return start + TOKEN
-        return value
-
-    return walk(body, ()), found
+    if body is None or isinstance(body, str | bytes):
+        return _redact_body(body, route)
+    clean, found = _redact_text(compact(body), route)
+    return (read_exact(clean) if found else body), found
 
 
 def secrets_in(
@@ -98,7 +85,7 @@ def secrets_in(
         found = secrets_in_header(name.lower(), value)
         yield from filter(looks_random, found) if name.lower() in COOKIE_HEADERS else found
     for number, body in enumerate(bodies):
-        yield from filter(looks_random, _redact_text(body, "" if number else uri)[1])
+        yield from filter(looks_random, _redact_body(body, "" if number else uri)[1])
 
 
 def secrets_in_body(body: str, route: str = "") -> list[str]:
@@ -114,57 +101,104 @@ def secrets_in_recording(recording: Recording) -> Iterator[str]:
         for name, values in fields.items()
         for value in values
     ]
-    yield from secrets_in(recording.uri, headers, recording.request_body, recording.body)
+    yield from secrets_in(recording.uri, headers, recording.request_body, _plain_body(recording))
 
 
 def redact_recording(recording: Recording) -> tuple[Recording, list[str]]:
-    """Return a recording without the values of secret fields, and these values."""
-    request_body, in_request = _redact_text(recording.request_body, recording.uri)
-    body, in_response = _redact_text(recording.body)
-    found = [*in_request, *in_response]
+    """Return a recording without the values of secret fields, and these values.
+
+    A compressed body that has one is returned as what it was compressed from.
+    """
+    request_body, found = _redact_body(recording.request_body, recording.uri)
+    recording = replace(recording, request_body=request_body)
+    plain = _plain_body(recording)
+    body, in_response = _redact_body(plain)
+    if in_response:
+        headers = recording.response_headers
+        if plain is not recording.body:
+            headers = body_headers(recording.method, headers)
+        recording = replace(recording, body=body or "", response_headers=headers)
+    return recording, found + in_response
+
+
+def _plain_body(recording: Recording) -> str | bytes:
+    try:
+        return decompress_body(recording.body, recording.response_headers)
+    except ValueError:
+        return recording.body
+
+
+def _redact_body(body: str | bytes | None, route: str = "") -> tuple[str | bytes | None, list[str]]:
+    if not body:
+        return body, []
+    clean, found = _redact_text(to_text(body), route)
     if not found:
-        return recording, []
-    return replace(recording, request_body=request_body, body=body or ""), found
+        return body, []
+    return clean if isinstance(body, str) else to_bytes(clean), found
 
 
-def _redact_text(text: str | bytes | None, route: str = "") -> tuple[str | bytes | None, list[str]]:
-    """Return a body, plain or a stream, without the values of secret fields, and these values."""
-    if not isinstance(text, str):
-        return text, []
+def _redact_text(text: str, route: str = "") -> tuple[str, list[str]]:
+    """Return a body without the values of secret fields, and these values.
+
+    It may be JSON, also cut or with a name twice, lines of it, events, a form, or XML. Everything
+    else of it stays as it is.
+    """
     found: list[str] = []
-    if _FORM.fullmatch(text):
-        return _redact_form(text, found), found
-    if not (_CANDIDATE.search(text) or _request_fields(route)):
-        return text, []
-
-    def redact(document: str) -> str:
-        try:
-            clean, values = redact_fields(read_exact(document, dict), route)
-        except (ValueError, RecursionError):
-            return document
-        found.extend(values)
-        return request_text(clean) if values else document
-
-    if text.lstrip().startswith(("{", "[")):
-        return redact(text), found
-    return _EVENT.sub(lambda match: match[1] + redact(match[2]) + match[3], text), found
-
-
-def _redact_form(text: str, found: list[str]) -> str:
-    """Return a form without the values of secret fields; they are added to ``found``."""
-    if not _FORM.fullmatch(text):
-        return text
-    is_oauth = f"{OAUTH_REQUEST}=" in text
+    is_oauth = OAUTH_REQUEST in text
 
     def redact(match: re.Match[str]) -> str:
-        name = unquote_plus(match[1]).lower()
+        name = unquote_plus(match["name"]).lower()
         is_secret = name in KEY_PARAMETERS or (is_oauth and name == OAUTH_CODE)
-        if not is_secret or match[2] == TOKEN:
+        if not is_secret or match["value"].strip() == TOKEN:
             return match[0]
-        found.append(unquote_plus(match[2]))
-        return f"{match[1]}={TOKEN}"
+        found.append(unquote_plus(match["value"]).strip())
+        start, end = (at - match.start() for at in match.span("value"))
+        return match[0][:start] + TOKEN + match[0][end:]
 
-    return _FORM_FIELD.sub(redact, text)
+    if _FORM.fullmatch(text) and not _JSON_LINE.match(text):
+        return _FORM_FIELD.sub(redact, text), found
+    if not (_CANDIDATE.search(text) or _request_fields(route)):
+        return text, found
+    text = _XML_FIELD.sub(redact, _FORM_PART.sub(redact, text))
+    document = TextDocument(text, _json_parts(text))
+    edits = []
+    for leaf, start in _secret_leaves(document, route):
+        found.append(leaf.text.removeprefix(start))
+        edits.append(Edit(leaf.start, leaf.end, leaf.render(text, start + TOKEN)))
+    return apply(text, edits), found
+
+
+def _json_parts(text: str) -> Iterator[tuple[int, int]]:
+    """Yield the parts of a body that may be JSON: all of it, or events."""
+    if text.lstrip("\ufeff \t\r\n").startswith(("{", "[")):
+        yield 0, len(text)
+        return
+    for match in _EVENT.finditer(text):
+        if _JSON_LINE.search(match[0]):
+            yield match.span()
+
+
+def _secret_leaves(document: TextDocument, route: str) -> Iterator[tuple[Leaf, str]]:
+    """Yield the secrets among the values of a document, each with what of it is not secret."""
+    names = {*_NAMES, *map(_plain_name, _request_fields(route))}
+    if any(leaf.path[:1] in ((OAUTH_REQUEST,), (OAUTH_ANSWER,)) for leaf in document.leaves):
+        names.add(OAUTH_CODE)
+    for leaf in document.leaves:
+        if leaf.kind not in ("string", "number") or not _DATA.isdisjoint(leaf.path):
+            continue
+        if leaf.kind == "number" and not leaf.text.isdigit():
+            continue
+        if _plain_name(leaf.name) in names or any(
+            _ends_with(leaf.path, end) for end in SECRET_PATHS
+        ):
+            is_secret = leaf.kind == "string" or len(leaf.text) >= _SHORTEST_NUMBER
+        else:
+            is_secret = looks_random(leaf.text) and not names.isdisjoint(
+                map(_plain_name, leaf.path)
+            )
+        if is_secret and leaf.text and not leaf.text.endswith(TOKEN):
+            prefix = _PREFIX.match(leaf.text)
+            yield leaf, prefix[0] if prefix else ""
 
 
 def _plain_name(name: str) -> str:

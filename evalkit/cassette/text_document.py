@@ -9,6 +9,7 @@ place: everything between them keeps its bytes.
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
@@ -17,7 +18,10 @@ import orjson
 from evalkit.cassette.bodies import is_json
 
 _LINE = re.compile(r"(?m)^(?:data:[ \t]?)?([{\[].*[}\]])[ \t\r]*$")
-_TOKEN = re.compile(r'"[^"\\]*(?:\\.[^"\\]*)*"|[{}\[\],:]|[^\s{}\[\],:"]+')
+# The last string of a body that was cut has no end.
+_TOKEN = re.compile(r'(?s)"[^"\\]*(?:\\.[^"\\]*)*(?:"|\\?\Z)|[{}\[\],:]|[^\s{}\[\],:"]+')
+# Longer paths are shortened in the middle: nobody names such positions.
+_MAX_PATH = 64
 _LABELS = frozenset(
     (
         "type", "event_type", "id", "object", "status", "role", "name", "model", "agent",
@@ -43,7 +47,8 @@ class Edit(NamedTuple):
 class Leaf:
     """A string of a document, between ``start`` and ``end`` of its text.
 
-    ``path`` has the names of members, ``step`` the index of the step that an event belongs to.
+    ``path`` has the names of members, and ``[]`` for an item of a list; ``step`` is the index of
+    the step that an event belongs to.
     ``kind`` is ``string``, ``name``, ``number``, or ``raw`` for text that is not JSON.
     """
 
@@ -53,6 +58,11 @@ class Leaf:
     kind: str
     path: tuple[str, ...] = ()
     step: str = ""
+
+    @property
+    def name(self) -> str:
+        """The name of the member that it is, or is an item of."""
+        return next((name for name in reversed(self.path) if name != "[]"), "")
 
     def render(self, source: str, text: str) -> str:
         """Return another text as the document has it."""
@@ -70,15 +80,23 @@ class _Container:
     expects_name: bool = True
     step: str = ""
 
+    @property
+    def item_path(self) -> tuple[str, ...]:
+        """The path of the next value in it."""
+        return (*self.path[:_MAX_PATH], self.name if self.is_object else "[]")
+
 
 class TextDocument:
-    """The strings of a text, in order. :meth:`readings` has their positions in ``leaves``."""
+    """The strings of a text, in order. :meth:`readings` has their positions in ``leaves``.
 
-    def __init__(self, text: str) -> None:
+    ``parts`` are the positions of JSON, which may be cut; if not given, all that is valid is found.
+    """
+
+    def __init__(self, text: str, parts: Iterable[tuple[int, int]] | None = None) -> None:
         self.source = text
         self.leaves: list[Leaf] = []
         at = 0
-        for start, end in _json_parts(text):
+        for start, end in _json_parts(text) if parts is None else parts:
             self._add_raw(at, start)
             self._parse(start, end)
             at = end
@@ -120,9 +138,9 @@ class TextDocument:
         members: dict[str, list[int]] = {}
         everything = []
         for number, leaf in enumerate(self.leaves):
-            if leaf.kind == "string" and leaf.path:
-                members.setdefault(leaf.path[-1], []).append(number)
-                if leaf.path[-1] not in _LABELS:
+            if leaf.kind == "string" and leaf.name:
+                members.setdefault(leaf.name, []).append(number)
+                if leaf.name not in _LABELS:
                     everything.append(number)
         seen = set()
         for reading in (*members.values(), everything):
@@ -136,7 +154,7 @@ class TextDocument:
         """Yield the pieces of each text of a stream of events."""
         pieces: dict[tuple[str, ...], list[int]] = {}
         for number, leaf in enumerate(self.leaves):
-            if leaf.step and leaf.path[-1:] and leaf.path[-1] in STREAMED:
+            if leaf.step and leaf.name in STREAMED:
                 pieces.setdefault((leaf.step, *leaf.path), []).append(number)
         yield from pieces.values()
 
@@ -145,16 +163,18 @@ class TextDocument:
             self.leaves.append(Leaf(start, end, self.source[start:end], "raw"))
 
     def _parse(self, start: int, end: int) -> None:
-        stack = [_Container((), is_object=False, first=len(self.leaves))]
+        outside = _Container((), is_object=False, first=len(self.leaves))
+        stack = [outside]
         for match in _TOKEN.finditer(self.source, start, end):
             word, top = match[0], stack[-1]
             if word[0] == '"':
                 self._add_string(match, top)
             elif word in "{[":
-                path = (*top.path, top.name) if top.is_object else top.path
+                path = () if top is outside else top.item_path
                 stack.append(_Container(path, word == "{", len(self.leaves)))
             elif word in "}]":
-                stack.pop()
+                if top is not outside:
+                    stack.pop()
                 if top.step:
                     for leaf in self.leaves[top.first :]:
                         leaf.step = leaf.step or top.step
@@ -164,17 +184,19 @@ class TextDocument:
                 if top.is_object and top.name == "index":
                     top.step = word.zfill(9)
                 if word.lstrip("-")[:1].isdigit():
-                    path = (*top.path, top.name) if top.is_object else top.path
-                    self.leaves.append(Leaf(*match.span(), word, "number", path))
+                    self.leaves.append(Leaf(*match.span(), word, "number", top.item_path))
 
     def _add_string(self, match: re.Match[str], top: _Container) -> None:
-        text = json.loads(match[0], strict=False) if "\\" in match[0] else match[0][1:-1]
+        text = match[0][1:].removesuffix('"')
+        if "\\" in text:
+            # Only in a body that is not valid JSON the string may be none.
+            with suppress(ValueError):
+                text = json.loads(match[0], strict=False)
         if top.is_object and top.expects_name:
             top.name, top.expects_name = text, False
             self.leaves.append(Leaf(*match.span(), text, "name"))
         else:
-            path = (*top.path, top.name) if top.is_object else top.path
-            self.leaves.append(Leaf(*match.span(), text, "string", path))
+            self.leaves.append(Leaf(*match.span(), text, "string", top.item_path))
 
 
 def joined_readings(text: str) -> list[str]:

@@ -166,6 +166,8 @@ KEY_PARAMETERS = AUTH_PARAMETERS | frozenset(
 # Secrets in bodies.
 SECRET_PATHS = (
     ("tools", "[]", "headers", "*"),
+    ("tools", "[]", "headers", "*", "[]"),
+    ("tools", "[]", "headers", "[]", "value"),
     ("sources", "[]", "headers", "*"),
     ("allowlist", "[]", "transform", "*"),
     ("allowlist", "[]", "transform", "[]", "*"),

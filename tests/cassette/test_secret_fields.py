@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 from typing import Any
 
 import pytest
 
+from evalkit.cassette.bodies import to_text
 from evalkit.cassette.headers import TOKEN
-from evalkit.cassette.matching import Player
+from evalkit.cassette.matching import Player, body_value
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.secret_fields import redact_fields
@@ -70,7 +72,85 @@ def test_a_secret_field_of_a_response_is_redacted(answer: dict[str, Any]) -> Non
         assert "s3cr3t" not in clean
         assert "ffff" not in clean
         assert TOKEN in clean
-        assert clean.count("\n") == (body.count("\n") if body is stream else 0)
+        assert clean.count("\n") == body.count("\n")
+
+
+PART = 'Content-Disposition: form-data; name="client_secret"'
+FORMS = {
+    "a name twice": '{"password": "VALUE", "password": "VALUE"}',
+    "a name twice, the last not secret": '{"environment_key":"VALUE","environment_key":1}',
+    "an object twice": '{"a": {"password": "VALUE"}, "a": 1.0}',
+    "headers twice": '{"tools":[{"headers":{"a":"VALUE"},"headers":{}}]}',
+    "cut after the value": '{"environment_key": "VALUE", "x": [1,',
+    "NaN": '{"environment_key": "VALUE", "x": NaN}',
+    "nested deep": f'{{"environment_key": "VALUE", "x": {"[" * 9000}{"]" * 9000}}}',
+    "lines": '{"a":1}\n{"environment_key": "VALUE"}\r\n',
+    "an event over several lines": 'data: {"a":1,\ndata: "environment_key": "VALUE"}\n\n',
+    "an error after a stream": 'data: {"a":1}\n\n{\n "environment_key": "VALUE"\n}\n',
+    "a list in an event": 'data:\t[{"environment_key": "VALUE"}]\r\n\r\n',
+    "a byte order mark": '\ufeff{"environment_key": "VALUE"}',
+    "a guarded answer": ')]}\'\n{"environment_key": "VALUE"}',
+    "an escaped name": '{"pass\\u0077ord": "VALUE"}',
+    "a list of objects": '{"signing_secrets": [{"secret": "VALUE", "expire_time": "2026"}]}',
+    "a list of values": '{"tools": [{"headers": {"x": ["VALUE"]}}]}',
+    "a part of a form": f"--b\r\n{PART}\r\n\r\nVALUE\r\n--b--\r\n",
+    "JSON in a form": '--b\r\nContent-Type: x\r\n\r\n{"client_secret": "VALUE"}\r\n--b--\r\n',
+    "a form with spaces": "client_secret=VALUE&x=a b",
+    "XML": "<a:r><SecretAccessKey>VALUE</SecretAccessKey> <b/></a:r>",
+}
+RANDOM = "q7RtZ0vX3mK9pL2wY5sD8fH1"
+
+
+@pytest.mark.parametrize("name", FORMS)
+@pytest.mark.parametrize("coding", ["", "latin-1", "gzip"])
+def test_a_redacted_body_keeps_its_form(name: str, coding: str) -> None:
+    text, clean = FORMS[name].replace("VALUE", RANDOM), FORMS[name].replace("VALUE", TOKEN)
+    body: str | bytes = text
+    headers: dict[str, list[str]] = {"content-type": ["text/plain"]}
+    if coding == "latin-1":
+        body, clean = text.encode() + b"\xe9", clean + "\udce9"
+    elif coding == "gzip":
+        body, headers = gzip.compress(text.encode()), {**headers, "content-encoding": ["gzip"]}
+    recording = Recording("POST", CREATE, body=body, response_headers=headers)
+    recorded, _ = Redactor().recording(recording)
+    assert to_text(recorded.body) == clean
+    assert list(recorded.response_headers) == ["content-type"]
+    if coding != "gzip":
+        sent = Recording("POST", CREATE, body)
+        recorded, _ = Redactor().recording(sent)
+        assert to_text(recorded.request_body or "") == clean
+        player = Player([recorded])
+        assert player.take("POST", "/v1/interactions", (), body_value(body)) == 0
+
+
+def test_a_body_that_was_cut_in_a_secret_does_not_have_it() -> None:
+    for cut in (3, len(RANDOM)):
+        body = f'{{"a": 1, "password": "{RANDOM[:cut]}'
+        recorded, _ = Redactor().recording(Recording("POST", CREATE, body=body))
+        assert recorded.body == '{"a": 1, "password": "REDACTED"'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"password": 1234567, "id_token": null}',
+        '{"properties": {"password": {"type": "string", "description": "Of the user."}}}',
+        '{"input": "<password>x", "a": "\\u0041"}',
+        "The password = x is in a sentence & no form.",
+        "form-data",
+    ],
+)
+def test_a_body_that_only_mentions_secrets_stays(body: str) -> None:
+    recording = Recording("POST", CREATE, body, body=body)
+    assert Redactor().recording(recording) == (recording, 0)
+
+
+def test_a_token_in_a_path_is_redacted_and_matched() -> None:
+    path = f"/v1/interactions/v1_a/auth_tokens/{RANDOM}"
+    recorded, _ = Redactor().recording(Recording("DELETE", f"https://h{path}", body="{}"))
+    assert recorded.uri == f"https://h/v1/interactions/v1_a/auth_tokens/{TOKEN}"
+    assert Player([recorded]).take("DELETE", path, (), None) == 0
+    assert Redactor().with_secrets_in(Recording("DELETE", path)).finds(RANDOM)
 
 
 def test_a_secret_found_once_is_known_afterwards() -> None:

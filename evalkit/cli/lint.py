@@ -1,15 +1,10 @@
 """``evalkit lint``: what is wrong, risky or new in cassettes from any tool."""
 
-import shlex
 import textwrap
-import tomllib
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from configparser import ConfigParser
-from configparser import Error as ConfigError
 from itertools import groupby
 from pathlib import Path
-from typing import Any
 
 import click
 
@@ -21,15 +16,10 @@ from evalkit.lint import RULES, LintFinding, LintOptions, LintOutcome
 from evalkit.lint import lint as lint_paths
 from evalkit.lint.file_search import find_eval_files
 from evalkit.lint.rules import SEVERITIES, TOPICS, select_codes
+from evalkit.project import pytest_option
 
 _WIDTH = 80
 _COLORS = {"error": "red", "warn": "yellow", "info": "cyan"}
-_INI_FILES = (
-    ("pytest.ini", "pytest"),
-    ("pyproject.toml", None),
-    ("tox.ini", "pytest"),
-    ("setup.cfg", "tool:pytest"),
-)
 _EPILOG = """\b
 Examples:
   evalkit lint cassettes
@@ -134,31 +124,8 @@ def _collected_suites(root: Path) -> tuple[Path, ...]:
     """Return the suites that pytest would collect: existing folders of the ini option, and
     ``*.eval.yaml``.
     """
-    folders = [root / name for name in _ini_suites(root)]
+    folders = [root / name for name in pytest_option(root, "evalkit_suites") or ["suites"]]
     return (*(path for path in folders if path.exists()), *find_eval_files(root))
-
-
-def _ini_suites(root: Path) -> list[str]:
-    for name, section in _INI_FILES:
-        try:
-            value = _read_ini_option(root / name, section)
-        except (OSError, ValueError, LookupError, AttributeError, TypeError, ConfigError):
-            continue  # pytest itself reports an unreadable configuration
-        if isinstance(value, list):
-            return [str(item) for item in value]
-        if value is not None:
-            return shlex.split(str(value))
-    return ["suites"]
-
-
-def _read_ini_option(path: Path, section: str | None) -> Any:
-    text = path.read_text("utf-8-sig")
-    if section is None:
-        table = tomllib.loads(text)["tool"]["pytest"]
-        return table.get("ini_options", table).get("evalkit_suites")
-    parser = ConfigParser(interpolation=None)
-    parser.read_string(text)
-    return parser.get(section, "evalkit_suites", fallback=None)
 
 
 def _rule_table() -> Iterator[str]:

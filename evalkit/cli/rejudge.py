@@ -18,7 +18,7 @@ from evalkit._lib.text import did_you_mean, plural, shorten, visible
 from evalkit.cli.main import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASS
 from evalkit.errors import UsageError
 from evalkit.plugins import reports_of
-from evalkit.project import load_all, root_of
+from evalkit.project import load_all, project_python, root_of
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Run, Totals, result_line, tally_of
 from evalkit.results.bar import suite_record, write_bar
@@ -28,7 +28,6 @@ from evalkit.results.merge import output_directory
 from evalkit.results.records import ManifestRecord, ResultLine
 from evalkit.results.result_line import checked_digest, parse_result
 from evalkit.results.run_directory import MANIFEST, RESULTS
-from evalkit.session.python_targets import PythonTargets
 from evalkit.session.rejudge import Rejudge
 from evalkit.signoff import git
 from evalkit.suite import Suite
@@ -81,9 +80,8 @@ def rejudge(context: click.Context, run: Path, source: str, output: Path | None)
         _suites(judged, root, source) as (found, suites),
         output_directory(target, [run], "--output") as folder,
     ):
-        outcome = _write(
-            judged, Rejudge(judged, suites, PythonTargets(root)), folder, found, suites
-        )
+        rejudge = Rejudge(judged, suites, project_python(root))
+        outcome = _write(judged, rejudge, folder, found, suites)
         write_all(Run(folder), reports_of(os.environ))
     _report(outcome, found)
     click.echo(f"report: {target / 'index.html'}")

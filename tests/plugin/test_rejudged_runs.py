@@ -128,3 +128,22 @@ def test_python_checks_are_those_of_the_project(project: Project) -> None:
     rejudge()
     findings = project.results(AGAIN)["all::checked"]["checks"][0]["findings"]
     assert findings[0]["message"].startswith("python target 'os:getcwd'")
+
+
+def test_checks_of_a_trusted_package(
+    project: Project, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path_factory.mktemp("installed")
+    (folder / "trusted_checks.py").write_text("def polite(transcript, turn):\n    return True\n")
+    monkeypatch.syspath_prepend(folder)
+    (project.root / "pytest.ini").write_text("[pytest]\nevalkit_python = trusted_checks\n")
+    text = MIXED[: MIXED.index("  - id: pairs")] + MIXED[MIXED.index("  - id: checked") :]
+    text = text.replace("checks:polite", "trusted_checks:polite").replace(", {latency: 0}", "")
+    alone(project, text).record().assert_outcomes(passed=1)
+    assert rejudge().exit_code == 0
+    # Judged by the baseline's expectations, which differ, the candidate needs that package, too.
+    project.suite("all", text.replace("turns: [", "expect: [status: completed]\n    turns: ["))
+    project.run("suites", "--evalkit-report", "reports/baseline")
+    result = CliRunner().invoke(main, ["compare", "reports/baseline", RUN])
+    assert "removed: all::checked, conversation, status" in result.output
+    assert "annot be judged" not in result.output

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from evalkit._lib.files import display_path
-from evalkit.compare.bar import BarComparison
+from evalkit.compare.bar import BarComparison, ComparedChoices
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.plugins import Catalog
 from evalkit.results import Run
@@ -81,18 +81,18 @@ def project_python(root: Path) -> PythonTargets:
     return PythonTargets(root, tuple(pytest_option(root, "evalkit_python")))
 
 
-def project_bars(baseline: Run, candidate: Run) -> BarComparison:
+def project_bars(baseline: Run, candidate: Run, choices: ComparedChoices) -> BarComparison:
     """Compare the bars of two runs with the checks of the candidate's project."""
     root = root_of(candidate)
-    return compare_bars(baseline, candidate, project_python(root), partial(load_all, root))
+    load = partial(load_all, root)
+    return compare_bars(baseline, candidate, choices, project_python(root), load)
 
 
-def bars_without_code(baseline: Run, candidate: Run) -> BarComparison:
+def bars_without_code(baseline: Run, candidate: Run, choices: ComparedChoices) -> BarComparison:
     """Compare the bars of two runs without running any code of the project."""
     python = NoPython(root_of(candidate))
-    return compare_bars(
-        baseline, candidate, python, lambda folder, paths: load_suites(folder, paths, Catalog())
-    )
+    load = partial(load_suites, checks=Catalog())
+    return compare_bars(baseline, candidate, choices, python, load)
 
 
 def load_all(root: Path, folder: Path, paths: Iterable[str]) -> list[Suite]:

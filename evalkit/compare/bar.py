@@ -1,7 +1,7 @@
 """The bars of two runs: what their results are judged by, and where their verdicts depend on it."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
 from evalkit._lib.json import JSON
@@ -91,6 +91,23 @@ def bar_verdicts(candidate: Iterable[ResultRow], judged: Iterable[ResultRow]) ->
     )
 
 
+@dataclass(frozen=True, kw_only=True)
+class ComparedChoices:
+    """The choices that are compared, by axis; none where two runs are compared in full."""
+
+    baseline: Mapping[str, str] = field(default_factory=dict)
+    candidate: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def axes(self) -> set[str]:
+        """The axes that one side or both are selected by."""
+        return {*self.baseline, *self.candidate}
+
+
+NO_CHOICES = ComparedChoices()
+"""Both runs in full."""
+
+
 class BarList(NamedTuple):
     """A list for people: its title, and its entries with what is to say about each."""
 
@@ -125,7 +142,7 @@ def reason_of(row: ResultRow) -> str:
     return lines[0] if lines else "no reason is known"
 
 
-def compare_digests(baseline: Run, candidate: Run) -> BarComparison:
+def compare_digests(baseline: Run, candidate: Run, _: ComparedChoices) -> BarComparison:
     """Compare the bars of two runs by the digests of their suites alone."""
     digests = suite_digests(baseline), suite_digests(candidate)
     differing = sorted(

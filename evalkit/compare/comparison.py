@@ -19,6 +19,7 @@ from evalkit.compare.bar import (
     BarComparison,
     BarList,
     BarVerdicts,
+    ComparedChoices,
     bar_lists,
     bar_verdicts,
     compare_digests,
@@ -66,7 +67,7 @@ from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.result_line import count_verdicts
 
-CompareBars = Callable[[Run, Run], BarComparison]
+CompareBars = Callable[[Run, Run, ComparedChoices], BarComparison]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -295,7 +296,6 @@ def compare(
             f"{baseline.directory}: a run cannot be compared with itself; name another run, or two "
             "choices of this one with --baseline AXIS=CHOICE and --candidate AXIS=CHOICE"
         )
-    bar = compare_bars(baseline, candidate)
     axes = dict.fromkeys(choice.axis for choice in (*baseline_choices, *candidate_choices))
     if len(old_run.models) == len(new_run.models) == 1 and old_run.models != new_run.models:
         axes.setdefault("model")
@@ -306,6 +306,8 @@ def compare(
         )
         refuse_ambiguous(old_run.rows, axes, baseline_choices, "baseline")
         refuse_ambiguous(new_run.rows, axes, candidate_choices, "candidate")
+    choices = ComparedChoices(baseline=dict(baseline_choices), candidate=dict(candidate_choices))
+    bar = compare_bars(baseline, candidate, choices)
     pairing = pair_runs(old_run.rows, new_run.rows)
     manifests = baseline.manifest, candidate.manifest
     changes = [*run_changes(*manifests), *request_changes(pairing)]

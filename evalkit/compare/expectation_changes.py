@@ -6,7 +6,7 @@ under ``not`` are compared the other way round. A check of the project's code is
 name and options only.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -20,7 +20,7 @@ from evalkit.checks.core.strictness import (
     schema_option_changes,
     worst_order,
 )
-from evalkit.compare.bar import ChangeKind, ExpectationChange
+from evalkit.compare.bar import NO_CHOICES, ChangeKind, ComparedChoices, ExpectationChange
 from evalkit.suite import Expectation, Scenario, Suite
 from evalkit.suite.model.expectation_parser import parse_expectation
 from evalkit.suite.model.policies import Exemption
@@ -39,7 +39,9 @@ _IMPLICIT = [
 _ORDER: tuple[ChangeKind, ...] = ("removed", "loosened", "changed", "tightened", "added")
 
 
-def bar_changes(old: Iterable[Suite], new: Iterable[Suite]) -> list[ExpectationChange]:
+def bar_changes(
+    old: Iterable[Suite], new: Iterable[Suite], choices: ComparedChoices = NO_CHOICES
+) -> list[ExpectationChange]:
     """Return how the expectations of suites differ, most serious first.
 
     A suite or scenario that only one side has is not listed: its results are added or removed.
@@ -49,17 +51,20 @@ def bar_changes(old: Iterable[Suite], new: Iterable[Suite]) -> list[ExpectationC
         change
         for suite in old
         if suite.name in after
-        for change in _suite_changes(suite, after[suite.name])
+        for change in _suite_changes(suite, after[suite.name], choices)
     ]
     return sorted(dict.fromkeys(changes), key=lambda change: _ORDER.index(change.kind))
 
 
-def count_expectations(suites: Iterable[Suite]) -> int:
+def count_expectations(
+    suites: Iterable[Suite], chosen: Mapping[str, str] = NO_CHOICES.baseline
+) -> int:
     """Return the number of expectations of suites, each counted once for all cases."""
     return sum(
         len(scenario.expect[0]) + sum(len(turn.expect[0]) for turn in scenario.turns)
         for suite in suites
         for scenario in suite.scenarios
+        if _is_chosen(scenario, chosen)
     )
 
 
@@ -83,17 +88,28 @@ class _ScenarioPair:
         )
 
 
-def _suite_changes(old: Suite, new: Suite) -> Iterator[ExpectationChange]:
-    after = {_key(scenario): scenario for scenario in new.scenarios}
+def _suite_changes(old: Suite, new: Suite, choices: ComparedChoices) -> Iterator[ExpectationChange]:
+    axes = choices.axes
+    after = {
+        _key(scenario, axes): scenario
+        for scenario in new.scenarios
+        if _is_chosen(scenario, choices.candidate)
+    }
     for scenario in old.scenarios:
-        if _key(scenario) in after:
-            pair = _ScenarioPair(suites=(old, new), old=scenario, new=after[_key(scenario)])
-            yield from _scenario_changes(pair)
+        other = after.get(_key(scenario, axes))
+        if other is not None and _is_chosen(scenario, choices.baseline):
+            yield from _scenario_changes(_ScenarioPair(suites=(old, new), old=scenario, new=other))
 
 
-def _key(scenario: Scenario) -> tuple[str, tuple[str, ...]]:
-    """Return what names a scenario: its id, and the choices of its matrix."""
-    return scenario.id, tuple(scenario.choices.values())
+def _key(scenario: Scenario, axes: Collection[str]) -> tuple[str, tuple[str, ...]]:
+    """Return what names a scenario: its id, and the choices of its matrix but the compared ones."""
+    others = (choice for axis, choice in scenario.choices.items() if axis not in axes)
+    return scenario.id, tuple(others)
+
+
+def _is_chosen(scenario: Scenario, chosen: Mapping[str, str]) -> bool:
+    """Return whether a scenario has no other choice of an axis than the compared one."""
+    return all(scenario.choices.get(axis, choice) == choice for axis, choice in chosen.items())
 
 
 def _scenario_changes(pair: _ScenarioPair) -> Iterator[ExpectationChange]:

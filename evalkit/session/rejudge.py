@@ -16,6 +16,7 @@ from typing import Any, cast
 from evalkit._lib.json import JSON, equal
 from evalkit._lib.text import plural, show
 from evalkit.cassette.files import PREFIX
+from evalkit.compare.bar import NO_CHOICES, ComparedChoices
 from evalkit.errors import CheckCrashed, UsageError
 from evalkit.results import Run
 from evalkit.results.media import read_file
@@ -28,6 +29,7 @@ from evalkit.session.siblings import compares_siblings
 from evalkit.session.trials import verdict_of_trials
 from evalkit.suite import Suite, Variant, expand
 from evalkit.suite.model.policies import TrialPolicy
+from evalkit.suite.model.variants import AXES
 from evalkit.transcript import Exchange, Request, Response, Transcript
 from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict
 
@@ -71,8 +73,16 @@ class Rejudge:
         """The variants of the suites, by suite, scenario and parts."""
         return self._variants
 
-    def find(self, line: ResultLine) -> Variant | None:
-        """Return the variant by which a result is judged; None if the suites have none."""
+    def find(self, line: ResultLine, choices: ComparedChoices = NO_CHOICES) -> Variant | None:
+        """Return the variant by which a result is judged; None if the suites have none.
+
+        It has the baseline's choices where the axes of a matrix are compared.
+        """
+        axes = choices.axes.difference(AXES)
+        if axes:
+            settings = {name: value for name, value in line["variant"].items() if name not in axes}
+            settings |= {axis: one for axis, one in choices.baseline.items() if axis in axes}
+            return self._with_settings(line, settings)
         parts = tuple(map(str, line["parts"]))
         found = self._variants.get((line["suite"], line["scenario"], parts))
         if found is None:
@@ -80,6 +90,15 @@ class Rejudge:
             others = tuple(part for part in parts if part != model)
             found = self._without_model.get((line["suite"], line["scenario"], others))
         return found
+
+    def _with_settings(self, line: ResultLine, settings: Mapping[str, JSON]) -> Variant | None:
+        """Return the scenario's variant with some settings, at least but for the model."""
+        scenario = line["suite"], line["scenario"]
+        variants = [one for key, one in self._variants.items() if key[:2] == scenario]
+        found = next((one for one in variants if one.settings == settings), None)
+        like = _other_settings(settings)
+        others = (one for one in variants if _other_settings(one.settings) == like)
+        return found or next(others, None)
 
     def judge_all(
         self, lines: Iterable[ResultLine]
@@ -91,14 +110,14 @@ class Rejudge:
                 _judge_test(self.find(pairs[0][0]), [one for _, one in pairs if one is not None])
             yield from pairs
 
-    def judge(self, line: ResultLine) -> ResultLine | None:
+    def judge(self, line: ResultLine, choices: ComparedChoices = NO_CHOICES) -> ResultLine | None:
         """Return a result with new checks and verdict; None if the suites do not have its variant.
 
         A result without a conversation stays as it is. Raises UsageError for a line that is not
         a result.
         """
         try:
-            variant = self.find(line)
+            variant = self.find(line, choices)
             return self._judged(variant, line) if variant is not None else None
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(
@@ -228,6 +247,11 @@ def _key_without_model(variant: Variant) -> _Key:
     model = variant.settings.get("model") or variant.settings.get("agent")
     parts = tuple(part for part in variant.parts if part != model)
     return variant.suite.name, variant.scenario.id, parts
+
+
+def _other_settings(settings: Mapping[str, JSON]) -> dict[str, JSON]:
+    """Return settings without the model."""
+    return {name: one for name, one in settings.items() if name not in ("model", "agent")}
 
 
 def _texts(value: JSON) -> list[str]:

@@ -9,7 +9,12 @@ from pathlib import Path
 
 from evalkit._lib.text import shorten
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
-from evalkit.compare.bar import BarComparison, compare_digests, suite_digests
+from evalkit.compare.bar import (
+    BarComparison,
+    ComparedChoices,
+    compare_digests,
+    suite_digests,
+)
 from evalkit.compare.expectation_changes import bar_changes, count_expectations
 from evalkit.compare.rows import ResultRow, result_row
 from evalkit.errors import SuiteErrors
@@ -28,7 +33,11 @@ def load_suites(folder: Path, paths: Iterable[str], checks: CheckCatalog) -> lis
 
 
 def compare_bars(
-    baseline: Run, candidate: Run, python: PythonTargets, load_all: LoadSuites
+    baseline: Run,
+    candidate: Run,
+    choices: ComparedChoices,
+    python: PythonTargets,
+    load_all: LoadSuites,
 ) -> BarComparison:
     """Compare what two runs were judged by, and judge the candidate by the baseline's bar.
 
@@ -36,11 +45,11 @@ def compare_bars(
     """
     files = read_bar(baseline.directory), read_bar(candidate.directory)
     if files[0] is None or files[1] is None:
-        return compare_digests(baseline, candidate)
-    if files[0] == files[1]:
+        return compare_digests(baseline, candidate, choices)
+    if files[0] == files[1] and not choices.axes:
         return BarComparison()
     try:
-        return _compare(baseline, candidate, (files[0], files[1]), python, load_all)
+        return _compare(baseline, candidate, (files[0], files[1]), choices, python, load_all)
     except SuiteErrors as error:
         reason = shorten(str(error).partition("\n")[0], 200)
         return BarComparison(unknown=f"a stored suite cannot be loaded: {reason}")
@@ -50,6 +59,7 @@ def _compare(
     baseline: Run,
     candidate: Run,
     files: tuple[Files, Files],
+    choices: ComparedChoices,
     python: PythonTargets,
     load_all: LoadSuites,
 ) -> BarComparison:
@@ -60,17 +70,18 @@ def _compare(
             )
             for run, stored in zip((baseline, candidate), files, strict=True)
         )
-        changes = bar_changes(old, new)
+        changes = bar_changes(old, new, choices)
         scenarios = {change.scenario for change in changes}
         scenarios |= set(_with_other_snapshots(old, files))
         rejudge = Rejudge(candidate, old, python)
         judged: list[ResultRow] = []
         for line in candidate.results():
             if f"{line['suite']}::{line['scenario']}" in scenarios:
-                record = rejudge.judge(line)
+                record = rejudge.judge(line, choices)
                 if record is not None:
                     judged.append(result_row(record))
-    return BarComparison(changes=changes, expectations=count_expectations(old), judged=judged)
+    expectations = count_expectations(old, choices.baseline)
+    return BarComparison(changes=changes, expectations=expectations, judged=judged)
 
 
 def _with_other_snapshots(suites: Iterable[Suite], files: tuple[Files, Files]) -> Iterator[str]:

@@ -266,3 +266,49 @@ def test_policies_that_excuse_more(recorded: Project, old: str, new: str, text: 
     code, value, _ = compare(recorded)
     assert code == 1
     assert f"weather::hello, {text}" in value["reason"]
+
+
+CHOICES = """\
+suite: prompts
+defaults: {model: gemini-3.5-flash}
+scenarios:
+  - id: explain
+    history: [stateful, stateless]
+    matrix:
+      prompt:
+        current: {expect: [{text: {max_chars: 5}}]}
+        shorter: {system_instruction: Be brief., expect: [{text: {max_chars: 900}}]}
+    turns: [{user: Explain how AI works in a few words}]
+  - id: hello
+    matrix: {prompt: {current: {}, shorter: {system_instruction: Be brief.}}}
+    turns: [{user: Hello, expect: [status: completed]}]
+"""
+
+
+def test_a_choice_that_expects_less(project: Project) -> None:
+    project.suite("weather", CHOICES)
+    project.record("--evalkit-report", NEW)
+    axes = ("--baseline", "prompt=current", "--candidate", "prompt=shorter")
+    result = call("compare", NEW, *axes)
+    value = json.loads((project.root / NEW / "comparison/comparison.json").read_text())
+    assert (result.exit_code, value["verdict"]) == (1, "fail")
+    assert (
+        "1 of 2 expectations of the baseline were removed or loosened, none may: prompts::explain, "
+        "conversation, text: max_chars: 5 → 900"
+    ) in value["reason"]
+    ids = [f"prompts::explain[{history}-shorter]" for history in ("stateful", "stateless")]
+    assert value["bar"]["lenient"] == ids, "judged by the baseline's choice, it fails"
+    axes = ("--baseline", "prompt=shorter", "--candidate", "prompt=current")
+    result = call("compare", NEW, *axes, "--json")
+    value = json.loads(result.output)
+    assert [change["kind"] for change in value["bar"]["changes"]] == ["tightened"]
+    assert value["bar"]["stricter"] == [one.replace("shorter", "current") for one in ids]
+
+
+def test_choices_that_expect_the_same(project: Project) -> None:
+    project.suite("weather", CHOICES.replace("max_chars: 5}", "max_chars: 900}"))
+    project.record("--evalkit-report", NEW)
+    axes = ("--baseline", "history=stateful", "--candidate", "history=stateless")
+    for choices in (axes, ("--baseline", "prompt=current", "--candidate", "prompt=shorter")):
+        value = json.loads(call("compare", NEW, *choices, "--json").output)
+        assert (value["bar"]["changes"], value["bar"]["judged"]) == ([], 0)

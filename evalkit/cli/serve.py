@@ -9,6 +9,7 @@ import click
 from evalkit._lib.text import visible
 from evalkit.cli.host_option import allow_host_option
 from evalkit.errors import UsageError
+from evalkit.protocol.wire_facts import UNUSED_KEY
 from evalkit.server.app import create_app
 from evalkit.server.calls import Backend
 from evalkit.server.fault_injection.plans import FaultPlan, FaultPlanError, parse_plan
@@ -20,10 +21,10 @@ from evalkit.server.run import serve as run_server
 from evalkit.server.script_backend import ScriptBackend
 from evalkit.server.scripting.script import DEFAULT_SCRIPT, load_script
 
-_EXAMPLE = """\b
+_EXAMPLE = f"""\b
 Example:
   evalkit serve --port 8787
-  export GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:8787 GEMINI_API_KEY=anything
+  export GOOGLE_GEMINI_BASE_URL=http://127.0.0.1:8787 GEMINI_API_KEY={UNUSED_KEY}
   python my_app.py                                 # the official SDKs, unchanged
   pytest suites --evalkit-record all               # record suites from it
   evalkit serve --cassettes cassettes              # replay recorded responses to any client
@@ -33,10 +34,10 @@ Example:
 
 _READY = """\
 evalkit serves <title> at <url>   (Ctrl-C ends)
-  any SDK : GOOGLE_GEMINI_BASE_URL=<url> GEMINI_API_KEY=anything
-  Python  : genai.Client(api_key="anything", http_options={"base_url": "<url>"})
-  JS      : new GoogleGenAI({apiKey: "anything", httpOptions: {baseUrl: "<url>"}})
-  curl    : curl <url>/v1beta/interactions -H 'x-goog-api-key: anything' \
+  any SDK : GOOGLE_GEMINI_BASE_URL=<url> GEMINI_API_KEY=<key>
+  Python  : genai.Client(api_key="<key>", http_options={"base_url": "<url>"})
+  JS      : new GoogleGenAI({apiKey: "<key>", httpOptions: {baseUrl: "<url>"}})
+  curl    : curl <url>/v1beta/interactions -H 'x-goog-api-key: <key>' \
 -d '{"model": "gemini-3.5-flash", "input": "Hello"}'"""
 
 _SCRIPT_OPTIONS = ("--script", "--signing-key", "--api-key", "--lenient", "--strict")
@@ -204,7 +205,7 @@ def serve(
     )
     if warning := raise_file_limit():
         click.echo(warning, err=True)
-    ready = _READY.replace("<title>", backend.title)
+    ready = _READY.replace("<title>", backend.title).replace("<key>", UNUSED_KEY)
     run_server(app, host, port, ready=lambda url: _echo(ready.replace("<url>", url)))
 
 

@@ -55,6 +55,9 @@ SENTINEL_SIGNATURES = (
 API_KEY_VARIABLES = ("GEMINI_API_KEY", "GOOGLE_API_KEY")
 API_KEY_HEADER = "x-goog-api-key"
 API_KEY_PARAMETER = "key"
+UNUSED_KEY = "no-key-is-needed"
+"""A key for servers that read none. As long as real ones, so that it is redacted like them, and not
+a word, which the texts of a conversation may contain."""
 
 CREDENTIAL_HEADERS = frozenset(
     {

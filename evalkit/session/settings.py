@@ -20,13 +20,12 @@ from evalkit.protocol.wire_facts import (
     API_KEY_VARIABLES,
     API_VERSION_PATTERN,
     API_VERSIONS,
+    UNUSED_KEY,
 )
 from evalkit.session.python_targets import PythonTargets
 
 SessionMode = RecordMode | Literal["changed"]
 """``changed`` replays what is recorded as a whole, and records anything else from its start."""
-UNUSED_KEY = "no-key-is-needed"
-"""What an application sends as its key where nobody reads it."""
 _LOOPBACK = ("127.0.0.1", "localhost", "::1")
 
 

@@ -17,11 +17,12 @@ from evalkit.conversation import context
 from evalkit.conversation.history import blocks
 from evalkit.conversation.reconstruct import TranscriptBuilder, response_of
 from evalkit.errors import EvalkitError, TargetError, ToolCrashed
+from evalkit.protocol.wire_facts import UNUSED_KEY
 from evalkit.session.effects import EndTurn
 from evalkit.session.evaluation import Evaluator
 from evalkit.session.python_targets import awaited
 from evalkit.session.runner import record_hint
-from evalkit.session.settings import UNUSED_KEY, Settings, application_environment
+from evalkit.session.settings import Settings, application_environment
 from evalkit.suite import Variant
 from evalkit.taping.interception import intercepted_http
 from evalkit.taping.running_tape import only_tape

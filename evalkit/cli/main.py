@@ -37,7 +37,9 @@ COMMANDS = {
     "import": CommandEntry(
         "evalkit.cli.import_:import_", "Draft suites from recorded API conversations."
     ),
-    "init": CommandEntry("evalkit.cli.init:init", "Set up a first suite, gates and CI workflows."),
+    "init": CommandEntry(
+        "evalkit.cli.init:init", "Set up a first suite, gates, and settings of pytest, git and CI."
+    ),
     "lint": CommandEntry("evalkit.cli.lint:lint", "Find mistakes, risks and secrets in cassettes."),
     "merge": CommandEntry("evalkit.cli.merge:merge", "Merge partial runs into one run directory."),
     "plan": CommandEntry(

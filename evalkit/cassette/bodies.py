@@ -11,6 +11,7 @@ import re
 from evalkit._lib.json import JSON, compact, escape_unicode
 
 _TOKEN = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"|[{}\[\],:]|[^\s{}\[\],:"]+')
+_LINE_BREAK = re.compile(r"\n *")
 # Control, format and private characters, surrogates, line separators: they show as nothing, reorder
 # text, or are not characters.
 _UNREADABLE = re.compile(
@@ -21,8 +22,10 @@ JSON_STYLES = {
     "spaced": (" ", ""),
     "compact-line": ("", "\n"),
     "spaced-line": (" ", "\n"),
+    "indented": (None, ""),
+    "indented-line": (None, "\n"),
 }
-"""Names of white space: what follows commas and colons, and what the text ends with."""
+"""Names of white space: what follows commas and colons (None: lines), what the text ends with."""
 
 
 def to_bytes(text: str) -> bytes:
@@ -89,8 +92,15 @@ def json_style(text: str) -> str:
     return ""
 
 
+def fold_json(text: str) -> str:
+    """Return an indented JSON text on one line, with a space for each line break."""
+    return _LINE_BREAK.sub(" ", text)
+
+
 def restyle_json(text: str, style: str) -> str:
     """Return a JSON text with the white space of a style, the inverse of :func:`indent_json`."""
     spaces, end = JSON_STYLES[style]
+    if spaces is None:
+        return indent_json(text) + end
     parts = _TOKEN.findall(text)
     return "".join(part + spaces if part in (",", ":") else part for part in parts) + end

@@ -4,13 +4,16 @@ The result is that of the YAML reader, or None. So this accepts only the exact l
 scalars that all versions of YAML read alike, and no character that is special in YAML. Files that
 were edited take the long way. Tests compare both readers on rendered and on damaged files.
 
-A literal block ends before the next line with the key that follows it: the block's own lines are
-indented deeper, so they cannot be mistaken for that key.
+A body ends before the next line with the key that follows it: its own lines are indented deeper,
+so they cannot be mistaken for that key. Once its lines are joined, a double-quoted body is a JSON
+string: of the escapes that JSON does not have, ``render`` uses one, before the spaces of a line.
 """
 
 import re
 from dataclasses import dataclass
 from functools import lru_cache
+
+import orjson
 
 from evalkit.cassette.bodies import JSON_STYLES
 from evalkit.cassette.recording import VERSION, Cassette, Recording
@@ -38,7 +41,7 @@ _REQUEST = re.compile(
     r"- request:\n"
     r"    method: (GET|POST|DELETE|PATCH|PUT|HEAD)\n"
     r"    uri: ([a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-])\n"
-    r'    body: (?:(null|"")|\|([+-]?))\n'
+    r'    body: (null|""|\|[+-]?|"[{\[])\n'
 )
 _BETWEEN_BODIES = re.compile(
     rf"    {_HEADERS}"
@@ -46,7 +49,7 @@ _BETWEEN_BODIES = re.compile(
     r"    status: \{code: ([1-9][0-9][0-9]), message: ([A-Z][A-Za-z]*(?: [A-Za-z]+)*)\}\n"
     rf"    {_HEADERS}"
     r"    body:\n"
-    r'      string: (?:""|\|([+-]?))\n'
+    r'      string: (""|\|[+-]?|"[{\[])\n'
 )
 _DETAILS = re.compile(
     rf"    evalkit: \{{elapsed_ms: ({_NUMBER})"
@@ -54,6 +57,13 @@ _DETAILS = re.compile(
     rf"(?:, json: ({'|'.join(JSON_STYLES)}))?"
     r'(?:, broken: "([^"\\\n]*)")?\}\n'
 )
+# A line break between tokens, and an escaped one in a string.
+_FOLD = re.compile(r"\n *")
+_ESCAPED_FOLD = re.compile(r"\\\n *(?:\\(?= ))?")
+# What makes a line break something else: an escaped backslash or a space before it, too little
+# indentation, an empty line.
+_NOT_FOLDED = re.compile(r"\n(?:(?<= \n)|(?<=\\\\\n)|(?! {6} *[^ \n]))")
+_SURROGATE = re.compile(r"(?<!\\)(?:\\\\)*+\\u[dD][89a-fA-F]")
 # Stands for a line feed with its indentation; ordinary text has none.
 _INDENTED_LINE_FEED = "\r"
 # Characters between two bodies; a file with more takes the long way.
@@ -100,23 +110,21 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     request = _REQUEST.match(text, position)
     if request is None:
         return None
-    method, uri, no_body, chomping = request.groups()
-    position = request.end()
-    request_body: str | None = "" if no_body == '""' else None
-    if chomping is not None:
-        request_body, position = _block(text, position, "\n    headers:", 6, chomping)
-        if request_body is None:
-            return None
+    method, uri, form = request.groups()
+    sent = _body(text, request.end(), form, "\n    headers:", 6)
+    if sent is None:
+        return None
+    request_body, position = sent
     end = text.find("\n", text.find("\n      string:", position, position + _MAX_BETWEEN) + 1) + 1
     between = _between_bodies(text[position:end])
     if between is None:
         return None
-    body: str | None = ""
-    position = end
-    if between.chomping is not None:
-        body, position = _block(text, position, "\n    evalkit:", 8, between.chomping)
+    received = _body(text, end, between.form, "\n    evalkit:", 8)
+    if received is None:
+        return None
+    body, position = received
     details = _DETAILS.match(text, position)
-    if body is None or details is None:
+    if details is None:
         return None
     elapsed, arrivals, style, broken = details.groups()
     recording = Recording(
@@ -127,7 +135,7 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
         status=between.status,
         reason=between.reason,
         response_headers={name: [value] for name, value in between.response_headers},
-        body=body,
+        body=body or "",
         elapsed_ms=float(elapsed),
         event_ms=tuple(map(float, arrivals.split(", "))) if arrivals else (),
         broken=broken,
@@ -136,35 +144,59 @@ def _recording(text: str, position: int) -> tuple[Recording, int] | None:
     return recording, details.end()
 
 
-def _block(
-    text: str, start: int, next_key: str, indent: int, chomping: str
-) -> tuple[str | None, int]:
-    """Return the text of a literal block, and the position of the key after it."""
+def _body(
+    text: str, start: int, form: str, next_key: str, indent: int
+) -> tuple[str | None, int] | None:
+    """Return a body of which ``form`` is on the line before ``start``, and where it ends."""
+    if form == "null":
+        return None, start
+    if form == '""':
+        return "", start
     end = text.find(next_key, start) + 1
-    # From the line feed before the first line to the one that ends the last.
-    lines, pad = text[start - 1 : end], "\n" + " " * indent
+    if form[0] == '"':
+        value = _quoted(text[start - len(form) - 1 : end - 1])
+    else:
+        value = _block(text[start - 1 : end], "\n" + " " * indent, form[1:])
+    return None if value is None else (value, end)
+
+
+def _quoted(scalar: str) -> str | None:
+    """Return the text of a double-quoted scalar, None if it is not JSON's."""
+    if _NOT_FOLDED.search(scalar):
+        return None
+    if "\\u" in scalar and _SURROGATE.search(scalar):
+        return None
+    try:
+        value = orjson.loads(_FOLD.sub(" ", _ESCAPED_FOLD.sub("", scalar)))
+    except orjson.JSONDecodeError:
+        return None
+    return value if isinstance(value, str) else None
+
+
+def _block(lines: str, pad: str, chomping: str) -> str | None:
+    """Return the text of a literal block, from the line feed before it to that which ends it."""
     if not lines.startswith(pad) or lines[len(pad)] in " \n":
-        return None, end
+        return None
     if lines[-2] in " \n" and chomping != "+":
-        return None, end
+        return None
     value = lines.replace(pad, _INDENTED_LINE_FEED)
     # Line feeds without indentation are only allowed at the end and before empty lines. Several
     # empty lines in a row take the long way.
     if value.find("\n") != len(value) - 1 and value.count("\n") - 1 != lines.count("\n\n"):
-        return None, end
+        return None
     value = value[1:-1] if chomping == "-" else value[1:]
-    return value.replace(_INDENTED_LINE_FEED, "\n"), end
+    return value.replace(_INDENTED_LINE_FEED, "\n")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class _BetweenBodies:
-    """The lines between two bodies; ``chomping`` is that of the response body, None if empty."""
+    """The lines between two bodies; ``form`` is how the response body begins."""
 
     request_headers: tuple[tuple[str, str], ...]
     status: int
     reason: str
     response_headers: tuple[tuple[str, str], ...]
-    chomping: str | None
+    form: str
 
 
 # Nearly all exchanges of a session have one of a few texts here.
@@ -173,7 +205,7 @@ def _between_bodies(text: str) -> _BetweenBodies | None:
     match = _BETWEEN_BODIES.fullmatch(text)
     if match is None:
         return None
-    request_lines, status, reason, response_lines, chomping = match.groups()
+    request_lines, status, reason, response_lines, form = match.groups()
     request_headers, response_headers = _headers(request_lines), _headers(response_lines)
     if request_headers is None or response_headers is None or reason.lower() in _SPECIAL_WORDS:
         return None
@@ -182,7 +214,7 @@ def _between_bodies(text: str) -> _BetweenBodies | None:
         status=int(status),
         reason=reason,
         response_headers=response_headers,
-        chomping=chomping,
+        form=form,
     )
 
 

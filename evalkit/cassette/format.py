@@ -5,6 +5,9 @@ indented in a literal block, all other text (server-sent events, JSON Lines) is 
 only evalkit knows is one flow mapping. ``version: 1`` comes last, as in vcrpy's own files: a
 truncated file has lost it, and is refused instead of replayed in part.
 
+A JSON string cannot continue on another line, so a prompt or an answer of many paragraphs would be
+one line. A body with such a string is a double-quoted scalar instead, see :func:`quoted_json`.
+
     metadata:                        optional; vcrpy defines this key
       evalkit: "0.1.0"
     interactions:
@@ -36,7 +39,7 @@ import re
 from typing import Any
 
 from evalkit._lib.exact_json import write_exact
-from evalkit.cassette.bodies import indent_json, json_style, to_bytes
+from evalkit.cassette.bodies import indent_json, is_json, json_style, to_bytes
 from evalkit.cassette.fast_reader import read_rendered
 from evalkit.cassette.recording import VERSION, Cassette, Headers, Recording
 from evalkit.cassette.yaml_reader import read_yaml
@@ -51,6 +54,11 @@ _ESCAPED_IN_QUOTES = re.compile(f"[\x7f-\x9f\ufffe\uffff{_REORDERING}]")
 _PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9._/+-]*(?:(?: |; ?)[A-Za-z0-9][A-Za-z0-9._/+=-]*)*\Z")
 _PLAIN_URI = re.compile(r"[a-z]+://[A-Za-z0-9._~/?=&%+@:-]*[A-Za-z0-9_~/=-]\Z")
 _LINE_WITH_TEXT = re.compile(r"\n(?=[^\n])")
+_LONG = 100
+_STRING = re.compile(r'"[^"\\]*+(?:\\.[^"\\]*+)*+"')
+_INNER_LINE_FEED = re.compile(r'"(?:[^\\]|\\[^n])*?(?:\\n)++(?!"\Z)')
+_ESCAPE = re.compile(r"((?:\\n)+)|\\.")
+_SURROGATE = re.compile("[\ud800-\udfff]")
 _JSON_TYPE = re.compile(r"(?:application|text)/(?:[\w.-]+\+)?json\s*(?:;|\Z)", re.IGNORECASE)
 # Words that YAML 1.1 or 1.2 reads as something else than text.
 _SPECIAL = frozenset(("y", "n", "yes", "no", "on", "off", "true", "false", "null", "nan", "inf"))
@@ -84,10 +92,12 @@ def render(cassette: Cassette) -> str:
 
 def _render_recording(recording: Recording) -> str:
     body = recording.request_body
-    request_body = " null\n" if body is None else block_scalar(_indent(body), 6)
+    request_body = " null\n" if body is None else _json_scalar(body, 6)
     style = recording.json_style or _style(recording)
-    is_indented = style == recording.json_style
-    response_body = block_scalar(recording.body if is_indented else _indent(recording.body), 8)
+    response_body = (_json_scalar if style else block_scalar)(recording.body, 8)
+    if style.startswith("indented") and not response_body.startswith(' "'):
+        # The file has it as it was received.
+        style = ""
     reason = short_scalar(recording.reason)
     extra = "".join(
         f"    {short_scalar(key)}: {flow_scalar(value)}\n" for key, value in recording.extra.items()
@@ -124,11 +134,21 @@ def _style(recording: Recording) -> str:
     return json_style(str(recording.body)) if is_document else ""
 
 
-def _indent(body: str | bytes) -> str | bytes:
-    if isinstance(body, bytes):
-        return body
-    text = indent_json(body)
-    return text + "\n" if text != body and text[:1] in "{[" else text
+def _json_scalar(body: str | bytes, indent: int) -> str:
+    """Return the value after ``key:`` of a body whose white space does not count if it is JSON."""
+    text = indent_json(body) if isinstance(body, str) else ""
+    if text[:1] not in ("{", "[") or (text == body and not is_json(text)):
+        return block_scalar(body, indent)
+    if (_NOT_LITERAL.search(text) or _has_long_text(text)) and not _SURROGATE.search(text):
+        return f" {quoted_json(text, indent)}\n"
+    return block_scalar(text if text == body else text + "\n", indent)
+
+
+def _has_long_text(text: str) -> bool:
+    """Return whether a string of JSON is longer than a line and has lines itself."""
+    return "\\n" in text and any(
+        len(string) > _LONG and _INNER_LINE_FEED.match(string) for string in _STRING.findall(text)
+    )
 
 
 def _render_headers(headers: Headers) -> str:
@@ -136,7 +156,7 @@ def _render_headers(headers: Headers) -> str:
         return "    headers: {}\n"
     lines = [
         f"      {short_scalar(name)}: [{', '.join(map(short_scalar, values))}]\n"
-        for name, values in headers.items()
+        for name, values in sorted(headers.items())
     ]
     return "    headers:\n" + "".join(lines)
 
@@ -179,13 +199,41 @@ def quoted_scalar(text: str, indent: int | None = None) -> str:
         return f'"{_escape(json.dumps(text, ensure_ascii=False)[1:-1])}"'
     lines = re.findall(r"[^\n]*\n|[^\n]+", text)
     first, *rest = (quoted_scalar(line)[1:-1] for line in lines)
-    return f'"{first}{"".join(_continuation(line, indent) for line in rest)}"'
+    pad = "\n" + " " * indent
+    return f'"{first}{"".join(_continuation(line, pad) for line in rest)}"'
 
 
-def _continuation(line: str, indent: int) -> str:
+def _continuation(line: str, pad: str) -> str:
     # An escaped line break joins the lines and drops the spaces after it, unless the first of them
     # is escaped too.
-    return "\\\n" + " " * indent + ("\\" if line.startswith(" ") else "") + line
+    return f"\\{pad}" + ("\\" if line.startswith(" ") else "") + line
+
+
+def quoted_json(text: str, indent: int) -> str:
+    r"""Return indented JSON double-quoted, with one line for each line of the strings in it.
+
+    Between tokens YAML reads a line break as a space: the value is :func:`fold_json` of the text.
+    In a string the line break is escaped, and YAML reads nothing.
+    """
+    pad = "\n" + " " * indent
+    return f'"{pad.join(_quoted_line(line, pad) for line in text.split(pad[0]))}"'
+
+
+def _quoted_line(line: str, pad: str) -> str:
+    # A line of JSON has no line feed; here it is where a string is continued.
+    first, *rest = _STRING.sub(_break_string, line).split("\n")
+    deeper = pad + " " * (len(line) - len(line.lstrip(" ")) + 2)
+    return quoted_scalar(first)[1:-1] + "".join(
+        _continuation(quoted_scalar(part)[1:-1], deeper) for part in rest
+    )
+
+
+def _break_string(match: re.Match[str]) -> str:
+    string = match[0]
+    if not _INNER_LINE_FEED.match(string):
+        return string
+    lines = _ESCAPE.sub(lambda escape: f"{escape[0]}\n" if escape[1] else escape[0], string[1:-1])
+    return '"\n' + lines.removesuffix("\n") + '"'
 
 
 def short_scalar(text: str) -> str:

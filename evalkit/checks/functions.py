@@ -133,4 +133,14 @@ class PythonTarget(Check):
         function = view.resolve(self.target)
         if not callable(function):
             raise Misconfigured(f"{self.target} is not a function but {type(function).__name__}")
+        try:
+            signature(function).bind(view.transcript, view.turn)
+        except TypeError as error:
+            name = self.target.rpartition(":")[2]
+            raise Misconfigured(
+                f"{self.target} cannot be called with a transcript and a turn ({error}); write "
+                f"def {name}(transcript, turn)"
+            ) from error
+        except ValueError:
+            pass  # a function of C has no signature
         yield from findings_of(lambda: function(view.transcript, view.turn), self.target)

@@ -239,6 +239,10 @@ class Steps(Check):
             )
         return self
 
+    def matched(self, view: View) -> str:
+        """Return the types of all steps."""
+        return f"got  {' '.join(each.step.type for each in view.numbered_steps)}"
+
     def run(self, view: View) -> Iterator[Finding]:
         """Yield one finding if the steps differ."""
         found = view.numbered_steps

@@ -85,10 +85,9 @@ class Text(Check):
     def run(self, view: View) -> Iterator[Finding]:
         """Yield each rule that is broken."""
         turn = view.last
-        text = turn.text if turn is not None else ""
         everything = _all_text(view)
         where = Where(turn=turn.number if turn is not None else None, part="output")
-        source = everything if self.of == "all" else text
+        source = self._source(view)
         # The words may also be in an output that a later one replaced.
         for finding in self._forbidden(everything):
             place = replace(view.where, part="output")
@@ -108,6 +107,29 @@ class Text(Check):
             detail = finding.detail or f"text  {show(source, 300)}"
             detail = "\n".join([detail, *notes])
             yield replace(finding, where=where, got=excerpt(source), detail=detail)
+
+    def matched(self, view: View) -> str:
+        """Return the words and the pattern that the text has, each with its surroundings."""
+        source = self._source(view)
+        text = self._fold(source)
+        words = (*(self.contains or ()), *(self.all_of or ()), *(self.any_of or ()))
+        spans = [(text.find(self._fold(word)), len(word)) for word in words]
+        if self.matches is not None:
+            pattern = compile_pattern(self.matches, ignore_case=self.ignore_case)
+            if match := pattern.search(source):
+                spans.append((match.start(), match.end() - match.start()))
+        found = [
+            f"text  {_around(source, *span)} at character {span[0] + 1}"
+            for span in spans
+            if span[0] >= 0
+        ]
+        return "\n".join(found or [f"text  {show(source, 300)}"])
+
+    def _source(self, view: View) -> str:
+        """Return the text that the rules read."""
+        if self.of == "all":
+            return _all_text(view)
+        return view.last.text if view.last is not None else ""
 
     def _fold(self, text: str) -> str:
         return text.casefold() if self.ignore_case else text

@@ -319,7 +319,12 @@ async def later(transcript: Any, turn: Any) -> None: ...
         (refuse, FAILED, "it does not hold"),
         (lambda transcript, turn: 3, ERRORED, "a:b returned 3, which is not a finding"),
         (lambda transcript, turn: [3], ERRORED, "a:b returned 3, which is not a finding"),
-        (lambda transcript: None, ERRORED, "the check python crashed: TypeError"),
+        (
+            lambda transcript: None,
+            ERRORED,
+            "a:b cannot be called with a transcript and a turn (too many positional arguments); "
+            "write def b(transcript, turn)",
+        ),
         (later, ERRORED, "a:b is asynchronous; a check must be a plain function"),
         ("a string", ERRORED, "a:b is not a function but str"),
     ],

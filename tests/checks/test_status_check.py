@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tests.checks.sample_turns import codes, judge, says
+from tests.checks.sample_turns import CALL, RESULT, codes, judge, says
 
 STATUS: list[tuple[Any, Any, list[str]]] = [
     ({"status": "completed"}, {"status": "completed"}, []),
@@ -86,3 +86,40 @@ def test_a_check_that_must_not_pass_says_what_it_expected() -> None:
     entry = {"not": {"text": {"contains": "never"}}}
     [finding] = judge(entry, {"steps": [says("I never do.")]}).findings
     assert finding.message == 'must not pass, but does: {"contains": ["never"]}'
+
+
+REQUEST = {"tools": [{"type": "function", "name": "look"}]}
+LONG = f"{'Well, ' * 20}I never do, never ever{', indeed' * 20}."
+
+
+@pytest.mark.parametrize(
+    ("entry", "text", "detail"),
+    [
+        (
+            {"text": "never"},
+            LONG,
+            'text  "…ll, Well, Well, Well, Well, I never do, never ever, indeed, indee…" at '
+            "character 123",
+        ),
+        (
+            {"text": {"any_of": ["often", "NEVER", "do"], "ignore_case": True}},
+            "I Never do",
+            'text  "I Never do" at character 3\ntext  "I Never do" at character 9',
+        ),
+        ({"text": {"matches": r"n\w+r"}}, "I never do", 'text  "I never do" at character 3'),
+        ({"text": {"max_chars": 9}}, "I do", 'text  "I do"'),
+        ({"steps": "model_output"}, "I do", "got  model_output"),
+        ({"status": "completed"}, "I do", ""),
+    ],
+)
+def test_a_check_that_must_not_pass_shows_what_it_matches(
+    entry: Any, text: str, detail: str
+) -> None:
+    findings = judge({"not": entry}, {"steps": [says(text)]}).findings
+    assert [(finding.code, finding.detail) for finding in findings] == [("holds", detail)]
+
+
+def test_a_call_that_must_not_be_made_is_shown() -> None:
+    entry = {"not": {"tool_calls": {"calls": ["look"], "arguments": "ignore"}}}
+    [finding] = judge(entry, {"steps": [CALL, RESULT], "request": REQUEST}).findings
+    assert finding.detail.startswith("got  look ")

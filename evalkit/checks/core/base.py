@@ -223,3 +223,7 @@ class Check(Options):
     def run(self, view: View) -> Iterator[Finding]:
         """Yield what is wrong. An exception makes the variant errored, not failed."""
         raise NotImplementedError
+
+    def matched(self, view: View) -> str:
+        """Return where the view has what this check asserts; shown where it must not pass."""
+        return ""

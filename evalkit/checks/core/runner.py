@@ -91,7 +91,7 @@ def run_check(
         return CheckResult(name, Verdict.PASSED, turn=turn, declared=declared)
     has_failed = any(finding.severity is Severity.ERROR for finding in findings)
     if negate:
-        findings = [] if has_failed else [Finding("holds", _holds(check))]
+        findings = [] if has_failed else [_holds(check, view)]
         has_failed = not has_failed
     if severity == Severity.WARN:
         findings, has_failed = [finding.as_warning() for finding in findings], False
@@ -107,10 +107,11 @@ def run_check(
     return CheckResult(name, verdict, tuple(findings), turn=turn, declared=declared)
 
 
-def _holds(check: Check) -> str:
-    """Return what is wrong with a check that must not pass, with the options that were given."""
+def _holds(check: Check, view: View) -> Finding:
+    """Return the finding of a check that must not pass: the options given, and what they match."""
     options = check.model_dump(mode="json", by_alias=True, exclude_unset=True, fallback=str)
-    return f"must not pass, but does{f': {show(options)}' if options else ''}"
+    message = f"must not pass, but does{f': {show(options)}' if options else ''}"
+    return Finding("holds", message, detail=check.matched(view))
 
 
 def _with_lookalikes(finding: Finding) -> Finding:

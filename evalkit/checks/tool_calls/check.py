@@ -74,6 +74,10 @@ class ToolCalls(Check):
         if self.order == "in_order" and not differing:
             yield from self._out_of_order(self.calls, received, view)
 
+    def matched(self, view: View) -> str:
+        """Return the calls that were made."""
+        return table([["got", str(call)] for call in received_calls(view)])
+
     def _differences(
         self, calls: Sequence[ExpectedCall], received: Sequence[ReceivedCall], view: View
     ) -> list[Finding]:

@@ -12,6 +12,7 @@ shown:
 | c | add a comment to the next decision |
 | v | view everything: the whole difference, and the conversation |
 | q, end of input | quit; the next call continues here |
+| ? | list the keys |
 """
 
 from collections import Counter
@@ -52,6 +53,15 @@ _CHOICES: dict[str, Choice | Literal["keep"]] = {
     "s": "skip",
     "k": "keep",
 }
+_HELP = """\
+  a  accept: this failure is right as it is, or this text becomes the snapshot
+  r  reject: it must be corrected
+  s  skip: decide later
+  k  keep the decision that an earlier run offers
+  g  decide about the whole group of identical differences, or about this one only
+  c  add a comment to the next decision
+  v  view everything: the whole difference, and the conversation
+  q  quit; the same command continues here"""
 _LINE_COLORS = {"-": "red", "+": "green", "…": "dim"}
 _STATE_STYLES: Mapping[ItemState, str] = {
     ItemState.OPEN: "bold",
@@ -73,7 +83,6 @@ class ReviewDialog:
 
     def run(self) -> None:
         """Return when nothing is left to ask about, or the reviewer quits."""
-        number = 0
         while True:
             state = self.session.state()
             remaining = [
@@ -84,8 +93,9 @@ class ReviewDialog:
             if not remaining:
                 return
             status = remaining[0]
-            progress = f"{number + 1} of {number + len(remaining)}"
-            number += 1
+            # Its place among all items does not change, whatever is decided before it.
+            keys = [each.item.key for each in state.statuses]
+            progress = f"{keys.index(status.item.key) + 1} of {len(keys)}"
             _print_item(state, status, self.console, progress)
             try:
                 if not self._ask(state, status):
@@ -105,6 +115,8 @@ class ReviewDialog:
                 comment = _read_line("  comment:") or ""
             elif key == "g" and len(group) > 1:
                 whole_group = not whole_group
+            elif key == "?":
+                click.echo(_HELP)
             elif key == "v":
                 _print_difference(status.item, self.console, VIEW_LINES, VIEW_CHARACTERS)
                 _print_conversation(self.session.result(status.item), self.console)
@@ -116,7 +128,7 @@ class ReviewDialog:
                 if self._decide(key, selected, comment):
                     return True
             else:
-                click.echo(f"  unknown key {shorten(key, 20)!r}")
+                click.echo(f"  unknown key {shorten(key, 20)!r}; ? lists the keys")
 
     def _decide(self, key: str, selected: list[ItemStatus], comment: str) -> bool:
         keys = [status.item.key for status in selected]
@@ -141,7 +153,7 @@ def _prompt(status: ItemStatus, group_size: int, whole_group: bool, comment: str
         keys.append("k keep")
     if group_size > 1:
         keys.append("g only this one" if whole_group else f"g all {group_size}")
-    keys += ["c comment", "v view", "q quit"]
+    keys += ["c comment", "v view", "q quit", "?"]
     scope = f"all {group_size}: " if whole_group else ""
     return f"{scope}{', '.join(keys)}{' (with comment)' if comment else ''} >"
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -57,7 +58,7 @@ def test_stepping_through_everything(here: Path) -> None:
     assert "changed snapshot  weather::c[stateless]" in actual.output
     assert "  - old\n  + neu\n" in actual.output
     again = review(typed="a\n")
-    assert again.output.startswith("\n1 of 1 ─")
+    assert again.output.startswith("\n3 of 3 ─")
     assert decided()[3:] == [("c", "accept", "")]
     assert f"wrote {file_of('c')}" in again.output
     assert path.read_text() == "neu\n"
@@ -120,8 +121,25 @@ def test_unknown_keys_are_reported(here: Path) -> None:
     project(here, [fails("a")])
     actual = review(typed="x\n\ng\nk\nr\n")
     assert "unknown key 'x'" in actual.output
-    assert "unknown key ''" in actual.output
+    assert "unknown key ''; ? lists the keys" in actual.output
     assert decided() == [("a", "reject", "")]
+
+
+def test_an_item_keeps_its_number(here: Path) -> None:
+    project(here, [snapshot("a", "x"), fails("b"), fails("c"), snapshot("d", "y")])
+    actual = review(typed="s\ng\na\nr\nq\n")
+    assert re.findall(r"(?m)^(\d of \d) ─", actual.output) == [
+        "1 of 4",
+        "2 of 4",
+        "4 of 4",
+    ]
+    assert re.findall(r"(?m)^(\d of \d) ─", review(typed="q\n").output) == ["1 of 4"]
+
+
+def test_the_keys_are_listed(here: Path) -> None:
+    project(here, [fails("a")])
+    actual = review(typed="?\nq\n")
+    assert re.findall(r"(?m)^  (\w)  ", actual.output) == [*"arskgcvq"]
 
 
 def test_v_shows_the_whole_difference_and_the_conversation(here: Path) -> None:

@@ -19,6 +19,7 @@ from evalkit.pytest_plugin.options import (
     CRASHED,
     LEDGER,
     LEDGER_FILE,
+    PROGRESS,
     RESULT,
     WORKER_NUMBER,
     WORKER_OUTPUT,
@@ -100,6 +101,12 @@ class WorkerListener:
             number, stash[LEDGER_FILE] = mkstemp(prefix="evalkit-", suffix=".jsonl")
             os.close(number)
             self._config.add_cleanup(lambda: Path(stash[LEDGER_FILE]).unlink(missing_ok=True))
+            # Start-up cost: few sessions record.
+            from evalkit.pytest_plugin.progress import SessionProgress
+            from evalkit.session.ledger import Ledger
+
+            progress = SessionProgress(self._config, Ledger(shared=Path(stash[LEDGER_FILE])))
+            self._config.pluginmanager.register(progress, PROGRESS)
         return stash[LEDGER_FILE]
 
     @pytest.hookimpl(tryfirst=True)

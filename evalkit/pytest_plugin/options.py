@@ -12,6 +12,8 @@ WORKER_NUMBER = "evalkit_worker"
 LEDGER = "evalkit_ledger"
 """The key of a worker's input: the file in which all workers note what they spent."""
 LEDGER_FILE: pytest.StashKey[str] = pytest.StashKey()
+PROGRESS = "evalkit-progress"
+"""The name of the plugin that shows the progress of a session that records."""
 RESULT = "evalkit_result"
 """The attribute of pytest's report that carries a variant's result."""
 CRASHED: str = "???"

@@ -10,6 +10,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Generator, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from evalkit.errors import Misconfigured, UsageError
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
 from evalkit.pytest_plugin.folded_misses import FoldedMisses
-from evalkit.pytest_plugin.options import CRASHED, RESULT, WORKER_OUTPUT, is_worker
+from evalkit.pytest_plugin.options import CRASHED, PROGRESS, RESULT, WORKER_OUTPUT, is_worker
 from evalkit.pytest_plugin.outcome_reports import (
     attach_outcome,
     counted_as,
@@ -60,6 +61,12 @@ def session_state(config: pytest.Config) -> SessionState:
         folded = FoldedMisses(config)
         config.pluginmanager.register(folded, "evalkit-folded-misses")
         config.pluginmanager.register(Reporter(config, state, folded), "evalkit-reporter")
+        if state.settings.may_record and not config.pluginmanager.has_plugin(PROGRESS):
+            # Start-up cost: few sessions record.
+            from evalkit.pytest_plugin.progress import SessionProgress
+
+            progress = SessionProgress(config, state.runner.ledger, state.is_stored)
+            config.pluginmanager.register(progress, PROGRESS)
         if config.getoption("allure_report_dir", None):
             # Optional third-party library.
             from evalkit.pytest_plugin.allure import AllureParameters
@@ -116,8 +123,7 @@ class Reporter:
             except Misconfigured as error:
                 raise pytest.UsageError(str(error)) from error
         if state.concurrency > 1:
-            stored = {*state.resumed, *state.reused}
-            variants = [one for item in to_run for one in item.variants if one.id not in stored]
+            variants = [one for item in to_run for one in item.variants if not state.is_stored(one)]
             state.prefetcher = Prefetcher(state.runner, variants, state.concurrency)
 
     def _warn_about_weak_key(self) -> None:
@@ -283,7 +289,9 @@ class Reporter:
             config.workeroutput[WORKER_OUTPUT] = state.worker_output()
             return
         if state.prefetcher is not None:
-            state.prefetcher.close()
+            # A second Ctrl-C ends the wait for running conversations, not what follows.
+            with suppress(KeyboardInterrupt):
+                state.prefetcher.close()
         for (nodeid, _), result in self._waiting.items():
             # The session ended within the test's teardown.
             self._add(nodeid, result)

@@ -4,7 +4,6 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -222,11 +221,14 @@ class SessionState:
             self.runner.ledger.check()
         return self.runner.run(variant)
 
+    def is_stored(self, variant: Variant) -> bool:
+        """Return whether an earlier session has the result of a variant."""
+        return variant.id in self.resumed or variant.id in self.reused
+
     def may_run(self, variants: Iterable[Variant]) -> bool:
         """Return whether a test may run: all its conversations were started, or still may be."""
         return not (self.settings.may_record and self.runner.ledger.stop_reason) or all(
-            variant.id in self.resumed
-            or variant.id in self.reused
+            self.is_stored(variant)
             or (self.prefetcher is not None and self.prefetcher.has_outcome(variant))
             for variant in variants
         )
@@ -290,7 +292,6 @@ class SessionState:
                 "deselected": totals.deselected,
                 "unused_cassettes": self.unused_cassettes,
                 "not_collected": sorted(self.not_collected),
-                "recorded": asdict(self.runner.ledger.totals),
             }
         )
 
@@ -300,7 +301,6 @@ class SessionState:
         totals = self.manifest.totals
         self.manifest.suites.update(output["suites"])
         self.not_collected.update(output["not_collected"])
-        self.runner.ledger.totals.add(output["recorded"])
         # Every worker collects all suites, so the largest number is the number.
         combine = sum if each else max
         totals.collected = combine((totals.collected, output["collected"]))

@@ -1,13 +1,13 @@
-"""What a session records and what that costs; the budget, and other reasons to stop.
+"""What a session does and what that costs; the budget, and other reasons to stop.
 
-Workers of one session (pytest-xdist) share a file: each appends what it spent, and why it stopped,
+Workers of one session (pytest-xdist) share a file: each appends what it counts, and why it stopped,
 and reads what the others appended. A line is one write to a file that is opened for appending.
 """
 
 import json
 import threading
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal, NamedTuple
 
@@ -35,11 +35,18 @@ class Budget(NamedTuple):
 
 @dataclass(slots=True, kw_only=True)
 class RecordingTotals:
-    """Sums over the conversations of a session that reached the endpoint.
+    """Sums over the conversations of a session.
 
-    Cassettes are counted over all conversations that have one. ``cost`` is 0 without prices.
+    ``planned``, ``started``, ``ended``, ``failed`` and ``errored`` count conversations, and the
+    next three what happened to their cassettes. The others are about requests that reached the
+    endpoint. ``cost`` is 0 without prices.
     """
 
+    planned: int = 0
+    started: int = 0
+    ended: int = 0
+    failed: int = 0
+    errored: int = 0
     written: int = 0
     replaced: int = 0
     untouched: int = 0
@@ -65,7 +72,7 @@ class RecordingTotals:
 
 
 class Ledger:
-    """What this process recorded, and what all processes of the session spent.
+    """What all processes of a session count.
 
     ``prices`` are those of models; one without a price counts at the highest. ``shared`` is the
     file of all workers. Threads may call every method.
@@ -77,20 +84,26 @@ class Ledger:
         prices: Mapping[str, Prices] | None = None,
         shared: Path | None = None,
     ) -> None:
-        self.totals = RecordingTotals()
+        self._totals = RecordingTotals()
         self.has_prices = bool(prices)
         self._budget = budget
         self._prices = dict(prices or {})
         self._shared = shared
         self._offset = 0
-        self._spent = 0.0
         self._reason = ""
         self._lock = threading.Lock()
 
-    def count_retry(self) -> None:
-        """Count a request that is sent again."""
+    @property
+    def totals(self) -> RecordingTotals:
+        """The sums so far."""
         with self._lock:
-            self.totals.retries += 1
+            self._read()
+            return replace(self._totals)
+
+    def count(self, **numbers: float) -> None:
+        """Add to the sums of these names."""
+        with self._lock:
+            self._write({"count": numbers})
 
     def add(self, exchanges: Iterable[Exchange], cassette: CassetteChange | None) -> None:
         """Count a conversation, and what happened to its cassette, if it has one."""
@@ -103,10 +116,7 @@ class Ledger:
                 sums.requests += 1
                 sums.tokens += tokens.get("total_tokens", 0)
                 sums.cost += self._cost(exchange, tokens)
-        with self._lock:
-            self.totals.add(asdict(sums))
-            is_money = self._budget is not None and self._budget.is_money
-            self._write({"spent": sums.cost if is_money else sums.tokens})
+        self.count(**{name: value for name, value in asdict(sums).items() if value})
 
     def stop(self, reason: str) -> None:
         """Let no process of the session start another conversation."""
@@ -124,8 +134,10 @@ class Ledger:
         with self._lock:
             self._read()
             budget = self._budget
-            if not self._reason and budget is not None and self._spent >= budget.limit:
-                self._reason = f"the budget of {budget} is spent"
+            if not self._reason and budget is not None:
+                spent = self._totals.cost if budget.is_money else self._totals.tokens
+                if spent >= budget.limit:
+                    self._reason = f"the budget of {budget} is spent"
             return self._reason
 
     def _cost(self, exchange: Exchange, tokens: Mapping[str, int]) -> float:
@@ -150,11 +162,13 @@ class Ledger:
         with self._shared.open("rb") as file:
             file.seek(self._offset)
             for line in file:
+                if not line.endswith(b"\n"):
+                    break  # It is being written.
                 self._offset += len(line)
                 self._note(json.loads(line))
 
     def _note(self, entry: Mapping[str, Any]) -> None:
-        self._spent += entry.get("spent", 0)
+        self._totals.add(entry.get("count", {}))
         self._reason = self._reason or entry.get("stop", "")
 
 

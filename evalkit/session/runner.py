@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -141,6 +142,19 @@ class Runner:
 
         Raises UsageError where the network is needed and cannot be used.
         """
+        if not self.settings.may_record:
+            return self._run(variant)
+        self.ledger.count(started=1)
+        faults = {}
+        try:
+            outcome = self._run(variant)
+            if variant.xfail is None and outcome.verdict in (Verdict.FAILED, Verdict.ERRORED):
+                faults[str(outcome.verdict)] = 1
+            return outcome
+        finally:
+            self.ledger.count(ended=1, **faults)
+
+    def _run(self, variant: Variant) -> VariantOutcome:
         try:
             transcript, unplayed, evaluator = self._conversation(variant)
         except UsageError:
@@ -284,7 +298,7 @@ class Runner:
             key,
             timeout=variant.timeout,
             retries=RETRIES if self._reachable else 0,
-            on_retry=self.ledger.count_retry,
+            on_retry=partial(self.ledger.count, retries=1),
         )
 
     def _metadata(self, variant: Variant) -> dict[str, Any]:

@@ -14,6 +14,7 @@ from pydantic import Field
 from evalkit._lib.json import JSON, differences
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
+from evalkit.checks.core.ending import describe_error
 from evalkit.checks.core.formatting import against, excerpt
 from evalkit.checks.core.strictness import Strictness
 from evalkit.checks.latency import first_token_findings
@@ -72,8 +73,10 @@ def _problems(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterator[Fin
         # The run goes on without its stream (docs/protocol.md sections 8.1 and 12).
         findings = [each for each in findings if each.code not in _CUT]
         if not exchange.resumed:
-            reason = exchange.error.message if exchange.error else exchange.failure
-            message = f"the stream was cut, and polling completed the run: {show(reason)}"
+            reason = show(exchange.failure)
+            if exchange.error is not None:
+                reason = describe_error(exchange.error)
+            message = f"the stream was cut, and polling completed the run: {reason}"
             findings.append(Finding("stream_cut", message, where).as_warning())
     yield from findings
 

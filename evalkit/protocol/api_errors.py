@@ -29,7 +29,8 @@ class ApiError(NamedTuple):
 
     ``status`` is the HTTP status; an error inside of a successful response has that of its number,
     where it names one. ``code`` is the API's or the gateway's word, else its number as text, else
-    the HTTP status as text. ``body`` is None for an HTTP error without an error object.
+    the HTTP status as text. ``body`` is None for an HTTP error without an error object; then the
+    message begins with the status and its reason.
     """
 
     status: int
@@ -41,7 +42,12 @@ class ApiError(NamedTuple):
     def label(self) -> str:
         """The status and the code, each once and only where it says something."""
         code = shorten(self.code, 60)
-        return code if self.status < 400 or code == str(self.status) else f"{self.status} {code}"
+        return code if self.status < 300 or code == str(self.status) else f"{self.status} {code}"
+
+    @property
+    def names_status(self) -> bool:
+        """Whether the message begins with all that the label says: the HTTP status."""
+        return self.code == str(self.status) and self.message.startswith(f"HTTP {self.code}")
 
     @property
     def advice(self) -> str | None:
@@ -94,9 +100,9 @@ def error_of(status: int, body: JSON) -> ApiError:
         status = number
     codes.sort(key=lambda code: _NUMBER.fullmatch(code) is not None)
     message = fields.get("message")
-    message = message if isinstance(message, str) else ""
+    message = message.strip() if isinstance(message, str) else ""
     if not codes:
-        codes = [str(status) if status >= 400 else "error" if message else "unknown"]
+        codes = [str(status) if status >= 300 else "error" if message else "unknown"]
     return ApiError(status, codes[0], message or http_reason(status), body)
 
 
@@ -160,7 +166,7 @@ def _reasons(body: JSON) -> Iterator[str]:
 
 def http_reason(status: int) -> str:
     """Return what an HTTP status says where nothing else does."""
-    if status < 400:
+    if status < 300:
         return "no reason given"
     try:
         return f"HTTP {status} {HTTPStatus(status).phrase}"

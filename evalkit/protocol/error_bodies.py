@@ -29,12 +29,14 @@ _MARKS = {b"\xff\xfe": "utf-16", b"\xfe\xff": "utf-16", b"\xef\xbb\xbf": "utf-8-
 def read_error(status: int, text: str) -> ApiError:
     """Read the body of an HTTP error; its ``body`` is None if the text has no error object."""
     text = _decoded(text)
-    body = _error_body(text)
-    if body is None:
-        return ApiError(status, str(status), _plain_message(status, text))
+    body, reason = _error_body(text), http_reason(status)
     error = error_of(status, body)
-    is_error = find_error(body) is not None or (isinstance(body, dict) and "code" in body)
-    return error if is_error else error._replace(body=None)
+    if find_error(body) is not None or (isinstance(body, dict) and "code" in body):
+        return error
+    # An empty value of JSON says no more than an empty text.
+    said = "" if body in ({}, [], "") or text.strip() == "null" else _plain_text(text)
+    said = said if body is None or error.message == reason else shorten(error.message, 200)
+    return ApiError(status, str(status), f"{reason}: {said}" if said else reason)
 
 
 def _decoded(text: str) -> str:
@@ -73,8 +75,8 @@ def _error_body(text: str) -> JSON:
     return found
 
 
-def _plain_message(status: int, text: str) -> str:
+def _plain_text(text: str) -> str:
     if _HTML_START.match(text):
         title = _TITLE.search(text)
         text = unescape(_TAGS.sub(" ", title[2] if title else text))
-    return shorten(" ".join(text.split()), 200) or http_reason(status)
+    return shorten(" ".join(text.split()), 200)

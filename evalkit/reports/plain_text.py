@@ -53,10 +53,9 @@ def _turn(turn: TurnRecord) -> Iterator[str]:
         content = _clipped(_content(entry["step"]))
         yield f"  {number}. {entry['step'].get('type')}" + (f": {content}" if content else "")
     if error := turn.get("error"):
-        message = _clipped(error["message"])
-        label = ApiError(error["status"], error["code"], "").label
-        http = "HTTP " if error["status"] >= 400 else ""
-        yield f"  API error: {http}{label}: {message}"
+        read, message = ApiError(**error), _clipped(error["message"])
+        http = "HTTP " if read.status >= 300 else ""
+        yield f"  API error: {'' if read.names_status else f'{http}{read.label}: '}{message}"
     if reason := turn.get("reason"):
         yield f"  {_clipped(reason)}"
 

@@ -169,6 +169,10 @@ ERROR = Response(
         ('{"reason": "x", "score": NaN}', "the judge's answer does not meet its schema: "),
         ([], "the judge's answer does not meet its schema"),
         (ERROR, "the judge did not answer: the API returned 429"),
+        (
+            Response(502, {}, "{}"),
+            "the judge did not answer: the API returned HTTP 502 Bad Gateway",
+        ),
         (Response(200, {}, "<html>"), "the judge's answer cannot be read: "),
         (
             Response(200, {}, '{"status": "incomplete", "steps": []}'),

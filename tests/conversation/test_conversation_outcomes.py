@@ -47,7 +47,7 @@ STREAMED = streamed(thought(), text("Eight."), id="v1_s")
         (
             answer("<html><title>Gone</title></html>", status=503, content_type="text/html"),
             "503",
-            "Gone",
+            "HTTP 503 Service Unavailable: Gone",
         ),
         (answer("", status=500), "500", "HTTP 500 Internal Server Error"),
         (answer({"error": {"code": "safety", "message": "no"}}), "safety", "no"),

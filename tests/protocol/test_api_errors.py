@@ -47,6 +47,7 @@ BODIES: list[tuple[str, int, JSON, str, str]] = [
     ("error as text", 500, {"error": "broken"}, "500", "broken"),
     ("error object alone", 400, {"code": "x", "message": "No."}, "x", "No."),
     ("null error", 503, {"error": None}, "503", "HTTP 503 Service Unavailable"),
+    ("blank message", 400, {"error": {"message": " "}}, "400", "HTTP 400 Bad Request"),
     (
         "fields of a wrong type",
         400,
@@ -69,29 +70,54 @@ def test_errors_in_json_bodies_are_read(status: int, body: JSON, code: str, mess
 TEXTS = [
     ("empty", "", "HTTP 502 Bad Gateway"),
     ("blank", " \n", "HTTP 502 Bad Gateway"),
-    ("plain text", "upstream\n  connect error", "upstream connect error"),
+    ("empty object", " {} ", "HTTP 502 Bad Gateway"),
+    ("empty list", "[]", "HTTP 502 Bad Gateway"),
+    ("null", "null", "HTTP 502 Bad Gateway"),
+    ("empty string", '""', "HTTP 502 Bad Gateway"),
+    ("number", "5", "HTTP 502 Bad Gateway: 5"),
+    ("false", "false", "HTTP 502 Bad Gateway: false"),
+    ("string", '"no route"', "HTTP 502 Bad Gateway: no route"),
+    ("another object", '{"detail": "no"}', 'HTTP 502 Bad Gateway: {"detail": "no"}'),
+    ("an object with a message", '{"message": "no"}', "HTTP 502 Bad Gateway: no"),
+    ("plain text", "upstream\n  connect error", "HTTP 502 Bad Gateway: upstream connect error"),
     (
         "HTML with a title",
         "<!DOCTYPE html><html><head><title>\nError 502 &amp; more</title></head><body><h1>x</h1>",
-        "Error 502 & more",
+        "HTTP 502 Bad Gateway: Error 502 & more",
     ),
-    ("HTML with a heading", "<html><body><h1 class=a>Bad</h1><p>Go away", "Bad"),
-    ("HTML without title and heading", "<html><style>p{}</style><body><p>Go<br>away", "Go away"),
+    (
+        "HTML with a heading",
+        "<html><body><h1 class=a>Bad</h1><p>Go away",
+        "HTTP 502 Bad Gateway: Bad",
+    ),
+    (
+        "HTML without title and heading",
+        "<html><style>p{}</style><body><p>Go<br>away",
+        "HTTP 502 Bad Gateway: Go away",
+    ),
     ("empty HTML", "<html></html>", "HTTP 502 Bad Gateway"),
-    ("truncated JSON", '{"error": {"code": 4', '{"error": {"code": 4'),
-    ("hostile text", "a\x1b[31m\u202eb", "a<U+001B>[31m<U+202E>b"),
+    (
+        "truncated JSON",
+        '{"error": {"code": 4',
+        'HTTP 502 Bad Gateway: {"error": {"code": 4',
+    ),
+    (
+        "hostile text",
+        "a\x1b[31m\u202eb",
+        "HTTP 502 Bad Gateway: a<U+001B>[31m<U+202E>b",
+    ),
 ]
 
 
 @pytest.mark.parametrize(
     ("text", "message"), [row[1:] for row in TEXTS], ids=[row[0] for row in TEXTS]
 )
-def test_the_message_of_a_body_that_is_not_json_is_its_text(text: str, message: str) -> None:
+def test_a_body_without_an_error_follows_the_status_and_its_reason(text: str, message: str) -> None:
     assert read_error(502, text) == ApiError(502, "502", message, None)
 
 
 def test_a_long_body_is_shortened() -> None:
-    assert len(read_error(502, "x" * 10_000).message) <= 200
+    assert len(read_error(502, "x" * 10_000).message) <= 230
 
 
 @given(st.integers(0, 999), strategies.values, st.text())
@@ -195,6 +221,7 @@ def test_other_errors_have_no_advice(status: int, error: JSON) -> None:
         (200, {"code": "safety"}, "safety", 200),
         (0, {"code": 13}, "internal", 0),
         (200, {}, "unknown", 200),
+        (302, {}, "302", 302),
         (400, {"code": "a\n\x1b[31mb"}, "400 a <U+001B>[31mb", 400),
     ],
 )

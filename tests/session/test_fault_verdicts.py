@@ -88,7 +88,7 @@ def findings(result: dict[str, Any]) -> list[tuple[str, str]]:
 INFRASTRUCTURE: dict[str, tuple[str, list[Response | Exception], str]] = {
     "key": ("", [answer(BAD_KEY, status=400)], "INVALID_ARGUMENT"),
     "billing": ("", [answer([{"error": {"message": "Enable billing."}}], status=400)], "Enable"),
-    "gateway's page": ("", [answer("<title>Bad Gateway</title>", status=502)], "502: \"Bad Gate"),
+    "gateway's page": ("", [answer("<title>Bad Gateway</title>", status=502)], "HTTP 502 Bad Gateway: Bad"),
     "error in a body of 200": ("", [answer({"error": {"code": "api_error"}})], "api_error"),
     "page of a proxy": ("", [answer("<html>", content_type="text/html")], "not JSON"),
     "no connection": ("", [Disconnected("service: the connection broke off")], "broke off"),
@@ -106,7 +106,7 @@ INFRASTRUCTURE: dict[str, tuple[str, list[Response | Exception], str]] = {
     "bare list in a stream": (
         "stream: true,",
         [answer('data: {}\n\n[{\n "error": {\n  "code": 503\n }\n}]', content_type="text/event-stream")],
-        "the API answered 503",
+        "the API answered HTTP 503 Service Unavailable; run",
     ),
     "cut stream": ("stream: true,", [stream(*HALF, done=False)], "broke off after 4 events"),
     "error while polling": (
@@ -131,7 +131,7 @@ INFRASTRUCTURE: dict[str, tuple[str, list[Response | Exception], str]] = {
     "cut background stream whose poll fails": (
         "stream: true, background: true,",
         [stream(*HALF, done=False), answer("", status=503)],
-        "the API answered 503",
+        "the API answered HTTP 503 Service Unavailable; run",
     ),
 }  # fmt: skip
 
@@ -146,6 +146,29 @@ def test_a_fault_of_the_infrastructure_is_errored_with_its_reason(run: Run, case
     assert reason in first["findings"][0]["message"]
     assert "\n" not in first["findings"][0]["message"]
     assert first["findings"][0]["message"] in result["message"]
+
+
+WITHOUT_ERROR = {
+    "{}": "", "": "", "[]": "", "null": "", '{"error": {}}': "", '{"error": null}': "",
+    "7": ": 7", '"gone"': ": gone", "no route": ": no route", "<html><h1>Bad</h1>": ": Bad",
+    '{"detail": 1}': ': {"detail": 1}', '{"message": "no"}': ": no",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("body", WITHOUT_ERROR)
+@pytest.mark.parametrize(
+    ("status", "reason"),
+    [(502, "Bad Gateway"), (404, "Not Found"), (302, "Found")],
+)
+def test_an_http_error_without_a_reason_is_named_by_its_status(
+    run: Run, body: str, status: int, reason: str
+) -> None:
+    result = run("[{text: Hello}]", answer(body, status=status))
+    message = f"the API answered HTTP {status} {reason}".strip() + WITHOUT_ERROR[body]
+    (finding,) = result["checks"][0]["findings"]
+    assert finding["message"].partition(";")[0] == message
+    assert result["turns"][0]["error"]["message"] == message.removeprefix("the API answered ")
+    assert result["verdict"] == "errored" or body in ('{"error": {}}', '{"error": null}')
 
 
 MODEL = {
@@ -221,7 +244,7 @@ def test_an_expected_end_passes_whosever_fault_it_is(
                 says(status="in_progress", id="v1_s"),
                 says(text("Hello"), id="v1_s"),
             ],
-            'polling completed the run: "10 minutes"',
+            'polling completed the run: deadline_exceeded: "10 minutes"',
         ),
         (
             "stream: true,",

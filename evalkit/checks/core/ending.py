@@ -6,7 +6,7 @@ that reads them reports a wrong text. Its message says what the text really is.
 
 from collections.abc import Iterable
 
-from evalkit._lib.text import show
+from evalkit._lib.text import shorten, show
 from evalkit.protocol.api_errors import errors_of_run
 from evalkit.protocol.step_types import UNANSWERED
 from evalkit.protocol.wire_facts import BLOCKED_CODES, RUN_AGAIN
@@ -55,6 +55,8 @@ def is_expected_end(turn: Turn, checks: Iterable[tuple[str, object]]) -> bool:
 
 def describe_error(error: ApiError) -> str:
     """Return an error in one line: its status and code, its message."""
+    if error.names_status:
+        return shorten(error.message, 300)
     return f"{error.label}: {show(error.message, 300)}"
 
 

@@ -57,7 +57,7 @@ def unexpected_error(turn: Turn) -> Finding:
     where = Where(turn=turn.number, exchange=last.number if last is not None else None)
     if error is None:
         return Finding("run_failed", f"{describe_ending(turn)}; {fault_advice(turn)}", where)
-    what = "the API answered" if error.status >= 400 else "the response ended in the error"
+    what = "the API answered" if error.status >= 300 else "the response ended in the error"
     if error.code.lower() in BLOCKED_CODES:
         what = "the output was blocked:"
     message, advice = f"{what} {describe_error(error)}", fault_advice(turn)

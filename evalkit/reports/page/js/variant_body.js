@@ -139,9 +139,13 @@ function outputText(steps) {
   return texts.reverse().join("");
 }
 
-// An error inside of a successful response has no HTTP status; some errors have no other code.
-const apiError = ({ status, code, message }) =>
-  `${status < 400 ? code : code === String(status) ? `HTTP ${status}` : `HTTP ${status} ${code}`}: ${message}`;
+// An error inside of a successful response has no HTTP status; some errors have no other code, or a
+// message that begins with the status.
+function apiError({ status, code, message }) {
+  if (status < 300) return `${code}: ${message}`;
+  if (code !== String(status)) return `HTTP ${status} ${code}: ${message}`;
+  return message.startsWith(`HTTP ${status}`) ? message : `HTTP ${status}: ${message}`;
+}
 const problemLine = (text) => (text ? make("p", { class: "problem" }, text) : null);
 
 function judgeAnswer(exchange) {

@@ -14,6 +14,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from evalkit._lib.limits import exceeded, limits
@@ -167,6 +168,18 @@ def file_errors(path: Path, failure: str, advice: str = "") -> Iterator[None]:
         yield
     except FILE_ERRORS as error:
         raise UsageError(f"{display_path(path)}: {failure} ({reason_of(error)}){advice}") from error
+
+
+def check_folder(path: Path, advice: str) -> None:
+    """Raise UsageError if no file can be written in a folder, which need not exist yet."""
+    with file_errors(path, "cannot be written", advice):
+        missing = [folder for folder in (path, *path.parents) if not folder.exists()]
+        path.mkdir(parents=True, exist_ok=True)
+        with TemporaryFile(dir=path):
+            pass
+    for folder in missing:
+        with suppress(OSError):
+            folder.rmdir()
 
 
 def reason_of(error: Exception) -> str:

@@ -109,6 +109,17 @@ class WorkerListener:
             self._config.pluginmanager.register(progress, PROGRESS)
         return stash[LEDGER_FILE]
 
+    @pytest.hookimpl(optionalhook=True)
+    def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
+        """Refuse folders that cannot be written, once a worker has collected a suite."""
+        if any(".yaml::" in nodeid or ".yml::" in nodeid for nodeid in ids):
+            # Start-up cost: only a session with suites imports evalkit.
+            from evalkit.pytest_plugin.reporter import session_state
+
+            session_state(self._config)
+            reporter: Any = self._config.pluginmanager.get_plugin("evalkit-reporter")
+            reporter.check_outputs()
+
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Register the reporter when the first result arrives from a worker, or one crashes."""

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.files import display_path, file_errors, reason_of
+from evalkit._lib.files import check_folder, display_path, file_errors, reason_of
 from evalkit._lib.text import escape_log_commands, visible
 from evalkit.errors import Misconfigured, UsageError
 from evalkit.plugins import reports_of
@@ -40,7 +40,7 @@ from evalkit.results.bar import NAME as BAR
 from evalkit.results.bar import file_digest, write_bar
 from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
-from evalkit.results.run_directory import DERIVED, check_output
+from evalkit.results.run_directory import DERIVED, check_output, check_writable_output
 from evalkit.session.prefetch import Prefetcher
 from evalkit.verdict import Verdict
 
@@ -95,6 +95,8 @@ class Reporter:
         state.manifest.totals.deselected = max(0, state.manifest.totals.collected - len(items))
         if session.config.option.collectonly:
             return
+        if items and not is_worker(session.config):
+            self.check_outputs()
         if session.config.getoption("evalkit_gate") and not is_worker(session.config):
             try:
                 self._gate = _session_gate(session.config, state)
@@ -125,6 +127,16 @@ class Reporter:
         if state.concurrency > 1:
             variants = [one for item in to_run for one in item.variants if not state.is_stored(one)]
             state.prefetcher = Prefetcher(state.runner, variants, state.concurrency)
+
+    def check_outputs(self) -> None:
+        """Refuse folders that cannot be written, before the first test."""
+        settings = self._state.settings
+        try:
+            check_writable_output(self._state.directory, "--evalkit-report")
+            if settings.may_record and not settings.live:
+                check_folder(settings.cassettes, "; name another one with --evalkit-cassettes")
+        except Misconfigured as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _warn_about_weak_key(self) -> None:
         warning = self._state.runner.key_warning

@@ -14,7 +14,13 @@ from itertools import islice
 from pathlib import Path
 from typing import IO
 
-from evalkit._lib.files import display_path, file_errors, try_lock, write_atomic
+from evalkit._lib.files import (
+    check_folder,
+    display_path,
+    file_errors,
+    try_lock,
+    write_atomic,
+)
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.errors import UsageError
@@ -139,23 +145,37 @@ def _lock(file: IO[bytes]) -> bool:
 
 def check_output(directory: Path, option: str) -> None:
     """Raise UsageError if a run must not be written to a directory; ``option`` names another."""
+    shown = display_path(directory)
     with suppress(OSError), (directory / RESULTS).open("rb") as file:
         if not _lock(file):
             raise UsageError(
-                f"{display_path(directory)}: another session is writing its results here; wait for "
+                f"{shown}: another session is writing its results here; wait for "
                 f"it, or name another directory with {option}"
             )
     if directory.exists() and not directory.is_dir():
-        raise UsageError(f"{directory} is a file; name a directory with {option}")
+        raise UsageError(f"{shown} is a file; name a directory with {option}")
     if directory.is_dir() and not (directory / MANIFEST).exists() and _has_other_files(directory):
         raise UsageError(
-            f"{directory} contains files and is not a run directory; name another one with {option}"
+            f"{shown} contains files and is not a run directory; name another one with {option}"
         )
     if any((directory / SIGNOFFS).glob("*")):
         raise UsageError(
-            f"{directory} is signed off, and a new run would void its records; "
+            f"{shown} is signed off, and a new run would void its records; "
             f"name another one with {option}"
         )
+
+
+def check_writable_output(directory: Path, option: str) -> None:
+    """Raise UsageError if a run must not, or cannot, be written to a directory."""
+    with file_errors(directory, "cannot be written", f"; name another one with {option}"):
+        check_output(directory, option)
+        for name in (RESULTS, MANIFEST, *DERIVED):
+            if (directory / name).is_dir():
+                raise UsageError(
+                    f"{display_path(directory / name)} is a folder (expected a file); remove it, or "
+                    f"name another directory with {option}"
+                )
+    check_folder(directory, f"; name another one with {option}")
 
 
 def _has_other_files(directory: Path) -> bool:

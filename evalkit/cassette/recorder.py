@@ -6,6 +6,7 @@ a journal that the next recording run resumes. Killed just after writing the cas
 both; the journal then ends with the digest of that cassette, and is ignored.
 """
 
+import os
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 
@@ -23,6 +24,7 @@ from evalkit.cassette.journal import (
     journal_path,
     read_journal,
 )
+from evalkit.cassette.preserved_recordings import preserve
 from evalkit.cassette.record_modes import DECISIONS, RecordMode
 from evalkit.cassette.recording import VERSION, Cassette, Recording
 from evalkit.cassette.redaction import Redactor
@@ -176,8 +178,16 @@ class CassetteRecorder:
     def _write_cassette(self) -> None:
         base = self._base()
         entries = [JournalEntry(*self.redactor.recording(one)) for one in base.recordings]
-        self._guard_bytes(entry.recording for entry in entries)
         entries += self._new
+        recordings = [entry.recording for entry in entries]
+        if self.old is not None and not self.decision.keeps_old:
+            old = [self.redactor.recording(one)[0] for one in self.old.recordings]
+            recordings = preserve(old, recordings)
+            if recordings == self.old.recordings:
+                # Only its time says that it was recorded again.
+                os.utime(self._path)
+                return
+        self._guard_bytes(recordings)
         media = MediaFolder(self._media_path, self.redactor.guard)
         redactions = sum(entry.redactions for entry in entries)
         metadata = {
@@ -188,8 +198,7 @@ class CassetteRecorder:
             **{key: value for key, value in self._metadata.items() if value is not None},
             "redactions": redactions + int(base.metadata.get("redactions", 0)),
         }
-        recordings = [media.extract(entry.recording) for entry in entries]
-        text = render(Cassette(recordings, metadata))
+        text = render(Cassette([media.extract(recording) for recording in recordings], metadata))
         self.redactor.guard(text, display_path(self._path))
         # If the process is killed before it deletes the journal, the next one can tell.
         self._journal.append(journal_line(folded=sha256(text)))

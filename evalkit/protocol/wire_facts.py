@@ -285,6 +285,19 @@ STATUS_WORDS = (
 """Words of the numbers 0 to 16 (google.rpc.Code), which errors of steps have as ``code``."""
 
 
+# What differs in an equal answer (sections 3, 9 and 12): fields of an interaction and of its steps.
+VOLATILE_NAMES = (
+    "id",
+    "call_id",
+    "signature",
+    "previous_interaction_id",
+    "environment_id",
+)
+"""Opaque strings that the service chooses and that later requests may repeat."""
+
+VOLATILE_MEASURES = ("created", "updated", "usage")
+"""Times and counts."""
+
 # Functions that the service declares itself under ``{type: computer_use}`` (section 12). Open list.
 COMPUTER_FUNCTIONS = frozenset(
     {

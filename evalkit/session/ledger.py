@@ -16,7 +16,8 @@ from evalkit.checks.core.pricing import cost_of
 from evalkit.compare.rows import Prices
 from evalkit.transcript import Exchange
 
-CassetteChange = Literal["written", "replaced", "untouched"]
+CassetteChange = Literal["written", "replaced", "unchanged", "untouched"]
+"""Unchanged: it was recorded again and the answers were the same."""
 
 
 class NotStarted(Exception):
@@ -49,6 +50,7 @@ class RecordingTotals:
     errored: int = 0
     written: int = 0
     replaced: int = 0
+    unchanged: int = 0
     untouched: int = 0
     requests: int = 0
     retries: int = 0
@@ -62,8 +64,9 @@ class RecordingTotals:
 
     def summary(self, has_prices: bool, *, live: bool) -> str:
         """Return one line for the terminal; a live session has no cassettes."""
-        counts = f"{self.written} written, {self.replaced} replaced, {self.untouched} untouched"
-        cassettes = "live: " if live else f"cassettes: {counts}; "
+        unchanged = f"{self.unchanged} unchanged, " if self.unchanged else ""
+        counts = f"{self.written} written, {self.replaced} replaced, {unchanged}{self.untouched}"
+        cassettes = "live: " if live else f"cassettes: {counts} untouched; "
         retries = f" ({plural(self.retries, 'retry', 'retries')})" if self.retries else ""
         cost = f", cost {self.cost:,.4g}" if has_prices else ""
         return (
@@ -189,7 +192,10 @@ def cassette_change(
         return None
     if before == after:
         return "untouched"
-    return "replaced" if before is not None else "written"
+    if before is None:
+        return "written"
+    # A recording that changes nothing sets the time of the file.
+    return "unchanged" if before[0] == after[0] else "replaced"
 
 
 def _usage(exchange: Exchange) -> dict[str, int]:

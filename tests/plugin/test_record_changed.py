@@ -49,6 +49,15 @@ def test_nothing_changed(helped: Project) -> None:
     assert files(helped) == before
 
 
+def test_the_same_answers_leave_every_cassette_as_it_was(helped: Project) -> None:
+    before = files(helped)
+    result = helped.record(mode="all")
+    result.assert_outcomes(**COUNTS)
+    counts = "0 written, 0 replaced, 5 unchanged, 0 untouched; 7 requests, *"
+    result.stdout.fnmatch_lines([f"cassettes: {counts}"])
+    assert files(helped) == before
+
+
 @pytest.mark.parametrize(
     ("old", "new", "cassettes"),
     [

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 import pytest
@@ -84,6 +85,8 @@ def test_what_happened_to_a_cassette(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("new")
     (tmp_path / "new").replace(path)
     new = file_version(path)
+    os.utime(path, ns=(1, 1))
+    assert cassette_change(new, file_version(path)) == "unchanged"
     assert cassette_change(None, None) is None
     assert cassette_change(None, old) == "written"
     assert cassette_change(old, old) == "untouched"

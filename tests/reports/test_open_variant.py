@@ -175,6 +175,48 @@ def test_altered_history_shows_both_sides(
     assert violations(tab) == []
 
 
+def test_system_instruction_and_tools_are_shown_once(tmp_path: Path, open_page: Open) -> None:
+    tool = {"type": "function", "name": "look", "description": "<b>Looks</b>.", "parameters": {}}
+
+    def declare(exchanges: list[Any]) -> None:
+        for exchange in exchanges:
+            exchange["request"]["body"] |= {
+                "system_instruction": f"Be brief.\n{HOSTILE}",
+                "tools": [tool, {"type": "google_search"}, "odd"],
+            }
+
+    tab = open_page(write_page(make_run(tmp_path, [altered(declare)])), f"#{PARIS}")
+    section = tab.by_id(PARIS).locator(".instruction")
+    assert section.locator("> details[open] > .text").inner_text().startswith("Be brief.\n")
+    assert section.locator("> details > summary").all_inner_texts() == [
+        "System instruction",
+        "3 tools: look, google_search, ?",
+    ]
+    section.locator("> details > summary").last.click()
+    tools = section.locator(".items > li")
+    assert tools.all_inner_texts() == ["look <b>Looks</b>.", "google_search", '"odd"']
+    tools.first.locator("summary").click()
+    assert tools.first.locator(".json").inner_text() == '{"parameters": {}}'
+    assert tab.messages == []
+    assert violations(tab) == []
+
+
+def test_a_request_with_another_instruction_is_named(tmp_path: Path, open_page: Open) -> None:
+    def declare(exchanges: list[Any]) -> None:
+        bodies = [exchange["request"]["body"] for exchange in exchanges]
+        bodies[0]["system_instruction"] = {"parts": [{"text": "Long."}, {"text": "a" * 601}]}
+        for body in bodies[1:]:
+            body.pop("system_instruction", None)
+            body.pop("tools", None)
+
+    tab = open_page(write_page(make_run(tmp_path, [altered(declare)])), f"#{PARIS}")
+    section = tab.by_id(PARIS).locator(".instruction")
+    assert section.locator("> details").first.get_attribute("open") is None
+    assert section.locator("> .aside").all_inner_texts() == [
+        "Exchange 2 has no system instruction and no tools"
+    ]
+
+
 def test_stream_has_a_timeline(tmp_path: Path, open_page: Open) -> None:
     def stream(exchanges: list[Any]) -> None:
         events = [

@@ -60,6 +60,7 @@ SCRIPTS = (
     "steps",
     "variant_body",
     "resent_history",
+    "instruction",
     "exchange",
     "output_tree",
     "filter_query",

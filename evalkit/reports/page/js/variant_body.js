@@ -293,6 +293,7 @@ function bodyElements(result, anchor, number) {
   return [
     facts(result, anchor, number),
     findingList(findings),
+    instructionSection(result),
     result.turns.map((turn) => turnElement(turn, anchor, findingsAt)),
     result.unplayed.length
       ? make(

@@ -6,6 +6,7 @@ import base64
 import gzip
 import os
 from collections.abc import Iterator
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -59,7 +60,7 @@ def test_a_body_that_opens_to_more_than_the_limit(tmp_path: Path, coding: str, d
 
 @pytest.mark.parametrize(("library", "coding"), [("brotli", "br"), ("zstandard", "zstd")])
 def test_codings_of_other_libraries_are_bounded(library: str, coding: str) -> None:
-    module = pytest.importorskip(library)
+    module = import_module(library)
     compress = module.compress if coding == "br" else module.ZstdCompressor().compress
     assert decompress_body(compress(b"ab" * 999), {"content-encoding": [coding]}) == b"ab" * 999
     with pytest.raises(ValueError, match="limit: 1 MB"):

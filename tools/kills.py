@@ -28,7 +28,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from xml.etree import ElementTree
 
@@ -43,6 +43,11 @@ SCENARIOS, TURNS = 5, 3
 PLUGINS = {"PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": "-p no:cacheprovider"}
 PYTEST = [sys.executable, "-m", "pytest", "-q", "-p", "evalkit.pytest_plugin", "suites"]
 EVALKIT = [sys.executable, "-m", "evalkit"]
+# Without the variables of coverage: measuring would double the time of each process.
+ENVIRONMENT = {
+    **{name: value for name, value in os.environ.items() if "COVERAGE" not in name},
+    **PLUGINS,
+}
 _EARLIEST = 0.3
 """Before this part of its time a command has only imported modules."""
 
@@ -68,11 +73,11 @@ class KilledCommand:
 
 @dataclass
 class Tally:
-    """Kills by command: how many came before the end, and at the most how many requests were lost."""
+    """Kills of a command: how many were before its end, how many requests were lost at the most."""
 
-    kills: Counter[str] = field(default_factory=Counter)
-    early: Counter[str] = field(default_factory=Counter)
-    lost: Counter[str] = field(default_factory=Counter)
+    kills: int = 0
+    early: int = 0
+    lost: int = 0
 
 
 def project(folder: Path, url: str, *, failing: bool = False) -> None:
@@ -247,7 +252,7 @@ def run(command: Sequence[str], folder: Path, codes: frozenset[int] = frozenset(
     done = subprocess.run(
         command,
         cwd=folder,
-        env={**os.environ, **PLUGINS},
+        env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
@@ -303,12 +308,18 @@ def counting_server() -> Iterator[tuple[str, list[str]]]:
         yield url, log
 
 
-def kill_command(name: str, count: int, random_: random.Random, tally: Tally, work: Path) -> None:
-    """Kill a command ``count`` times and check it. Raises KillError naming the moment."""
-    command = COMMANDS[name]
+def kill_command(name: str, count: int, seed: int, work: Path) -> Tally:
+    """Kill a command ``count`` times and check it. Raises KillError naming the moment.
+
+    ``work`` keeps the projects: commands that are prepared alike start from the same one.
+    """
+    command, tally = COMMANDS[name], Tally()
+    random_ = random.Random(f"{seed} {name}")  # noqa: S311 - not for secrets
     with counting_server() as (url, log):
-        template, copy = work / "template", work / "copy"
-        command.prepare(template, url)
+        template, copy = work / command.prepare.__name__, work / "copy"
+        if not template.exists():
+            command.prepare(template, url)
+        shutil.rmtree(copy, ignore_errors=True)
         arguments = list(command.arguments)
         if "--evalkit-record" in arguments:
             arguments += ["--evalkit-base-url", url]
@@ -335,9 +346,10 @@ def kill_command(name: str, count: int, random_: random.Random, tally: Tally, wo
                 raise KillError(
                     f"{name}, killed after {delay:.3f} of {seconds:.3f} s: {error}"
                 ) from error
-            tally.kills[name] += 1
-            tally.early[name] += not has_ended
-            tally.lost[name] = max(tally.lost[name], lost)
+            tally.kills += 1
+            tally.early += not has_ended
+            tally.lost = max(tally.lost, lost)
+    return tally
 
 
 def start_and_kill(command: Sequence[str], folder: Path, delay: float) -> bool:
@@ -345,7 +357,7 @@ def start_and_kill(command: Sequence[str], folder: Path, delay: float) -> bool:
     process = subprocess.Popen(
         command,
         cwd=folder,
-        env={**os.environ, **PLUGINS},
+        env=ENVIRONMENT,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,
@@ -359,18 +371,6 @@ def start_and_kill(command: Sequence[str], folder: Path, delay: float) -> bool:
     return False
 
 
-def kill_all(names: Sequence[str], kills: int, seed: int) -> Tally:
-    """Kill commands in turn, ``kills`` times in all. Raises KillError."""
-    tally = Tally()
-    for number, name in enumerate(names):
-        count = kills // len(names) + (number < kills % len(names))
-        if count:
-            with tempfile.TemporaryDirectory(prefix="evalkit-kills-") as folder:
-                moments = random.Random(f"{seed} {name}")  # noqa: S311 - not for secrets
-                kill_command(name, count, moments, tally, Path(folder))
-    return tally
-
-
 def main() -> int:
     """Print a table of the kills; return 1 if something was lost."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -381,18 +381,16 @@ def main() -> int:
     print("| command | kills | before its end | requests sent again, at most |\n|---|---|---|---|")
     failed = 0
     names = options.commands or list(COMMANDS)
-    for number, name in enumerate(names):
-        count = options.kills // len(names) + (number < options.kills % len(names))
-        try:
-            tally = kill_all([name], count, options.seed)
-        except KillError as error:
-            failed = 1
-            print(f"| {name} | FAILED: {error} |", flush=True)
-            continue
-        print(
-            f"| {name} | {tally.kills[name]} | {tally.early[name]} | {tally.lost[name]} |",
-            flush=True,
-        )
+    with tempfile.TemporaryDirectory(prefix="evalkit-kills-") as folder:
+        for number, name in enumerate(names):
+            count = options.kills // len(names) + (number < options.kills % len(names))
+            try:
+                tally = kill_command(name, count, options.seed, Path(folder))
+            except KillError as error:
+                failed = 1
+                print(f"| {name} | FAILED: {error} |", flush=True)
+                continue
+            print(f"| {name} | {tally.kills} | {tally.early} | {tally.lost} |", flush=True)
     return failed
 
 

@@ -17,7 +17,7 @@ demo-compare: $(VENV)/.installed  ## compare two revisions of a model, both serv
 
 test: check node-packages  ## check the code, then run every test and print branch coverage
 	$(BIN)/coverage erase
-	$(BIN)/coverage run -m pytest -n 2
+	$(BIN)/coverage run -m pytest -n 2 --dist worksteal
 	$(BIN)/coverage combine --quiet
 	$(BIN)/coverage report --sort=cover
 

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.environment import ONLY_EVALKIT
+
 ROOT = Path(__file__).parents[1]
 AGENTS = ROOT / "examples" / "agents"
 NAMES = sorted(path.stem for path in AGENTS.glob("*_agent.py") if not path.stem.startswith("test_"))
@@ -21,7 +23,7 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         for name, value in os.environ.items()
         if not name.startswith(("GEMINI", "GOOGLE", "PYTEST"))
     }
-    environment |= {
+    environment |= ONLY_EVALKIT | {
         "GOOGLE_GEMINI_BASE_URL": "http://127.0.0.1:9",  # a port on which nothing listens
         "PYTHONDONTWRITEBYTECODE": "1",
     }

@@ -16,6 +16,7 @@ from click.testing import CliRunner, Result
 
 from evalkit.cli.main import main
 from evalkit.config import load_config
+from tests.environment import ONLY_EVALKIT
 
 
 def init(*arguments: str) -> Result:
@@ -29,6 +30,7 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
         "HOME": str(folder.parent),
         "PATH": path,
         "GIT_CONFIG_GLOBAL": "/dev/null",
+        **ONLY_EVALKIT,
         "GIT_AUTHOR_NAME": "a",
         "GIT_AUTHOR_EMAIL": "a@b.c",
     }

@@ -5,6 +5,7 @@ from __future__ import annotations
 import itertools
 import json
 import math
+import os
 import subprocess
 import sys
 from collections import defaultdict
@@ -17,6 +18,8 @@ from scipy import optimize, stats
 from statsmodels.stats.multitest import multipletests
 from statsmodels.stats.proportion import proportion_confint
 
+from tests.environment import ONLY_EVALKIT
+
 ROOT = Path(__file__).parents[2]
 Results = dict[str, dict[str, Any]]
 
@@ -26,7 +29,13 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("revisions")
     command = [sys.executable, "examples/revisions/compare.py", str(folder)]
     stored = subprocess.run(
-        command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False
+        command,
+        cwd=ROOT,
+        env={**os.environ, **ONLY_EVALKIT},
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=False,
     )
     assert stored.returncode == 4, stored.stdout + stored.stderr
     (folder / "terminal.txt").write_text(stored.stdout)

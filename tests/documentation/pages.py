@@ -14,6 +14,8 @@ from pathlib import Path
 
 import httpx
 
+from tests.environment import ONLY_EVALKIT
+
 ROOT = Path(__file__).parents[2]
 DOCS = ROOT / "docs"
 BLOCK = re.compile(r"```(\w+)\n(.*?)```", re.DOTALL)
@@ -91,13 +93,17 @@ def environment(**more: str) -> dict[str, str]:
         for name, value in os.environ.items()
         if not name.startswith(("GEM", "GOOGLE", "PYTEST"))
     }
-    return mine | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-        "COLUMNS": "80",
-        "GEMINI_API_KEY": "any",
-        "PYTEST_ADDOPTS": "-p no:cacheprovider",
-        **more,
-    }
+    return (
+        mine
+        | ONLY_EVALKIT
+        | {
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "COLUMNS": "80",
+            "GEMINI_API_KEY": "any",
+            "PYTEST_ADDOPTS": "-p no:cacheprovider",
+            **more,
+        }
+    )
 
 
 def wait_for(port: str) -> None:

@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.environment import ONLY_EVALKIT
+
 WEATHER = """\
 suite: weather
 defaults:
@@ -51,9 +53,8 @@ class Project:
         self.root = pytester.path
         self.url = url
         pytester.makeini("[pytest]\n")
-        # Other plugins of the environment are not loaded: they take longer than the runs.
-        monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
-        monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin")
+        for name, value in ONLY_EVALKIT.items():
+            monkeypatch.setenv(name, value)
         if pytest.version_tuple < (
             9,
         ):  # pytest warns about plugins that are loaded again in this process

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from evalkit._lib.json import loads
-from evalkit._lib.limits import set_limits
+from evalkit._lib.limits import Limits
 from evalkit._lib.patterns import PatternTimeout
 from evalkit.checks.core.json_output import fenced_document
 from evalkit.checks.core.schema_validation import problems, violations
@@ -25,10 +24,9 @@ DRAFTS = [
 
 
 @pytest.fixture(autouse=True)
-def _short_limit() -> Iterator[None]:
-    set_limits(["pattern=1"])
-    yield
-    set_limits([])
+def _short_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    seconds: dict[str, Any] = {"pattern": 0.1}  # less than users can set
+    monkeypatch.setattr("evalkit._lib.limits._current", Limits(**seconds))
 
 
 @pytest.mark.parametrize("draft", DRAFTS)

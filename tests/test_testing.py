@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection
 from typing import Any
 
 import pytest
-from hypothesis import HealthCheck, find, given, settings
+from hypothesis import Phase, find, given, settings
 from hypothesis import strategies as st
 
 import evalkit.testing
@@ -29,7 +29,6 @@ from evalkit.testing import (
 from evalkit.testing.fake_service import ENDS, FixedTurn
 from evalkit.transcript import Request, Step, Transcript
 
-few = settings(max_examples=50, deadline=None, suppress_health_check=list(HealthCheck))
 FIELDS = {"model": "gemini-3.5-flash", "tools": [{"type": "function", "name": "lookup"}]}
 
 
@@ -57,7 +56,7 @@ def test_public_names() -> None:
 
 @pytest.mark.parametrize("kind", STEP_TYPES)
 def test_every_step_type_has_its_required_fields(kind: str) -> None:
-    @settings(few, max_examples=5)
+    @settings(max_examples=5)
     @given(steps([kind], unknown=False))
     def check(step: dict[str, Any]) -> None:
         assert step["type"] == kind
@@ -74,7 +73,6 @@ def test_unknown_steps_and_nulls_are_generated() -> None:
     }
 
 
-@few
 @given(streams())
 def test_streams_describe_their_interaction(stream: GeneratedStream) -> None:
     assembled = assemble(read_events(stream.text).events)
@@ -83,7 +81,6 @@ def test_streams_describe_their_interaction(stream: GeneratedStream) -> None:
     assert equal(assembled.interaction["steps"], stream.interaction["steps"])
 
 
-@few
 @given(broken_streams())
 def test_broken_streams_never_raise(text: str) -> None:
     read = read_events(text)
@@ -95,7 +92,6 @@ def test_broken_streams_are_broken() -> None:
     assert find(broken_streams(), lambda text: not assemble(read_events(text).events).complete)
 
 
-@few
 @given(transcripts())
 def test_transcripts_are_complete(transcript: Transcript) -> None:
     assert transcript.turns
@@ -176,6 +172,10 @@ SHOWS: dict[str, tuple[tuple[str, ...], Callable[[Transcript], bool]]] = {
 """For each behavior, the others it needs and a test for it in a conversation of two turns."""
 
 
+class Shown(Exception):
+    """A conversation shows the behavior."""
+
+
 def test_every_behavior_is_tested() -> None:
     assert SHOWS.keys() == BEHAVIORS.keys()
 
@@ -185,29 +185,24 @@ def test_the_service_has_a_behavior_only_if_it_is_chosen(behavior: str) -> None:
     needs, is_shown = SHOWS[behavior]
     plan = Plan(fields=FIELDS, turns=[FixedTurn("one"), FixedTurn("two")], stream=True, max_hops=3)
 
-    def count(behaviors: Collection[str]) -> int:
-        counts = []
-
-        @settings(
-            max_examples=100,
-            deadline=None,
-            derandomize=True,
-            database=None,
-            suppress_health_check=list(HealthCheck),
-        )
+    def shows(behaviors: Collection[str], examples: int) -> bool:
+        @settings(max_examples=examples, derandomize=True, database=None, phases=[Phase.generate])
         @given(st.data())
         def check(data: st.DataObject) -> None:
             service = FakeService(data.draw, behaviors, rarity=2)
-            counts.append(is_shown(run_conversation(plan, service, data.draw)))
+            if is_shown(run_conversation(plan, service, data.draw)):
+                raise Shown
 
-        check()
-        return sum(counts)
+        try:
+            check()
+        except Shown:
+            return True
+        return False
 
-    assert count([*needs, behavior])
-    assert not count(needs)
+    assert shows([*needs, behavior], 500)  # it ends with the first example that shows it
+    assert not shows(needs, 30)
 
 
-@few
 @given(st.data())
 def test_a_stored_interaction_starts_with_the_steps_of_the_client(data: st.DataObject) -> None:
     service = FakeService(data.draw, [])
@@ -264,7 +259,7 @@ def test_the_service_refuses_what_the_api_refuses(
 
 
 def test_run_conversation_works_inside_a_test() -> None:
-    @settings(max_examples=5, deadline=None, suppress_health_check=list(HealthCheck))
+    @settings(max_examples=5)
     @given(st.data())
     def check(data: st.DataObject) -> None:
         assert run_conversation(data.draw(plans()), FakeService(data.draw, []), data.draw).turns

@@ -6,7 +6,7 @@ import re
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.cassette import fast_reader, yaml_reader
@@ -102,7 +102,6 @@ def test_the_fast_reader_reads_a_conversation() -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
 @given(CASSETTES)
 def test_any_cassette_survives_a_round_trip(cassette: Cassette) -> None:
     text = render(cassette)
@@ -112,7 +111,6 @@ def test_any_cassette_survives_a_round_trip(cassette: Cassette) -> None:
     assert render(result) == text
 
 
-@settings(max_examples=100, deadline=None)
 @given(CASSETTES)
 def test_the_fast_reader_agrees_with_the_yaml_reader(cassette: Cassette) -> None:
     text = render(cassette)
@@ -164,7 +162,6 @@ PIECES = st.sampled_from(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.data())
 def test_the_fast_reader_agrees_on_edited_files_or_returns_none(data: st.DataObject) -> None:
     text = render(data.draw(st.sampled_from([sample(), Cassette(conversation(), {"a": "b"})])))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import equal
@@ -178,7 +178,6 @@ def test_a_deeply_nested_body_is_matched(depth: int) -> None:
     assert take(Player(result, redactor), body) == 1
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(JSONS.filter(lambda value: value is not None), max_size=6), st.data())
 def test_matching_is_json_equality_each_recording_once(
     bodies: list[Any], data: st.DataObject

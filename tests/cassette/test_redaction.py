@@ -8,7 +8,7 @@ from typing import Any
 from urllib.parse import quote
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.cassette.headers import TOKEN
@@ -304,7 +304,6 @@ def test_adding_a_known_secret_returns_the_same_redactor() -> None:
     assert redactor.with_secrets(["another-secret-7"]).text("another-secret-7") == TOKEN
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.text(
         st.characters(codec="ascii", min_codepoint=33, max_codepoint=126), min_size=8, max_size=30
@@ -335,7 +334,6 @@ def test_a_secret_that_contains_the_token_is_replaced() -> None:
         Redactor([secret]).guard(clean.body, "x")
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.text(max_size=200))
 def test_text_without_a_secret_is_not_changed(text: str) -> None:
     assert Redactor([KEY]).text(text) == text

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.cassette.text_document import Edit, TextDocument, apply, joined_readings
@@ -18,7 +18,6 @@ VALUES = st.recursive(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(VALUES, st.booleans(), st.sampled_from([None, 2]))
 def test_the_fast_readings_are_those_of_the_document(
     value: object, ascii_only: bool, indent: int | None
@@ -28,7 +27,6 @@ def test_the_fast_readings_are_those_of_the_document(
     assert set(joined_readings(text)) == {document.join(reading) for reading in document.readings()}
 
 
-@settings(max_examples=100, deadline=None)
 @given(VALUES, st.sampled_from(["{}", "data: {}\n\n", "{}\n{}\n", "id: 1\ndata:{}\r\n\r\nx"]))
 def test_a_document_without_edits_keeps_every_byte(value: object, form: str) -> None:
     text = form.replace("{}", json.dumps({"a": value}))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 import yaml
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.yaml import load
@@ -19,7 +19,6 @@ def loaded(source: str) -> object:
     return ours["key"]
 
 
-@settings(max_examples=100, deadline=None)
 @given(TEXTS | st.binary(max_size=200), st.sampled_from([2, 6, 8]))
 def test_a_block_loads_as_the_same_text(text: str | bytes, indent: int) -> None:
     nested = "  " * (indent // 2 - 1)
@@ -34,7 +33,6 @@ def test_a_block_loads_as_the_same_text(text: str | bytes, indent: int) -> None:
     assert value == {"key": text, "next": 1}
 
 
-@settings(max_examples=100, deadline=None)
 @given(TEXTS)
 def test_short_and_quoted_text_loads_as_the_same_text(text: str) -> None:
     assert loaded(f"key: {short_scalar(text)}\n") == text
@@ -45,7 +43,6 @@ def test_short_and_quoted_text_loads_as_the_same_text(text: str) -> None:
     ]
 
 
-@settings(max_examples=100, deadline=None)
 @given(JSONS)
 def test_a_flow_value_loads_as_the_same_value(value: object) -> None:
     assert load(f"key: {flow_scalar(value)}\n") == {"key": value}

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from itertools import permutations, product
 
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.checks.core.sequences import assign
 
-RULES = settings(max_examples=100, deadline=None)
 AssignmentCase = tuple[list[list[int]], list[tuple[int, int | None]], int]
 
 
@@ -38,7 +37,6 @@ def is_satisfied(choice: tuple[int | None, ...], limits: list[tuple[int, int | N
 
 
 @given(cases())
-@RULES
 def test_an_assignment_is_complete_whenever_one_exists(case: AssignmentCase) -> None:
     accepts, limits, count = case
     result = assign(accepts, limits, count)
@@ -54,7 +52,6 @@ def test_an_assignment_is_complete_whenever_one_exists(case: AssignmentCase) -> 
 
 
 @given(cases())
-@RULES
 def test_an_assignment_keeps_the_limits_and_counts_what_is_missing(case: AssignmentCase) -> None:
     accepts, limits, count = case
     result = assign(accepts, limits, count)
@@ -67,7 +64,6 @@ def test_an_assignment_keeps_the_limits_and_counts_what_is_missing(case: Assignm
 
 
 @given(cases())
-@RULES
 def test_the_order_of_the_entries_does_not_matter(case: AssignmentCase) -> None:
     accepts, limits, count = case
     outcomes = set()

@@ -10,7 +10,7 @@ from copy import deepcopy
 from typing import Any, NamedTuple
 
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import resolve_pointer
@@ -18,8 +18,6 @@ from evalkit.checks.core.base import View
 from evalkit.checks.history.check import History, Level
 from evalkit.verdict import Finding
 from tests.checks.building import transcript
-
-RULES = settings(max_examples=80, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 
 
 class RandomConversation(NamedTuple):
@@ -170,7 +168,6 @@ def respell(value: Any) -> Any:
 
 
 @given(conversations())
-@RULES
 def test_an_exact_history_passes_in_any_spelling(conversation: RandomConversation) -> None:
     assert check_history(conversation.inputs, conversation.answers) == []
     assert check_history(deepcopy(conversation.inputs), conversation.answers) == []
@@ -192,7 +189,6 @@ def check_changed(conversation: RandomConversation, at: int, sent: list[Any]) ->
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_a_dropped_step_is_one_step_missing(case: Any, data: st.DataObject) -> None:
     conversation, at, sent, places = case
     place = data.draw(st.sampled_from(places))
@@ -214,7 +210,6 @@ def test_a_dropped_step_is_one_step_missing(case: Any, data: st.DataObject) -> N
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_two_steps_that_changed_places_are_one_step_reordered(
     case: Any, data: st.DataObject
 ) -> None:
@@ -234,7 +229,6 @@ def test_two_steps_that_changed_places_are_one_step_reordered(
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_a_doubled_step_is_one_step_duplicated(case: Any, data: st.DataObject) -> None:
     conversation, at, sent, places = case
     place = data.draw(st.sampled_from(places))
@@ -247,7 +241,6 @@ def test_a_doubled_step_is_one_step_duplicated(case: Any, data: st.DataObject) -
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_an_altered_signature_is_one_signature_altered(case: Any, data: st.DataObject) -> None:
     conversation, at, sent, places = case
     signed = [place for place in places if "signature" in sent[place]]
@@ -279,7 +272,6 @@ def leaves(value: Any, path: str = "") -> list[tuple[str, Any]]:
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_a_changed_string_is_reported_at_its_pointer(case: Any, data: st.DataObject) -> None:
     conversation, at, sent, places = case
     place = data.draw(st.sampled_from(places))
@@ -307,7 +299,6 @@ def test_a_changed_string_is_reported_at_its_pointer(case: Any, data: st.DataObj
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_added_and_dropped_nulls_are_reported_and_allowed_by_equivalent(
     case: Any, data: st.DataObject
 ) -> None:
@@ -333,7 +324,6 @@ def test_added_and_dropped_nulls_are_reported_and_allowed_by_equivalent(
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_an_unknown_step_is_one_step_invented(case: Any, data: st.DataObject) -> None:
     conversation, at, sent, places = case
     where = data.draw(st.integers(0, places[-1]))
@@ -346,7 +336,6 @@ def test_an_unknown_step_is_one_step_invented(case: Any, data: st.DataObject) ->
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_a_missing_result_is_one_call_unanswered(case: Any, data: st.DataObject) -> None:
     conversation, at, sent, places = case
     fresh = [
@@ -369,7 +358,6 @@ def test_a_missing_result_is_one_call_unanswered(case: Any, data: st.DataObject)
 
 
 @given(changed_requests(), st.data())
-@RULES
 def test_a_cut_history_is_one_history_truncated(case: Any, data: st.DataObject) -> None:
     conversation, at, sent, places = case
     if len(places) < 3:

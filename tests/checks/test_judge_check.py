@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
@@ -306,7 +306,6 @@ def test_hostile_text_stays_inside_its_line() -> None:
     ), "by any reading of what a line is"
 
 
-@settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=[])))
 def test_no_text_leaves_its_line(text: str) -> None:
     message = fenced(transcript({"user": text, "steps": [says(text)]}).turns)

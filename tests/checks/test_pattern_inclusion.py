@@ -5,7 +5,7 @@ from __future__ import annotations
 import itertools
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.checks.steps import compile_pattern, positions_of
@@ -32,7 +32,6 @@ def accepts(pattern: str, words: list[str]) -> bool:
     return automaton.accepts([positions_of(automaton, word) for word in words])
 
 
-@settings(deadline=None)
 @given(PATTERNS, PATTERNS)
 def test_inclusion_is_that_of_the_sequences(one: str, other: str) -> None:
     included = compile_pattern(one).includes(compile_pattern(other))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.checks.core.base import Approved, View
@@ -168,7 +168,6 @@ def test_a_difference_of_many_lines_is_aligned_and_short() -> None:
     assert "\x1b" not in result.findings[0].detail
 
 
-@settings(max_examples=100)
 @given(VALUES)
 def test_json_is_read_back_from_its_file(value: Any) -> None:
     text = render("json", value)
@@ -178,7 +177,6 @@ def test_json_is_read_back_from_its_file(value: Any) -> None:
     assert codes(text, {"snapshot": "json"}, {"steps": [says(json.dumps(value))]}) == []
 
 
-@settings(max_examples=100)
 @given(st.text(st.characters(exclude_categories=[])), st.text())
 def test_text_is_the_same_as_its_own_file_only(text: str, other: str) -> None:
     file = render("text", text)
@@ -188,7 +186,6 @@ def test_text_is_the_same_as_its_own_file_only(text: str, other: str) -> None:
         assert codes(render("text", other), "snapshot", {"text": text}) == ["snapshot_differs"]
 
 
-@settings(max_examples=100)
 @given(TYPES, TYPES)
 def test_steps_are_the_same_as_their_own_file_only(
     types: list[list[str]], other: list[list[str]]
@@ -200,7 +197,6 @@ def test_steps_are_the_same_as_their_own_file_only(
     )
 
 
-@settings(max_examples=100)
 @given(VALUES)
 def test_ignoring_does_not_change_the_value(value: Any) -> None:
     before = json.dumps(value)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
@@ -13,7 +13,6 @@ from evalkit.checks.core.sequences import Automaton
 from evalkit.checks.steps import compile_pattern, positions_of
 
 LETTERS = {"thought": "t", "function_call": "c", "function_result": "r", "model_output": "m"}
-RULES = settings(max_examples=100, deadline=None)
 
 
 def spell(children: st.SearchStrategy[tuple[str, str]]) -> st.SearchStrategy[tuple[str, str]]:
@@ -40,7 +39,6 @@ TYPES = st.lists(st.sampled_from(list(LETTERS)), max_size=7)
 
 
 @given(PATTERNS, TYPES)
-@RULES
 def test_a_pattern_matches_what_a_regular_expression_matches(
     pattern: tuple[str, str], types: list[str]
 ) -> None:
@@ -54,7 +52,6 @@ def test_a_pattern_matches_what_a_regular_expression_matches(
 
 
 @given(PATTERNS, TYPES)
-@RULES
 def test_an_alignment_has_every_step_once_and_expects_a_match(
     pattern: tuple[str, str], types: list[str]
 ) -> None:

@@ -11,7 +11,7 @@ from dataclasses import replace
 from itertools import cycle
 from typing import Any
 
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps, equal, loads
@@ -40,7 +40,6 @@ from evalkit.testing import (
 )
 from evalkit.transcript import Exchange, Response, Transcript
 
-many = settings(max_examples=100, deadline=None, suppress_health_check=list(HealthCheck))
 KIND = [
     name
     for name in BEHAVIORS
@@ -208,7 +207,6 @@ def check_outcomes(transcript: Transcript) -> None:
         assert (turn.reason is not None) == (turn.outcome in ("incomplete", "not_run"))
 
 
-@many
 @given(plans(min_turns=2), st.data())
 def test_history_is_exact_for_any_service_behavior(plan: Plan, data: st.DataObject) -> None:
     service = services(data)
@@ -225,7 +223,6 @@ def test_history_is_exact_for_any_service_behavior(plan: Plan, data: st.DataObje
     )
 
 
-@many
 @given(plans(), st.data())
 def test_well_behaved_service_lets_only_plan_limits_stop_a_turn(
     plan: Plan, data: st.DataObject
@@ -246,7 +243,6 @@ def test_well_behaved_service_lets_only_plan_limits_stop_a_turn(
 FAULTS: list[Exception] = [CassetteMiss("not recorded"), ToolCrashed("raised")]
 
 
-@many
 @given(plans(), st.data())
 def test_conversation_ends_and_raises_no_evalkit_error(plan: Plan, data: st.DataObject) -> None:
     service = services(data)
@@ -305,7 +301,6 @@ odd_bodies = anything | st.fixed_dictionaries(
 )
 
 
-@many
 @given(plans(), st.data(), st.lists(odd_bodies, min_size=1, max_size=3))
 def test_engine_never_raises_for_any_json_body(
     plan: Plan, data: st.DataObject, bodies: list[Any]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.fuzz.targets import TARGETS, stored
@@ -17,7 +17,6 @@ def test_seeds_and_stored_inputs(name: str) -> None:
         target.run(data)
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 def test_variations(name: str, data: st.DataObject) -> None:
     target = TARGETS[name]

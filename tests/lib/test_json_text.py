@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib import json as evalkit_json
@@ -133,7 +133,6 @@ def test_numbers_keep_the_spelling_in_which_they_were_received(text: str, frame:
     ),
     st.sampled_from(["[%s]", ' { "a" : [ %s ]\n}', '{"\\u0041":[%s], "b": "1.50"}']),
 )
-@settings(max_examples=300, deadline=None)
 def test_any_spelling_is_exact(numbers: list[str], frame: str) -> None:
     text = evalkit_json.dumps(evalkit_json.loads(frame % ",".join(numbers)))
     assert f"[{','.join(numbers)}]" in text
@@ -157,7 +156,6 @@ def test_a_repeated_key_is_an_error_of_its_own() -> None:
 
 
 @given(VALUES, st.booleans(), st.data())
-@settings(max_examples=100, deadline=None)
 def test_valid_and_damaged_text_is_read_as_by_the_standard_library(
     value: Any, ascii_only: bool, data: st.DataObject
 ) -> None:
@@ -173,7 +171,6 @@ def test_valid_and_damaged_text_is_read_as_by_the_standard_library(
 
 
 @given(VALUES)
-@settings(max_examples=100, deadline=None)
 def test_written_text_is_ascii_and_reads_as_the_value(value: Any) -> None:
     text = evalkit_json.dumps(value)
     assert text.isascii()
@@ -193,7 +190,6 @@ def test_numbers_beyond_json_and_64_bits_are_preserved(value: Any) -> None:
 
 
 @given(VALUES)
-@settings(max_examples=100, deadline=None)
 def test_indented_text_reads_as_the_value(value: Any) -> None:
     text = evalkit_json.indented(value)
     assert text is not None

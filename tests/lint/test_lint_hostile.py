@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
@@ -154,7 +154,6 @@ CHANGES = st.lists(
 
 
 @given(CHANGES)
-@settings(max_examples=60, deadline=None)
 def test_a_body_with_random_changes_is_checked(
     changes: list[tuple[tuple[Any, ...], str, JSON]],
 ) -> None:
@@ -194,7 +193,6 @@ TYPED_FIELDS = (
 
 
 @given(interactions(), st.booleans())
-@settings(max_examples=40, deadline=None)
 def test_values_that_the_protocol_allows_are_not_reported(interaction: JSON, stored: bool) -> None:
     """The strategy fills these fields as the protocol does, and any other with anything."""
     found = _lint(render(Cassette([recording(create_request(store=stored), interaction)])))
@@ -210,7 +208,6 @@ CONTENT = render(Cassette([_recording(entry) for entry in BASE], {"format": 1}))
 
 
 @given(st.integers(0, len(CONTENT)), st.integers(0, 40), st.text(max_size=8))
-@settings(max_examples=60, deadline=None)
 def test_a_garbled_file_is_checked(at: int, length: int, put: str) -> None:
     content = CONTENT[:at] + put + CONTENT[at + length :]
     _lint(content.encode("utf-8", "replace").decode())

@@ -3,7 +3,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.protocol.sse import (
@@ -147,7 +147,6 @@ sse_text = st.lists(
 
 
 @given(text=sse_text, data=st.data())
-@settings(max_examples=100, deadline=None)
 def test_any_chunking_gives_the_same_frames(text: str, data: st.DataObject) -> None:
     payload = text.encode()
     cuts = sorted(data.draw(st.lists(st.integers(0, len(payload)), max_size=6)))
@@ -156,13 +155,11 @@ def test_any_chunking_gives_the_same_frames(text: str, data: st.DataObject) -> N
 
 
 @given(st.binary())
-@settings(max_examples=100, deadline=None)
 def test_any_bytes_are_parsed(data: bytes) -> None:
     assert _fed([data]) == frames(data.decode("utf-8", "surrogateescape"))
 
 
 @given(sse_text)
-@settings(max_examples=100, deadline=None)
 def test_split_frames_joined_are_the_text(text: str) -> None:
     parts = split_frames(text)
     assert "".join(parts) == text

@@ -3,7 +3,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON
@@ -81,7 +81,6 @@ def sdk() -> Any:
         max_size=6,
     )
 )
-@settings(max_examples=100, deadline=None)
 def test_output_text_is_that_of_the_official_sdk(sdk: Any, steps: list[dict[str, JSON]]) -> None:
     answer = sdk.Interaction.model_validate({"id": "a", "status": "completed", "steps": steps})
     assert output_text(steps) == answer.output_text
@@ -198,7 +197,6 @@ def test_calls_are_paired_with_results(
 
 
 @given(st.lists(strategies.steps, max_size=8))
-@settings(max_examples=60, deadline=None)
 def test_every_call_and_result_appears_once(steps: list[dict[str, JSON]]) -> None:
     pairs, orphans = pair_calls(steps)
     paired = [pair.result_index for pair in pairs if pair.result_index is not None]
@@ -255,7 +253,6 @@ def test_every_span_problem_is_tested() -> None:
 
 
 @given(strategies.texts, strategies.values, strategies.values)
-@settings(max_examples=100, deadline=None)
 def test_any_span_gives_a_part_of_the_text(text: str, start: JSON, end: JSON) -> None:
     assert cited_text(text, start, end).text in (
         "",
@@ -264,7 +261,6 @@ def test_any_span_gives_a_part_of_the_text(text: str, start: JSON, end: JSON) ->
 
 
 @given(strategies.texts, st.data())
-@settings(max_examples=100, deadline=None)
 def test_a_span_of_whole_characters_gives_these_characters(text: str, data: st.DataObject) -> None:
     first = data.draw(st.integers(0, len(text)))
     last = data.draw(st.integers(first, len(text)))

@@ -3,7 +3,7 @@ from __future__ import annotations
 import copy
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import JSON, equal
@@ -763,7 +763,6 @@ def test_the_tables_use_defined_states_and_problems() -> None:
 
 
 @given(st.lists(strategies.events, max_size=8))
-@settings(max_examples=100, deadline=None)
 def test_any_events_are_assembled_and_not_changed(events: list[JSON]) -> None:
     before = copy.deepcopy(events)
     result = assemble(events)

@@ -32,7 +32,7 @@ def round_trip(
 
 @pytest.mark.parametrize("kind", [*STEP_TYPES, "unknown"])
 @given(data=st.data())
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 def test_steps_of_every_type_survive_a_round_trip(kind: str, data: st.DataObject) -> None:
     source = strategies.unknown_steps if kind == "unknown" else strategies.steps_of_type(kind)
     step = data.draw(source)
@@ -47,7 +47,6 @@ def test_steps_of_every_type_survive_a_round_trip(kind: str, data: st.DataObject
 
 
 @given(strategies.interactions)
-@settings(max_examples=80, deadline=None)
 def test_interactions_survive_a_round_trip(interaction: dict[str, JSON]) -> None:
     assembled, codes = round_trip(interaction)
     assert equal(assembled, interaction)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.compare.clusters import rate_interval
@@ -82,7 +82,6 @@ def test_bins_have_round_edges(values: list[float], bins: list[tuple[str, int]])
     assert distribution(values) == bins
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(st.floats(0, 1e9), min_size=1, max_size=50))
 def test_every_value_is_in_one_of_few_bins(values: list[float]) -> None:
     bins = distribution(values)

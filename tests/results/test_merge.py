@@ -9,7 +9,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import IntegrityError, UsageError
@@ -277,7 +277,6 @@ def test_run_that_counted_other_results_is_an_integrity_error() -> None:
         )
     )
 )
-@settings(max_examples=100, deadline=None)
 def test_merged_totals_are_those_of_one_run(
     drawn: tuple[list[str], list[set[int]]],
 ) -> None:

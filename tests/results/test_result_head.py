@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
@@ -30,7 +30,6 @@ def test_head_is_the_result_without_settings_and_turns(line: str) -> None:
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=5).map(dict))
-@settings(max_examples=100, deadline=None)
 def test_head_has_the_values_of_the_line_in_any_order_of_members(result: dict[str, Any]) -> None:
     head: Any = parse_head(dumps(result))
     assert all(result[name] == value for name, value in head.items())

@@ -10,7 +10,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib import yaml
@@ -93,7 +93,6 @@ _DECISIONS = st.builds(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(st.lists(_DECISIONS, max_size=4))
 def test_rendered_decisions_parse_to_the_same_values(decisions: list[Decision]) -> None:
     text = HEAD + "".join(map(render, decisions))

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.files import sha256
@@ -278,7 +278,6 @@ _FINDINGS = st.builds(
 )
 
 
-@settings(max_examples=60, deadline=None)
 @given(
     st.lists(
         st.tuples(st.sampled_from("abcd"), st.lists(_FINDINGS, min_size=1, max_size=3)), max_size=4
@@ -304,7 +303,6 @@ def test_keys_are_unique_and_nothing_depends_on_the_order(
         diff_lines(item)
 
 
-@settings(max_examples=60, deadline=None)
 @given(st.lists(st.sampled_from("abc"), max_size=3), st.lists(st.sampled_from("abc"), max_size=3))
 def test_a_difference_contains_both_texts(old: list[str], new: list[str]) -> None:
     item = one(snapshot("x", "\n".join(new), "\n".join(old)))

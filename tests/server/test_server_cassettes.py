@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.cassette.files import load_cassette
@@ -177,7 +177,6 @@ def test_requests_with_different_uris_are_not_equal(path: str) -> None:
     )
 
 
-@settings(max_examples=30, deadline=None)
 @given(JSON_OBJECTS, st.none() | st.text() | st.lists(JSON_OBJECTS))
 def test_every_body_has_one_normal_form(body: dict[str, Any], value: Any) -> None:
     once = normalize_body({**body, "input": value})

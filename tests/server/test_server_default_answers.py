@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.protocol.step_reader import cited_text, output_text
@@ -301,7 +301,6 @@ def test_an_agent_names_its_environment() -> None:
     )
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     text=st.text(max_size=60),
     tools=st.lists(

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
@@ -225,7 +225,6 @@ _OPTIONAL = (
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     body=st.fixed_dictionaries(
         {

@@ -10,7 +10,7 @@ from typing import Any
 
 import httpx
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import ScriptError
@@ -311,7 +311,6 @@ def test_a_replaced_live_reply_is_closed() -> None:
     st.lists(st.sampled_from([*FRAMES, ": c\n\n", "data: a\r\n\r\n", "x\r\ry\n\n", "data: end"])),
     st.integers(1, 9),
 )
-@settings(max_examples=50, deadline=None)
 def test_split_frames_are_the_original_bytes(frames: list[str], size: int) -> None:
     raw = "".join(frames).encode()
     pieces = [raw[at : at + size] for at in range(0, len(raw), size)]
@@ -335,7 +334,6 @@ def call(number: int) -> Call:
 
 
 @given(st.integers(), st.floats(0, 1), st.lists(st.integers(0, 5), max_size=20), st.randoms())
-@settings(max_examples=50, deadline=None)
 def test_the_same_requests_get_the_same_faults_in_any_order(
     seed: int, chance: float, numbers: list[int], order: Any
 ) -> None:
@@ -479,7 +477,6 @@ def test_an_invalid_plan_is_explained_with_an_example(text: str, message: str) -
     st.text(max_size=30)
     | st.from_regex(r"[a-z_]{3,12}(=[0-9.]{0,4})?(@[a-z]*=?[0-9.%]*)?", fullmatch=True)
 )
-@settings(max_examples=60, deadline=None)
 def test_any_text_is_a_plan_or_an_error(text: str) -> None:
     try:
         plan = parse_plan(text, "a")
@@ -496,7 +493,6 @@ def test_any_text_is_a_plan_or_an_error(text: str) -> None:
         ),
     )
 )
-@settings(max_examples=60, deadline=None)
 def test_any_mapping_is_a_plan_or_an_error(data: object) -> None:
     try:
         plan = plan_from_yaml(data, "a")

@@ -7,7 +7,7 @@ import json
 from typing import Any
 
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evalkit._lib.json import dumps
@@ -61,7 +61,6 @@ _BELONGS = {
 }
 
 
-@settings(max_examples=60, deadline=None)
 @given(data=st.data())
 @pytest.mark.parametrize("kind", list(_BELONGS))
 def test_a_resource_is_created_or_refused(
@@ -182,7 +181,6 @@ def without_result_places(steps: Steps) -> Any:
     return out
 
 
-@settings(max_examples=100, deadline=None)
 @given(
     turns=st.lists(st.integers(0, 3), min_size=1, max_size=3), tail=st.booleans(), data=st.data()
 )

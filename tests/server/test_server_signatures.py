@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.server.history_integrity import find_alterations
@@ -248,7 +248,6 @@ _json = st.recursive(
 )
 
 
-@settings(max_examples=100, deadline=None)
 @given(arguments=st.dictionaries(st.text(max_size=3), _json, max_size=3), data=st.data())
 def test_spelling_may_differ_but_values_may_not(
     arguments: dict[str, Any], data: st.DataObject

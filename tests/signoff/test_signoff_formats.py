@@ -11,7 +11,7 @@ from typing import Any
 
 import jsonschema
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.signoff import digest_manifest, in_toto, ssh
@@ -47,7 +47,6 @@ def test_the_encoding_that_is_signed(kind: str, payload: bytes, expected: bytes)
     assert pae(kind, payload) == expected
 
 
-@settings(max_examples=100)
 @given(
     st.tuples(st.text(max_size=8), st.binary(max_size=8)),
     st.tuples(st.text(max_size=8), st.binary(max_size=8)),
@@ -58,7 +57,6 @@ def test_two_pairs_never_have_one_encoding(
     assert (pae(*one) == pae(*other)) == (one == other)
 
 
-@settings(max_examples=100)
 @given(JSON_VALUES, st.randoms(use_true_random=False))
 def test_equal_values_are_the_same_bytes(value: Any, random: Any) -> None:
     def shuffled(item: Any) -> Any:
@@ -74,7 +72,6 @@ def test_equal_values_are_the_same_bytes(value: Any, random: Any) -> None:
     assert data.isascii()
 
 
-@settings(max_examples=100)
 @given(st.binary(max_size=60), st.text(max_size=20), st.binary(max_size=40), st.data())
 def test_an_envelope_has_one_spelling(
     payload: bytes, keyid: str, signature: bytes, data: st.DataObject
@@ -132,7 +129,6 @@ def test_armor_has_one_spelling(keys: Keys, kind: str) -> None:
             ssh.read_signature(text)
 
 
-@settings(max_examples=100)
 @given(
     st.dictionaries(
         st.text(
@@ -197,7 +193,6 @@ def test_lines_contain_their_digest() -> None:
     assert read_results(result("one")[:-1])[0].damage == "the line is not complete"
 
 
-@settings(max_examples=50)
 @given(st.data())
 def test_a_changed_line_is_recognized(data: st.DataObject) -> None:
     row = result("one")

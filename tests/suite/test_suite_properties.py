@@ -6,7 +6,7 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from evalkit._lib import yaml
@@ -40,11 +40,6 @@ RICH = (
       - user: [{type: text, text: "{{ previous.text }}"}]
         expect: [json_schema, text: "{{ previous.text }}"]
 """
-)
-FEW = settings(
-    max_examples=100,
-    deadline=None,
-    suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
 )
 
 
@@ -85,7 +80,6 @@ def test_the_sample_suite_loads() -> None:
     assert len(outcome(RICH)) == 2 + 2 * 2 * 2 * 2 * 2
 
 
-@FEW
 @given(st.text(max_size=200))
 @example("suite: *a")
 @example("? {a: b}")
@@ -98,13 +92,11 @@ def test_any_text_loads_or_is_refused(text: str) -> None:
     assert outcome(text)
 
 
-@FEW
 @given(st.binary(max_size=60))
 def test_any_bytes_load_or_are_refused(data: bytes) -> None:
     assert outcome(data)
 
 
-@FEW
 @given(
     st.integers(0, len(RICH)),
     st.integers(0, 12),
@@ -176,7 +168,6 @@ def put(document: Any, path: tuple[str | int, ...], value: Any) -> None:
         pass
 
 
-@FEW
 @given(st.lists(st.tuples(st.sampled_from(PLACES), VALUES), min_size=1, max_size=3))
 def test_a_suite_with_any_value_anywhere_loads_or_is_refused(
     changes: list[tuple[tuple[str | int, ...], Any]],
@@ -187,7 +178,6 @@ def test_a_suite_with_any_value_anywhere_loads_or_is_refused(
     assert outcome(dumps(document))
 
 
-@FEW
 @given(st.sampled_from(PLACES))
 def test_a_suite_without_one_value_loads_or_is_refused(path: tuple[str | int, ...]) -> None:
     document = yaml.load(RICH)
@@ -198,7 +188,6 @@ def test_a_suite_without_one_value_loads_or_is_refused(path: tuple[str | int, ..
     assert outcome(dumps(document))
 
 
-@settings(FEW, max_examples=20)
 @given(st.integers(0, len(RICH)), st.text(alphabet="-: ab\n", max_size=3))
 def test_loading_twice_gives_the_same_result(at: int, inserted: str) -> None:
     text = RICH[:at] + inserted + RICH[at:]

@@ -21,6 +21,7 @@ from evalkit.compare.alignment import cited_sources
 from evalkit.conversation.demultiplex import split_conversations
 from evalkit.conversation.reconstruct import is_interaction, request_of, response_of, transcript_of
 from evalkit.conversation.response_reader import read_response
+from evalkit.importing.resumed_streams import join_resumed_streams
 from evalkit.importing.tool_stubs import ToolStubs, merge_functions, stub_tools
 from evalkit.protocol.step_reader import steps_of
 from evalkit.suite.model.language import ScenarioKeys
@@ -98,7 +99,7 @@ def draft_scenarios(sources: Mapping[str, list[Recording]]) -> list[ScenarioDraf
             if is_interaction(recording) and recording.method in _METHODS
         ]
         for number, thread in enumerate(split_conversations(traffic), 1):
-            recordings = [traffic[index] for index in thread]
+            recordings = join_resumed_streams(traffic[index] for index in thread)
             useful = _without_failed_requests(recordings)
             transcript = transcript_of(Cassette(useful))
             if transcript.turns:

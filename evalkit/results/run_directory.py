@@ -169,11 +169,11 @@ def check_writable_output(directory: Path, option: str) -> None:
     """Raise UsageError if a run must not, or cannot, be written to a directory."""
     with file_errors(directory, "cannot be written", f"; name another one with {option}"):
         check_output(directory, option)
-        for name in (RESULTS, MANIFEST, *DERIVED):
-            if (directory / name).is_dir():
+        for path in (directory / name for name in (RESULTS, MANIFEST, *DERIVED)):
+            if path.is_dir():
                 raise UsageError(
-                    f"{display_path(directory / name)} is a folder (expected a file); remove it, or "
-                    f"name another directory with {option}"
+                    f"{display_path(path)} is a folder (expected a file); remove it, or name "
+                    f"another directory with {option}"
                 )
     check_folder(directory, f"; name another one with {option}")
 

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from evalkit.protocol.stream_writer import events_of, sse_text
 from tests.importing.traffic import (
     TOOL,
     call,
@@ -194,6 +195,66 @@ def test_a_conversation_becomes_a_scenario_that_replays(name: str) -> None:
     assert outcome.exit_code == 0, outcome.output
     (scenario,) = scenarios()
     assert [turn.get("stop_after") for turn in scenario["turns"]] == stop_after
+
+
+FRAMES = sse_text(
+    [
+        {**event, "event_id": str(number)}
+        for number, event in enumerate(events_of(interaction(text("one two three four five"))))
+    ]
+)
+
+
+def resume(last: str, frames: list[str]) -> dict[str, Any]:
+    path = f"/v1_a?stream=true{last and '&last_event_id=' + last}"
+    return exchange(None, "".join(frames), method="GET", path=path)
+
+
+STREAM = exchange({"input": "Hello", "stream": True}, "".join(FRAMES[:4]))
+CONTINUED = follow_up("Bye", streamed(text("Bye."), id_="v1_b"), stream=True)
+RESUMED = {
+    "once": [STREAM, resume("3", FRAMES[4:])],
+    "from an earlier event": [STREAM, resume("1", FRAMES[2:])],
+    "cut again": [STREAM, resume("3", FRAMES[4:6]), resume("5", FRAMES[6:])],
+    "after a failed attempt": [
+        STREAM,
+        exchange(None, "{}", status=503, method="GET", path="/v1_a?stream=true&last_event_id=3"),
+        resume("3", FRAMES[4:]),
+    ],
+    "from its start": [STREAM, resume("", FRAMES)],
+    "from its start, and cut earlier": [STREAM, resume("", FRAMES[:2]), resume("3", FRAMES[4:])],
+    "before another turn": [STREAM, resume("3", FRAMES[4:]), CONTINUED],
+    "in the background": [
+        exchange({"input": "Hello", "stream": True, "background": True}, "".join(FRAMES[:4])),
+        resume("3", FRAMES[4:]),
+    ],
+    "read again when it is whole": [
+        exchange({"input": "Hello", "stream": True}, "".join(FRAMES)),
+        resume("3", FRAMES[4:]),
+        CONTINUED,
+    ],
+}
+
+
+@pytest.mark.parametrize("name", RESUMED)
+def test_a_resumed_stream_is_one_stream(name: str) -> None:
+    outcome = import_log(*RESUMED[name])
+    assert outcome.exit_code == 0, outcome.output
+    assert "left out" not in outcome.output
+    (scenario,) = scenarios()
+    assert scenario["stream"] is True
+    assert len(scenario["turns"]) == 1 + (CONTINUED in RESUMED[name])
+    assert scenario["turns"][0]["expect"][1]["steps"]["steps"] == ["model_output"]
+    cassette = next(Path("cassettes").rglob("*.yaml"))
+    assert "last_event_id" not in cassette.read_text()
+    assert "five" in cassette.read_text()
+
+
+def test_a_stream_that_no_resumption_completes_is_listed() -> None:
+    outcome = import_log(STREAM, resume("3", FRAMES[4:6]), HELLO)
+    assert outcome.exit_code == 0, outcome.output
+    assert "the stream broke off after 6 events" in outcome.output
+    assert len(scenarios()) == 1
 
 
 def test_what_differs_from_the_original_is_noted() -> None:

@@ -1,0 +1,53 @@
+"""Streams that a client resumed after a cut, as the one stream that they are. Pure.
+
+The rest of a stream is received by ``GET …/{id}?stream=true&last_event_id=…`` (docs/protocol.md
+section 12), as often as the stream is cut. A conversation that is held again has no cut, so the
+parts become the response to the request that began the stream.
+"""
+
+from collections.abc import Iterable
+from dataclasses import replace
+from urllib.parse import unquote
+
+from evalkit._lib.json import JSON
+from evalkit.cassette.recording import Recording
+from evalkit.conversation.reconstruct import request_of, response_of
+from evalkit.conversation.response_reader import read_response
+from evalkit.protocol.sse import read_events
+from evalkit.protocol.stream_assembler import events_until
+from evalkit.protocol.stream_writer import sse_text
+from evalkit.transcript import Exchange
+
+
+def join_resumed_streams(recordings: Iterable[Recording]) -> list[Recording]:
+    """Return recordings with every stream that was resumed in one recording, at its start."""
+    joined: list[Recording] = []
+    starts: dict[str, int] = {}
+    for recording in recordings:
+        exchange = Exchange(1, 1, request_of(recording))
+        read_response(exchange, response_of(recording))
+        request, interaction = exchange.request, exchange.interaction
+        start = starts.get(unquote(request.path.rpartition("/")[2]))
+        if request.method == "GET" and exchange.events is not None and start is not None:
+            last_event_id = dict(request.query).get("last_event_id")
+            joined[start] = _join(joined[start], recording, last_event_id)
+            continue
+        if request.creates_interaction and exchange.events and interaction:
+            starts[str(interaction.get("id"))] = len(joined)
+        joined.append(recording)
+    return joined
+
+
+def _join(first: Recording, rest: Recording, last_event_id: str | None) -> Recording:
+    """Return a stream with the part that continues it, or that repeats it from its start."""
+    events = _events(rest)
+    if last_event_id:
+        events = [*events_until(_events(first), last_event_id), *events]
+    elif len(events) < len(_events(first)):
+        return first
+    text = "".join(sse_text([event for event in events if isinstance(event, dict)], done=False))
+    return replace(first, body=text, broken=rest.broken, event_ms=())
+
+
+def _events(recording: Recording) -> list[JSON]:
+    return read_events(response_of(recording).text).events

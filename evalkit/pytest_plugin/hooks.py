@@ -21,6 +21,7 @@ from evalkit.pytest_plugin.options import (
     LEDGER_FILE,
     PROGRESS,
     RESULT,
+    TAPE_FIXTURE,
     WORKER_NUMBER,
     WORKER_OUTPUT,
     is_worker,
@@ -64,6 +65,16 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
     from evalkit.pytest_plugin.reporter import session_state
 
     return SuiteFile.from_parent(parent, path=file_path, get_state=session_state)
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Count the tests with tapes, which are results of the run, before any is deselected."""
+    if any(TAPE_FIXTURE in getattr(item, "fixturenames", ()) for item in items):
+        # Start-up cost: only a session with suites or tapes imports evalkit.
+        from evalkit.pytest_plugin.reporter import collect_tests
+
+        collect_tests(config, items)
 
 
 @pytest.hookimpl(optionalhook=True)

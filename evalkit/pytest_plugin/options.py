@@ -16,6 +16,7 @@ PROGRESS = "evalkit-progress"
 """The name of the plugin that shows the progress of a session that records."""
 RESULT = "evalkit_result"
 """The attribute of pytest's report that carries a variant's result."""
+TAPE_FIXTURE = "evalkit_tape"
 CRASHED: str = "???"
 """What pytest-xdist gives as ``when`` of the report of a test in which its worker crashed."""
 DEFAULTS = {"cassettes": "cassettes", "report": "reports/latest"}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -33,6 +33,13 @@ from evalkit.pytest_plugin.outcome_reports import (
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.stored_results import stored_outcome
 from evalkit.pytest_plugin.summary import summary_lines
+from evalkit.pytest_plugin.tape_results import (
+    ending_of,
+    module_path,
+    outcome_of_test,
+    tape_of,
+    uses_tape,
+)
 from evalkit.reports.ci import github
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
@@ -42,6 +49,7 @@ from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output, check_writable_output
 from evalkit.session.prefetch import Prefetcher
+from evalkit.session.trials import ItemOutcome
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -75,8 +83,19 @@ def session_state(config: pytest.Config) -> SessionState:
     return state
 
 
+def collect_tests(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Count the tests that use tapes. Raises pytest.UsageError for options that cannot be used."""
+    try:
+        state = session_state(config)
+    except Misconfigured as error:
+        raise pytest.UsageError(str(error)) from error
+    for item in items:
+        if uses_tape(item):
+            state.count_test(item.nodeid, module_path(item))
+
+
 class Reporter:
-    """The hooks of a session that has suites."""
+    """The hooks of a session that has suites, or tests with tapes."""
 
     def __init__(self, config: pytest.Config, state: SessionState, folded: FoldedMisses) -> None:
         self._config = config
@@ -91,11 +110,12 @@ class Reporter:
         state = self._state
         state.find_unused_cassettes()
         items = [item for item in session.items if isinstance(item, VariantItem)]
+        selected = len(items) + sum(map(uses_tape, session.items))
         # By -k and -m, but also by --last-failed and by node ids, which pytest does not report.
-        state.manifest.totals.deselected = max(0, state.manifest.totals.collected - len(items))
+        state.manifest.totals.deselected = max(0, state.manifest.totals.collected - selected)
         if session.config.option.collectonly:
             return
-        if items and not is_worker(session.config):
+        if selected and not is_worker(session.config):
             self.check_outputs()
         if session.config.getoption("evalkit_gate") and not is_worker(session.config):
             try:
@@ -163,8 +183,10 @@ class Reporter:
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> bool | None:
         """End the session instead of starting a conversation that must not start."""
-        if isinstance(item, VariantItem) and not self._state.may_run(item.variants):
-            item.session.shouldstop = self._state.runner.ledger.stop_reason
+        state = self._state
+        variants = item.variants if isinstance(item, VariantItem) else ()
+        if (variants or uses_tape(item)) and not state.may_run(variants):
+            item.session.shouldstop = state.runner.ledger.stop_reason
             return True
         return None
 
@@ -199,7 +221,28 @@ class Reporter:
                 (title, escape_log_commands(visible(self._state.runner.redact(text))))
                 for title, text in report.sections
             ]
+        elif uses_tape(item):
+            self._attach_test(item, call, report)
         return report
+
+    def _attach_test(
+        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
+    ) -> None:
+        """Attach the verdict of a test so far, and with its teardown its result."""
+        known, redact = tape_of(item), self._state.runner.redact
+        ending = ending_of(item, call, report, redact)
+        if ending is not None:
+            known.endings.append(ending)
+        if report.when != "teardown":
+            verdict = ending.verdict if ending is not None else Verdict.PASSED
+            outcome = ItemOutcome(verdict=verdict, message="", results=())
+            if report.when == "call" or not report.passed:
+                attach_outcome(report, outcome)
+            return
+        result = outcome_of_test(self._state, item)
+        attach_outcome(
+            report, ItemOutcome(verdict=result.verdict, message=result.message, results=[result])
+        )
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show an errored variant as an error, because it says nothing about the model."""
@@ -226,7 +269,11 @@ class Reporter:
             # pytest keeps all reports until the session ends; results are too large for that.
             names = ("verdict", "miss") if result["miss"] is not None else ("verdict",)
             setattr(report, RESULT, {name: result[name] for name in names})
-            self._waiting[key] = result | {"pytest": counted_as(report, result["verdict"])}
+            counted = counted_as(report, result["verdict"])
+            if report.when == "teardown" and key in self._waiting:
+                # The result of a test with a tape, which was counted before.
+                counted = self._waiting[key]["pytest"]
+            self._waiting[key] = result | {"pytest": counted}
         if report.outcome not in ("passed", "failed", "skipped"):
             # Another plugin will run the test again ("rerun"); the last attempt is its result.
             self._waiting.pop(key, None)
@@ -346,7 +393,7 @@ class Reporter:
         manifest.ended = timestamp()
         manifest.not_collected = sorted(state.not_collected)
         # If every worker crashed, nobody knows what was collected.
-        known = bool(manifest.suites) and not state.not_collected
+        known = bool(manifest.suites or manifest.modules) and not state.not_collected
         manifest.complete = known and totals.run + totals.deselected >= totals.collected
         totals.collected = max(totals.collected, totals.run + totals.deselected)
 

@@ -27,7 +27,8 @@ from evalkit.pytest_plugin.stored_results import (
     stored_results,
 )
 from evalkit.results import Journal, Manifest
-from evalkit.results.bar import suite_record
+from evalkit.results.bar import file_digest, suite_record
+from evalkit.results.records import ModuleRecord
 from evalkit.results.result_line import (
     without_test,
 )
@@ -141,6 +142,7 @@ class SessionState:
         self._models = tuple(config.getoption("evalkit_model"))
         self._suites: list[Suite] = []
         self._used_cassettes: set[str] = set()
+        self._tests: set[str] = set()
         self._suite_names: dict[str, str] = {}
         self._marks: dict[str, pytest.MarkDecorator] = {}
         self._labels = frozenset(
@@ -179,6 +181,18 @@ class SessionState:
         if self._models:
             self._used_cassettes.update(cassettes_of(suite, "", self._repeat))
         return variants
+
+    def count_test(self, nodeid: str, module: str) -> None:
+        """Count a test that uses a tape, once; ``module`` is its path from the root."""
+        if nodeid in self._tests:
+            return
+        self._tests.add(nodeid)
+        if module not in self.manifest.modules:
+            digest = file_digest(self.settings.root / module)
+            self.manifest.modules[module] = ModuleRecord(path=module, digest=digest, collected=0)
+        self.manifest.modules[module]["collected"] += 1
+        self.manifest.totals.collected += 1
+        self.manifest.totals.tests += 1
 
     def find_variants(self, root: Path, nodeid: str) -> Sequence[Variant]:
         """Return the variants of a node id, whose path is relative to ``root``; none for others."""
@@ -226,11 +240,19 @@ class SessionState:
         return variant.id in self.resumed or variant.id in self.reused
 
     def may_run(self, variants: Iterable[Variant]) -> bool:
-        """Return whether a test may run: all its conversations were started, or still may be."""
-        return not (self.settings.may_record and self.runner.ledger.stop_reason) or all(
-            self.is_stored(variant)
-            or (self.prefetcher is not None and self.prefetcher.has_outcome(variant))
-            for variant in variants
+        """Return whether a test may run: all its conversations were started, or still may be.
+
+        One without variants is a test that uses a tape.
+        """
+        may_start = not (self.settings.may_record and self.runner.ledger.stop_reason)
+        variants = tuple(variants)
+        return may_start or (
+            bool(variants)
+            and all(
+                self.is_stored(variant)
+                or (self.prefetcher is not None and self.prefetcher.has_outcome(variant))
+                for variant in variants
+            )
         )
 
     def not_run(self, variants: Sequence[Variant], verdict: Verdict, reason: str) -> ItemOutcome:
@@ -288,6 +310,8 @@ class SessionState:
         return json.dumps(
             {
                 "suites": self.manifest.suites,
+                "modules": self.manifest.modules,
+                "tests": totals.tests,
                 "collected": totals.collected,
                 "deselected": totals.deselected,
                 "unused_cassettes": self.unused_cassettes,
@@ -300,9 +324,11 @@ class SessionState:
         output = json.loads(text)
         totals = self.manifest.totals
         self.manifest.suites.update(output["suites"])
+        self.manifest.modules.update(output["modules"])
         self.not_collected.update(output["not_collected"])
         # Every worker collects all suites, so the largest number is the number.
         combine = sum if each else max
         totals.collected = combine((totals.collected, output["collected"]))
+        totals.tests = combine((totals.tests, output["tests"]))
         totals.deselected = combine((totals.deselected, output["deselected"]))
         self.unused_cassettes = sorted({*self.unused_cassettes, *output["unused_cassettes"]})

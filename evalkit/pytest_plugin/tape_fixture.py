@@ -19,7 +19,9 @@ from evalkit._lib.files import display_path
 from evalkit._lib.text import shorten
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.plugins import Catalog
+from evalkit.pytest_plugin.reporter import collect_tests
 from evalkit.pytest_plugin.state import read_settings
+from evalkit.pytest_plugin.tape_results import name_in_module, tape_of
 from evalkit.session import Settings
 from evalkit.session.settings import application_environment, rerecord_command
 from evalkit.suite.model.variants import file_word
@@ -39,10 +41,17 @@ def run_tape(item: pytest.Item) -> Iterator[Tape]:
     plugins = item.config.pluginmanager
     if not plugins.has_plugin("evalkit-tape-faults"):
         plugins.register(TapeFaults(), "evalkit-tape-faults")
+    known = tape_of(item)
+    # One that asks for the fixture by ``getfixturevalue`` is not known before.
+    collect_tests(item.config, [item])
+    # A test that another plugin runs again starts anew.
+    did_not_run = RuntimeError("the test did not run")
+    item.stash[_TEST_ERROR], item.stash[_REPORTED_FAULTS] = did_not_run, 0
     settings = read_settings(item.config, os.environ)
     with _message_only():
         tape = _create_tape(item, settings)
     with application_environment(settings, os.environ):
+        known.start(tape)
         with _message_only():
             tape.__enter__()
         item.stash[_TAPE] = tape
@@ -50,12 +59,11 @@ def run_tape(item: pytest.Item) -> Iterator[Tape]:
             yield tape
         finally:
             del item.stash[_TAPE]
-            did_not_run = RuntimeError("the test did not run")
-            error = item.stash.get(_TEST_ERROR, did_not_run)
+            error = item.stash[_TEST_ERROR]
             with _message_only():
                 tape.end(
                     error,
-                    reported=item.stash.get(_REPORTED_FAULTS, 0),
+                    reported=item.stash[_REPORTED_FAULTS],
                     error_is_result=error is not did_not_run,
                 )
             item.user_properties.append(("evalkit_cassette", display_path(tape.path)))
@@ -106,7 +114,7 @@ def _message_only() -> Iterator[None]:
 
 def _create_tape(item: pytest.Item, settings: Settings) -> Tape:
     config, name = item.config, cassette_name(item, settings.cassettes)
-    node_id = f"{item.path}::{_name_in_module(item)}"
+    node_id = f"{item.path}::{name_in_module(item)}"
     owners = config.stash.setdefault(_CASSETTE_OWNERS, {})
     # Some file systems ignore case.
     owner = owners.setdefault(name.casefold(), item.nodeid)
@@ -141,7 +149,7 @@ def cassette_name(item: pytest.Item, folder: Path) -> str:
     cassette in ``folder``, or will have it, the module's folders are part of its name.
     """
     module = item.nodeid.partition("::")[0]
-    name, bracket, parameters = _name_in_module(item).partition("[")
+    name, bracket, parameters = name_in_module(item).partition("[")
     words = name.split("::")
     if bracket:
         words.append(parameters.removesuffix("]"))
@@ -178,13 +186,3 @@ def _recorded_module(path: Path) -> str | None:
     except OSError:
         return None
     return match[1] if match else None
-
-
-def _name_in_module(item: pytest.Item) -> str:
-    """Return the part of a node id after the file.
-
-    For ``--dist loadgroup`` pytest-xdist appends the test's group, ``@database``, to it.
-    """
-    name = item.nodeid.partition("::")[2]
-    group = name.rpartition("@")[2]
-    return name if item.name.endswith(f"@{group}") else name.removesuffix(f"@{group}")

@@ -44,6 +44,7 @@ class ResultCounts:
         self.trials: Counter[str] = Counter()
         self.sizes: array[float] = array("d")
         self.times: array[float] = array("d")
+        self.tests = 0
         self.warned = self.warnings = self.unplayed = self.checks = self.tokens = 0
 
     def add(self, head: ResultHead) -> None:
@@ -56,6 +57,7 @@ class ResultCounts:
             self.verdicts[verdict_of(head)] += 1
             self.outcomes[outcome_of(head)] += 1
             self.tags.update(head["tags"])
+            self.tests += "kind" in head
         if head["verdict"] in ("passed", "failed"):
             case = str(head["variant"].get("case") or "")
             cluster = cluster_name(head["suite"], head["scenario"], case)
@@ -93,7 +95,7 @@ class ResultCounts:
             total.trials += other.trials
             total.sizes.extend(other.sizes)
             total.times.extend(other.times)
-            for name in ("warned", "warnings", "unplayed", "checks", "tokens"):
+            for name in ("tests", "warned", "warnings", "unplayed", "checks", "tokens"):
                 setattr(total, name, getattr(total, name) + getattr(other, name))
         return total
 
@@ -105,6 +107,11 @@ class ResultCounts:
     def results(self) -> int:
         """Variants that have a result."""
         return self.verdicts.total()
+
+    @property
+    def noun(self) -> str:
+        """What a result is about: a variant, or also a test of an application."""
+        return "test" if self.tests else "variant"
 
     @property
     def scored(self) -> int:
@@ -180,7 +187,7 @@ def _verdict(
         sentence = f"{counts.results:,} of {selected:,} have a result; {none_failed}"
         return "errored", "Not finished", sentence
     if not counts.scored:
-        sentence = f"{count(selected, 'variant')}, {counts.verdicts['skipped']:,} skipped"
+        sentence = f"{count(selected, counts.noun)}, {counts.verdicts['skipped']:,} skipped"
         return "skipped", "Nothing scored", sentence
     expected = [f"{counts.outcomes[name]:,} {name}" for name in EXPECTED if counts.outcomes[name]]
     if expected:
@@ -196,7 +203,7 @@ def _notices(
     if not is_complete:
         notices.append("This run did not finish. The results written until then are below.")
     if missing := selected - counts.results:
-        notices.append(f"{count(missing, 'variant')} without a result.")
+        notices.append(f"{count(missing, counts.noun)} without a result.")
     stated = {name: totals[name] for name in VERDICTS if name in totals}
     if is_complete and any(counts.verdicts[name] != number for name, number in stated.items()):
         numbers = ", ".join(f"{number:,} {name}" for name, number in stated.items())
@@ -210,7 +217,7 @@ def _notices(
 
 def _tiles(counts: ResultCounts, selected: int, deselected: int) -> list[Tile]:
     of_scored = f"of {counts.scored:,} scored"
-    word, whole = "collected", "variants"
+    word, whole = "collected", f"{counts.noun}s"
     if deselected:
         word, whole = "selected", f"of {selected + deselected:,} collected"
     of_selected = f"of {selected:,} {word}"
@@ -221,7 +228,7 @@ def _tiles(counts: ResultCounts, selected: int, deselected: int) -> list[Tile]:
         ("failed", counts.verdicts["failed"], "failed", of_scored),
         ("errored", counts.verdicts["errored"], "errored", of_selected),
         ("skipped", counts.verdicts["skipped"], "skipped", of_selected),
-        ("warned", counts.warnings, "warnings", f"in {count(counts.warned, 'variant')}"),
+        ("warned", counts.warnings, "warnings", f"in {count(counts.warned, counts.noun)}"),
         ("warned", counts.unplayed, "unplayed", "recordings"),
     ]
     if counts.trials:

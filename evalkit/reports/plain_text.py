@@ -37,10 +37,20 @@ def findings_text(findings: Findings) -> str:
 def conversation_text(line: str, number: int) -> str:
     """Return the conversation of a result line: for each turn user message, steps, errors."""
     try:
-        turns = parse_result(line)["turns"]
+        result = parse_result(line)
     except RecursionError:  # nested deeper than Python reads
         return f"The conversation is in line {number} of results.jsonl."
-    return "\n".join(text for turn in turns for text in _turn(turn)) or "no turn was run"
+    conversations = result.get("conversations", ())
+    titles = {
+        one["first_turn"]: f"conversation {number} of {len(conversations)}"
+        for number, one in enumerate(conversations, 1)
+        if len(conversations) > 1
+    }
+    lines: list[str] = []
+    for turn in result["turns"]:
+        lines += [titles[turn["number"]]] if turn["number"] in titles else []
+        lines += _turn(turn)
+    return "\n".join(lines) or "no turn was run"
 
 
 def _turn(turn: TurnRecord) -> Iterator[str]:

@@ -18,7 +18,7 @@ from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.json import JSON, indented
 from evalkit._lib.text import plural
 from evalkit._lib.version import VERSION
-from evalkit.results.records import ManifestRecord, SuiteRecord
+from evalkit.results.records import ManifestRecord, ModuleRecord, SuiteRecord
 from evalkit.results.result_line import SCHEMA_VERSION, Tally
 from evalkit.results.run_directory import MANIFEST
 
@@ -29,9 +29,9 @@ _ENVIRONMENT = ("CI", "GITHUB_SHA", "GITHUB_REF", "CI_COMMIT_SHA")
 class Totals:
     """Counts of a run, in the order of ``manifest.json``.
 
-    ``collected`` variants (trials that are one test are one), of them ``scored`` (passed or
-    failed), the rest errored, skipped, deselected or not run. ``outcomes`` counts results as pytest
-    does, and is only printed.
+    ``collected`` variants (trials that are one test are one) and tests of applications, which
+    ``tests`` counts alone; of them ``scored`` (passed or failed), the rest errored, skipped,
+    deselected or not run. ``outcomes`` counts results as pytest does, and is only printed.
     """
 
     collected: int = 0
@@ -46,6 +46,7 @@ class Totals:
     unplayed: int = 0
     orphans: int = 0
     tokens: int = 0
+    tests: int = 0
     outcomes: Counter[str] = field(default_factory=Counter)
 
     def add(self, tally: Tally) -> None:
@@ -77,17 +78,22 @@ class Totals:
         verdicts = ("passed", "failed", "errored", "skipped")
         parts = [f"{self.outcomes[name]} {name}" for name in verdicts]
         parts += [f"{count} {name}" for name, count in counts.items() if count]
-        return f"{plural(self.collected, 'variant')}: {', '.join(parts)}"
+        variants = self.collected - self.tests
+        items = [plural(variants, "variant")] if variants or not self.tests else []
+        items += [plural(self.tests, "application test")] if self.tests else []
+        return f"{' and '.join(items)}: {', '.join(parts)}"
 
     def to_json(self) -> dict[str, int]:
         """Return the totals as they are in ``manifest.json``."""
         totals = asdict(self)
         del totals["outcomes"]
+        if not self.tests:
+            del totals["tests"]
         return totals
 
 
 class Manifest:
-    """Everything in ``manifest.json``; ``suites`` by path, ``cassettes`` are digests by path.
+    """Everything in ``manifest.json``; ``suites`` and ``modules`` by path, ``cassettes`` are digests.
 
     ``clean`` removes secrets from the text.
     """
@@ -103,6 +109,7 @@ class Manifest:
         self._clean = clean
         self.totals = Totals()
         self.suites: dict[str, SuiteRecord] = {}
+        self.modules: dict[str, ModuleRecord] = {}
         self.cassettes = dict(cassettes or {})
         self.started = timestamp()
         self.ended: str | None = None
@@ -128,6 +135,8 @@ class Manifest:
             ],
             "totals": self.totals.to_json(),
         }
+        if self.modules:
+            manifest["modules"] = [self.modules[path] for path in sorted(self.modules)]
         if self.not_collected:
             manifest["not_collected"] = self.not_collected
         return manifest

@@ -29,12 +29,16 @@ class FindingRecord(TypedDict):
 
 
 class CheckRecord(TypedDict):
-    """The result of one check; ``turn`` is absent for a check of the whole conversation."""
+    """The result of one check; ``turn`` is absent for a check of the whole conversation.
+
+    ``conversation`` is its number where a test had several.
+    """
 
     name: str
     verdict: VerdictName
     findings: list[FindingRecord]
     turn: NotRequired[int]
+    conversation: NotRequired[int]
     declared: NotRequired[str]
 
 
@@ -65,9 +69,21 @@ class MetricsRecord(TypedDict, total=False):
     retried: dict[str, JSON]
 
 
-class Identity(TypedDict):
-    """The variant and trial that a result is about."""
+class ConversationRecord(TypedDict):
+    """One of the conversations of a test; it ends where the next one begins."""
 
+    first_turn: int
+    settings: dict[str, JSON]
+
+
+class Identity(TypedDict):
+    """The variant and trial that a result is about.
+
+    ``kind`` is absent for a variant. For a test of an application, ``suite`` and ``path`` are its
+    module, ``scenario`` is its name in it, and ``parts`` are its parameters.
+    """
+
+    kind: NotRequired[Literal["test"]]
     id: str
     suite: str
     scenario: str
@@ -120,10 +136,14 @@ class ResultHead(Identity):
 
 
 class ResultLine(ResultHead):
-    """A whole line of ``results.jsonl``; ``digest`` is absent until the line is written."""
+    """A whole line of ``results.jsonl``; ``digest`` is absent until the line is written.
+
+    Only a test of an application has ``conversations``: its turns are those of all of them.
+    """
 
     settings: dict[str, JSON]
     turns: list[TurnRecord]
+    conversations: NotRequired[list[ConversationRecord]]
     judge_exchanges: NotRequired[list[dict[str, JSON]]]
     digest: NotRequired[str]
 
@@ -143,6 +163,14 @@ class SuiteRecord(TypedDict):
     digest: str
     collected: int
     files: NotRequired[list[FileRecord]]
+
+
+class ModuleRecord(TypedDict):
+    """A module of a run with tests of applications, and how many."""
+
+    path: str
+    digest: str | None
+    collected: int
 
 
 class SessionRecord(TypedDict):
@@ -172,6 +200,7 @@ class ManifestRecord(SessionRecord):
 
     schema_version: int
     suites: list[SuiteRecord]
+    modules: NotRequired[list[ModuleRecord]]
     cassettes: list[FileRecord]
     not_collected: NotRequired[list[str]]
     rejudged: NotRequired[dict[str, str]]

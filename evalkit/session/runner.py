@@ -23,6 +23,7 @@ from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageErro
 from evalkit.protocol.wire_facts import API_REVISION, interactions_path
 from evalkit.results import Identity, Tally, result_line, result_record, tally_of
 from evalkit.results.media import extract_media, has_media
+from evalkit.results.records import ResultLine
 from evalkit.session.effects import EndTurn, api_version, drive_variant
 from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
@@ -347,28 +348,33 @@ class Runner:
             location = f"{variant.suite.label}:{variant.line}"
             message = self.redact(failure_text(variant.id, location, checks))
         record = result_record(identity, verdict, message, checks, transcript, unplayed)
-        line = result_line(record, self.redact)
-        media: dict[str, bytes] = {}
-        if has_media(line):
-            # Nested hundreds of levels, data stays in the line.
-            with suppress(RecursionError):
-                record = extract_media(record, lambda text: self.redact(text) == text, media, {})
-                line = result_line(record, self.redact)
-        counts = tally_of(record)
-        counts["warned"] = [self.redact(visible(text)) for text in counts["warned"]]
-        return VariantOutcome(
-            verdict=verdict,
-            message=message,
-            line=line,
-            tally=counts,
-            cassette=cassette,
-            media=media,
-        )
+        return rendered_outcome(record, self.redact)
 
     def redact(self, text: str) -> str:
         """Replace secrets in a text."""
         # A model may repeat a secret that it received.
         return self._redactor.text(text)
+
+
+def rendered_outcome(record: ResultLine, redact: Callable[[str], str]) -> VariantOutcome:
+    """Return a result as an outcome: its line without secrets, its media, its counts."""
+    line = result_line(record, redact)
+    media: dict[str, bytes] = {}
+    if has_media(line):
+        # Nested hundreds of levels, data stays in the line.
+        with suppress(RecursionError):
+            record = extract_media(record, lambda text: redact(text) == text, media, {})
+            line = result_line(record, redact)
+    counts = tally_of(record)
+    counts["warned"] = [redact(visible(text)) for text in counts["warned"]]
+    return VariantOutcome(
+        verdict=Verdict(record["verdict"]),
+        message=record["message"],
+        line=line,
+        tally=counts,
+        cassette=record["cassette"],
+        media=media,
+    )
 
 
 def record_hint(variant: Variant, settings: Settings) -> str:

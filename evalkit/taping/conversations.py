@@ -4,51 +4,58 @@ from __future__ import annotations
 
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
+from typing import NamedTuple
 
 from evalkit._lib.files import display_path, is_inside
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, shorten
 from evalkit.checks.core.base import View
+from evalkit.checks.core.runner import defaults, run_check
 from evalkit.checks.history.continuity import continuity_warnings
 from evalkit.errors import ExpectationFailed
 from evalkit.protocol.step_reader import output_text
 from evalkit.session.python_targets import PythonTargets
 from evalkit.suite import CheckCatalog
-from evalkit.taping.expectations import CheckEntry, read_checks, run_checks, user_stacklevel
+from evalkit.taping.expectations import (
+    CheckEntry,
+    check_results,
+    raise_failures,
+    read_checks,
+    user_location,
+    user_stacklevel,
+)
 from evalkit.transcript import Exchange, Step, Transcript, Turn
-from evalkit.verdict import CheckResult
+from evalkit.verdict import CONVERSATION, CheckResult, Severity, Verdict
 
 
 class ContinuityWarning(UserWarning):
     """A request of a conversation lost its id, a setting or a signature."""
 
 
+class MadeCheck(NamedTuple):
+    """The result of a check of ``expect``, and the number of its conversation."""
+
+    conversation: int
+    result: CheckResult
+
+
 @dataclass(frozen=True)
 class TapeContext:
-    """What the checks of a tape need besides its conversations: cassette, checks and project."""
+    """What the checks of a tape need besides its conversations: cassette, checks and project.
+
+    ``made`` are the checks so far, those that failed and those that passed.
+    """
 
     path: Path
     catalog: CheckCatalog
     python: PythonTargets
+    made: list[MadeCheck] = field(default_factory=list)
 
-    def run_checks(
-        self,
-        view: tuple[Transcript, Turn | None],
-        title: str,
-        entries: Sequence[CheckEntry],
-        keywords: dict[str, JSON],
-    ) -> list[CheckResult]:
-        """Run checks over a turn, or the whole conversation."""
-        __tracebackhide__ = True
-        checks = read_checks(entries, keywords, self.catalog)
-        return run_checks(
-            View(*view, resolve=self.python.resolve, read=self._read_file),
-            checks,
-            title,
-            display_path(self.path),
-        )
+    def view(self, transcript: Transcript, turn: Turn | None) -> View:
+        """Return what a check receives."""
+        return View(transcript, turn, resolve=self.python.resolve, read=self._read_file)
 
     def _read_file(self, name: str) -> str:
         path = self.python.root / name
@@ -136,9 +143,40 @@ class TapedConversation:
     ) -> list[CheckResult]:
         """Run checks over a turn, or over the whole conversation."""
         __tracebackhide__ = True
+        context = self._context
+        checks = read_checks(entries, keywords, context.catalog)
+        results = check_results(context.view(self.transcript, turn), checks)
+        declared = user_location(context.python.root)
+        context.made.extend(
+            MadeCheck(self.number, replace(result, declared=declared)) for result in results
+        )
         part = f", turn {turn.number}" if turn is not None else ""
         title = f"conversation {self.number}{part}: {self.summary}"
-        return self._context.run_checks((self.transcript, turn), title, entries, keywords)
+        raise_failures(results, title, display_path(context.path))
+        return results
+
+    def unasked_findings(self) -> Iterator[CheckResult]:
+        """Yield the warnings about a conversation that no ``expect`` of the test reports.
+
+        That is what it lost between its requests, and the findings of the default checks.
+        """
+        made = [one.result for one in self._context.made if one.conversation == self.number]
+        known = {finding.code for result in made for finding in result.findings}
+        losses = [one for one in continuity_warnings(self.exchanges) if one.code not in known]
+        if losses:
+            yield CheckResult(CONVERSATION, Verdict.PASSED, tuple(losses))
+        view = self._context.view(self.transcript, None)
+        for check in defaults(self.transcript, [result.name for result in made]):
+            result = run_check(
+                check,
+                view,
+                name=check.name,
+                negate=False,
+                severity=Severity.WARN,
+                turn=None,
+                declared="",
+            )
+            yield result
 
 
 class TapedTurn:

@@ -11,6 +11,7 @@ that may contain ``not`` and ``severity``. Without arguments the checks run that
 import sys
 import warnings
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
 from typing import NamedTuple, cast
 
 from evalkit._lib.json import JSON
@@ -70,16 +71,8 @@ def read_checks(
     return checks
 
 
-def run_checks(
-    view: View, checks: Sequence[TapeCheck], title: str, location: str
-) -> list[CheckResult]:
-    """Run checks over a view, or the default checks if there are none, and return their results.
-
-    Raises ExpectationFailed with every finding, or ServiceFault where the service is to blame.
-    Findings of a check of severity ``warn`` become
-    ExpectationWarnings.
-    """
-    __tracebackhide__ = True
+def check_results(view: View, checks: Sequence[TapeCheck]) -> list[CheckResult]:
+    """Run checks over a view, or the default checks if there are none."""
     results = list(_unexpected_outcomes(view.turns, checks))
     for item in checks or [TapeCheck(c, c.name) for c in defaults(view.transcript, ())]:
         results.append(
@@ -93,6 +86,15 @@ def run_checks(
                 declared="",
             )
         )
+    return results
+
+
+def raise_failures(results: Sequence[CheckResult], title: str, location: str) -> None:
+    """Raise ExpectationFailed with every finding, or ServiceFault where the service is to blame.
+
+    Findings of a check of severity ``warn`` become ExpectationWarnings.
+    """
+    __tracebackhide__ = True
     if worst(result.verdict for result in results) is not Verdict.PASSED:
         text = failure_text(title, location, results)
         if any(r.name == CONVERSATION and r.verdict is Verdict.ERRORED for r in results):
@@ -102,7 +104,15 @@ def run_checks(
         for finding in result.findings:
             message = escape_log_commands(f"{title}: {result.name}: {visible(finding.message)}")
             warnings.warn(message, ExpectationWarning, stacklevel=user_stacklevel())
-    return results
+
+
+def user_location(root: Path) -> str:
+    """Return ``file:line`` of the user's line that calls evalkit; ``""`` if it is not in a file."""
+    frame = sys._getframe(user_stacklevel() - 1)
+    path = Path(frame.f_code.co_filename)
+    is_relative = path.is_relative_to(root)
+    name = path.relative_to(root).as_posix() if is_relative else path.name
+    return f"{name}:{frame.f_lineno}"
 
 
 def user_stacklevel() -> int:

@@ -261,6 +261,10 @@ class TapeSession:
             message = f"a request after the end of its tape: {request.method} {request.path}"
             raise CassetteMiss(f"{self.plan.label}: {message}")
 
+    def redact(self, text: str) -> str:
+        """Replace secrets in a text, those of the requests so far too."""
+        return self._redactor.text(text)
+
     @property
     def replaces_cassette(self) -> bool:
         """Whether the recording takes the place of an existing cassette."""

@@ -36,7 +36,7 @@ from evalkit.plugins import Catalog
 from evalkit.session.python_targets import PythonTargets
 from evalkit.session.settings import keys_of
 from evalkit.suite import CheckCatalog
-from evalkit.taping.conversations import TapeContext, TapedConversation
+from evalkit.taping.conversations import MadeCheck, TapeContext, TapedConversation
 from evalkit.taping.expectations import CheckEntry, user_stacklevel
 from evalkit.taping.interception import intercepted_http
 from evalkit.taping.running_tape import only_tape
@@ -132,6 +132,20 @@ class Tape:
     def path(self) -> Path:
         """The cassette's path."""
         return self._plan.path
+
+    @property
+    def is_live(self) -> bool:
+        """Whether it reads and writes no cassette."""
+        return self._plan.live
+
+    @property
+    def made_checks(self) -> Sequence[MadeCheck]:
+        """The checks of ``expect`` so far."""
+        return self._context.made
+
+    def redact(self, text: str) -> str:
+        """Replace secrets in a text, also those that only a request of the application showed."""
+        return self._session.redact(text) if self._session is not None else text
 
     @property
     def faults(self) -> list[EvalkitError]:

@@ -72,7 +72,7 @@ class MarkdownSummary(LineReport):
         total = ResultCounts.sum(suites.values())
         parts = [part.encode() for part in _head(self.run.manifest, total)]
         if total.results:
-            parts.append(b"| | variant | reason |\n|---|---|---|\n")
+            parts.append(f"| | {total.noun} | reason |\n|---|---|---|\n".encode())
             parts += _rows_within(LIMIT - _HEAD_ROOM, self._groups)
         path = self.run.directory / "summary.md"
         write_atomic(path, b"".join(parts))

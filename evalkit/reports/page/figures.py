@@ -75,8 +75,8 @@ def figures(suites: Mapping[str, ResultCounts], total: ResultCounts) -> Figures:
     by_tag = {tag: total.passed(tag) for tag in total.tags}
     rates = [_rate_table("suite", by_suite), _rate_table("tag", by_tag)]
     distributions = [
-        _distribution("Tokens of a variant", total.sizes, lambda value: f"{value:,.0f}"),
-        _distribution("Recorded time of a variant", total.times, duration),
+        _distribution("Tokens", total.noun, total.sizes, lambda value: f"{value:,.0f}"),
+        _distribution("Recorded time", total.noun, total.times, duration),
     ]
     return Figures(
         [table for table in rates if table.rows],
@@ -109,8 +109,9 @@ def _rate(name: str, clusters: Sequence[ClusterSum]) -> RateRow:
 
 
 def _distribution(
-    title: str, values: Sequence[float], text_of: Callable[[float], str]
+    what: str, noun: str, values: Sequence[float], text_of: Callable[[float], str]
 ) -> Histogram:
+    title = f"{what} of a {noun}"
     if not values:
         return Histogram(title, "", [])
     ordered = sorted(values)
@@ -136,7 +137,7 @@ def _distribution(
     middle = text_of(ordered[(len(ordered) - 1) // 2])
     high = text_of(ordered[ceil(0.95 * len(ordered)) - 1])
     note = (
-        f"{len(ordered):,} variants: half at most {middle}, 95 of 100 at most {high}, "
+        f"{len(ordered):,} {noun}s: half at most {middle}, 95 of 100 at most {high}, "
         f"the largest {text_of(ordered[-1])}"
     )
     return Histogram(title, note, bins)

@@ -173,7 +173,7 @@ class RunPage(LineReport):
             rows=self._rows.base64(),
             packs=() if files else self._packs.items(),
             media=() if files else self._media.items(),
-            tables=inline_json({**TABLES, "files": files}),
+            tables=inline_json({**TABLES, "files": files, "noun": total.noun}),
             script=script,
             style=style,
             policy=content_policy(
@@ -250,6 +250,7 @@ def _row(
         head["variant"],
         list(dict.fromkeys(errors + warnings)),
         head["trial"],
+        head.get("kind", ""),
     ]
 
 

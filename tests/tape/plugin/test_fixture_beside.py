@@ -55,7 +55,7 @@ def test_suites_and_tapes_in_one_session(project: TapedProject) -> None:
     result.assert_outcomes(passed=3)
     result.stdout.fnmatch_lines(
         [
-            "2 variants: 2 passed, 0 failed*",
+            "2 variants and 1 application test: 3 passed, 0 failed*",
             "0 recordings left unplayed, 0 cassettes used by no variant",
         ]
     )

@@ -28,7 +28,7 @@ def test_failure_message_of_the_fixture_is_the_same_as_in_a_suite(project: Taped
 def test_unknown_check_is_reported_with_a_suggestion(project: TapedProject) -> None:
     project.write("test_app.py", HELLO.replace('text="Hello"', 'txt="Hello"'))
     result = project.record()
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         ["E*UsageError: expect: unknown check 'txt' (did you mean 'text'?)"]
     )

@@ -10,7 +10,7 @@ from tests.tape.plugin.taped_project import TapedProject
 
 def test_mode_none_is_the_default_and_a_miss_suggests_a_fix(project: TapedProject) -> None:
     result = project.run()
-    result.assert_outcomes(failed=1)
+    result.assert_outcomes(errors=1)
     result.stdout.fnmatch_lines(
         [
             "test_app.py::test_hello: the cassette cassettes/test_app/test_hello.yaml has no recording of request 1, POST /v1beta/interactions",
@@ -37,7 +37,7 @@ def test_mode_all_preserves_the_old_cassette_when_the_test_fails(project: TapedP
         "test_app.py",
         "from taped_application import ask\n\ndef test_hello(evalkit_tape):\n    ask('Goodbye')\n    raise OSError\n",
     )
-    project.record(mode="all").assert_outcomes(failed=1)
+    project.record(mode="all").assert_outcomes(errors=1)
     assert (project.root / "cassettes/test_app/test_hello.yaml").read_text() == before
     project.write(
         "test_app.py",
@@ -111,7 +111,7 @@ ENDINGS = {
     "xfail": ("pytest.xfail('ticket 4711')", "xfailed"),
     "fail": ("pytest.fail('too slow')", "failed"),
     "assertion": ("assert answer['id'] == 'v2'", "failed"),
-    "crash": ("answer['steps'][99]", "failed"),
+    "crash": ("answer['steps'][99]", "errors"),
     "expected crash": ("raise ValueError('not yet')", "xfailed"),
 }
 

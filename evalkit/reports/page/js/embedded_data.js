@@ -97,6 +97,7 @@ const ROW = [
   "variant",
   "codes",
   "trial",
+  "kind",
 ];
 const RANKS = { failed: 0, errored: 1, passed: 3, skipped: 4 };
 

@@ -14,6 +14,7 @@ const WORDS = {
   status: (row) => (row.warned ? [row.verdict, "warned"] : [row.verdict]),
   tag: (row) => row.tags,
   suite: (row) => [row.suite],
+  kind: (row) => [row.kind || "variant"],
   id: (row) => [`${row.suite}::${row.name}`, row.name],
   check: (row) => row.codes.map((one) => one[0]),
   code: (row) => row.codes.map((one) => one[1]),

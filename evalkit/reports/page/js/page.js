@@ -31,7 +31,7 @@ function update() {
   const [shown, total] = [rows.length, page.rows.length];
   showSections(arrange(rows, page.order, page.grouped));
   element("shown").textContent =
-    shown === total ? count(shown, "variant") : `${grouped(shown)} of ${count(total, "variant")}`;
+    (shown === total ? "" : `${grouped(shown)} of `) + count(total, tables.noun);
   element("problem").textContent = visible(query.problems.join(" "));
   element("clear").disabled = !page.query.trim();
   element("none").hidden = shown > 0 || !total;

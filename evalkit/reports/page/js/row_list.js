@@ -47,6 +47,7 @@ function rowElement(row, whole) {
       make(
         "span",
         { class: "tags" },
+        row.kind ? [make("i", { class: "kind" }, "application test"), " "] : null,
         row.tags.flatMap((tag) => [make("i", null, tag), " "]),
       ),
       number(row.tokens, count(row.tokens ?? 0, "token")),
@@ -99,7 +100,7 @@ function heading(section) {
     section.code ? [make("code", null, section.code), " "] : null,
     make("a", { href: `#${section.key}` }, section.title),
     section.code || section.key === "group.others"
-      ? [" ", make("span", null, count(section.rows.length, "variant"))]
+      ? [" ", make("span", null, count(section.rows.length, tables.noun))]
       : counted(section.rows).map(([verdict, number]) => [
           " ",
           make("span", { class: verdict }, `${grouped(number)} ${verdict}`),

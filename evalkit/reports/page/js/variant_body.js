@@ -164,13 +164,13 @@ function facts(result, anchor, number) {
   );
   const rows = [
     ["Declared", `${result.path}:${result.line}`],
-    ["Variant", settings.join(", ")],
+    [result.kind === "test" ? "Settings" : "Variant", settings.join(", ")],
     ["Tokens", tokenText(result.metrics.tokens)],
     ["Judges", judgeText(result.metrics.judge)],
     ["Tool calls", String(result.metrics.tool_calls ?? "")],
     ["Responses", [result.metrics.source, result.cassette].filter(Boolean).join(", ")],
     ["Raw data", `results.jsonl, line ${number}`],
-    ["Link", make("a", { href: `#${anchor}` }, "to this variant")],
+    ["Link", make("a", { href: `#${anchor}` }, `to this ${result.kind || "variant"}`)],
   ];
   return make(
     "dl",
@@ -245,8 +245,37 @@ function turnElement(turn, anchor, findingsAt) {
   );
 }
 
+// The turns of a result below their instruction; each of several conversations has a heading.
+function conversationElements(result, anchor, findingsAt) {
+  const conversations = result.conversations || [];
+  const isOne = conversations.length < 2;
+  return (isOne ? [{ first_turn: 0 }] : conversations).map(({ first_turn, settings }, index) => {
+    const next = isOne ? undefined : conversations[index + 1];
+    const turns = result.turns.filter(
+      (turn) => turn.number >= first_turn && !(next && turn.number >= next.first_turn),
+    );
+    return [
+      isOne ? null : conversationHeading(index + 1, conversations.length, settings),
+      instructionSection({ turns }),
+      turns.map((turn) => turnElement(turn, anchor, findingsAt)),
+    ];
+  });
+}
+
+function conversationHeading(number, total, { model, agent, history, stream }) {
+  const settings = [model || agent, history, stream ? "streamed" : ""].filter(Boolean).join(", ");
+  return make(
+    "h4",
+    { class: "conversation" },
+    `Conversation ${number} of ${total} `,
+    make("span", { class: "aside" }, settings),
+  );
+}
+
 function checkItem(check, anchor) {
-  const scope = "turn" in check ? `turn ${check.turn}` : "conversation";
+  const conversation = ["conversation", check.conversation].filter(Boolean).join(" ");
+  const outside = check.name === "test" ? "outside the conversation" : conversation;
+  const scope = "turn" in check ? `turn ${check.turn}` : outside;
   const findings = check.findings.length ? count(check.findings.length, "finding") : "";
   const aside = [scope, findings, check.declared || "on by default"].filter(Boolean).join(", ");
   return make(
@@ -293,8 +322,7 @@ function bodyElements(result, anchor, number) {
   return [
     facts(result, anchor, number),
     findingList(findings),
-    instructionSection(result),
-    result.turns.map((turn) => turnElement(turn, anchor, findingsAt)),
+    conversationElements(result, anchor, findingsAt),
     result.unplayed.length
       ? make(
           "section",

@@ -1,0 +1,203 @@
+"""Tests with ``evalkit_tape`` as results of the run: what identifies them, and how they ended.
+
+A test is a result if it names the fixture, directly or through another one, or asked for it while
+it ran. Its result is complete with its teardown: there the cassette is written, and a fixture may
+still fail.
+"""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from unittest import SkipTest
+
+import pytest
+
+from evalkit._lib.text import shorten
+from evalkit.errors import CassetteMiss, ExpectationFailed, Misconfigured, ServiceFault
+from evalkit.pytest_plugin.options import TAPE_FIXTURE, WORKER_NUMBER
+from evalkit.pytest_plugin.project import project_root
+from evalkit.pytest_plugin.state import SessionState
+from evalkit.session.ledger import cassette_change, file_version
+from evalkit.session.runner import VariantOutcome
+from evalkit.taping import Tape
+from evalkit.taping.application_results import (
+    EXPECTATION_FAILED,
+    TEST,
+    ApplicationTest,
+    Ending,
+    application_outcome,
+)
+from evalkit.verdict import CONVERSATION, Verdict
+
+_READ = 50_000
+_MESSAGE = 400
+_DETAIL = 4_000
+"""Characters of an exception's text that are read, of its first line and of the rest in a result.
+"""
+_ASSERTIONS = (AssertionError, pytest.fail.Exception, pytest.xfail.Exception)
+_KINDS = {"setup": "setup_failed", "call": "application_crashed", "teardown": "teardown_failed"}
+_PREFIXES = {
+    "setup_failed": "the test did not run, because a fixture failed: ",
+    "application_crashed": "the test failed outside the conversation: ",
+    "assertion_failed": "the test failed outside the conversation: ",
+    "teardown_failed": "a fixture failed after the test: ",
+}
+_NOT_TAGS = frozenset({"skip", "xfail", "anyio", "asyncio", "trio", "flaky", "usefixtures"})
+
+
+class TestTape:
+    """The tape of a test, and the endings of its phases that did not pass so far."""
+
+    def __init__(self) -> None:
+        self.tape: Tape | None = None
+        self.endings: list[Ending] = []
+        self._before: tuple[int, int] | None = None
+
+    def start(self, tape: Tape) -> None:
+        """Take the tape that starts now."""
+        self.tape = tape
+        self._before = file_version(tape.path)
+
+    def count(self, state: SessionState) -> None:
+        """Count in the session's ledger what was recorded."""
+        if self.tape is not None and state.settings.may_record:
+            path = None if self.tape.is_live else self.tape.path
+            change = cassette_change(self._before, file_version(path))
+            exchanges = [
+                exchange for one in self.tape.conversations() for exchange in one.exchanges
+            ]
+            state.runner.ledger.add(exchanges, change)
+
+
+_TEST_TAPE: pytest.StashKey[TestTape] = pytest.StashKey()
+
+
+def tape_of(item: pytest.Item) -> TestTape:
+    """Return what is known of the tape of a test; from the first call on, it is a result."""
+    return item.stash.setdefault(_TEST_TAPE, TestTape())
+
+
+def uses_tape(item: pytest.Item) -> bool:
+    """Return whether a test names the fixture, or has asked for it."""
+    return TAPE_FIXTURE in getattr(item, "fixturenames", ()) or _TEST_TAPE in item.stash
+
+
+def module_path(item: pytest.Item) -> str:
+    """Return the path of a test's module from the project's root, with ``/``."""
+    return Path(os.path.relpath(item.path, project_root(item.config))).as_posix()
+
+
+def name_in_module(item: pytest.Item) -> str:
+    """Return the part of a node id after the file.
+
+    For ``--dist loadgroup`` pytest-xdist appends the test's group, ``@database``, to it.
+    """
+    name = item.nodeid.partition("::")[2]
+    group = name.rpartition("@")[2]
+    return name if item.name.endswith(f"@{group}") else name.removesuffix(f"@{group}")
+
+
+def application_test(item: pytest.Item) -> ApplicationTest:
+    """Return what identifies a test."""
+    name, bracket, parameters = name_in_module(item).partition("[")
+    marks = [mark for mark in item.iter_markers() if not mark.args and not mark.kwargs]
+    title = getattr(getattr(item, "function", None), "__doc__", None) or ""
+    return ApplicationTest(
+        module=module_path(item),
+        name=name,
+        parts=(parameters.removesuffix("]"),) if bracket else (),
+        trial=getattr(item.config, "workerinput", {}).get(WORKER_NUMBER, 0) + 1,
+        line=(item.reportinfo()[1] or 0) + 1,
+        title=shorten(title.strip().partition("\n")[0], _MESSAGE),
+        tags=tuple(dict.fromkeys(mark.name for mark in marks if mark.name not in _NOT_TAGS)),
+    )
+
+
+def ending_of(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    redact: Callable[[str], str],
+) -> Ending | None:
+    """Return why a phase of a test did not pass; None if it did, or only pytest says so."""
+    if call.excinfo is None:
+        return None
+    error, tape = call.excinfo.value, tape_of(item).tape
+
+    def clean(text: str) -> str:
+        # Before a text is shortened: half a secret is not recognized.
+        text = text[:_READ]
+        return redact(tape.redact(text) if tape is not None else text)
+
+    if isinstance(error, pytest.skip.Exception | SkipTest) or (
+        call.when == "setup" and isinstance(error, pytest.xfail.Exception)
+    ):
+        reason = shorten(clean(str(error)), _MESSAGE) or "no reason given"
+        return Ending(code="skipped", verdict=Verdict.SKIPPED, message=reason)
+    faults = tape.faults if tape is not None else []
+    fault = error if isinstance(error, CassetteMiss) else faults[0] if faults else None
+    if fault is not None and call.when != "teardown":
+        is_miss = isinstance(fault, CassetteMiss)
+        first, _, detail = clean(str(fault)).partition("\n")
+        return Ending(
+            code="cassette_miss" if is_miss else "misconfigured",
+            verdict=Verdict.ERRORED,
+            message=first,
+            detail=detail,
+            check=CONVERSATION,
+        )
+    is_doctest = isinstance(item, pytest.DoctestItem)
+    is_expectation = call.when == "call" and _is_expectation(error)
+    code, verdict = _KINDS[call.when], Verdict.ERRORED
+    if call.when == "call" and (isinstance(error, _ASSERTIONS) or is_doctest):
+        code, verdict = "assertion_failed", Verdict.FAILED
+    elif isinstance(error, Misconfigured):
+        code = "misconfigured"
+    if is_expectation:
+        code, text = EXPECTATION_FAILED, str(error)
+    elif is_doctest:
+        text = f"the output differs\n{report.longreprtext}"
+    else:
+        # Safe for an exception whose text cannot be made.
+        text = call.excinfo.exconly()
+    first, _, detail = clean(text).partition("\n")
+    return Ending(
+        code=code,
+        verdict=verdict,
+        message=_PREFIXES.get(code, "") + shorten(first, _MESSAGE),
+        detail=detail[:_DETAIL],
+        location=_location(call.excinfo, project_root(item.config)),
+        check=CONVERSATION if is_expectation else TEST,
+    )
+
+
+def outcome_of_test(state: SessionState, item: pytest.Item) -> VariantOutcome:
+    """Return the outcome of a test whose teardown has ended, and forget its tape."""
+    known = tape_of(item)
+    del item.stash[_TEST_TAPE]
+    known.count(state)
+    return application_outcome(
+        application_test(item),
+        known.tape,
+        known.endings,
+        cassettes=state.settings.cassettes,
+        redact=state.runner.redact,
+    )
+
+
+def _is_expectation(error: BaseException) -> bool:
+    """Return whether an exception is one of ``expect``, or has one in it."""
+    if isinstance(error, BaseExceptionGroup):
+        return any(map(_is_expectation, error.exceptions))
+    if isinstance(error, ExpectationFailed | ServiceFault):
+        return True
+    return error.__cause__ is not None and _is_expectation(error.__cause__)
+
+
+def _location(excinfo: pytest.ExceptionInfo[BaseException], root: Path) -> str:
+    """Return the last line of the project's own code that an exception went through."""
+    for entry in reversed(excinfo.traceback):
+        path = Path(entry.path)
+        if path.is_relative_to(root) and "site-packages" not in path.parts:
+            return f"{path.relative_to(root).as_posix()}:{entry.lineno + 1}"
+    return ""

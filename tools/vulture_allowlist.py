@@ -60,6 +60,7 @@ _.max_baseline_errors
 _.max_unmatched
 _.max_weakened
 _.rejudged
+_.first_turn
 _.min_pass_rate
 _.required_tags
 _.tool_calls

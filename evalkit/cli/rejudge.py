@@ -33,6 +33,7 @@ from evalkit.signoff import git
 from evalkit.suite import Suite
 
 _LISTED = 20
+_PYTHON = "what they expect is Python code"
 _EPILOG = """\b
 Examples:
   evalkit rejudge reports/latest --suites-from main
@@ -71,9 +72,15 @@ def rejudge(context: click.Context, run: Path, source: str, output: Path | None)
     """Judge recorded conversations by other expectations.
 
     RUN is a run directory; no request is sent. Checks that ask a model use the recorded answers,
-    Python checks are the functions that the project has now.
+    Python checks are the functions that the project has now. Tests of applications keep their
+    verdicts: what they expect is Python code.
     """
     judged = Run(run)
+    if judged.manifest.get("modules") and not judged.manifest.get("suites"):
+        raise UsageError(
+            f"{run}: it has only application tests (expected a run of suites): {_PYTHON}; run the "
+            "tests again"
+        )
     target = output or run.with_name(f"{run.absolute().name}-rejudged")
     root = root_of(judged)
     with (
@@ -164,6 +171,7 @@ def _write(
                 changes.append(_change(line, record))
     copy_files(run.directory, folder)
     old = run.manifest["totals"]
+    totals.tests = old.get("tests", 0)
     totals.collected, totals.deselected = old["collected"] - len(unknown), old["deselected"]
     manifest = cast("ManifestRecord", dict(run.manifest))
     manifest["totals"] = totals.to_json()
@@ -209,5 +217,7 @@ def _report(outcome: RejudgeOutcome, source: SuiteSource) -> None:
         if len(names) > _LISTED:
             click.echo(f"  … and {len(names) - _LISTED:,} more")
     click.echo(f"judged by {visible(source.name)}: {outcome.totals.summary}")
+    if tests := outcome.totals.tests:
+        click.echo(f"{plural(tests, 'application test')} not judged again: {_PYTHON}")
     if outcome.unknown:
         click.echo(f"{plural(len(outcome.unknown), 'result')} not judged", err=True)

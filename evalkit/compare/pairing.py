@@ -27,6 +27,7 @@ _MAX_VALUE = 60
 _MAX_DIFFERENCE = 600
 _CONTEXT = 40
 _MODEL_SETTINGS = frozenset({"model", "agent"})
+_MODULE = "test module"
 _VERSIONS = ("evalkit", "python", "pytest")
 _IGNORED_OPTIONS = frozenset({"report", "model", "models"})
 
@@ -280,7 +281,7 @@ def _around(text: str) -> str:
 def run_changes(
     baseline: Mapping[str, JSON], candidate: Mapping[str, JSON]
 ) -> Iterator[ConfigurationChange]:
-    """Yield the differences between two manifests: versions, options, suites."""
+    """Yield the differences between two manifests: versions, options, suites, modules."""
     for name in _VERSIONS:
         if baseline.get(name) != candidate.get(name):
             yield ConfigurationChange(
@@ -290,21 +291,20 @@ def run_changes(
     for name in _differing(old, new):
         if name not in _IGNORED_OPTIONS:
             yield ConfigurationChange(f"option {name}", str(old.get(name)), str(new.get(name)))
-    old, new = _suite_digests(baseline), _suite_digests(candidate)
-    for name in _differing(old, new):
-        yield ConfigurationChange(
-            f"suite {name}", old.get(name, "absent")[:19], new.get(name, "absent")[:19]
-        )
+    for kind, member, key in (("suite", "suites", "suite"), (_MODULE, "modules", "path")):
+        old, new = _digests(baseline, member, key), _digests(candidate, member, key)
+        for name in _differing(old, new):
+            yield ConfigurationChange(
+                f"{kind} {name}", old.get(name, "absent")[:19], new.get(name, "absent")[:19]
+            )
 
 
 def _differing(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> list[str]:
     return sorted(name for name in old.keys() | new.keys() if old.get(name) != new.get(name))
 
 
-def _suite_digests(manifest: Mapping[str, JSON]) -> dict[str, str]:
-    return {
-        str(suite.get("suite")): str(suite.get("digest")) for suite in manifest.get("suites") or ()
-    }
+def _digests(manifest: Mapping[str, JSON], member: str, key: str) -> dict[str, str]:
+    return {str(one.get(key)): str(one.get("digest")) for one in manifest.get(member) or ()}
 
 
 def change_warnings(
@@ -312,16 +312,17 @@ def change_warnings(
 ) -> list[str]:
     """Return what a reader must know about differences besides the compared axes."""
     messages = []
-    suites = [
-        change.setting.removeprefix("suite ")
-        for change in changes
-        if change.setting.startswith("suite ")
-    ]
-    if suites:
-        messages.append(
-            f"the suites differ ({', '.join(suites)}): a changed verdict may be due to the suite, "
-            "not the model"
-        )
+    for kind in ("suite", _MODULE):
+        names = [
+            change.setting.removeprefix(f"{kind} ")
+            for change in changes
+            if change.setting.startswith(f"{kind} ")
+        ]
+        if names:
+            messages.append(
+                f"the {kind}s differ ({', '.join(names)}): a changed verdict may be due to the "
+                f"{kind}, not the model"
+            )
     settings = sorted(
         {change.setting for change in changes if change.pairs is not None} - ANSWERED.keys()
     )

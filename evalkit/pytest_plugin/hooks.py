@@ -17,6 +17,7 @@ import pytest
 
 from evalkit.pytest_plugin.options import (
     CRASHED,
+    IF_CRASHED,
     LEDGER,
     LEDGER_FILE,
     PROGRESS,
@@ -135,9 +136,9 @@ class WorkerListener:
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
         """Register the reporter when the first result arrives from a worker, or one crashes."""
         crashed = report.when == CRASHED and ".yaml::" in report.nodeid
-        if (hasattr(report, RESULT) or crashed) and not self._config.pluginmanager.has_plugin(
-            "evalkit-reporter"
-        ):
+        if (
+            crashed or any(hasattr(report, name) for name in (RESULT, IF_CRASHED))
+        ) and not self._config.pluginmanager.has_plugin("evalkit-reporter"):
             # Start-up cost: only a session with suites imports evalkit.
             from evalkit.pytest_plugin.reporter import session_state
 

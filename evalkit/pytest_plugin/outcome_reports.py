@@ -9,7 +9,7 @@ from evalkit.session.trials import ItemOutcome
 from evalkit.verdict import Verdict
 
 
-def attach_outcome(report: pytest.TestReport, outcome: ItemOutcome) -> None:
+def attach_outcome(report: pytest.TestReport, outcome: ItemOutcome, name: str = RESULT) -> None:
     """Attach an outcome to a report, as plain values that pytest-xdist carries."""
     # pytest carries extra attributes with plain values from a worker to the controller.
     results = [
@@ -25,7 +25,7 @@ def attach_outcome(report: pytest.TestReport, outcome: ItemOutcome) -> None:
     ]
     miss = next((one.miss for one in outcome.results if one.miss is not None), None)
     verdict = str(outcome.verdict)
-    setattr(report, RESULT, {"verdict": verdict, "results": results, "miss": miss})
+    setattr(report, name, {"verdict": verdict, "results": results, "miss": miss})
 
 
 def outcome_of_setup(call: pytest.CallInfo[None]) -> tuple[Verdict, str]:

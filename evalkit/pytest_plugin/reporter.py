@@ -23,7 +23,14 @@ from evalkit.errors import Misconfigured, UsageError
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
 from evalkit.pytest_plugin.folded_misses import FoldedMisses
-from evalkit.pytest_plugin.options import CRASHED, PROGRESS, RESULT, WORKER_OUTPUT, is_worker
+from evalkit.pytest_plugin.options import (
+    CRASHED,
+    IF_CRASHED,
+    PROGRESS,
+    RESULT,
+    WORKER_OUTPUT,
+    is_worker,
+)
 from evalkit.pytest_plugin.outcome_reports import (
     attach_outcome,
     counted_as,
@@ -36,6 +43,7 @@ from evalkit.pytest_plugin.summary import summary_lines
 from evalkit.pytest_plugin.tape_results import (
     ending_of,
     module_path,
+    outcome_if_crashed,
     outcome_of_test,
     tape_of,
     uses_tape,
@@ -102,6 +110,7 @@ class Reporter:
         self._state = state
         self._folded = folded
         self._waiting: dict[tuple[str, str], dict[str, Any]] = {}
+        self._running: dict[str, dict[str, Any]] = {}
         self._gate: SessionGate | None = None
         self._has_other_failures = False
 
@@ -238,11 +247,10 @@ class Reporter:
             outcome = ItemOutcome(verdict=verdict, message="", results=())
             if report.when == "call" or not report.passed:
                 attach_outcome(report, outcome)
+            elif is_worker(self._config):
+                attach_outcome(report, outcome_if_crashed(self._state, item), IF_CRASHED)
             return
-        result = outcome_of_test(self._state, item)
-        attach_outcome(
-            report, ItemOutcome(verdict=result.verdict, message=result.message, results=[result])
-        )
+        attach_outcome(report, outcome_of_test(self._state, item))
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show an errored variant as an error, because it says nothing about the model."""
@@ -256,7 +264,12 @@ class Reporter:
         """Append a result to the journal when its test has ended, unless this is a worker."""
         if is_worker(self._config):
             return
-        if report.when == CRASHED:
+        if hasattr(report, IF_CRASHED):
+            self._running[report.nodeid] = getattr(report, IF_CRASHED)
+            delattr(report, IF_CRASHED)
+        elif report.when == CRASHED and report.nodeid in self._running:
+            setattr(report, RESULT, self._running[report.nodeid])
+        elif report.when == CRASHED:
             variants = self._state.find_variants(self._config.rootpath, report.nodeid)
             if variants:
                 reason = str(report.longrepr)
@@ -278,6 +291,7 @@ class Reporter:
             # Another plugin will run the test again ("rerun"); the last attempt is its result.
             self._waiting.pop(key, None)
         elif report.when in ("teardown", CRASHED) and key in self._waiting:
+            self._running.pop(report.nodeid, None)
             result = self._waiting.pop(key)
             if report.when == "teardown" and report.failed:
                 result["pytest"] = "errored", crash_message(report)

@@ -6,7 +6,7 @@ still fail.
 """
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from unittest import SkipTest
 
@@ -18,7 +18,7 @@ from evalkit.pytest_plugin.options import TAPE_FIXTURE, WORKER_NUMBER
 from evalkit.pytest_plugin.project import project_root
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.session.ledger import cassette_change, file_version
-from evalkit.session.runner import VariantOutcome
+from evalkit.session.trials import ItemOutcome
 from evalkit.taping import Tape
 from evalkit.taping.application_results import (
     EXPECTATION_FAILED,
@@ -171,18 +171,32 @@ def ending_of(
     )
 
 
-def outcome_of_test(state: SessionState, item: pytest.Item) -> VariantOutcome:
+def outcome_of_test(state: SessionState, item: pytest.Item) -> ItemOutcome:
     """Return the outcome of a test whose teardown has ended, and forget its tape."""
     known = tape_of(item)
     del item.stash[_TEST_TAPE]
     known.count(state)
-    return application_outcome(
+    return _outcome(state, item, known.tape, known.endings)
+
+
+def outcome_if_crashed(state: SessionState, item: pytest.Item) -> ItemOutcome:
+    """Return the outcome of a test in which its worker crashes: nobody else can tell it then."""
+    message = "the test did not end, because its worker crashed"
+    ending = Ending(code="worker_crashed", verdict=Verdict.ERRORED, message=message)
+    return _outcome(state, item, None, [ending])
+
+
+def _outcome(
+    state: SessionState, item: pytest.Item, tape: Tape | None, endings: Sequence[Ending]
+) -> ItemOutcome:
+    result = application_outcome(
         application_test(item),
-        known.tape,
-        known.endings,
+        tape,
+        endings,
         cassettes=state.settings.cassettes,
         redact=state.runner.redact,
     )
+    return ItemOutcome(verdict=result.verdict, message=result.message, results=[result])
 
 
 def _is_expectation(error: BaseException) -> bool:

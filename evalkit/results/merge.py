@@ -30,7 +30,13 @@ from evalkit.results.bar import NAME as BAR
 from evalkit.results.bar import read_bar, write_bar_file
 from evalkit.results.manifest import Totals, write_manifest
 from evalkit.results.media import FOLDER, copy_files
-from evalkit.results.records import FileRecord, ManifestRecord, SessionRecord, schema_error
+from evalkit.results.records import (
+    FileRecord,
+    ManifestRecord,
+    ModuleRecord,
+    SessionRecord,
+    schema_error,
+)
 from evalkit.results.result_line import (
     SCHEMA_VERSION,
     Tally,
@@ -215,7 +221,8 @@ def complete_totals(shards: Sequence[Shard], totals: Totals) -> Totals:
     that none of them uses.
     """
     collected = sum(sum(counts.values()) for counts in _collected(shards).values())
-    totals.collected = max(collected, totals.run)
+    totals.tests = sum(module["collected"] for module in _modules(shards).values())
+    totals.collected = max(collected + totals.tests, totals.run)
     missing = sum(shard.missing for shard in shards)
     totals.deselected = max(0, totals.collected - totals.run - missing)
     orphans: dict[tuple[str, ...], int] = {}
@@ -262,6 +269,8 @@ def merged_manifest(shards: Sequence[Shard], totals: Totals, *, complete: bool) 
         "cassettes": [cassettes[path] for path in sorted(cassettes)],
         "totals": totals.to_json(),
     }
+    if modules := _modules(shards):
+        manifest["modules"] = [modules[path] for path in sorted(modules)]
     return cast("ManifestRecord", manifest)
 
 
@@ -327,8 +336,21 @@ def _sources(manifest: ManifestRecord) -> Iterator[tuple[str, FileRecord]]:
         yield "suite", {"path": suite["path"], "digest": suite["digest"]}
         for file in suite.get("files", ()):
             yield "file", file
+    for module in manifest.get("modules", ()):
+        yield "module", {"path": module["path"], "digest": module["digest"]}
     for cassette in manifest["cassettes"]:
         yield "cassette", cassette
+
+
+def _modules(shards: Iterable[Shard]) -> dict[str, ModuleRecord]:
+    """Return the modules by path; a shard that selects tests by name knows only those."""
+    modules: dict[str, ModuleRecord] = {}
+    for shard in shards:
+        for module in shard.manifest.get("modules", ()):
+            known = modules.setdefault(module["path"], module)
+            if known["collected"] < module["collected"]:
+                modules[module["path"]] = module
+    return modules
 
 
 def _collected(shards: Sequence[Shard]) -> dict[str, dict[str, int]]:

@@ -7,7 +7,7 @@ the two equal. They are typed as deep as evalkit itself relies on; the schemas d
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib.resources import files
 from typing import Literal, NotRequired, TypedDict
 
@@ -205,6 +205,12 @@ class ManifestRecord(SessionRecord):
     not_collected: NotRequired[list[str]]
     rejudged: NotRequired[dict[str, str]]
     totals: dict[str, int]
+
+
+def judged_by(manifest: Mapping[str, JSON]) -> list[str]:
+    """Return the files that say what a run expects: its suites, and its modules of tests."""
+    records = (*(manifest.get("suites") or ()), *(manifest.get("modules") or ()))
+    return [str(record["path"]) for record in records]
 
 
 def schema_error(package: str, name: str, value: JSON) -> str:

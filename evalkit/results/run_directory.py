@@ -24,7 +24,7 @@ from evalkit._lib.files import (
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
 from evalkit.errors import UsageError
-from evalkit.results.records import ManifestRecord, ResultLine
+from evalkit.results.records import ManifestRecord, ResultLine, judged_by
 from evalkit.results.result_line import SCHEMA_VERSION, parse_result
 
 MANIFEST = "manifest.json"
@@ -207,7 +207,7 @@ def find_project_root(
         for folder in folders:
             if Path(os.path.normpath(folder / signed_run)) == run.absolute():
                 return folder
-    suites = [str(suite["path"]) for suite in manifest.get("suites", [])]
+    suites = judged_by(manifest)
     if not suites:
         return Path.cwd()
     best = max(folders, key=lambda folder: sum((folder / suite).is_file() for suite in suites))

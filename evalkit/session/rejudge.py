@@ -113,10 +113,12 @@ class Rejudge:
     def judge(self, line: ResultLine, choices: ComparedChoices = NO_CHOICES) -> ResultLine | None:
         """Return a result with new checks and verdict; None if the suites do not have its variant.
 
-        A result without a conversation stays as it is. Raises UsageError for a line that is not
-        a result.
+        A result without a conversation stays as it is; so does a test of an application, which is
+        judged by its Python code. Raises UsageError for a line that is not a result.
         """
         try:
+            if "kind" in line:
+                return _without_digest(line)
             variant = self.find(line, choices)
             return self._judged(variant, line) if variant is not None else None
         except (KeyError, TypeError, AttributeError) as error:
@@ -126,8 +128,7 @@ class Rejudge:
             ) from error
 
     def _judged(self, variant: Variant, line: ResultLine) -> ResultLine:
-        record = cast("dict[str, JSON]", dict(line))
-        record.pop("digest", None)
+        record = cast("dict[str, JSON]", _without_digest(line))
         if not line["turns"]:
             return cast("ResultLine", record)
         checks = self._checks(variant, line)
@@ -195,6 +196,10 @@ class Rejudge:
             reason = fault.message if fault else "it has no conversation"
             raise LookupError(f"{other['id']} cannot be compared: {reason}")
         return transcript
+
+
+def _without_digest(line: ResultLine) -> ResultLine:
+    return cast("ResultLine", {name: one for name, one in line.items() if name != "digest"})
 
 
 class _RecordedAnswers:

@@ -10,6 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from evalkit._lib.json import JSON
+from evalkit.results.records import judged_by
 from evalkit.signoff import git
 from evalkit.signoff.digest_manifest import relative_name
 
@@ -51,8 +52,8 @@ def default_base(root: Path) -> str:
 
 
 def _judged_paths(root: Path, manifest: Mapping[str, JSON], config: Path) -> Iterator[str]:
-    for suite in manifest.get("suites", []):
-        yield str(suite["path"]).rpartition("/")[0] or "."
+    for path in judged_by(manifest):
+        yield path.rpartition("/")[0] or "."
     yield str(manifest.get("options", {}).get("cassettes") or "cassettes")
     yield relative_name(root, config)
 

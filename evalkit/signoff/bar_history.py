@@ -12,6 +12,7 @@ from pathlib import Path
 from evalkit.cassette.files import recorded_at
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
 from evalkit.results import Run
+from evalkit.results.records import judged_by
 from evalkit.signoff import git
 
 _LISTED = 3
@@ -38,8 +39,8 @@ def bar_history(run: Run, root: Path) -> str:
 
 
 def _names(run: Run, root: Path) -> Iterator[str]:
+    yield from judged_by(run.manifest)
     for suite in run.manifest.get("suites") or ():
-        yield suite["path"]
         yield from (file["path"] for file in suite.get("files", ()))
         snapshots = Path(suite["path"]).parent / SNAPSHOTS / suite["suite"]
         if (root / snapshots).is_dir():

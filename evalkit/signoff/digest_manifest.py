@@ -5,8 +5,8 @@ It has coreutils' format:
     cd ROOT && sha256sum -c reports/latest/manifest.sha256
 
 ROOT is the project root; every file is named from there, those of the run directory too. A run
-consists of its suites with the files they use and their snapshots, its cassettes and their media,
-all files of its directory, and the baseline's results if a gate was evaluated. Pages built from
+consists of its suites with the files they use and their snapshots, its modules of tests, its
+cassettes and their media, all files of its directory, and the baseline's results if a gate was evaluated. Pages built from
 these (``index.html``, ``junit.xml`` and the like) are not part of it: they can be built again.
 """
 
@@ -152,6 +152,9 @@ def _source_digests(run: Run, root: Path) -> Iterator[tuple[str, str]]:
         if digest != suite["digest"]:
             raise _changed(name, suite["digest"], digest)
         yield from _snapshot_digests(suite, root).items()
+    for module in run.manifest.get("modules", []):
+        name = module["path"]
+        yield name, _unchanged_digest(root / name, name, module["digest"])
     cassettes = str(run.manifest.get("options", {}).get("cassettes") or "cassettes")
     folders = [root / cassettes, Path.cwd() / cassettes]
     folder = next((folder for folder in folders if folder.is_dir()), folders[0])

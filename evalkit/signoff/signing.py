@@ -25,6 +25,7 @@ from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
+from evalkit.results.records import judged_by
 from evalkit.results.run_directory import SIGNOFFS
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.bar_history import bar_history
@@ -153,7 +154,7 @@ def sign(
     review = request.review() if request.review is not None else None
     _check_reason(request, gate, counts, review)
     number = files[-1].number + 1 if files else 1
-    suites = {suite["path"]: subjects[suite["path"]] for suite in run.manifest.get("suites", [])}
+    suites = {path: subjects[path] for path in judged_by(run.manifest)}
     result = encode_payload(statement(TEST_RESULT, result_predicate(results, suites), subjects))
     link = RecordLink(record_name(number), sha256(result))
     existing = next((one.result for one in earlier if one.result.digest == link.digest), None)

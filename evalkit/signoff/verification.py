@@ -24,7 +24,7 @@ from evalkit.compare.comparison import CompareBars, compare
 from evalkit.compare.gates import Gate
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.results.records import schema_error
+from evalkit.results.records import judged_by, schema_error
 from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.digest_manifest import (
@@ -199,7 +199,7 @@ def _unsigned_files(
     suites, and with a gate also the baseline's results.
     """
     names = [f"{decision.run}/{name}" for name in (*BASELINE_FILES, TOOL_VERSIONS)]
-    names += [str(suite["path"]) for suite in manifest.get("suites", [])]
+    names += judged_by(manifest)
     if decision.gate is not None:
         names += [f"{decision.gate.baseline}/{name}" for name in BASELINE_FILES]
     for name in names:

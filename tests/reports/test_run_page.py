@@ -180,6 +180,7 @@ def test_row_has_what_filters_need(page: Page) -> None:
             ["usage", "over_budget"],
         ],
         "trial": 1,
+        "kind": "",
     }
 
 

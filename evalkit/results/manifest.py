@@ -93,7 +93,7 @@ class Totals:
 
 
 class Manifest:
-    """Everything in ``manifest.json``; ``suites`` and ``modules`` by path, ``cassettes`` are digests.
+    """Everything in ``manifest.json``; ``suites`` and ``modules`` by path.
 
     ``clean`` removes secrets from the text.
     """

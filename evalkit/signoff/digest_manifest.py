@@ -6,8 +6,9 @@ It has coreutils' format:
 
 ROOT is the project root; every file is named from there, those of the run directory too. A run
 consists of its suites with the files they use and their snapshots, its modules of tests, its
-cassettes and their media, all files of its directory, and the baseline's results if a gate was evaluated. Pages built from
-these (``index.html``, ``junit.xml`` and the like) are not part of it: they can be built again.
+cassettes and their media, all files of its directory, and the baseline's results if a gate was
+evaluated. Pages built from these (``index.html``, ``junit.xml`` and the like) are not part of it:
+they can be built again.
 """
 
 import glob

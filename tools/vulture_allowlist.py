@@ -84,6 +84,10 @@ _.service_tier
 _.safety_settings
 _.cached_content
 
+# Fields of strength.json.
+_.survived
+_.equivalent
+
 # Fields that Jinja templates read.
 _.tiles
 _.zero

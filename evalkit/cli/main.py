@@ -45,6 +45,9 @@ COMMANDS = {
     "plan": CommandEntry(
         "evalkit.cli.plan:plan", "Plan how many scenarios and trials a comparison needs."
     ),
+    "probe": CommandEntry(
+        "evalkit.cli.probe:probe", "Find out what expectations would not notice."
+    ),
     "rejudge": CommandEntry(
         "evalkit.cli.rejudge:rejudge", "Judge recorded conversations by other expectations."
     ),

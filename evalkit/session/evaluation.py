@@ -202,6 +202,16 @@ class Evaluator:
             # The call itself failed with it, and the turn says so.
             return ""
 
+    def try_expectation(
+        self, item: Expectation, transcript: Transcript, turn: int | None
+    ) -> Verdict:
+        """Return the verdict of an expectation that the suite does not have.
+
+        ``turn`` is the number of the turn that it is about, None for the conversation.
+        """
+        view = next((one for one in transcript.turns if one.number == turn), None)
+        return self._run(item, self._view(transcript, view)).verdict
+
     def find_fault(self, transcript: Transcript) -> Finding | None:
         """Return why a conversation says nothing about the model, None where it says something."""
         for turn in transcript.turns:

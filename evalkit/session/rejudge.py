@@ -11,7 +11,7 @@ evaluation is that of a session. What it would send comes from the recording:
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from itertools import groupby
-from typing import Any, cast
+from typing import Any, NamedTuple, cast
 
 from evalkit._lib.json import JSON, equal
 from evalkit._lib.text import plural, show
@@ -35,6 +35,13 @@ from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict
 
 _Key = tuple[str, str, tuple[str, ...]]
 """Suite, scenario, parts of the variant's name."""
+
+
+class Judgment(NamedTuple):
+    """The results of checks. ``lacks_answer``: a check asked a model what is not recorded."""
+
+    checks: list[CheckResult]
+    lacks_answer: bool
 
 
 class Rejudge:
@@ -158,17 +165,23 @@ class Rejudge:
                 f"has {actual}"
             )
             return [CheckResult(CONVERSATION, Verdict.ERRORED, (Finding("turns_differ", message),))]
-        transcript = self._transcript(line)
+        transcript = self.transcript(line)
+        return self.evaluate(variant, line, transcript).checks
+
+    def evaluate(self, variant: Variant, line: ResultLine, transcript: Transcript) -> Judgment:
+        """Evaluate a conversation as that of a result, whose recorded answers its checks get."""
         recorded = _RecordedAnswers(transcript.judge_exchanges)
-        evaluator = self._evaluator(variant, line)
+        evaluator = self.evaluator(variant, line)
         with evaluator.requests_over(recorded.send):
             evaluator.run_requesting_checks(transcript)
-        return evaluator.evaluate(transcript)
+        return Judgment(evaluator.evaluate(transcript), recorded.lacks_answer)
 
-    def _evaluator(self, variant: Variant, line: ResultLine) -> Evaluator:
+    def evaluator(self, variant: Variant, line: ResultLine) -> Evaluator:
+        """Return an evaluator of a result; ``same_as`` finds the other results of the run."""
         return Evaluator(variant, self._python, lambda selector: self._sibling(line, selector))
 
-    def _transcript(self, line: ResultLine) -> Transcript:
+    def transcript(self, line: ResultLine) -> Transcript:
+        """Return the stored conversation of a result, with its media."""
         stored = cast("ResultLine", restore_media(cast("JSON", line), self._restored))
         transcript = stored_transcript(stored)
         transcript.crash = recorded_crash(line["checks"])
@@ -190,8 +203,8 @@ class Rejudge:
             raise LookupError(f"the run has no result of this scenario with {show(dict(selector))}")
         if other["id"] == line["id"]:
             return None
-        variant, transcript = self.find(other), self._transcript(other)
-        fault = variant and self._evaluator(variant, other).find_fault(transcript)
+        variant, transcript = self.find(other), self.transcript(other)
+        fault = variant and self.evaluator(variant, other).find_fault(transcript)
         if fault or not transcript.turns:
             reason = fault.message if fault else "it has no conversation"
             raise LookupError(f"{other['id']} cannot be compared: {reason}")
@@ -207,6 +220,7 @@ class _RecordedAnswers:
 
     def __init__(self, exchanges: Iterable[Exchange]) -> None:
         self._left = list(exchanges)
+        self.lacks_answer = False
 
     def send(self, request: Request) -> Response:
         """Return the answer that was recorded for the same request. Raises CheckCrashed."""
@@ -214,6 +228,7 @@ class _RecordedAnswers:
             if exchange.response is not None and equal(exchange.request.body, request.body):
                 self._left.remove(exchange)
                 return exchange.response
+        self.lacks_answer = True
         raise CheckCrashed(
             "no answer is recorded for what this check asks: its rubric, its model or the "
             "conversation is another one than in the run; run the suites again to ask"

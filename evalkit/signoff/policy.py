@@ -8,14 +8,16 @@
       author_is_not_approver: true
       gate: release
       deviation_days: 90
+      required_strength: 0.7
 
 The newest decision of each person counts. So approving later withdraws a rejection, and nobody
 counts twice. Without a policy one approval is enough.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Annotated, NamedTuple
+from typing import Annotated
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -49,6 +51,13 @@ class SignoffPolicy(BaseModel):
         None, ge=1, description="Most days that a deviation may last, from the day of signing."
     )
 
+    required_strength: float | None = Field(
+        None,
+        ge=0,
+        le=1,
+        description="Share of the mutants of evalkit probe that the run's expectations must catch.",
+    )
+
     @property
     def valid_roles(self) -> list[str]:
         """The roles in which people may sign; empty if all are accepted."""
@@ -76,13 +85,18 @@ def deviation_problems(
         )
 
 
-class PolicyFacts(NamedTuple):
-    """The verified records, oldest first, and what the policy compares them with."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class PolicyFacts:
+    """The verified records, oldest first, and what the policy compares them with.
+
+    ``strength`` is that of the run's expectations, None where it was not probed.
+    """
 
     records: Sequence[Signoff]
     gates: dict[str, Gate]
     authors: frozenset[str]
     today: date
+    strength: float | None
 
 
 def check_policy(policy: SignoffPolicy, facts: PolicyFacts) -> list[VerificationProblem]:
@@ -207,6 +221,17 @@ def _gates(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationPr
             )
 
 
+def _strength(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationProblem]:
+    required = policy.required_strength
+    if required is not None and (facts.strength is None or facts.strength < required):
+        actual = "none; run evalkit probe before signing"
+        if facts.strength is not None:
+            actual = f"{facts.strength:.0%}"
+        yield VerificationProblem(
+            "too_weak", "strength.json", f"expected a strength of {required:.0%}, found {actual}"
+        )
+
+
 def _definitions(name: str, facts: PolicyFacts) -> Sequence[Gate]:
     """Return the gates that may bear a name; that of runs without one depends on their source."""
     if name in facts.gates:
@@ -234,4 +259,4 @@ def needs_reason(
     return decision == "approved" and not passed
 
 
-_RULES = (_signers, _roles, _rejections, _deviations, _authors, _gates)
+_RULES = (_signers, _roles, _rejections, _deviations, _authors, _gates, _strength)

@@ -26,6 +26,7 @@ from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.records import judged_by, schema_error
 from evalkit.results.run_directory import SIGNOFFS, find_project_root
+from evalkit.results.strength import read_strength
 from evalkit.signoff import digest_manifest
 from evalkit.signoff.digest_manifest import (
     BASELINE_FILES,
@@ -129,7 +130,14 @@ def verify(
     decisions = [record.decision for record in records]
     if decisions:
         problems += _data_problems(run, root, records, trust.compare_bars, now)
-    facts = PolicyFacts(decisions, trust.gates, trust.authors, now.date())
+    strength = read_strength(run)
+    facts = PolicyFacts(
+        records=decisions,
+        gates=trust.gates,
+        authors=trust.authors,
+        today=now.date(),
+        strength=strength and strength["strength"],
+    )
     problems += check_policy(trust.policy, facts)
     notes = expired_keys(decisions, trust.signers, now)
     return VerificationResult(sorted_problems(problems), decisions, tuple(notes))

@@ -66,7 +66,7 @@ def test_an_unknown_command_gets_the_nearest_word() -> None:
     assert code == 2
     assert (
         "unknown command 'serv' (did you mean 'serve'?); valid: compare, history, import, init, "
-        "lint, merge, plan, rejudge, report, review, schema, serve, signoff, verify"
+        "lint, merge, plan, probe, rejudge, report, review, schema, serve, signoff, verify"
     ) in output
 
 

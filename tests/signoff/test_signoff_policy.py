@@ -105,10 +105,27 @@ CASES: dict[str, tuple[dict[str, Any], list[Signoff], list[str]]] = {
 }  # fmt: skip
 
 
+def facts_of(records: list[Signoff], **fields: Any) -> PolicyFacts:
+    defaults: dict[str, Any] = {
+        "gates": {}, "authors": frozenset(), "today": TODAY, "strength": None
+    }  # fmt: skip
+    return PolicyFacts(records=records, **defaults | fields)
+
+
+@pytest.mark.parametrize(
+    ("strength", "expected"), [(None, "found none"), (0.69, "found 69%"), (0.7, "")]
+)
+def test_a_required_strength(strength: float | None, expected: str) -> None:
+    facts = facts_of([record()], strength=strength)
+    problems = check_policy(SignoffPolicy(required_strength=0.7), facts)
+    assert [one.code for one in problems] == (["too_weak"] if expected else [])
+    assert all(expected in one.message for one in problems)
+
+
 @pytest.mark.parametrize("name", CASES)
 def test_rules(name: str) -> None:
     policy, records, expected = CASES[name]
-    facts = PolicyFacts(records, {"release": REPLAY}, frozenset({"author@x"}), TODAY)
+    facts = facts_of(records, gates={"release": REPLAY}, authors=frozenset({"author@x"}))
     actual = check_policy(SignoffPolicy(**policy), facts)
     assert [one.code for one in actual] == expected
     assert all("expected" in one.message for one in actual)
@@ -116,7 +133,7 @@ def test_rules(name: str) -> None:
 
 
 def test_an_unknown_author() -> None:
-    facts = PolicyFacts([record()], {}, frozenset(), TODAY)
+    facts = facts_of([record()])
     assert [
         one.code for one in check_policy(SignoffPolicy(author_is_not_approver=True), facts)
     ] == ["author_unknown"]

@@ -18,6 +18,7 @@ from evalkit.reports.overview import EXPECTED, VERDICTS, ResultCounts, overview
 from evalkit.results import Run
 from evalkit.results.records import ManifestRecord, ResultHead
 from evalkit.results.result_line import counts_as_test, outcome_of
+from evalkit.results.strength import read_strength, strength_text
 
 LIMIT = 900_000
 """Bytes of the file."""
@@ -71,6 +72,8 @@ class MarkdownSummary(LineReport):
         """Write the file."""
         total = ResultCounts.sum(suites.values())
         parts = [part.encode() for part in _head(self.run.manifest, total)]
+        if strength := read_strength(self.run.directory):
+            parts.append(f"Expectations: {strength_text(strength)}.\n\n".encode())
         if total.results:
             parts.append(f"| | {total.noun} | reason |\n|---|---|---|\n".encode())
             parts += _rows_within(LIMIT - _HEAD_ROOM, self._groups)

@@ -39,6 +39,7 @@ from evalkit.results import Run
 from evalkit.results.records import ResultHead
 from evalkit.results.result_line import is_passed_trial
 from evalkit.results.run_directory import SIGNOFFS
+from evalkit.results.strength import read_strength, strength_text
 
 LARGE = 20 << 20
 """Characters of packs and media above which they are files beside the page."""
@@ -156,12 +157,14 @@ class RunPage(LineReport):
         if self._packs.size + self._media.size > LARGE:
             files = write_data(directory, self._packs, self._media, digest)
         total = ResultCounts.sum(suites.values())
+        strength = read_strength(directory)
         script, style = page_script(), resource("css/report.css") + print_style(digest)
         path = write_page(
             directory / "index.html",
             "page.html",
             overview=overview(self.run.manifest, total),
             figures=figures(suites, total),
+            strength=strength_text(strength) if strength else "",
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],
             sections=self._sections(suites),

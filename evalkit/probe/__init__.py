@@ -1,0 +1,1 @@
+"""Mutation testing of expectations: would they notice what really goes wrong?"""

@@ -1,0 +1,73 @@
+"""The strength of a run's expectations, stored in its directory as ``strength.json``.
+
+Strength is the share of mutants that were caught (``evalkit probe``). Equivalent and undecided
+mutants do not count, nor do survivors that somebody accepted.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypedDict
+
+from evalkit._lib.files import FILE_ERRORS, display_path, reason_of, write_atomic
+from evalkit._lib.json import JSON
+from evalkit.errors import UsageError
+
+NAME = "strength.json"
+
+
+class StrengthRecord(TypedDict):
+    """The content of ``strength.json``. ``strength`` is None where no mutant counts."""
+
+    strength: float | None
+    caught: int
+    survived: int
+    accepted: int
+    equivalent: int
+    undecided: int
+    scenarios: int
+    left_out: Mapping[str, str]
+    operators: Mapping[str, Mapping[str, int]]
+    checks: Mapping[str, int]
+    survivors: Sequence[Mapping[str, JSON]]
+
+
+def write_strength(directory: Path, record: StrengthRecord) -> Path:
+    """Store the totals in a run directory."""
+    path = directory / NAME
+    write_atomic(path, f"{json.dumps(record, indent=1)}\n")
+    return path
+
+
+def read_strength(directory: Path) -> StrengthRecord | None:
+    """Return the stored totals, None where the run was not probed. Raises UsageError."""
+    path = directory / NAME
+    try:
+        text = path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        return None
+    except (*FILE_ERRORS, UnicodeDecodeError) as error:
+        raise UsageError(f"{display_path(path)} cannot be read: {reason_of(error)}") from error
+    try:
+        value: Any = json.loads(text)
+        record: StrengthRecord = value
+        is_valid = record["strength"] is None or 0 <= record["strength"] <= 1
+    except (ValueError, TypeError, KeyError, RecursionError):
+        is_valid = False
+    if not is_valid:
+        raise UsageError(f"{display_path(path)} is not what evalkit probe writes; run it again")
+    return record
+
+
+def strength_text(record: StrengthRecord) -> str:
+    """Return the strength as a line of text."""
+    total = record["caught"] + record["survived"]
+    details = f"{record['caught']:,} of {total:,} mutants caught"
+    others = {
+        "accepted": record["accepted"],
+        "equivalent": record["equivalent"],
+        "undecided": record["undecided"],
+    }
+    counts = ", ".join(f"{count:,} {key}" for key, count in others.items() if count)
+    share = "no mutants" if record["strength"] is None else f"strength {record['strength']:.0%}"
+    return f"{share} ({details}{counts and f'; {counts}'})"

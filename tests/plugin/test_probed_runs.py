@@ -1,0 +1,200 @@
+"""Runs that are probed: what their expectations notice, and what they let pass."""
+
+from __future__ import annotations
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from click.testing import CliRunner, Result
+
+from evalkit.cli.main import main
+from tests.plugin.project import Project
+
+RUN = "reports/latest"
+WEAK = """\
+suite: weak
+defaults: {model: gemini-3.5-flash, history: [stateful, stateless]}
+tools:
+  get_current_temperature:
+    description: Gets the current temperature for a given location.
+    parameters: {type: object, properties: {location: {type: string}}, required: [location]}
+    result: {temperature: "22"}
+scenarios:
+  - id: london
+    tools: [get_current_temperature]
+    turns:
+      - user: What is the temperature in London?
+        expect: [{status: completed}]
+      - user: Explain how AI works in a few words
+  - id: streamed
+    stream: true
+    turns: [{user: Explain how AI works in a few words}]
+"""
+
+
+def probe(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["probe", *arguments])
+
+
+def strength(project: Project) -> dict[str, Any]:
+    value: dict[str, Any] = json.loads((project.root / RUN / "strength.json").read_text())
+    return value
+
+
+@pytest.fixture
+def weak(project: Project) -> Project:
+    (project.root / "suites/weather.yaml").unlink()
+    project.suite("weak", WEAK)
+    project.record()
+    return project
+
+
+def test_what_is_noticed_and_what_is_not(weak: Project) -> None:
+    result = probe(RUN)
+    assert result.exit_code == 0, result.output
+    record = strength(weak)
+    # What is on by default: calls that do not fit, histories, streams.
+    for name in ("argument_dropped", "call_other_tool", "history_rewritten", "stream_cut"):
+        assert set(record["operators"][name]) == {"caught"}, name
+    assert set(record["operators"]["number_changed"]) == {"survived"}
+    assert set(record["operators"]["call_doubled"]) == {"survived"}
+    assert 0 < record["strength"] < 1
+    assert f"strength {record['strength']:.0%}" in result.output
+    assert "weak::london (2 variants)  (suites/weak.yaml:9)" in result.output
+    assert 'called with location "Londonx" instead of "London"' in result.output
+
+
+def test_every_suggestion_catches_its_mutant(weak: Project) -> None:
+    probe(RUN)
+    survivors = strength(weak)["survivors"]
+    suggested = [one for one in survivors if one["suggestion"] and one["turn"]]
+    assert len({one["operator"] for one in suggested}) > 8
+    suite = yaml.safe_load(WEAK)
+    turns = {
+        (f"weak::{scenario['id']}", number): turn
+        for scenario in suite["scenarios"]
+        for number, turn in enumerate(scenario["turns"], 1)
+    }
+    for one in suggested:
+        expect = turns[one["scenario"].partition("[")[0], one["turn"]].setdefault("expect", [])
+        if one["suggestion"] not in expect:
+            expect.append(one["suggestion"])
+    weak.suite("weak", yaml.safe_dump(suite, sort_keys=False))
+    assert weak.run("suites").ret == 0
+    probe(RUN)
+    left = {(one["scenario"], one["turn"], one["change"]) for one in strength(weak)["survivors"]}
+    assert not left & {(one["scenario"], one["turn"], one["change"]) for one in suggested}
+
+
+def test_the_same_seed_gives_the_same_mutants(weak: Project) -> None:
+    probe(RUN)
+    first = strength(weak)
+    probe(RUN)
+    assert strength(weak) == first
+    probe(RUN, "--most", "1")
+    assert strength(weak)["caught"] < first["caught"]
+
+
+def test_the_strength_is_in_the_reports(weak: Project) -> None:
+    probe(RUN)
+    text = re.escape(f"strength {strength(weak)['strength']:.0%}")
+    for name in ("summary.md", "index.html"):
+        assert re.search(
+            rf"Expectations: {text} \(\d+ of \d+", (weak.root / RUN / name).read_text()
+        )
+
+
+def test_accepted_survivors_do_not_count(weak: Project) -> None:
+    assert probe(RUN, "--min-strength", "1").exit_code == 1
+    accepted = probe(RUN, "--accept")
+    assert accepted.exit_code == 0
+    assert "survivors accepted in" in accepted.output
+    again = probe(RUN, "--min-strength", "1")
+    assert again.exit_code == 0, again.output
+    record = strength(weak)
+    assert (record["survived"], record["strength"]) == (0, 1.0)
+    assert record["accepted"] > 10
+    assert re.search(r"strength 100% \(\d+ of \d+ mutants caught; \d+ accepted", again.output)
+
+
+def test_suites_are_replayed_first(weak: Project, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
+    monkeypatch.delenv("PYTEST_PLUGINS")
+    result = probe("suites/weak.yaml")
+    assert result.exit_code == 0, result.output
+    assert "strength " in result.output
+    assert not (weak.root / RUN / "strength.json").exists()
+
+
+def test_one_operator(weak: Project) -> None:
+    assert probe(RUN, "--operator", "number_changed").exit_code == 0
+    assert list(strength(weak)["operators"]) == ["number_changed"]
+
+
+def test_what_cannot_be_probed_is_left_out(weak: Project) -> None:
+    weak.suite("weak", WEAK.replace("{status: completed}", "{text: no such words}"))
+    weak.run("suites")
+    result = probe(RUN)
+    assert "left out: weak::london[stateful]: it failed" in result.output
+    assert strength(weak)["scenarios"] == 2
+    weak.suite("weak", WEAK)
+    stale = probe(RUN)
+    assert "left out: weak::london[stateful]: it failed" in stale.output
+
+
+def test_a_signed_run_is_not_changed(weak: Project) -> None:
+    (weak.root / RUN / "signoffs").mkdir()
+    result = probe(RUN)
+    assert "is signed, so the strength is not added" in result.output
+    assert not (weak.root / RUN / "strength.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["nowhere"], "nowhere: neither a run directory nor a suite"),
+        (["suites/weak.yaml", "nowhere"], "nowhere: neither a run directory nor a suite"),
+        ([RUN, "--operator", "number_chnged"], "did you mean 'number_changed'?"),
+        ([RUN, "--min-strength", "70"], "is not in the range"),
+    ],
+)
+def test_wrong_usage(weak: Project, arguments: list[str], message: str) -> None:
+    result = probe(*arguments)
+    assert result.exit_code == 2
+    assert message in result.output
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "message"),
+    [
+        ("evalkit-accepted.yaml", "accepted: {a: 1}", "expected 'accepted:' with a list"),
+        ("evalkit-accepted.yaml", "accepted: [", "cannot be read"),
+        ("evalkit-accepted.yaml", b"\xff\xfe\x00", "cannot be read"),
+    ],
+)
+def test_a_broken_file_of_accepted_survivors(
+    weak: Project, name: str, content: str | bytes, message: str
+) -> None:
+    path = Path(weak.root, name)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    result = probe(RUN)
+    assert result.exit_code == 2, result.output
+    assert name in result.output
+    assert message in result.output
+
+
+def test_a_broken_strength_file(weak: Project) -> None:
+    (weak.root / RUN / "strength.json").write_text('{"strength": 7}')
+    result = CliRunner().invoke(main, ["report", RUN])
+    assert result.exit_code == 2
+    assert "strength.json is not what evalkit probe writes; run it again" in result.output
+
+
+def test_the_operators_are_listed() -> None:
+    result = probe("--list-operators")
+    assert "number_changed" in result.output
+    assert "a number in the text differs" in result.output

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from evalkit.pytest_plugin.options import (
+    CHANGES,
     CRASHED,
     IF_CRASHED,
     LEDGER,
@@ -93,6 +94,7 @@ class WorkerListener:
     def __init__(self, config: pytest.Config) -> None:
         self._config = config
         self._is_each = config.getoption("dist") == "each"
+        self._changes = ""
         self._workers = 0
 
     @pytest.hookimpl(optionalhook=True)
@@ -105,6 +107,13 @@ class WorkerListener:
             or self._config.getoption("evalkit_record") != "none"
         ):
             node.workerinput[LEDGER] = self._ledger()
+        if self._config.getoption("evalkit_changed_since"):
+            if not self._changes:
+                # Start-up cost: few sessions have the option.
+                from evalkit.pytest_plugin.changed_since import read_changes
+
+                self._changes = read_changes(self._config)
+            node.workerinput[CHANGES] = self._changes
 
     def _ledger(self) -> str:
         """Return the file that all workers share, deleted when the session ends."""

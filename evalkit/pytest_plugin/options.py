@@ -9,6 +9,8 @@ WORKER_OUTPUT = "evalkit"
 """The key of a pytest-xdist worker's output for its controller."""
 WORKER_NUMBER = "evalkit_worker"
 """The key of a worker's input: its number from 0 with ``--dist each``, else 0."""
+CHANGES = "evalkit_changes"
+"""The key of a worker's input: what changed since the revision of ``--evalkit-changed-since``."""
 LEDGER = "evalkit_ledger"
 """The key of a worker's input: the file in which all workers note what they spent."""
 LEDGER_FILE: pytest.StashKey[str] = pytest.StashKey()
@@ -96,6 +98,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type=_budget,
         help="stop starting conversations when so much is spent: '200000 tokens', or 5.00 in the "
         "currency of the prices in evalkit.yaml",
+    )
+    group.addoption(
+        "--evalkit-changed-since",
+        metavar="REF",
+        help="run only variants whose suite, used files, cassettes or Python modules differ from a "
+        "git revision",
     )
     group.addoption(
         "--evalkit-resume",

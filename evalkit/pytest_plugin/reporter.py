@@ -63,6 +63,7 @@ from evalkit.verdict import Verdict
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.gating import SessionGate
 
+_INCONCLUSIVE = 4
 _STATE: pytest.StashKey[SessionState] = pytest.StashKey()
 
 
@@ -83,6 +84,11 @@ def session_state(config: pytest.Config) -> SessionState:
 
             progress = SessionProgress(config, state.runner.ledger, state.is_stored)
             config.pluginmanager.register(progress, PROGRESS)
+        if config.getoption("evalkit_changed_since") and not _has_workers(config):
+            # Start-up cost: few sessions have the option.
+            from evalkit.pytest_plugin.changed_since import ChangedSelection
+
+            config.pluginmanager.register(ChangedSelection(config, state))
         if config.getoption("allure_report_dir", None):
             # Optional third-party library.
             from evalkit.pytest_plugin.allure import AllureParameters
@@ -377,6 +383,10 @@ class Reporter:
         )
         if self._config.getoption("evalkit_gate") and state.journal is not None:
             self._apply_gate(session)
+        if state.unaffected and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            # Nothing to test is a success, but nothing that a gate could pass.
+            has_gate = self._config.getoption("evalkit_gate")
+            session.exitstatus = _INCONCLUSIVE if has_gate else pytest.ExitCode.OK
         if failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
 
@@ -441,6 +451,11 @@ class Reporter:
                 terminalreporter.write_line(escape_log_commands(text), **markup)
             for command in state.ci_commands:
                 terminalreporter.write_line(command)
+
+
+def _has_workers(config: pytest.Config) -> bool:
+    """Return whether this process only controls workers of pytest-xdist."""
+    return config.getoption("dist", "no") != "no" and not is_worker(config)
 
 
 def _session_gate(config: pytest.Config, state: SessionState) -> SessionGate:

@@ -53,6 +53,7 @@ _REPORTED_OPTIONS = (
     "model",
     "repeat",
     "strict",
+    "changed_since",
 )
 
 
@@ -138,6 +139,8 @@ class SessionState:
         self.flaky: list[str] = []
         self.report_errors: list[str] = []
         self.gate_text = ""
+        self.selection = ""
+        self.unaffected = 0
         self.ci_commands: list[str] = []
         self._models = tuple(config.getoption("evalkit_model"))
         self._suites: list[Suite] = []
@@ -316,6 +319,8 @@ class SessionState:
                 "deselected": totals.deselected,
                 "unused_cassettes": self.unused_cassettes,
                 "not_collected": sorted(self.not_collected),
+                "selection": self.selection,
+                "unaffected": self.unaffected,
             }
         )
 
@@ -326,6 +331,7 @@ class SessionState:
         self.manifest.suites.update(output["suites"])
         self.manifest.modules.update(output["modules"])
         self.not_collected.update(output["not_collected"])
+        self.selection, self.unaffected = output["selection"], output["unaffected"]
         # Every worker collects all suites, so the largest number is the number.
         combine = sum if each else max
         totals.collected = combine((totals.collected, output["collected"]))

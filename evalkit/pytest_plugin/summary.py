@@ -14,6 +14,8 @@ SummaryLine = tuple[str, dict[str, bool]]
 def summary_lines(state: SessionState, start: Path) -> Iterator[SummaryLine]:
     """Yield what is printed below the title; ``start`` is the folder that paths are relative to."""
     stop = [(text, {"yellow": True}) for text in _stop(state)]
+    if state.selection:
+        yield state.selection, {}
     if state.journal is None:
         yield from stop
         return

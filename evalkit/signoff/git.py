@@ -5,6 +5,8 @@ existing records are therefore read from a ref such as ``origin/main``. Nothing 
 """
 
 import io
+import json
+import os
 import subprocess
 import tarfile
 from collections.abc import Iterable
@@ -55,6 +57,36 @@ def files_at(folder: Path, ref: str, subfolder: str) -> dict[str, bytes]:
     return {name: data for name, data in files.items() if data is not None}
 
 
+def changes_since(folder: Path, ref: str) -> str:
+    """Return as JSON how the work tree of a folder differs from a ref.
+
+    ``top`` is the work tree's folder, ``commit`` the ref's; ``known`` are the files of the ref and
+    ``changed`` those that differ, also files that git does not track, by their paths from ``top``.
+    Raises UsageError: no work tree, no such ref.
+    """
+    done = _git(folder, "rev-parse", "--show-toplevel")
+    if done.returncode:
+        reason = shorten(done.stderr.decode("utf-8", "replace"), 200)
+        raise UsageError(f"{folder}: is not in a git work tree ({reason}); run without the option")
+    top = Path(os.fsdecode(done.stdout.rstrip(b"\n")))
+    commit = _commit(folder, ref)
+    diff = ("diff", "--name-only", "-z", "--no-renames", "--no-relative", "--no-ext-diff")
+    commands = [
+        ("known", ("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)),
+        ("changed", (*diff, "--ignore-submodules=none", commit, "--")),
+        ("changed", ("ls-files", "-z", "--others", "--exclude-standard")),
+    ]
+    names: dict[str, list[str]] = {"known": [], "changed": []}
+    for key, command in commands:
+        done = _git(top, *command)
+        if done.returncode:
+            reason = shorten(done.stderr.decode("utf-8", "replace"), 200)
+            raise UsageError(f"{top}: git {command[0]} failed ({reason}); see 'git status'")
+        # A repository in a folder that git does not track ends with a slash.
+        names[key] += (name.rstrip("/") for name in os.fsdecode(done.stdout).split("\0") if name)
+    return json.dumps({"top": str(top.resolve()), "commit": commit, **names})
+
+
 def output(folder: Path, *arguments: str) -> str:
     """Return the output of a git command in a folder; empty without git, or if it fails."""
     return _git(folder, *arguments).stdout.decode("utf-8", "replace")
@@ -97,6 +129,8 @@ def _commit(folder: Path, ref: str) -> str:
     done = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     if done.returncode:
         message = shorten(done.stderr.decode("utf-8", "replace"), 120)
+        shallow = _git(folder, "rev-parse", "--is-shallow-repository").stdout.strip() == b"true"
+        message = message or "this clone is shallow" * shallow
         reason = f" ({message})" if message else ""
         raise UsageError(
             f"{folder}: git has no ref {quoted(ref)}{reason}; fetch it first, or name another"

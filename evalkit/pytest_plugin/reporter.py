@@ -253,6 +253,9 @@ class Reporter:
             outcome = ItemOutcome(verdict=verdict, message="", results=())
             if report.when == "call" or not report.passed:
                 attach_outcome(report, outcome)
+                counted, reason = counted_as(report, str(verdict))
+                # Only here the secrets of its requests are known.
+                getattr(report, RESULT)["pytest"] = counted, known.clean(reason)
             elif is_worker(self._config):
                 attach_outcome(report, outcome_if_crashed(self._state, item), IF_CRASHED)
             return
@@ -288,11 +291,12 @@ class Reporter:
             # pytest keeps all reports until the session ends; results are too large for that.
             names = ("verdict", "miss") if result["miss"] is not None else ("verdict",)
             setattr(report, RESULT, {name: result[name] for name in names})
-            counted = counted_as(report, result["verdict"])
-            if report.when == "teardown" and key in self._waiting:
-                # The result of a test with a tape, which was counted before.
-                counted = self._waiting[key]["pytest"]
-            self._waiting[key] = result | {"pytest": counted}
+            counted = result.get("pytest") or counted_as(report, result["verdict"])
+            if report.when != "teardown":
+                self._waiting[key] = result | {"pytest": counted}
+            elif key in self._waiting:
+                # The result of a test with a tape; another attempt follows one that is not waiting.
+                self._waiting[key] = result | {"pytest": self._waiting[key]["pytest"]}
         if report.outcome not in ("passed", "failed", "skipped"):
             # Another plugin will run the test again ("rerun"); the last attempt is its result.
             self._waiting.pop(key, None)

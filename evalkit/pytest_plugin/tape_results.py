@@ -58,6 +58,10 @@ class TestTape:
         self.tape = tape
         self._before = file_version(tape.path)
 
+    def clean(self, text: str) -> str:
+        """Replace the secrets that only the requests of this test showed."""
+        return self.tape.redact(text) if self.tape is not None else text
+
     def count(self, state: SessionState) -> None:
         """Count in the session's ledger what was recorded."""
         if self.tape is not None and state.settings.may_record:
@@ -122,19 +126,18 @@ def ending_of(
     """Return why a phase of a test did not pass; None if it did, or only pytest says so."""
     if call.excinfo is None:
         return None
-    error, tape = call.excinfo.value, tape_of(item).tape
+    known, error = tape_of(item), call.excinfo.value
 
     def clean(text: str) -> str:
         # Before a text is shortened: half a secret is not recognized.
-        text = text[:_READ]
-        return redact(tape.redact(text) if tape is not None else text)
+        return redact(known.clean(text[:_READ]))
 
     if isinstance(error, pytest.skip.Exception | SkipTest) or (
         call.when == "setup" and isinstance(error, pytest.xfail.Exception)
     ):
         reason = shorten(clean(str(error)), _MESSAGE) or "no reason given"
         return Ending(code="skipped", verdict=Verdict.SKIPPED, message=reason)
-    faults = tape.faults if tape is not None else []
+    faults = known.tape.faults if known.tape is not None else []
     fault = error if isinstance(error, CassetteMiss) else faults[0] if faults else None
     if fault is not None and call.when != "teardown":
         is_miss = isinstance(fault, CassetteMiss)

@@ -1,0 +1,91 @@
+"""``evalkit export``: write the results of a run as a table."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, get_args
+
+import click
+
+from evalkit._lib.files import FILE_ERRORS, display_path, reason_of
+from evalkit._lib.text import plural
+from evalkit.errors import UsageError
+from evalkit.results.frame import Rows, frame
+
+if TYPE_CHECKING:
+    import polars
+
+_FORMULA = ("=", "+", "-", "@", "\t", "\r")
+_EPILOG = """\b
+Examples:
+  evalkit export reports/latest --to results.parquet
+  evalkit export reports/latest --rows checks --to checks.csv
+"""
+
+
+@click.command(epilog=_EPILOG)
+@click.argument("run", type=click.Path(path_type=Path), default="reports/latest")
+@click.option(
+    "--to",
+    "target",
+    required=True,
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File to write; its ending is the format: .parquet, .csv or .jsonl.",
+)
+@click.option(
+    "--rows",
+    type=click.Choice(get_args(Rows)),
+    default="variants",
+    show_default=True,
+    help="What a row is.",
+)
+@click.option("--force", is_flag=True, help="Replace a file that exists.")
+def export(run: Path, target: Path, rows: Rows, force: bool) -> None:
+    """Write the results of a run as a table.
+
+    RUN is a run directory (default reports/latest). Needs polars: pip install
+    'pytest-evalkit[frame]'.
+    """
+    write = _WRITERS.get(target.suffix)
+    if write is None:
+        raise UsageError(
+            f"--to {target}: unknown format {target.suffix!r}; valid: {', '.join(_WRITERS)}"
+        )
+    if target.exists() and not force:
+        raise UsageError(f"--to {target}: the file exists; name another one, or add --force")
+    table = frame(run, rows)
+    try:
+        target.parent.mkdir(parents=True, exist_ok=True)
+        partial = target.with_name(f".{target.name}.partial")
+        write(table, partial)
+        partial.replace(target)
+    except FILE_ERRORS as error:
+        raise UsageError(f"--to {display_path(target)}: {reason_of(error)}") from error
+    click.echo(f"{plural(table.height, 'row')} written to {target}")
+
+
+def _write_csv(table: polars.DataFrame, path: Path) -> None:
+    """Write CSV: lists joined by "; ", and no text that a spreadsheet would evaluate."""
+    # Optional library.
+    import polars
+
+    lists = [name for name, kind in table.schema.items() if kind == polars.List(polars.String)]
+    table = table.with_columns(polars.col(lists).list.join("; "))
+    guarded = [
+        polars.when(polars.col(name).str.slice(0, 1).is_in(_FORMULA))
+        .then(polars.concat_str(polars.lit("'"), polars.col(name)))
+        .otherwise(polars.col(name))
+        .alias(name)
+        for name, kind in table.schema.items()
+        if kind == polars.String
+    ]
+    table.with_columns(guarded).write_csv(path)
+
+
+_WRITERS: dict[str, Callable[[polars.DataFrame, Path], None]] = {
+    ".parquet": lambda table, path: table.write_parquet(path),
+    ".csv": _write_csv,
+    ".jsonl": lambda table, path: table.write_ndjson(path),
+}

@@ -1,0 +1,226 @@
+"""Results as tables: one row per variant, per check or per turn, for polars, pandas and DuckDB.
+
+Needs the extra ``frame`` (polars). The columns are in docs/export.md; names and types of columns
+are stable, new ones may be added.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from evalkit._lib.json import JSON, dumps
+from evalkit.errors import UsageError
+from evalkit.protocol.step_reader import content_blocks
+from evalkit.protocol.step_types import RESULT_OF
+from evalkit.results.records import ResultLine, TurnRecord
+from evalkit.results.result_line import outcome_of
+from evalkit.results.run_directory import Run
+
+if TYPE_CHECKING:
+    import polars
+
+Rows = Literal["variants", "checks", "turns"]
+_TEXT, _INTEGER, _NUMBER, _TEXTS = "String", "Int64", "Float64", "List"
+_TOKENS = ("total_tokens", "total_input_tokens", "total_output_tokens", "total_thought_tokens")
+_IDENTITY = {
+    "run": _TEXT,
+    "id": _TEXT,
+    "suite": _TEXT,
+    "scenario": _TEXT,
+    "parts": _TEXTS,
+    "trial": _INTEGER,
+    "model": _TEXT,
+}
+COLUMNS: dict[Rows, dict[str, str]] = {
+    "variants": {
+        **_IDENTITY,
+        "kind": _TEXT,
+        "title": _TEXT,
+        "tags": _TEXTS,
+        "settings": _TEXT,
+        "path": _TEXT,
+        "line": _INTEGER,
+        "cassette": _TEXT,
+        "verdict": _TEXT,
+        "outcome": _TEXT,
+        "message": _TEXT,
+        "failed_checks": _TEXTS,
+        "warnings": _INTEGER,
+        "turns": _INTEGER,
+        "exchanges": _INTEGER,
+        "tool_calls": _INTEGER,
+        **dict.fromkeys(_TOKENS, _INTEGER),
+        "cost": _NUMBER,
+        "elapsed_ms": _NUMBER,
+        "source": _TEXT,
+    },
+    "checks": {
+        **_IDENTITY,
+        "check": _TEXT,
+        "turn": _INTEGER,
+        "declared": _TEXT,
+        "verdict": _TEXT,
+        "findings": _INTEGER,
+        "code": _TEXT,
+        "severity": _TEXT,
+        "message": _TEXT,
+        "expected": _TEXT,
+        "got": _TEXT,
+    },
+    "turns": {
+        **_IDENTITY,
+        "turn": _INTEGER,
+        "outcome": _TEXT,
+        "status": _TEXT,
+        "user": _TEXT,
+        "text": _TEXT,
+        "calls": _TEXTS,
+        "exchanges": _INTEGER,
+        "total_tokens": _INTEGER,
+        "elapsed_ms": _NUMBER,
+        "reason": _TEXT,
+    },
+}
+"""Columns and their types by kind of row: ``List`` is a list of texts."""
+
+
+def frame(run: Run | Path | str, rows: Rows = "variants") -> polars.DataFrame:
+    """Return the results of a run as a polars DataFrame.
+
+    Raises UsageError if the run cannot be read or polars is not installed.
+    """
+    try:
+        # Optional library.
+        import polars
+    except ImportError:
+        raise UsageError(
+            "tables need polars; install it with: pip install 'pytest-evalkit[frame]'"
+        ) from None
+    run = run if isinstance(run, Run) else Run(Path(run))
+    columns = COLUMNS[rows]
+    values: dict[str, list[JSON]] = {name: [] for name in columns}
+    for line in run.results():
+        identity = _identity(run, line)
+        for row in _ROWS[rows](line):
+            for name, column in values.items():
+                column.append(row[name] if name in row else identity[name])
+    types = {_TEXTS: polars.List(polars.String)}
+    schema = {name: types.get(kind) or getattr(polars, kind) for name, kind in columns.items()}
+    return polars.DataFrame(values, schema=schema)
+
+
+def _identity(run: Run, line: ResultLine) -> Mapping[str, JSON]:
+    variant = line["variant"]
+    return {
+        "run": str(run.directory),
+        "id": line["id"],
+        "suite": line["suite"],
+        "scenario": line["scenario"],
+        "parts": list(map(str, line["parts"])),
+        "trial": line["trial"],
+        "model": _text(variant.get("model") or variant.get("agent")),
+    }
+
+
+def _variant_rows(line: ResultLine) -> Iterator[Mapping[str, Any]]:
+    metrics: Mapping[str, Any] = line["metrics"]
+    tokens: Mapping[str, int] = metrics.get("tokens") or {}
+    findings = [finding for check in line["checks"] for finding in check["findings"]]
+    yield {
+        "kind": line.get("kind", "variant"),
+        "title": line["title"],
+        "tags": list(line["tags"]),
+        "settings": dumps(line["variant"]),
+        "path": line["path"],
+        "line": line["line"],
+        "cassette": line["cassette"],
+        "verdict": line["verdict"],
+        "outcome": outcome_of(line),
+        "message": line["message"] or None,
+        "failed_checks": [one["name"] for one in line["checks"] if one["verdict"] == "failed"],
+        "warnings": sum(finding["severity"] == "warn" for finding in findings),
+        "turns": len(line["turns"]),
+        "exchanges": metrics.get("exchanges"),
+        "tool_calls": metrics.get("tool_calls"),
+        **{name: tokens.get(name) for name in _TOKENS},
+        "cost": metrics.get("cost"),
+        "elapsed_ms": metrics.get("elapsed_ms"),
+        "source": metrics.get("source"),
+    }
+
+
+def _check_rows(line: ResultLine) -> Iterator[Mapping[str, Any]]:
+    for check in line["checks"]:
+        first: Mapping[str, Any] = check["findings"][0] if check["findings"] else {}
+        yield {
+            "check": check["name"],
+            "turn": check.get("turn"),
+            "declared": check.get("declared"),
+            "verdict": check["verdict"],
+            "findings": len(check["findings"]),
+            "code": first.get("code"),
+            "severity": first.get("severity"),
+            "message": first.get("message"),
+            "expected": _text(first.get("expected")),
+            "got": _text(first.get("got")),
+        }
+
+
+def _turn_rows(line: ResultLine) -> Iterator[Mapping[str, Any]]:
+    for turn in line["turns"]:
+        responses = [one["response"] for one in turn["exchanges"] if "response" in one]
+        steps = [one["step"] for one in turn["steps"] if one["origin"] == "model"]
+        yield {
+            "turn": turn["number"],
+            "outcome": turn["outcome"],
+            "status": _text(turn["status"]),
+            "user": _user_text(turn),
+            "text": turn["text"],
+            "calls": [_called(step) for step in steps if _is_call(step)],
+            "exchanges": len(turn["exchanges"]),
+            "total_tokens": _total_tokens(responses),
+            "elapsed_ms": sum(one.get("elapsed_ms") or 0 for one in responses),
+            "reason": turn.get("reason"),
+        }
+
+
+_ROWS: dict[Rows, Callable[[ResultLine], Iterator[Mapping[str, Any]]]] = {
+    "variants": _variant_rows,
+    "checks": _check_rows,
+    "turns": _turn_rows,
+}
+
+
+def _user_text(turn: TurnRecord) -> str:
+    blocks = content_blocks({"content": turn["user"]})
+    texts = [block.get("text") for block in blocks if isinstance(block, dict)]
+    return "\n".join(text for text in texts if isinstance(text, str))
+
+
+def _is_call(step: Mapping[str, JSON]) -> bool:
+    return step.get("type") in RESULT_OF
+
+
+def _called(step: Mapping[str, JSON]) -> str:
+    name = step.get("name")
+    return name if isinstance(name, str) else str(step["type"]).removesuffix("_call")
+
+
+def _total_tokens(responses: list[dict[str, Any]]) -> int | None:
+    """Return the sum over a turn's interactions; one that was read several times counts once."""
+    found: dict[JSON, int] = {}
+    for number, response in enumerate(responses):
+        events = [event for event in response.get("events", ()) if isinstance(event, dict)]
+        for body in (response.get("body"), *(event.get("interaction") for event in events)):
+            if not isinstance(body, dict) or not isinstance(body.get("usage"), dict):
+                continue
+            total = body["usage"].get("total_tokens")
+            if isinstance(total, int):
+                found[body.get("id") or number] = total
+    return sum(found.values()) if found else None
+
+
+def _text(value: JSON) -> str | None:
+    return value if value is None or isinstance(value, str) else dumps(value)

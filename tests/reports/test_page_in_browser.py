@@ -5,15 +5,21 @@ from __future__ import annotations
 import base64
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from markdown_it import MarkdownIt
 
 from evalkit._lib.files import sha256
-from evalkit.compare.comparison import compare
-from evalkit.reports.page import comparison_page, media
+from evalkit.compare.gates import Gate
+from evalkit.compare.history import build_history, read_runs
+from evalkit.compare.runs import compare
+from evalkit.reports.ci import comparison_markdown
+from evalkit.reports.page import comparison_page, history_page, media
 from evalkit.verdict import Verdict
+from tests.compare import lines
 from tests.reports.browsing import SKIP, Open
 from tests.reports.sample import line, make_run, passing, says, text, turn, write_page
 from tests.reports.sample_cases import EURO, HOSTILE, every_line, failed_line, hostile_line, png
@@ -593,3 +599,55 @@ def test_comparison_fits_the_window(tmp_path: Path, open_page: Open, width: int)
     tab = open_page(page, viewport={"width": width, "height": 700})
     assert tab.page.evaluate("document.documentElement.scrollWidth <= innerWidth")
     assert tab.page.locator("h1").text_content().startswith("Pass")
+
+
+SIDES = ("top", "bottom", "left", "right")
+SHEET = """<style>body { font: 10pt/1.35 sans-serif } code { font-size: 85% }
+table { border-collapse: collapse; font-size: 9pt } td, th { padding: 1pt 6pt; border: 1px solid }
+</style>"""
+
+
+def test_summary_of_a_large_comparison_is_one_printed_page(tmp_path: Path, open_page: Open) -> None:
+    name, code = "a scenario with a long name that says what it is about", "a long code " * 20
+    old = [
+        lines.line(f"{name} {number}", trial=trial) for number in range(60) for trial in (1, 2, 3)
+    ]
+    new = [
+        lines.line(f"{name} {number}", "failed", trial=trial, checks={"text": code})
+        for number in range(58)
+        for trial in (1, 2)
+    ]
+    new += [lines.line(f"{name} {verdict}", verdict) for verdict in ("errored", "skipped")]
+    rules = {
+        "max_regressions": 0,
+        "non_inferiority": {"margin": 0.05},
+        "min_pass_rate": {"rate": 0.9, "lower_bound": 0.9},
+        "pass_hat": {"k": 3, "min": 0.8},
+        "tokens": {"max_mean": 1},
+        "required_tags": ["smoke"],
+    }
+    comparison = replace(
+        lines.comparison(old, new, Gate.model_validate(rules)),
+        notes=["the suites differ: a changed verdict may be due to the suite, not the model"] * 5,
+        configuration=["system_instruction (174 pairs): Be [-brief-]{+kind+}. " * 20] * 20,
+    )
+    text = comparison_markdown.write_summary(comparison, tmp_path).read_text()
+    page = tmp_path / "summary.html"
+    page.write_text(f"<meta charset=utf-8>{SHEET}{MarkdownIt().enable('table').render(text)}")
+    printed = open_page(page).page.pdf(format="A4", margin=dict.fromkeys(SIDES, "15mm"))
+    assert len(re.findall(rb"/Type /Page\b", printed)) == 1
+
+
+@pytest.mark.parametrize("width", [320, 1280])
+def test_history_fits_the_window(tmp_path: Path, open_page: Open, width: int) -> None:
+    for number in range(12):
+        make_run(tmp_path / "reports" / f"a-run-of-a-night-{number}", [passing(1), failed_line()])
+    runs, results, _ = read_runs(tmp_path / "reports", 20)
+    page = history_page.write(build_history(runs, results), tmp_path / "history.html")
+    tab = open_page(page, viewport={"width": width, "height": 700})
+    for selector in ("html", ".scroll", "table"):
+        boxes = tab.page.locator(selector).all()
+        assert boxes
+        for box in boxes:
+            assert box.evaluate("box => box.scrollWidth <= Math.max(innerWidth, box.clientWidth)")
+            assert box.evaluate("box => box.getBoundingClientRect().right <= innerWidth")

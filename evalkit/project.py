@@ -62,7 +62,7 @@ def pytest_option(root: Path, name: str) -> list[str]:
 
 
 def _pytest_table(path: Path, table: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return the options in a file; LookupError or another error without any of pytest."""
+    """Return the options in a file. Raises LookupError if it does not configure pytest."""
     text = path.read_text("utf-8-sig")
     if path.suffix == ".toml":
         value: Any = tomllib.loads(text)

@@ -128,3 +128,14 @@ def show(value: Any, limit: int = 80) -> str:
 def plural(count: int, singular: str, plural_form: str = "") -> str:
     """Return ``1 word`` or ``3 words``."""
     return f"{count} {singular if count == 1 else plural_form or singular + 's'}"
+
+
+def duration(milliseconds: float) -> str:
+    """Return ``412 ms``, ``1.2 s`` or ``2 min 5 s``, halves rounded up."""
+    if milliseconds < 999.5:
+        return f"{int(milliseconds + 0.5)} ms"
+    if milliseconds < 99_950:
+        tenths = int(milliseconds / 100 + 0.5)
+        return f"{tenths // 10}.{tenths % 10} s"
+    seconds = int(milliseconds / 1000 + 0.5)
+    return f"{seconds // 60:,} min {seconds % 60} s"

@@ -11,8 +11,8 @@ from evalkit._lib.files import file_errors, write_atomic
 from evalkit.cli.compare_terminal import print_comparison
 from evalkit.cli.main import VERDICT_CODES
 from evalkit.cli.output import echo_json
-from evalkit.compare.comparison import compare as compare_runs
 from evalkit.compare.comparison_json import comparison_json
+from evalkit.compare.runs import compare as compare_runs
 from evalkit.compare.selection import AxisChoice, parse_choice
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError

@@ -4,7 +4,7 @@ It needs 80 columns. Text of models is printed as plain text with invisible char
 never as markup.
 """
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from rich.console import Console
 from rich.padding import Padding
@@ -13,28 +13,20 @@ from rich.text import Text
 from evalkit._lib.text import plural, shorten, visible
 from evalkit.cli.tables import grid
 from evalkit.compare.comparison import Comparison
-from evalkit.compare.evidence import Evidence
-from evalkit.compare.pairing import PairChange, by_check
-from evalkit.compare.variant_changes import VariantChange
+from evalkit.compare.pairing import by_check
+from evalkit.compare.variant_changes import CHANGES, VariantChange
 
 MAX_LISTED = 20
 """Entries of a list that are printed; the rest is counted, and is in comparison.json."""
 
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
-_CHANGES: Mapping[PairChange, str] = {
-    "regressed": "Regressions",
-    "improved": "Improvements",
-    "changed": "Same verdict, different answer",
-    "unscored": "Errored or skipped in one of the runs",
-}
-
 ListEntry = tuple[str, Iterable[str]]
 """A line of a list, and the lines below it."""
 
 
 def print_comparison(comparison: Comparison, console: Console) -> None:
     """Print a comparison."""
-    verdict, pairing = comparison.verdict, comparison.pairing
+    verdict = comparison.verdict
     head = (verdict.verdict.upper(), _STYLES[verdict.verdict])
     console.print(Text.assemble(head, f"  {comparison.conclusion}"))
     _print_paragraph(console, f"gate {verdict.gate}: {verdict.reason}")
@@ -42,13 +34,9 @@ def print_comparison(comparison: Comparison, console: Console) -> None:
     for warning in comparison.warnings:
         console.print(Text.assemble(("warning", "yellow"), f"  {visible(warning)}"))
     console.print()
-    for change, title in _CHANGES.items():
+    for change, (title, _) in CHANGES.items():
         _print_changes(console, title, comparison.changed_variants(change))
-    for title, rows in (
-        ("Added", pairing.added),
-        ("Removed", pairing.removed),
-        ("Trials without a partner", pairing.unmatched),
-    ):
+    for title, rows in comparison.unpaired:
         _print_list(
             console, title, [(f"{row.id}  ({row.location}) {row.verdict}", ()) for row in rows]
         )
@@ -109,22 +97,11 @@ def _print_bar(comparison: Comparison, console: Console) -> None:
 
 
 def _print_runs(comparison: Comparison, console: Console) -> None:
-    runs = (("baseline", comparison.baseline), ("candidate", comparison.candidate))
-    names = ("results", "passed", "failed", "errored", "skipped")
-    table = grid("", *names, "pass rate")
-    for role, run in runs:
-        numbers = [str(run.counts[name]) for name in names]
-        table.add_row(role, *numbers, _pass_rate(run.counts))
+    table = grid("", "baseline", "candidate")
+    for row in comparison.run_rows:
+        table.add_row(row.name, visible(row.baseline), visible(row.candidate))
     console.print(table)
-    for role, run in runs:
-        line = f"  {role:<9} {visible(run.name)}  {', '.join(map(visible, run.models))}"
-        console.print(Text(line, "dim"), soft_wrap=True)
     console.print()
-
-
-def _pass_rate(counts: Mapping[str, int]) -> str:
-    scored = counts["scored"]
-    return f"{counts['passed'] / scored:.1%} of {scored} scored" if scored else "nothing scored"
 
 
 def _print_pair_table(comparison: Comparison, console: Console) -> None:
@@ -137,30 +114,10 @@ def _print_pair_table(comparison: Comparison, console: Console) -> None:
     table.add_row("baseline failed", improved, str(pairs.both_failed))
     console.print(table)
     if pairs.pairs:
-        low, high = evidence.interval
-        _print_paragraph(
-            console,
-            f"Difference {_points(pairs.difference)} points, between {_points(low)} and "
-            f"{_points(high)} ({evidence.confidence:.0%}, "
-            f"{plural(evidence.clusters, comparison.unit)}{_effective(evidence)}).",
-        )
-    for sentence in (comparison.significance, comparison.sensitivity, comparison.flakiness):
-        if sentence:
-            _print_paragraph(console, sentence)
+        _print_paragraph(console, comparison.interval_text)
+    for sentence in comparison.sentences:
+        _print_paragraph(console, sentence)
     console.print()
-
-
-def _effective(evidence: Evidence) -> str:
-    mean = evidence.mean
-    if mean is None or mean.effective > 0.95 * mean.clusters:
-        return ""
-    return f" of different size, worth {mean.effective:.1f}"
-
-
-def _points(share: float) -> str:
-    """Return a difference of shares in percentage points, such as ``+2.5``."""
-    text = f"{share * 100:+.1f}"
-    return "0.0" if text in ("+0.0", "-0.0") else text
 
 
 def _print_checks(comparison: Comparison, console: Console) -> None:

@@ -5,7 +5,7 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from evalkit._lib.text import plural, quoted
+from evalkit._lib.text import duration, plural, quoted
 from evalkit.cli.main import EXIT_INCONCLUSIVE
 from evalkit.cli.output import echo_json
 from evalkit.cli.tables import grid
@@ -143,18 +143,8 @@ def _print(
 
 
 def _spent(spending: Spending) -> list[str]:
-    seconds = None if spending.elapsed_ms is None else spending.elapsed_ms / 1000
     return [
         "-" if spending.tokens is None else f"{spending.tokens:,.0f}",
         "-" if spending.cost is None else f"{spending.cost:,.2f}",
-        "-" if seconds is None else _duration(seconds),
+        "-" if spending.elapsed_ms is None else duration(spending.elapsed_ms),
     ]
-
-
-def _duration(seconds: float) -> str:
-    """Return a time in its two largest units; conversations one after the other."""
-    minutes, rest = divmod(round(seconds), 60)
-    hours, minutes = divmod(minutes, 60)
-    if hours:
-        return f"{hours:,} h {minutes} min"
-    return f"{minutes} min {rest} s" if minutes else f"{rest} s"

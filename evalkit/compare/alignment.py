@@ -18,7 +18,7 @@ RawStep = Mapping[str, JSON]
 MAX_SEGMENTS = 2_000
 """Words up to which a text is aligned word by word; then lines; longer texts are not aligned."""
 
-_WORDS = re.compile(r"\s+|\w+|[^\w\s]")
+WORDS = re.compile(r"\s+|\w+|[^\w\s]")
 _LINES = re.compile(r".*\n|.+")
 _RECORDING_FIELDS = frozenset({"id", "call_id", "signature"})
 _TARGET_FIELDS = ("url", "document_uri", "place_id")
@@ -88,7 +88,7 @@ def text_segments(old: str, new: str) -> list[TextSegment]:
     """
     if old == new:
         return [TextSegment("same", old)] if old else []
-    for pattern in (_WORDS, _LINES):
+    for pattern in (WORDS, _LINES):
         old_parts, new_parts = pattern.findall(old), pattern.findall(new)
         if max(len(old_parts), len(new_parts)) <= MAX_SEGMENTS:
             return list(_aligned(old_parts, new_parts))

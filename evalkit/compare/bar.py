@@ -1,6 +1,6 @@
 """The bars of two runs: what their results are judged by, and where their verdicts depend on it."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
@@ -106,6 +106,10 @@ class ComparedChoices:
 
 NO_CHOICES = ComparedChoices()
 """Both runs in full."""
+
+
+CompareBars = Callable[[Run, Run, ComparedChoices], BarComparison]
+"""Compares what a baseline and a candidate were judged by."""
 
 
 class BarList(NamedTuple):

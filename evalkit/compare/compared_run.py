@@ -3,23 +3,25 @@
 The rows of a run are read once; each is about a kilobyte (:mod:`.rows`).
 """
 
-from collections.abc import Mapping, Sequence
+import re
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from typing import Literal
 
-from evalkit._lib.json import JSON
+from evalkit._lib.json import JSON, loads
 from evalkit.checks.core.pricing import cost_of
 from evalkit.compare.clusters import ClusterSum, cluster_sums, rate_interval
-from evalkit.compare.evidence import TrialStatistics, trial_statistics
 from evalkit.compare.pairing import unique_rows
 from evalkit.compare.rows import ExtraUsage, Prices, ResultRow, VariantKey, grouped, result_row
 from evalkit.compare.selection import AxisChoice, select_rows
+from evalkit.compare.trials import TrialStatistics, trial_statistics
 from evalkit.compare.variant_rates import VariantRate, variant_rates
 from evalkit.errors import UsageError
 from evalkit.results import Run
-from evalkit.results.result_line import count_verdicts
+from evalkit.results.result_line import count_verdicts, parse_result
 
+_ID = re.compile(r'\{"schema_version":\s?\d+,\s?"id":\s?("(?:[^"\\]|\\.)*")')
 RunSource = Literal["replayed", "live", "mixed", "unknown"]
 
 
@@ -44,6 +46,11 @@ class ComparedRun:
     def models(self) -> list[str]:
         """The models and agents of its results, sorted."""
         return sorted({row.model for row in self.rows if row.model})
+
+    @cached_property
+    def prompts(self) -> list[str]:
+        """The prompts of its results, by choice or digest, sorted."""
+        return sorted({row.prompt for row in self.rows if row.prompt})
 
     @cached_property
     def source(self) -> RunSource:
@@ -90,6 +97,7 @@ class ComparedRun:
             "source": self.source,
             "complete": self.is_complete,
             "models": self.models,
+            "prompts": self.prompts,
             "deselected": self.deselected,
             "left_out": self.left_out,
             "duplicates": self.duplicates,
@@ -137,6 +145,18 @@ def compared_run(
         left_out=max(0, collected - deselected - sum(row.counts for row in unique)),
         duplicates=len(rows) - len(unique),
     )
+
+
+def result_lines(run: Run, ids: Collection[str]) -> dict[str, str]:
+    """Return the result lines of some ids; of a repeated id the last one, which is compared."""
+    lines: dict[str, str] = {}
+    for line in run.lines() if ids else ():
+        # Most lines start with their id, so most need not be parsed.
+        head = _ID.match(line)
+        id_ = loads(head.group(1)) if head else parse_result(line)["id"]
+        if id_ in ids:
+            lines[id_] = line
+    return lines
 
 
 def _priced(extra: ExtraUsage, prices: Mapping[str, Prices]) -> ExtraUsage:

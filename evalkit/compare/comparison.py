@@ -9,65 +9,45 @@ left out of the identity by which results are paired. The model is also left out
 one model and they differ, because then the model is what is compared.
 """
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 
-from evalkit._lib.text import plural, quoted
-from evalkit.checks.core.pricing import unlisted_tokens
+from evalkit._lib.text import quoted
 from evalkit.compare.bar import (
     BarComparison,
     BarList,
     BarVerdicts,
-    ComparedChoices,
     bar_lists,
     bar_verdicts,
-    compare_digests,
 )
-from evalkit.compare.compared_run import ComparedRun, compared_run
-from evalkit.compare.evidence import (
-    Evidence,
-    MetricDifference,
-    TagEvidence,
-    by_tag,
-    evidence,
-    metric_differences,
-)
-from evalkit.compare.gate_rules import (
-    GateInput,
-    MissingEvidence,
-    allowed_names,
-    evaluate_gate,
-)
+from evalkit.compare.compared_run import ComparedRun
+from evalkit.compare.evidence import Evidence, TagEvidence, by_tag, evidence
+from evalkit.compare.figure_rows import FigureRow, metric_rows, run_rows
+from evalkit.compare.gate_input import GateInput, MissingEvidence, allowed_names
+from evalkit.compare.gate_rules import evaluate_gate
 from evalkit.compare.gates import LIVE, REPLAY, Gate, GateVerdict
 from evalkit.compare.intervals import CONFIDENCE
-from evalkit.compare.metric_rows import MetricRow, metric_rows
+from evalkit.compare.metrics import MetricDifference, metric_differences
 from evalkit.compare.pairing import (
     Pair,
     PairChange,
     Pairing,
-    change_warnings,
     pair_runs,
-    request_changes,
-    run_changes,
     systematic_regressions,
 )
-from evalkit.compare.rows import Prices, ResultRow, grouped
-from evalkit.compare.selection import AxisChoice, refuse_ambiguous, without_axes
+from evalkit.compare.rows import ResultRow, grouped
 from evalkit.compare.sentences import (
     conclusion,
     evidence_warnings,
     flakiness,
+    interval_text,
     next_step,
     sensitivity,
     significance,
 )
 from evalkit.compare.variant_changes import VariantChange, variant_changes
-from evalkit.errors import UsageError
-from evalkit.results import Run
 from evalkit.results.result_line import count_verdicts
-
-CompareBars = Callable[[Run, Run, ComparedChoices], BarComparison]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,8 +55,9 @@ class Comparison:
     """A baseline run against a candidate run.
 
     Without a ``named_gate`` the one that fits the runs' source applies. ``configuration`` lists
-    what else differs between the runs, ``notes`` what a reader must know about that; ``unknown``
-    says why a metric is not known, ``currency`` that of the prices, empty if it is not declared.
+    what else differs between the runs, ``find_differences`` where answers with the same verdict
+    do; ``notes`` are what a reader must know about that. ``unknown`` says why a metric is not
+    known, ``currency`` that of the prices, empty if it is not declared.
     """
 
     baseline: ComparedRun
@@ -85,6 +66,7 @@ class Comparison:
     named_gate: Gate | None = None
     bar: BarComparison = field(default_factory=BarComparison)
     configuration: Sequence[str] = ()
+    find_differences: Callable[[], Mapping[str, str]] = dict
     notes: Sequence[str] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     currency: str = ""
@@ -149,6 +131,7 @@ class Comparison:
                 if pair.baseline.verdict == "skipped" != pair.candidate.verdict
             ],
             unmatched=pairing.unmatched,
+            added_failures=sum(row.verdict == "failed" for row in pairing.added),
             totals={
                 "collected": new.collected or len(new.rows),
                 "baseline_collected": old.collected or len(old.rows),
@@ -235,10 +218,15 @@ class Comparison:
     @property
     def next_step(self) -> str:
         """What to do now, in one sentence."""
-        return next_step(self.verdict)
+        return next_step(self.verdict, self.evidence)
 
-    @property
-    def metric_rows(self) -> list[MetricRow]:
+    @cached_property
+    def run_rows(self) -> list[FigureRow]:
+        """Both runs as rows of text."""
+        return run_rows(self.baseline, self.candidate, self.evidence)
+
+    @cached_property
+    def metric_rows(self) -> list[FigureRow]:
         """Tokens, cost and time as rows of text."""
         return list(metric_rows(self.metrics, self.currency))
 
@@ -248,7 +236,34 @@ class Comparison:
 
     def changed_variants(self, change: PairChange) -> list[VariantChange]:
         """Return the variants with trials of one change, most certain first."""
-        return variant_changes(self.pairing, change, (self.baseline.rates, self.candidate.rates))
+        rates = self.baseline.rates, self.candidate.rates
+        return variant_changes(self.pairing, change, rates, self.differences)
+
+    @cached_property
+    def differences(self) -> Mapping[str, str]:
+        """Where answers with the same verdict diverge, by the id of the candidate's result."""
+        return self.find_differences()
+
+    @property
+    def unpaired(self) -> list[tuple[str, list[ResultRow]]]:
+        """The results that are in no pair, with a title each; lists that are empty are left out."""
+        pairing = self.pairing
+        lists = [
+            ("Removed", pairing.removed),
+            ("Added", pairing.added),
+            ("Trials without a partner", pairing.unmatched),
+        ]
+        return [(title, rows) for title, rows in lists if rows]
+
+    @property
+    def interval_text(self) -> str:
+        """The difference of the pass rates with its interval, in a sentence."""
+        return interval_text(self.evidence, self.unit)
+
+    @property
+    def sentences(self) -> list[str]:
+        """What the figures mean: significance, the drop that would be found, flakiness."""
+        return list(filter(None, (self.significance, self.sensitivity, self.flakiness)))
 
     @property
     def significance(self) -> str:
@@ -264,139 +279,3 @@ class Comparison:
     def flakiness(self) -> str:
         """What is known about flakiness."""
         return flakiness((self.baseline, self.candidate))
-
-
-def compare(
-    baseline: Run,
-    candidate: Run,
-    *,
-    baseline_choices: Sequence[AxisChoice] = (),
-    candidate_choices: Sequence[AxisChoice] = (),
-    gate_name: str = "default",
-    gate: Gate | None = None,
-    prices: Mapping[str, Prices] | None = None,
-    currency: str = "",
-    compare_bars: CompareBars = compare_digests,
-) -> Comparison:
-    """Compare two runs, or two choices of one run.
-
-    ``compare_bars`` compares what they were judged by; without it, only digests are compared.
-    Raises UsageError for a line that is not a result, for choices without results, and for a run
-    with itself.
-    """
-    prices = prices or {}
-    is_same_run = baseline.directory.resolve() == candidate.directory.resolve()
-    within_run = is_same_run and bool(baseline_choices and candidate_choices)
-    old_run, new_run = (
-        compared_run(run, choices, prices, within_run=within_run)
-        for run, choices in ((baseline, baseline_choices), (candidate, candidate_choices))
-    )
-    if is_same_run and {row.id for row in old_run.rows} & {row.id for row in new_run.rows}:
-        raise UsageError(
-            f"{baseline.directory}: a run cannot be compared with itself; name another run, or two "
-            "choices of this one with --baseline AXIS=CHOICE and --candidate AXIS=CHOICE"
-        )
-    axes = dict.fromkeys(choice.axis for choice in (*baseline_choices, *candidate_choices))
-    if len(old_run.models) == len(new_run.models) == 1 and old_run.models != new_run.models:
-        axes.setdefault("model")
-    if axes:
-        old_run, new_run = (
-            replace(run, rows=[without_axes(row, axes) for row in run.rows])
-            for run in (old_run, new_run)
-        )
-        refuse_ambiguous(old_run.rows, axes, baseline_choices, "baseline")
-        refuse_ambiguous(new_run.rows, axes, candidate_choices, "candidate")
-    choices = ComparedChoices(baseline=dict(baseline_choices), candidate=dict(candidate_choices))
-    bar = compare_bars(baseline, candidate, choices)
-    pairing = pair_runs(old_run.rows, new_run.rows)
-    manifests = baseline.manifest, candidate.manifest
-    changes = [*run_changes(*manifests), *request_changes(pairing)]
-    notes = change_warnings(changes, axes)
-    notes += _model_notes(pairing, axes)
-    if (
-        not is_same_run
-        and manifests[0] == manifests[1]
-        and manifests[0].get("started")
-        and all(pair.baseline == pair.candidate for pair in pairing.pairs)
-    ):
-        notes.append("both directories hold the same run: started, ended and answered alike")
-    notes += _price_notes([*old_run.rows, *new_run.rows], prices)
-    notes += _extra_notes([*old_run.rows, *new_run.rows], gate)
-    return Comparison(
-        baseline=old_run,
-        candidate=new_run,
-        gate_name=gate_name,
-        named_gate=gate,
-        bar=bar,
-        configuration=[str(change) for change in changes],
-        notes=notes,
-        unknown=_unknown_metrics(old_run, new_run, prices, gate),
-        currency=currency,
-    )
-
-
-def _model_notes(pairing: Pairing, axes: Iterable[str]) -> Iterator[str]:
-    """Yield that the model differs where another axis is compared."""
-    if "model" in axes or not axes:
-        return
-    pairs = sum(old.model != new.model for old, new in pairing.pairs)
-    if pairs:
-        yield f"the models differ, too ({plural(pairs, 'pair')}): a change may be due to the model"
-
-
-def _extra_notes(rows: Sequence[ResultRow], gate: Gate | None) -> Iterator[str]:
-    """Yield what is counted apart from the conversations, unless the gate includes it."""
-    extras = grouped((one.kind, one) for row in rows for one in row.extra)
-    for kind, used in extras.items():
-        budgets = [one for one in (gate.tokens, gate.cost) if one] if gate else []
-        if budgets and all(kind in one.include for one in budgets):
-            continue
-        tokens = sum(one.tokens.get("total_tokens", 0) for one in used)
-        what = {"judge": "of judges", "retried": "of answers that were asked for again"}[kind]
-        costs = [one.cost for one in used]
-        cost = "" if None in costs else f", cost {sum(filter(None, costs)):,.4g}"
-        yield f"not part of tokens and cost: {tokens:,} tokens {what}{cost} (both runs)"
-
-
-def _price_notes(rows: Sequence[ResultRow], prices: Mapping[str, Prices]) -> Iterator[str]:
-    """Yield what a cost leaves out or guesses."""
-    priced = [row for row in rows if row.scored and row.model in prices]
-    unlisted = sum(unlisted_tokens(row.usage) for row in priced if row.cost is not None)
-    if unlisted:
-        yield (
-            f"{plural(unlisted, 'token')} in the totals of responses only, neither as input nor as "
-            "output: the cost counts them as output"
-        )
-    unpriced = sum(row.cost is None for row in priced)
-    if unpriced:
-        yield (
-            f"{unpriced} of {plural(len(priced), 'scored result')} do not say how many tokens are "
-            "input and output: their cost is unknown"
-        )
-
-
-def _unknown_metrics(
-    baseline: ComparedRun,
-    candidate: ComparedRun,
-    prices: Mapping[str, Prices],
-    gate: Gate | None,
-) -> dict[str, str]:
-    unknown = {}
-    included = gate.cost.include if gate is not None and gate.cost is not None else []
-    extra = {
-        one.model
-        for row in (*baseline.rows, *candidate.rows)
-        for one in row.extra
-        if one.kind in included
-    }
-    models = sorted({*baseline.models, *candidate.models, *extra} - prices.keys())
-    if models and (prices or (gate is not None and gate.cost is not None)):
-        names = ", ".join(map(quoted, models))
-        unknown["cost"] = f"the cost is unknown: evalkit.yaml has no price of {names}"
-    sources = baseline.source, candidate.source
-    if sources[0] != sources[1] and "unknown" not in sources:
-        unknown["elapsed_ms"] = (
-            f"times cannot be compared: the baseline is {sources[0]}, the candidate {sources[1]}, "
-            "and a replayed time is that of its recording"
-        )
-    return unknown

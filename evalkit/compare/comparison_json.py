@@ -1,15 +1,22 @@
 """``comparison.json``: a comparison as JSON, for programs."""
 
+from collections.abc import Mapping
 from dataclasses import asdict
 
 from evalkit._lib.json import JSON
 from evalkit.compare.comparison import Comparison
-from evalkit.compare.evidence import MetricDifference
 from evalkit.compare.intervals import Interval
-from evalkit.compare.pairing import Pair, by_check, by_code, systematic_regressions
+from evalkit.compare.metrics import MetricDifference
+from evalkit.compare.pairing import Pair, PairChange, by_check, by_code, systematic_regressions
 from evalkit.compare.rows import ResultRow
 
 SCHEMA_VERSION = 1
+_CHANGES: Mapping[str, PairChange] = {
+    "regressions": "regressed",
+    "improvements": "improved",
+    "changed": "changed",
+    "errors": "unscored",
+}
 
 
 def comparison_json(comparison: Comparison) -> dict[str, JSON]:
@@ -63,12 +70,13 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
         "sensitivity": comparison.sensitivity,
         "flakiness": comparison.flakiness,
         "systematic_regressions": list(systematic_regressions(scored).variants),
-        "regressions": [_pair(pair) for pair in comparison.changed("regressed")],
-        "improvements": [_pair(pair) for pair in comparison.changed("improved")],
-        "changed": [_pair(pair) for pair in comparison.changed("changed")],
-        "errors": [_pair(pair) for pair in comparison.changed("unscored")],
+        **{
+            name: [_pair(pair, comparison.differences) for pair in comparison.changed(change)]
+            for name, change in _CHANGES.items()
+        },
         "added": [_row(row) for row in pairing.added],
         "removed": [_row(row) for row in pairing.removed],
+        "unmatched": [_row(row) for row in pairing.unmatched],
         "by_check": {name: flips._asdict() for name, flips in by_check(scored).items()},
         "by_code": {name: flips._asdict() for name, flips in by_code(scored).items()},
         "by_tag": {
@@ -122,8 +130,9 @@ def _row(row: ResultRow) -> dict[str, JSON]:
     }
 
 
-def _pair(pair: Pair) -> dict[str, JSON]:
+def _pair(pair: Pair, differences: Mapping[str, str]) -> dict[str, JSON]:
     old, new = pair
+    difference = {"difference": differences[new.id]} if new.id in differences else {}
     return {
         "id": new.id,
         "baseline_id": old.id,
@@ -132,4 +141,5 @@ def _pair(pair: Pair) -> dict[str, JSON]:
         "message": new.message or old.message,
         "findings_gained": pair.findings_gained,
         "findings_lost": pair.findings_lost,
+        **difference,
     }

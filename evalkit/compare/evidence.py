@@ -1,17 +1,13 @@
-"""Compute what scored pairs show about two runs, and what the trials of one run show. Pure.
+"""Compute what scored pairs show about two runs. Pure.
 
 Only scored pairs count; an errored result is in no average. The unit of evidence is the cluster: a
 scenario, or its case row where it has cases, with all its variants and trials. p value, interval
 and detectable drop are computed from the same clusters and never contradict each other: the
 interval contains 0 exactly if the runs do not differ significantly at its confidence.
-
-Trials are independent recordings of the same variant. One trial says nothing about flakiness.
 """
 
-import math
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from types import MappingProxyType
 from typing import NamedTuple
 
 from evalkit.compare.clusters import (
@@ -19,7 +15,6 @@ from evalkit.compare.clusters import (
     ClusterSum,
     cluster_mean,
     cluster_sums,
-    ratio_of_means,
     sign_flip_test,
     smallest_p,
 )
@@ -33,7 +28,7 @@ from evalkit.compare.intervals import (
     unseen_share,
 )
 from evalkit.compare.pairing import Pair, pair_table
-from evalkit.compare.rows import ExtraKind, ResultRow, grouped
+from evalkit.compare.rows import grouped
 from evalkit.compare.sample_size import Spread
 
 
@@ -192,183 +187,3 @@ def holm(p_values: Mapping[str, float]) -> dict[str, float]:
         least = max(least, min(1.0, p * (len(p_values) - rank)))
         adjusted[name] = least
     return {name: adjusted[name] for name in p_values}
-
-
-class MetricSummary(NamedTuple):
-    """A measured value of one run, over pairs where both runs have it."""
-
-    mean: float
-    median: float
-    p95: float
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MetricDifference:
-    """A measured value in both runs, over the pairs where both have it.
-
-    ``total`` is the number of scored pairs. ``interval`` is that of the mean difference,
-    ``ratio_interval`` that of the candidate's mean divided by the baseline's; both are over
-    clusters and None with fewer than two. ``ratio`` is None if the baseline's mean is 0.
-    """
-
-    pairs: int
-    total: int
-    baseline: MetricSummary
-    candidate: MetricSummary
-    difference: float
-    interval: Interval | None
-    mean_interval: Interval | None
-    ratio: float | None
-    ratio_interval: Interval | None
-
-    @property
-    def change_text(self) -> str:
-        """The relative change of the mean, or the absolute one if the baseline's mean is 0."""
-        return f"{self.difference:+,.4g}" if self.ratio is None else f"{self.ratio - 1:+.1%}"
-
-    @property
-    def between_text(self) -> str:
-        """The interval of that change; ``-`` if it is not known."""
-        if self.ratio is None and self.interval is not None:
-            return f"{self.interval.low:+,.4g} and {self.interval.high:+,.4g}"
-        if self.ratio_interval is None:
-            return "-"
-        low, high = self.ratio_interval
-        return f"{low - 1:+.1%} and {high - 1:+.1%}"
-
-
-_METRICS = ("tokens", "cost", "elapsed_ms")
-
-
-def metric_differences(
-    pairs: Sequence[Pair],
-    confidence: float = CONFIDENCE,
-    include: Mapping[str, Collection[ExtraKind]] = MappingProxyType({}),
-) -> dict[str, MetricDifference]:
-    """Return the difference of each metric that some scored pair has on both sides.
-
-    ``include`` names what is part of tokens and cost besides the conversation.
-    """
-    differences = {}
-    for name in _METRICS:
-        values = [
-            (pair.candidate.cluster, old, new)
-            for pair in pairs
-            if (old := _metric_value(pair.baseline, name, include.get(name, ()))) is not None
-            and (new := _metric_value(pair.candidate, name, include.get(name, ()))) is not None
-        ]
-        if values:
-            differences[name] = _metric_difference(values, len(pairs), confidence)
-    return differences
-
-
-def _metric_value(row: ResultRow, name: str, include: Collection[ExtraKind]) -> float | None:
-    value: float | None = getattr(row, name)
-    for extra in row.extra:
-        if extra.kind in include and value is not None:
-            more = extra.tokens.get("total_tokens") if name == "tokens" else extra.cost
-            value = None if more is None else value + more
-    return value
-
-
-def _metric_difference(
-    values: Sequence[tuple[str, float, float]], total: int, confidence: float
-) -> MetricDifference:
-    old, new, change = (
-        cluster_sums(grouped(column))
-        for column in (
-            ((key, before) for key, before, _ in values),
-            ((key, after) for key, _, after in values),
-            ((key, after - before) for key, before, after in values),
-        )
-    )
-    mean, candidate = cluster_mean(change), cluster_mean(new)
-    ratio = ratio_of_means(new, old, confidence)
-    return MetricDifference(
-        pairs=len(values),
-        total=total,
-        baseline=_distribution([before for _, before, _ in values]),
-        candidate=_distribution([after for _, _, after in values]),
-        difference=mean.value if mean is not None else 0.0,
-        interval=mean.interval(confidence) if mean is not None else None,
-        mean_interval=candidate.interval(confidence) if candidate is not None else None,
-        ratio=ratio.value if ratio is not None else None,
-        ratio_interval=ratio.interval if ratio is not None else None,
-    )
-
-
-def _distribution(values: Sequence[float]) -> MetricSummary:
-    ordered = sorted(values)
-    return MetricSummary(
-        math.fsum(ordered) / len(ordered), _share_of(ordered, 0.5), _share_of(ordered, 0.95)
-    )
-
-
-def _share_of(ordered: Sequence[float], share: float) -> float:
-    """Return a quantile of sorted values, interpolated (type 7, as in R and numpy)."""
-    position = share * (len(ordered) - 1)
-    below = math.floor(position)
-    above = min(below + 1, len(ordered) - 1)
-    return ordered[below] + (ordered[above] - ordered[below]) * (position - below)
-
-
-def pass_at(count: int, passed: int, k: int) -> float:
-    """Return pass@k: at least one of ``k`` trials drawn from ``count`` passes.
-
-    1 - C(n-c,k)/C(n,k) (Chen et al. 2021); ``k`` is from 1 to ``count``.
-    """
-    return 1 - math.comb(count - passed, k) / math.comb(count, k)
-
-
-def pass_hat(count: int, passed: int, k: int) -> float:
-    """Return pass^k, the chance that all of ``k`` trials drawn from ``count`` pass.
-
-    C(c,k)/C(n,k) (Yao et al. 2024); ``k`` is from 1 to ``count``.
-    """
-    return math.comb(passed, k) / math.comb(count, k)
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TrialStatistics:
-    """What the trials of one run show.
-
-    ``most`` is the largest number of scored trials of a variant; ``repeated`` variants have two or
-    more; ``flaky`` ones have trials with different verdicts. ``pass_at`` and ``pass_hat`` are means
-    over the same ``sampled`` variants for every k, so that they can be compared along k: over those
-    with as many scored trials as at least half of the repeated variants have.
-    """
-
-    variants: int
-    most: int
-    repeated: int
-    flaky: list[str]
-    sampled: int
-    pass_at: dict[int, float]
-    pass_hat: dict[int, float]
-
-
-def trial_statistics(rows: Iterable[ResultRow]) -> TrialStatistics:
-    """Return the statistics over a run's scored trials."""
-    trials = list(grouped((row.variant, row) for row in rows if row.scored).values())
-    repeated = sorted(len(group) for group in trials if len(group) > 1)
-    longest = repeated[(len(repeated) - 1) // 2] if repeated else min(1, len(trials))
-    sampled = [[row.passed for row in group] for group in trials if len(group) >= longest]
-    return TrialStatistics(
-        variants=len(trials),
-        most=max(map(len, trials), default=0),
-        repeated=len(repeated),
-        flaky=[
-            group[0].id.partition("#")[0]
-            for group in trials
-            if len({row.passed for row in group}) > 1
-        ],
-        sampled=len(sampled),
-        pass_at={k: _mean_over_variants(pass_at, sampled, k) for k in range(1, longest + 1)},
-        pass_hat={k: _mean_over_variants(pass_hat, sampled, k) for k in range(1, longest + 1)},
-    )
-
-
-def _mean_over_variants(
-    formula: Callable[[int, int, int], float], variants: Sequence[Sequence[bool]], k: int
-) -> float:
-    return sum(formula(len(trials), sum(trials), k) for trials in variants) / len(variants)

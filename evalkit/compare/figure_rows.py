@@ -1,22 +1,23 @@
-"""Tokens, cost and time of a comparison as rows of text, the same in every form. Pure."""
+"""The figures of a comparison as rows of text, the same in every form. Pure."""
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from evalkit.compare.evidence import MetricDifference
+from evalkit.compare.compared_run import ComparedRun
+from evalkit.compare.evidence import Evidence
+from evalkit.compare.intervals import points
+from evalkit.compare.metrics import MetricDifference
 
 CONVERSATIONS = 1_000
 """The number of conversations whose cost is shown: that of one has too many zeros."""
 
 _STATISTICS = {"mean": "mean", "median": "median", "p95": "95 % are below"}
+_COUNTS = ("results", "passed", "failed", "errored", "skipped")
 
 
 @dataclass(frozen=True, kw_only=True)
-class MetricRow:
-    """A statistic of a measured value in both runs; only the mean has a ``change``.
-
-    ``between`` is the interval of the relative change.
-    """
+class FigureRow:
+    """A figure of both runs; ``change`` and its interval ``between`` only where there is one."""
 
     name: str
     baseline: str
@@ -25,8 +26,38 @@ class MetricRow:
     between: str = ""
 
 
-def metric_rows(metrics: Mapping[str, MetricDifference], currency: str) -> Iterator[MetricRow]:
-    """Yield the mean, the median and the 95th percentile of each metric."""
+def run_rows(baseline: ComparedRun, candidate: ComparedRun, found: Evidence) -> list[FigureRow]:
+    """Return what both runs are, how many of their results have which verdict, and the rates."""
+    sides = zip(*(_texts(run) for run in (baseline, candidate)), strict=True)
+    rows = [FigureRow(name=name, baseline=old, candidate=new) for (name, old), (_, new) in sides]
+    rows = [row for row in rows if row.name != "prompt" or row.baseline or row.candidate]
+    change = between = ""
+    if found.table.pairs:
+        change = f"{points(found.table.difference)} points"
+        between = f"{found.interval.points} ({found.confidence:.0%})"
+    old, new = map(pass_rate, (baseline, candidate))
+    row = FigureRow(name="pass rate", baseline=old, candidate=new, change=change, between=between)
+    return [*rows, row]
+
+
+def _texts(run: ComparedRun) -> list[tuple[str, str]]:
+    return [
+        ("run", run.name),
+        ("started", run.started[:10]),
+        ("model", ", ".join(run.models)),
+        ("prompt", ", ".join(run.prompts)),
+        *((name, f"{run.counts[name]:,}") for name in _COUNTS),
+    ]
+
+
+def pass_rate(run: ComparedRun) -> str:
+    """Return the pass rate of a run with its denominator."""
+    scored = run.counts["scored"]
+    return f"{run.counts['passed'] / scored:.1%} of {scored:,}" if scored else "nothing scored"
+
+
+def metric_rows(metrics: Mapping[str, MetricDifference], currency: str) -> Iterator[FigureRow]:
+    """Yield the mean, the median and the 95th percentile of each metric; the mean has a change."""
     for metric_name, metric in metrics.items():
         label, factor = _label(metric_name, currency)
         for statistic, statistic_label in _STATISTICS.items():
@@ -34,7 +65,7 @@ def metric_rows(metrics: Mapping[str, MetricDifference], currency: str) -> Itera
             name = f"{statistic_label} {label}" if is_mean else statistic_label
             if is_mean and metric.pairs < metric.total:
                 name += f", {metric.pairs} of {metric.total} pairs"
-            yield MetricRow(
+            yield FigureRow(
                 name=name,
                 baseline=_amount(getattr(metric.baseline, statistic) * factor),
                 candidate=_amount(getattr(metric.candidate, statistic) * factor),

@@ -10,11 +10,11 @@
         required_tags: [smoke]
         allow: {"support::old-refund": the feature was removed}
 
-Each key is a rule (:mod:`.gate_rules`). It gives *pass*, *fail*, or *inconclusive* if the runs are
-too small to tell. Evidence that is missing is not a pass: what a run left out makes a gate
-inconclusive, unless the gate says how much may be missing, or ``allow`` names it with a reason. A
-scenario of the baseline that the candidate does not have fails it, and so does an expectation that
-was removed or loosened.
+Each key is a rule (:mod:`.model_rules`, :mod:`.evidence_rules`). It gives *pass*, *fail*, or
+*inconclusive* if the runs are too small to tell. Evidence that is missing is not a pass: what a run
+left out makes a gate inconclusive, unless the gate says how much may be missing, or ``allow`` names
+it with a reason. A scenario of the baseline that the candidate does not have fails it, and so does
+an expectation that was removed or loosened.
 
 Without a gate one of two applies. Replay of cassettes has no chance in it: nothing that passed may
 fail. Live runs are samples: the candidate must be non-inferior, and no variant may go from always

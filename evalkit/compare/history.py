@@ -11,10 +11,9 @@ from itertools import groupby, pairwise
 from pathlib import Path
 from typing import NamedTuple, cast
 
-from evalkit._lib.files import sha256
-from evalkit._lib.json import JSON, canonical
+from evalkit._lib.json import JSON
 from evalkit.checks.core.pricing import cost_of
-from evalkit.compare.rows import Prices, grouped
+from evalkit.compare.rows import Prices, grouped, prompt_name
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
@@ -98,14 +97,12 @@ def _past_run(name: str, manifest: Mapping[str, JSON]) -> PastRun:
 
 def _past_result(run: str, result: ResultHead) -> PastResult:
     variant, metrics = result["variant"], result["metrics"]
-    instruction = cast("Mapping[str, JSON]", result).get("settings", {}).get("system_instruction")
-    digest = sha256(canonical(instruction))[:7] if instruction else ""
     return PastResult(
         run=run,
         id=result["id"],
         scenario=f"{result['suite']}::{result['scenario']}",
         model=str(variant.get("model") or variant.get("agent") or ""),
-        prompt=str(variant.get("prompt") or digest),
+        prompt=prompt_name(cast("Mapping[str, JSON]", result)),
         verdict=result["verdict"],
         tokens=metrics.get("tokens", {}),
         elapsed_ms=metrics.get("elapsed_ms"),

@@ -26,6 +26,17 @@ class Interval(NamedTuple):
     low: float
     high: float
 
+    @property
+    def points(self) -> str:
+        """Both ends in percentage points, such as ``-4.5 and +0.5``."""
+        return f"{points(self.low)} and {points(self.high)}"
+
+
+def points(share: float) -> str:
+    """Return a difference of shares in percentage points, such as ``+2.5``."""
+    text = f"{share * 100:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text
+
 
 class PairTable(NamedTuple):
     """The paired two-by-two table of two runs.

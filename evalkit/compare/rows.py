@@ -54,11 +54,11 @@ class ExtraUsage(NamedTuple):
 class ResultRow:
     """One result.
 
-    ``settings`` are its variant's, by name. ``checks`` has the worst verdict of each check over all
-    turns, ``reasons`` a sentence for each check and code of a finding that failed it, ``message``
-    the whole text about not passing, ``answer`` the beginning of the answer that failed.
-    ``tokens``, ``elapsed_ms`` and ``cost`` are None if unknown; ``usage`` has the tokens by the
-    API's field names.
+    ``settings`` are its variant's, by name; ``prompt`` names its prompt. ``checks`` has the worst
+    verdict of each check over all turns, ``reasons`` a sentence for each check and code of a
+    finding that failed it, ``message`` the whole text about not passing, ``answer`` the beginning
+    of the answer that failed. ``tokens``, ``elapsed_ms`` and ``cost`` are None if unknown;
+    ``usage`` has the tokens by the API's field names.
     ``request_parts`` are the settings sent with every turn, the user's messages, and the model and
     tier that answered, each as canonical JSON; none if nothing was sent. ``location`` is
     ``file:line`` of the scenario. ``case`` is the label of its case row, empty without one;
@@ -71,6 +71,7 @@ class ResultRow:
     key: ResultKey
     settings: Mapping[str, JSON]
     model: str
+    prompt: str
     tags: tuple[str, ...]
     verdict: Verdict
     checks: Mapping[str, Verdict]
@@ -144,6 +145,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         key=(line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
         settings=settings,
         model=model,
+        prompt=prompt_name(line),
         tags=tuple(line["tags"]),
         verdict=verdict,
         checks={name: worst(group) for name, group in verdicts.items()},
@@ -163,6 +165,16 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         extra=tuple(_extra_usage(line, model)),
         counts=counts_as_test(cast("ResultHead", line)),
     )
+
+
+def prompt_name(line: Mapping[str, JSON]) -> str:
+    """Return the choice of a prompt that a variant is named by, else a digest; ``""`` without one.
+
+    The digest is that of the system instruction.
+    """
+    instruction = line.get("settings", {}).get("system_instruction")
+    digest = sha256(canonical(instruction))[:7] if instruction else ""
+    return str(line["variant"].get("prompt") or digest)
 
 
 def _failed_answer(line: Mapping[str, JSON]) -> str:

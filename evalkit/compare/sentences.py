@@ -3,28 +3,119 @@
 They are built here only, so that terminal, HTML and CI say the same.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from typing import NamedTuple
 
 from evalkit._lib.text import plural
 from evalkit.compare.compared_run import ComparedRun
-from evalkit.compare.evidence import Evidence, TrialStatistics
-from evalkit.compare.gate_rules import MissingEvidence
+from evalkit.compare.evidence import Evidence
+from evalkit.compare.gate_input import MissingEvidence
 from evalkit.compare.gates import GateVerdict
-from evalkit.compare.intervals import CONFIDENCE
+from evalkit.compare.intervals import CONFIDENCE, points
 from evalkit.compare.pairing import SystematicRegressions
+from evalkit.compare.trials import TrialStatistics
 
-_WHY = {
-    "duplicates": "results appear twice in a run",
-    "complete": "a run did not end, or variants have no result",
-    "max_removed": "variants of the baseline are not in the candidate",
-    "max_weakened": "less is expected of the candidate than of the baseline",
-    "max_deselected": "variants were deselected",
-    "max_skipped": "results of the candidate were skipped",
-    "max_errors": "results of the candidate errored",
-    "max_baseline_errors": "results of the baseline errored or were skipped",
-    "max_unmatched": "the runs have different numbers of trials",
+
+class RuleTexts(NamedTuple):
+    """What is wrong where a rule decided, and what to do about it."""
+
+    why: str
+    step: str
+
+
+_MORE_EVIDENCE = "Record more scenarios or trials: evalkit plan says how many."
+_TEXTS: Mapping[str, RuleTexts] = {
+    "duplicates": RuleTexts(
+        "results appear twice in a run", "Run the suites again, into an empty folder."
+    ),
+    "complete": RuleTexts(
+        "a run did not end, or variants have no result",
+        "Let both runs end: repeat their commands with --evalkit-resume.",
+    ),
+    "min_pairs": RuleTexts(
+        "too few pairs were scored in both runs", "Run the same suites in both runs."
+    ),
+    "max_removed": RuleTexts(
+        "variants of the baseline are not in the candidate",
+        "Restore the scenarios (also renamed ones), or list them under 'allow'.",
+    ),
+    "max_weakened": RuleTexts(
+        "less is expected of the candidate than of the baseline",
+        "Restore the expectations, or list the scenarios under 'allow'.",
+    ),
+    "max_deselected": RuleTexts(
+        "variants were deselected", "Run all variants, without -k, -m or node ids."
+    ),
+    "max_skipped": RuleTexts(
+        "results of the candidate were skipped",
+        "Run what was skipped, or list it under 'allow' with the reason.",
+    ),
+    "max_errors": RuleTexts(
+        "results of the candidate errored",
+        "Remove the cause of the errors, which is not the model, and run again.",
+    ),
+    "max_baseline_errors": RuleTexts(
+        "results of the baseline errored or were skipped",
+        "Run the baseline again, without errors and skips.",
+    ),
+    "max_unmatched": RuleTexts(
+        "the runs have different numbers of trials",
+        "Run both with the same number of trials (--evalkit-repeat).",
+    ),
+    "max_systematic_regressions": RuleTexts(
+        "variants that always passed now always fail",
+        "Read the regressions of all trials: they are not chance.",
+    ),
+    "max_regressions": RuleTexts(
+        "too many pairs regressed",
+        "Read the regressions; accept what is intended with evalkit review.",
+    ),
+    "non_inferiority": RuleTexts(
+        "the candidate is worse by more than the margin",
+        "Read the regressions and what they have in common.",
+    ),
+    "non_inferiority inconclusive": RuleTexts(
+        "a drop beyond the margin is not ruled out", _MORE_EVIDENCE
+    ),
+    "min_pass_rate": RuleTexts("too few results pass", "Read the failures of the candidate."),
+    "min_pass_rate inconclusive": RuleTexts(
+        "it is not shown that enough results pass", _MORE_EVIDENCE
+    ),
+    "pass_hat": RuleTexts(
+        "too few variants pass in all trials", "Read the variants whose trials disagree."
+    ),
+    "pass_hat inconclusive": RuleTexts(
+        "there are too few trials", "Record more trials with --evalkit-repeat."
+    ),
+    "required_tags": RuleTexts(
+        "results with a required tag failed, or no result has it",
+        "Read the failures with the required tags.",
+    ),
+    "required_tags inconclusive": RuleTexts(
+        "results with a required tag errored or were skipped",
+        "Remove the cause, which is not the model, and run again.",
+    ),
+    "tokens": RuleTexts(
+        "the candidate needs too many tokens", "Read which variants need more tokens."
+    ),
+    "cost": RuleTexts("the candidate costs too much", "Compare tokens and prices of both models."),
+    "latency": RuleTexts("the candidate takes too long", "Read which variants take longer."),
+    "tokens unknown": RuleTexts(
+        "tokens are not known", "Run suites whose responses have usage, or remove the rule."
+    ),
+    "cost unknown": RuleTexts("the cost is not known", "Name the missing prices in evalkit.yaml."),
+    "latency unknown": RuleTexts(
+        "times cannot be compared", "Compare two live runs, or two replayed ones."
+    ),
+    **dict.fromkeys(
+        ("tokens inconclusive", "cost inconclusive", "latency inconclusive"),
+        RuleTexts("it is not shown that the budget is met", _MORE_EVIDENCE),
+    ),
 }
-"""What is missing where a rule about the evidence decided."""
+"""By rule; where it matters, by whether it is inconclusive, or its figure unknown."""
+_ABOUT_PAIRS = {"max_systematic_regressions", "max_regressions", "non_inferiority"}
+_EXPLAINED = {"max_removed", "min_pairs"}
+"""Rules that only count what another one explains, if there is another one."""
 
 
 def conclusion(
@@ -36,21 +127,34 @@ def conclusion(
     is_replayed: bool,
 ) -> str:
     """Return the verdict as a sentence for somebody who decides."""
-    outcome = verdict.verdict
-    start = {
-        "pass": "Nothing found that speaks against shipping",
-        "fail": "Do not ship yet",
-        "inconclusive": "Not decided yet",
-    }[outcome]
-    table = found.table
+    table, rule = found.table, _deciding_rule(verdict)
+    parts = [_facts(found, systematic, unit, verdict.verdict == "pass", is_replayed)]
+    if verdict.verdict == "pass":
+        start = "Nothing found that speaks against shipping"
+        parts += [f"{table.both_failed} failed in both runs"] * bool(table.both_failed)
+    else:
+        start = "Do not ship yet" if verdict.verdict == "fail" else "Not decided yet"
+        if not table.regressed:
+            parts = [_texts(verdict, rule).why]
+        elif rule not in _ABOUT_PAIRS:
+            parts = [_texts(verdict, rule).why, *parts]
     if not table.pairs:
-        return f"{start}: there is nothing to compare."
-    why = None if outcome == "pass" else _WHY.get(_deciding_rule(verdict))
-    if why and not table.regressed:
-        return f"{start}: {why}."
+        parts.append("there is nothing to compare")
+    return f"{start}: {'; '.join(parts)}."
+
+
+def _facts(
+    found: Evidence,
+    systematic: SystematicRegressions,
+    unit: str,
+    passes: bool,
+    is_replayed: bool,
+) -> str:
+    """Return how many pairs regressed, and what that may be due to."""
+    table = found.table
     facts = f"{table.regressed} of {plural(table.pairs, 'pair')} regressed"
     rest = "the difference is within noise"
-    if found.is_out_of_reach and outcome != "pass":
+    if found.is_out_of_reach and not passes:
         verb = "differs" if found.differing == 1 else "differ"
         rest = f"only {plural(found.differing, unit)} {verb}, too few to rule out chance"
     if systematic.variants:
@@ -59,64 +163,44 @@ def conclusion(
             "passed now always fail"
         )
         rest = "the rest is within noise"
-    if not table.differing or is_replayed:
-        return f"{start}: {facts}."
     if found.is_significant:
         rest = f"all in all the candidate is {'better' if table.difference > 0 else 'worse'}"
-    return f"{start}: {facts}; {rest}."
+    return facts if not table.differing or is_replayed else f"{facts}; {rest}"
 
 
-_NEXT_STEPS = {
-    "duplicates": "Run the suites again, into an empty folder.",
-    "complete": "Let both runs end: repeat their commands with --evalkit-resume.",
-    "min_pairs": "Run the same suites in both runs.",
-    "max_removed": "Restore the scenarios (also renamed ones), or list them under 'allow'.",
-    "max_weakened": "Restore the expectations, or list the scenarios under 'allow'.",
-    "max_deselected": "Run all variants, without -k, -m or node ids.",
-    "max_skipped": "Run what was skipped, or list it under 'allow' with the reason.",
-    "max_errors": "Remove the cause of the errors, which is not the model, and run again.",
-    "max_baseline_errors": "Run the baseline again, without errors and skips.",
-    "max_unmatched": "Run both with the same number of trials (--evalkit-repeat).",
-    "max_systematic_regressions": "Read the regressions of all trials: they are not chance.",
-    "max_regressions": "Read the regressions; accept what is intended with evalkit review.",
-    "non_inferiority": "Read the regressions and what they have in common.",
-    "min_pass_rate": "Read the failures of the candidate.",
-    "pass_hat": "Read the variants whose trials disagree.",
-    "tokens": "Read which variants need more tokens.",
-    "cost": "Compare tokens and prices of both models.",
-    "latency": "Read which variants take longer.",
-    "required_tags": "Read the failures with the required tags.",
-}
-_MORE_EVIDENCE = {
-    "max_systematic_regressions",
-    "non_inferiority",
-    "min_pass_rate",
-    "pass_hat",
-    "tokens",
-    "cost",
-    "latency",
-}
-
-
-def next_step(verdict: GateVerdict) -> str:
+def next_step(verdict: GateVerdict, found: Evidence) -> str:
     """Return what to do now about the first rule that decided."""
     if verdict.verdict == "pass":
         return "Review what changed, then sign the candidate: evalkit review, evalkit signoff."
-    name = _deciding_rule(verdict)
-    if verdict.verdict == "inconclusive" and name in _MORE_EVIDENCE:
-        return "Record more scenarios or trials: evalkit plan says how many."
-    return _NEXT_STEPS[name]
+    step = _texts(verdict, _deciding_rule(verdict)).step
+    if step == _MORE_EVIDENCE and found.table.regressed:
+        return f"Read the regressions, then {step[0].lower()}{step[1:]}"
+    return step
+
+
+def _texts(verdict: GateVerdict, name: str) -> RuleTexts:
+    is_unknown = any(one.rule == name for one in verdict.rules)
+    kind = "unknown" if is_unknown and f"{name} unknown" in _TEXTS else verdict.verdict
+    return _TEXTS.get(f"{name} {kind}") or _TEXTS[name]
 
 
 def _deciding_rule(verdict: GateVerdict) -> str:
-    """Return the name of the first rule that decided.
-
-    Where variants are only *inconclusively* removed, another rule says why they are not there.
-    """
+    """Return the name of the first rule that decided, of those that explain themselves."""
     rules = [one.rule.partition(".")[0] for one in verdict.rules if one.verdict == verdict.verdict]
-    others = [name for name in rules if name != "max_removed"]
-    is_explained = verdict.verdict == "inconclusive" and others
-    return others[0] if is_explained else rules[0]
+    others = [name for name in rules if name not in _EXPLAINED]
+    return next(iter((others if verdict.verdict == "inconclusive" else rules) or rules), "")
+
+
+def interval_text(found: Evidence, unit: str) -> str:
+    """Return the difference of the pass rates with its interval, in a sentence."""
+    mean = found.mean
+    size = ""
+    if mean is not None and mean.effective < 0.95 * mean.clusters:
+        size = f" of different size, worth {mean.effective:.1f}"
+    return (
+        f"Difference {points(found.table.difference)} points, between {found.interval.points} "
+        f"({found.confidence:.0%}, {plural(found.clusters, unit)}{size})."
+    )
 
 
 def significance(found: Evidence, unit: str) -> str:
@@ -192,6 +276,11 @@ def evidence_warnings(missing: MissingEvidence, found: Evidence, unit: str) -> I
         yield (
             f"trials without a partner: {len(missing.unmatched)}, because the runs have "
             "different numbers of trials; they are in no pair"
+        )
+    if missing.added_failures:
+        yield (
+            f"results that only the candidate has, and that failed: {missing.added_failures}; they "
+            "are in no pair"
         )
     mean = found.mean
     if mean is not None and mean.is_dominated:

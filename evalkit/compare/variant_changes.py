@@ -5,10 +5,25 @@ This is what every form of a comparison lists: terminal, page, comment and JSON.
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 
 from evalkit.compare.pairing import Pair, PairChange, Pairing, is_systematic
 from evalkit.compare.rows import ResultRow, VariantKey, grouped
 from evalkit.compare.variant_rates import VariantRate
+
+CHANGES: Mapping[PairChange, tuple[str, str]] = {
+    "regressed": ("Regressions", "Passed in the baseline, failed in the candidate."),
+    "unscored": (
+        "Errored or skipped in one of the runs",
+        "No evidence about the model: in no rate and in no average.",
+    ),
+    "improved": ("Improvements", "Failed in the baseline, passed in the candidate."),
+    "changed": (
+        "Same verdict, different answer",
+        "The answers differ, or the failed checks do; the verdict does not.",
+    ),
+}
+"""What is listed of pairs, most important first: a title, and what it means."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -17,13 +32,14 @@ class VariantChange:
 
     ``pairs`` are the trials that did, out of ``trials`` that both runs have; ``is_systematic`` says
     that they are all, and enough of them not to be chance. ``rates`` are the estimated pass rates
-    in both runs.
+    in both runs, ``difference`` is where the answers of the first pair diverge.
     """
 
     pairs: Sequence[Pair]
     trials: int
     is_systematic: bool
     rates: tuple[float, float]
+    difference: str = ""
 
     @property
     def row(self) -> ResultRow:
@@ -66,7 +82,9 @@ class VariantChange:
 
     @property
     def answer(self) -> str:
-        """The beginning of an answer that failed, such as ``answer: No.``; empty if none did."""
+        """Where answers diverge, else the beginning of one that failed; empty if none did."""
+        if self.difference:
+            return f"first difference: {self.difference}"
         for old, new in self.pairs:
             if new.answer:
                 return f"answer: {new.answer}"
@@ -76,11 +94,15 @@ class VariantChange:
 
 
 def variant_changes(
-    pairing: Pairing, change: PairChange, rates: Sequence[Mapping[VariantKey, VariantRate]]
+    pairing: Pairing,
+    change: PairChange,
+    rates: Sequence[Mapping[VariantKey, VariantRate]] = ({}, {}),
+    differences: Mapping[str, str] = MappingProxyType({}),
 ) -> list[VariantChange]:
     """Return the variants with trials of one change: systematic first, then most trials.
 
-    ``rates`` are those of the baseline and of the candidate.
+    ``rates`` are those of the baseline and of the candidate; ``differences`` are by the id of the
+    candidate's result.
     """
 
     def estimate(side: int, variant: VariantKey) -> float:
@@ -94,6 +116,7 @@ def variant_changes(
             trials=len(group),
             is_systematic=is_systematic(group, change),
             rates=(estimate(0, variant), estimate(1, variant)),
+            difference=differences.get(pairs[0].candidate.id, ""),
         )
         for variant, group in variants.items()
         if (pairs := [pair for pair in group if pair.change == change])

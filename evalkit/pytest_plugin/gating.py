@@ -11,8 +11,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from evalkit.compare.compared_run import compared_run
-from evalkit.compare.comparison import Comparison, compare
+from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import Gate
+from evalkit.compare.runs import compare
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
 from evalkit.project import project_bars

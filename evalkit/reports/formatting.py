@@ -58,17 +58,6 @@ def count(number: int, word: str) -> str:
     return f"{number:,} {word}" if number == 1 else f"{number:,} {word}s"
 
 
-def duration(milliseconds: float) -> str:
-    """Return ``412 ms``, ``1.2 s`` or ``2 min 5 s``, halves rounded up."""
-    if milliseconds < 999.5:
-        return f"{int(milliseconds + 0.5)} ms"
-    if milliseconds < 99_950:
-        tenths = int(milliseconds / 100 + 0.5)
-        return f"{tenths // 10}.{tenths % 10} s"
-    seconds = int(milliseconds / 1000 + 0.5)
-    return f"{seconds // 60:,} min {seconds % 60} s"
-
-
 def number_text(value: float) -> str:
     """Return a number for an SVG attribute: at most two decimals, no trailing zeros."""
     return f"{value:.2f}".rstrip("0").rstrip(".")

@@ -18,7 +18,7 @@ from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
-from evalkit.compare.comparison import compare
+from evalkit.compare.runs import compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import MANIFEST, RESULTS

@@ -19,10 +19,10 @@ from evalkit._lib.files import file_errors, sha256, write_atomic
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean, quoted
 from evalkit._lib.version import VERSION
-from evalkit.compare.bar import compare_digests
-from evalkit.compare.comparison import CompareBars, compare
+from evalkit.compare.bar import CompareBars, compare_digests
 from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
+from evalkit.compare.runs import compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.records import judged_by

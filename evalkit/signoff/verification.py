@@ -19,9 +19,9 @@ from typing import NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
-from evalkit.compare.bar import compare_digests
-from evalkit.compare.comparison import CompareBars, compare
+from evalkit.compare.bar import CompareBars, compare_digests
 from evalkit.compare.gates import Gate
+from evalkit.compare.runs import compare
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.records import judged_by, schema_error

@@ -9,7 +9,10 @@ from typing import Any
 import pytest
 
 from evalkit.compare.comparison_json import comparison_json
-from evalkit.compare.gates import Gate
+from evalkit.compare.evidence_rules import EVIDENCE_RULES
+from evalkit.compare.gates import Gate, GateVerdict, RuleVerdict
+from evalkit.compare.model_rules import MODEL_RULES
+from evalkit.compare.sentences import next_step
 from tests.compare.lines import comparison, line, split
 
 
@@ -70,7 +73,15 @@ def test_cases_are_the_unit_where_all_scenarios_have_them() -> None:
 @pytest.mark.parametrize(
     ("new", "conclusion"),
     [
-        ([], "Do not ship yet: there is nothing to compare."),
+        (
+            [],
+            "Do not ship yet: variants of the baseline are not in the candidate; there is nothing "
+            "to compare.",
+        ),
+        (
+            [line("a", "errored"), line("b", "errored")],
+            "Not decided yet: results of the candidate errored; there is nothing to compare.",
+        ),
         (
             [line("a"), line("b")],
             "Nothing found that speaks against shipping: 0 of 2 pairs regressed.",
@@ -81,6 +92,83 @@ def test_cases_are_the_unit_where_all_scenarios_have_them() -> None:
 )
 def test_conclusion(new: list[dict[str, Any]], conclusion: str) -> None:
     assert comparison([line("a"), line("b")], new).conclusion == conclusion
+
+
+@pytest.mark.parametrize(
+    ("gate", "old", "new", "conclusion", "step"),
+    [
+        (
+            {"tokens": {"max_increase": 0.1}},
+            {"tokens": 100},
+            {"tokens": None},
+            "Not decided yet: tokens are not known.",
+            "Run suites whose responses have usage, or remove the rule.",
+        ),
+        (
+            {"tokens": {"max_increase": 0.1}},
+            {"tokens": 0},
+            {"tokens": 50},
+            "Do not ship yet: the candidate needs too many tokens.",
+            "Read which variants need more tokens.",
+        ),
+        (
+            {"required_tags": ["smoke"], "max_errors": 1},
+            {},
+            {"verdict": "errored", "tags": ["smoke"]},
+            "Not decided yet: results with a required tag errored or were skipped; there is nothing to "
+            "compare.",
+            "Remove the cause, which is not the model, and run again.",
+        ),
+        (
+            {"min_pass_rate": 1},
+            {},
+            {"verdict": "failed"},
+            "Do not ship yet: too few results pass; 1 of 1 pair regressed.",
+            "Read the failures of the candidate.",
+        ),
+        (
+            {"non_inferiority": {"margin": 0.05}},
+            {},
+            {},
+            "Not decided yet: a drop beyond the margin is not ruled out.",
+            "Record more scenarios or trials: evalkit plan says how many.",
+        ),
+        (
+            {"max_regressions": 0},
+            {"verdict": "failed"},
+            {"verdict": "failed"},
+            "Nothing found that speaks against shipping: 0 of 1 pair regressed; 1 failed in both runs.",
+            "Review what changed, then sign the candidate: evalkit review, evalkit signoff.",
+        ),
+    ],
+)
+def test_the_rule_that_decided_is_named(
+    gate: dict[str, Any], old: dict[str, Any], new: dict[str, Any], conclusion: str, step: str
+) -> None:
+    actual = comparison([line("a", **old)], [line("a", **new)], Gate.model_validate(gate))
+    assert (actual.conclusion, actual.next_step) == (conclusion, step)
+
+
+def test_every_rule_has_its_sentences() -> None:
+    for rule in (*MODEL_RULES, *EVIDENCE_RULES):
+        for outcome in ("fail", "inconclusive"):
+            verdict = GateVerdict("g", outcome, "", (RuleVerdict(f"{rule}.x", outcome, ""),))
+            assert next_step(verdict, comparison([], []).evidence)
+
+
+def test_failures_that_only_the_candidate_has_are_a_warning() -> None:
+    actual = comparison([line("a")], [line("a"), line("b", "failed"), line("c")])
+    assert actual.verdict.verdict == "pass"
+    assert actual.warnings == [
+        "results that only the candidate has, and that failed: 1; they are in no pair"
+    ]
+
+
+def test_a_gate_without_a_rule_about_the_model_says_so() -> None:
+    actual = comparison([line("a")], [], Gate.model_validate({"max_removed": None}))
+    assert actual.verdict.verdict == "inconclusive"
+    actual = comparison([line("a"), line("b")], [line("a")], Gate(max_removed=None))
+    assert actual.verdict.reason.startswith("the gate has no rule about the model")
 
 
 def test_the_conclusion_names_what_is_missing() -> None:

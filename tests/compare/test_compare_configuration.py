@@ -6,7 +6,12 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.pairing import change_warnings, pair_runs, request_changes, run_changes
+from evalkit.compare.configuration_changes import (
+    change_warnings,
+    request_changes,
+    run_changes,
+)
+from evalkit.compare.pairing import pair_runs
 from tests.compare.lines import line, rows
 
 OLD: dict[str, Any] = {

@@ -12,16 +12,11 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from evalkit.compare.clusters import ClusterSum
-from evalkit.compare.evidence import (
-    Evidence,
-    by_tag,
-    cluster_evidence,
-    evidence,
-    metric_differences,
-    trial_statistics,
-)
+from evalkit.compare.evidence import Evidence, by_tag, cluster_evidence, evidence
 from evalkit.compare.intervals import PairTable, paired_interval
+from evalkit.compare.metrics import metric_differences
 from evalkit.compare.pairing import pair_runs
+from evalkit.compare.trials import trial_statistics
 from evalkit.results.result_line import count_verdicts
 from tests.compare.lines import line, rows, split
 

@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.comparison import Comparison, compare
+from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
+from evalkit.compare.runs import compare
 from evalkit.results import Run
 from tests.compare.lines import line
 

@@ -20,7 +20,7 @@ def gate(**rules: Any) -> Gate:
 @pytest.mark.parametrize(
     ("cells", "rules", "verdict", "reason"),
     [
-        ((50, 0, 0, 0), {}, "pass", "nothing is missing"),
+        ((50, 0, 0, 0), {}, "pass", "the gate has no rule about the model"),
         ((50, 0, 2, 0), {"max_regressions": 2}, "pass", "2 of 52 pairs regressed, at most 2 may"),
         ((50, 0, 3, 9), {"max_regressions": 2}, "fail", "3 of 62 pairs regressed, at most 2 may"),
         ((0, 0, 0, 0), {"max_regressions": 0}, "inconclusive", "no pair was scored in both runs"),
@@ -35,8 +35,8 @@ def gate(**rules: Any) -> Gate:
             (20, 0, 0, 0),
             {"non_inferiority": {"margin": 0.05}},
             "inconclusive",
-            "about 74 scenarios like these would settle it with 80% power (74 results, 7,400 tokens "
-            "in each run)",
+            "about 74 scenarios like these would settle it with 80% power (74 results, 7,400 "
+            "tokens, 740 ms in each run)",
         ),
         (
             (50, 0, 40, 0),
@@ -379,3 +379,12 @@ def test_replay_lets_nothing_regress() -> None:
 def test_invalid_gates(rules: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         gate(**rules)
+
+
+def test_a_drop_beyond_the_margin_is_settled_by_showing_it() -> None:
+    actual = comparison(
+        *split(40, 0, 6), gate=Gate.model_validate({"non_inferiority": {"margin": 0.05}})
+    )
+    [rule] = [one for one in actual.verdict.rules if one.rule == "non_inferiority"]
+    assert rule.verdict == "inconclusive"
+    assert "scenarios like these would settle it with 80% power" in rule.message

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.comparison import compare
+from evalkit.compare.runs import compare
 from evalkit.compare.selection import choices_of, parse_choice
 from evalkit.errors import UsageError
 from evalkit.results import Run

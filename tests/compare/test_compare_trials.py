@@ -9,7 +9,8 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 from statsmodels.stats.multitest import multipletests
 
-from evalkit.compare.evidence import holm, pass_at, pass_hat, trial_statistics
+from evalkit.compare.evidence import holm
+from evalkit.compare.trials import pass_at, pass_hat, trial_statistics
 from tests.compare.lines import line, rows
 
 

@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any, NamedTuple
 
-VOID = {"meta", "link", "img", "input", "br", "hr", "rect", "line", "path", "polyline"}
+VOID = {"meta", "link", "img", "input", "br", "wbr", "hr", "rect", "line", "path", "polyline"}
 
 
 class Element(NamedTuple):

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from evalkit.compare.comparison import compare
+from evalkit.compare.runs import compare
 from evalkit.reports.page import comparison_page, run_page, split_output
 from evalkit.verdict import CheckResult, Finding, Verdict
 from tests.reports.browsing import SKIP, Open, Tab

@@ -7,11 +7,11 @@ from typing import Any
 
 import pytest
 
+from evalkit._lib.text import duration
 from evalkit.reports.formatting import (
     LINE,
     clip,
     count,
-    duration,
     findings_of,
     headline,
     place_of,

@@ -10,12 +10,10 @@ from pathlib import Path
 
 from evalkit._lib.files import write_atomic
 from evalkit._lib.text import plural
-from evalkit.compare.compared_run import ComparedRun
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import RuleVerdict
-from evalkit.compare.pairing import PairChange
 from evalkit.compare.rows import ResultRow
-from evalkit.compare.variant_changes import VariantChange
+from evalkit.compare.variant_changes import CHANGES, VariantChange
 from evalkit.reports.ci.escaping import code
 
 MARKER = "<!-- evalkit:comparison -->"
@@ -24,18 +22,13 @@ MARKER = "<!-- evalkit:comparison -->"
 LIMIT = 60_000
 """Bytes of a comment; GitHub takes 65,536 characters."""
 
-ON_ONE_PAGE = 8
+_ON_ONE_PAGE = 3
 """Entries of a list in the summary."""
+_NOT_IN_SUMMARY = frozenset({"passed", "failed"})
+"""Figures that the pass rate has, too."""
 
 _SHOWN, _NAMED = 20, 400
 _MARKS = {"pass": "✅", "fail": "❌", "inconclusive": "⚠️"}
-_COUNTS = ("results", "passed", "failed", "errored", "skipped")
-_CHANGES: tuple[tuple[PairChange, str], ...] = (
-    ("regressed", "Regressions"),
-    ("unscored", "Errored or skipped in one of the runs"),
-    ("improved", "Improvements"),
-    ("changed", "Same verdict, different answer"),
-)
 
 
 def write_comment(comparison: Comparison, folder: Path) -> Path:
@@ -55,59 +48,49 @@ def write_summary(comparison: Comparison, folder: Path) -> Path:
 def _comment(comparison: Comparison) -> Iterator[str]:
     """Yield the sections of the comment, the most important first."""
     regressions, *others = (
-        (title, comparison.changed_variants(change)) for change, title in _CHANGES
+        (title, comparison.changed_variants(change)) for change, (title, _) in CHANGES.items()
     )
-    pairing = comparison.pairing
     yield f"{MARKER}\n## {_verdict(comparison)}\n{_gate(comparison)}"
     yield from (f"> {code(warning, 400)}\n\n" for warning in comparison.warnings)
     yield from _changes(*regressions, is_open=True)
     yield _figures(comparison)
-    yield from _rows("Removed", pairing.removed)
+    for title, rows in comparison.unpaired:
+        yield from _rows(title, rows)
     for title, entries in comparison.bar_lists:
         lines = [f"| {code(name)} | {code(text)} |\n" for name, text in entries[:_SHOWN]]
         head = "| variant | why |\n|---|---|\n"
         yield from _folded(title, lines, head, is_open=True, total=len(entries))
     for title, changes in others:
         yield from _changes(title, changes)
-    for title, rows in (
-        ("Added", pairing.added),
-        ("Trials without a partner", pairing.unmatched),
-    ):
-        yield from _rows(title, rows)
     if comparison.configuration:
         differences = [f"* {code(line)}\n" for line in comparison.configuration]
         yield from _folded("Differences besides the model", differences, "")
 
 
 def _summary(comparison: Comparison) -> Iterator[str]:
-    regressions = comparison.changed_variants("regressed")
-    yield f"# {_verdict(comparison)}\n{_gate(comparison)}"
-    yield from (f"> {code(warning, 200)}\n\n" for warning in comparison.warnings[:3])
-    if regressions:
-        yield f"**Regressions ({plural(len(regressions), 'variant')})**\n\n"
-        yield from _list(_bullet(change) for change in regressions[:ON_ONE_PAGE])
-        if len(regressions) > ON_ONE_PAGE:
-            yield f"* and {len(regressions) - ON_ONE_PAGE:,} more\n"
-        yield "\n"
-    yield _figures(comparison)
-    changes = comparison.configuration[:ON_ONE_PAGE]
-    if changes:
-        yield "**Differences besides the model**\n\n"
-        yield from _list(code(change, 160) for change in changes)
+    yield f"# {_verdict(comparison)}\n{_gate(comparison, _ON_ONE_PAGE, 300)}"
+    yield from _list("Warnings", [code(one, 120) for one in comparison.warnings])
+    regressions = [_bullet(one) for one in comparison.changed_variants("regressed")]
+    yield from _list(f"Regressions ({plural(len(regressions), 'variant')})", regressions, 4)
+    yield _figures(comparison, is_short=True)
+    changes = [code(change, 80) for change in comparison.configuration]
+    yield from _list("Differences besides the model", changes)
 
 
 def _verdict(comparison: Comparison) -> str:
     outcome = comparison.verdict.verdict
-    return f"{_MARKS[outcome]} {outcome.capitalize()}: {comparison.conclusion}\n"
+    return f"{_MARKS[outcome]} {outcome.capitalize()}: {comparison.conclusion}"
 
 
-def _gate(comparison: Comparison) -> str:
-    """Return the rules that decided, what to do, and how many rules are satisfied."""
+def _gate(comparison: Comparison, most: int = 100, limit: int = 600) -> str:
+    """Return at most so many rules that decided, what to do, and how many rules are satisfied."""
     verdict = comparison.verdict
     decisive = [rule for rule in verdict.rules if rule.verdict != "pass"]
     rules = plural(len(verdict.rules), "rule")
     met = f"{len(verdict.rules) - len(decisive)} of {rules} met" if decisive else f"{rules} met"
-    lines = "".join(map(_rule, decisive))
+    lines = "".join(_rule(rule, limit) for rule in decisive[:most])
+    if len(decisive) > most:
+        lines += f"* and {len(decisive) - most} more\n"
     others = ". Not met:" if lines else "."
     return (
         f"\nGate {code(verdict.gate, 200)}: {met}{others}\n\n{lines}\n"
@@ -115,51 +98,36 @@ def _gate(comparison: Comparison) -> str:
     )
 
 
-def _rule(rule: RuleVerdict) -> str:
-    return f"* {_MARKS[rule.verdict]} {code(rule.rule)}: {code(rule.message, 600)}\n"
+def _rule(rule: RuleVerdict, limit: int) -> str:
+    return f"* {_MARKS[rule.verdict]} {code(rule.rule)}: {code(rule.message, limit)}\n"
 
 
-def _figures(comparison: Comparison) -> str:
+def _figures(comparison: Comparison, *, is_short: bool = False) -> str:
     """Return the figures of both runs, of the pairs, and what they show."""
-    evidence, table = comparison.evidence, comparison.evidence.table
-    sides = (comparison.baseline, comparison.candidate)
     lines = ["| | baseline | candidate | change |\n|---|---:|---:|---:|\n"]
-    lines.append(_figure("run", *(code(run.name) for run in sides)))
-    lines.append(_figure("started", *(run.started[:10] for run in sides)))
-    lines.append(_figure("model", *(code(", ".join(run.models), 200) for run in sides)))
-    lines += [_figure(name, *(f"{run.counts[name]:,}" for run in sides)) for name in _COUNTS]
-    difference = ""
-    if table.pairs:
-        low, high = evidence.interval
-        difference = f"{table.difference * 100:+.1f} points, between {low * 100:+.1f} and "
-        difference += f"{high * 100:+.1f} ({evidence.confidence:.0%})"
-    rates = [_pass_rate(run) for run in sides]
-    lines.append(_figure("pass rate", rates[0], rates[1], difference))
-    lines += [
-        _figure(row.name, row.baseline, row.candidate, f"{row.change}, between {row.between}")
-        for row in comparison.metric_rows
-        if row.change
-    ]
-    sentences = (comparison.significance, comparison.sensitivity, comparison.flakiness)
-    return f"{''.join(lines)}\n{' '.join(filter(None, sentences))}\n\n"
+    for row in (*comparison.run_rows, *comparison.metric_rows):
+        if is_short and (row.name in _NOT_IN_SUMMARY or row.baseline == row.candidate == "0"):
+            continue
+        is_text = row.name in ("run", "model", "prompt")
+        limit = 30 if is_short else 200
+        sides = (code(one, limit) if is_text else one for one in (row.baseline, row.candidate))
+        change = f"{row.change}, between {row.between}" if row.change else ""
+        if row.change or row in comparison.run_rows:
+            lines.append(f"| {row.name} | {' | '.join(sides)} | {change} |\n")
+    return f"{''.join(lines)}\n{' '.join(comparison.sentences)}\n\n"
 
 
-def _figure(name: str, baseline: str, candidate: str, change: str = "") -> str:
-    return f"| {name} | {baseline} | {candidate} | {change} |\n"
-
-
-def _pass_rate(run: ComparedRun) -> str:
-    scored = run.counts["scored"]
-    return f"{run.counts['passed'] / scored:.1%} of {scored:,}" if scored else "nothing scored"
-
-
-def _list(items: Iterable[str]) -> Iterator[str]:
-    yield from (f"* {item}\n" for item in items)
+def _list(title: str, items: Sequence[str], most: int = _ON_ONE_PAGE) -> Iterator[str]:
+    """Yield the first items of a list below its title; nothing if there are none."""
+    if items:
+        more = len(items) - most
+        lines = [*items[:most], *([f"and {more:,} more"] if more > 0 else ())]
+        yield f"**{title}**\n\n" + "".join(f"* {line}\n" for line in lines) + "\n"
 
 
 def _bullet(change: VariantChange) -> str:
     extent = f" ({change.extent})" if change.extent else ""
-    return f"{code(change.name)}{extent}: {code('; '.join(change.reasons), 160)}"
+    return f"{code(change.name, 60)}{extent}: {code('; '.join(change.reasons), 70)}"
 
 
 def _changes(

@@ -11,11 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.json import loads
+from evalkit.compare.compared_run import result_lines
 from evalkit.compare.comparison import Comparison
-from evalkit.compare.intervals import Interval
-from evalkit.compare.pairing import Pair, PairChange, by_check, by_code
-from evalkit.compare.variant_changes import VariantChange
+from evalkit.compare.intervals import Interval, points
+from evalkit.compare.pairing import Pair, by_check, by_code
+from evalkit.compare.variant_changes import CHANGES, VariantChange
 from evalkit.reports.formatting import number_text
 from evalkit.reports.page.side_by_side import ComparedTurn, compare_turns
 from evalkit.reports.page.templating import content_policy, resource, write_page
@@ -25,21 +25,6 @@ from evalkit.results.result_line import parse_result
 SHOWN = 200
 """Pairs of a group whose transcripts are on the page; the others are listed by name."""
 
-_CHANGES: tuple[tuple[PairChange, str, str], ...] = (
-    ("regressed", "Regressions", "Passed in the baseline, failed in the candidate."),
-    ("improved", "Improvements", "Failed in the baseline, passed in the candidate."),
-    (
-        "changed",
-        "Same verdict, different answer",
-        "The answers differ, or the failed checks do; the verdict does not.",
-    ),
-    (
-        "unscored",
-        "Errored or skipped in one of the runs",
-        "No evidence about the model: in no rate and in no average.",
-    ),
-)
-_ID = re.compile(r'\{"schema_version":\s?\d+,\s?"id":\s?("(?:[^"\\]|\\.)*")')
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
@@ -86,19 +71,19 @@ class IntervalChart:
     zero: str
     margin: str | None
     ticks: list[Tick]
-    label: str
 
 
 def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -> Path:
     """Write ``index.html`` into a folder and return its path."""
     changes = [
-        (title, note, comparison.changed_variants(change)) for change, title, note in _CHANGES
+        (title, note, comparison.changed_variants(change))
+        for change, (title, note) in CHANGES.items()
     ]
     shown = [pair for *_, variants in changes for pair in _pairs(variants)[:SHOWN]]
-    old = _lines(baseline, {pair.baseline.id for pair in shown})
-    new = _lines(candidate, {pair.candidate.id for pair in shown})
+    old = result_lines(baseline, {pair.baseline.id for pair in shown})
+    new = result_lines(candidate, {pair.candidate.id for pair in shown})
     style = resource("css/report.css") + resource("css/comparison.css")
-    evidence, pairing = comparison.evidence, comparison.pairing
+    evidence, scored = comparison.evidence, comparison.pairing.scored
     margin = comparison.gate.non_inferiority.margin if comparison.gate.non_inferiority else None
     groups = [
         VariantGroup(
@@ -109,11 +94,6 @@ def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -
             entries=_entries(variants, old, new),
         )
         for title, note, variants in changes
-    ]
-    unpaired = [
-        ("Added", pairing.added),
-        ("Removed", pairing.removed),
-        ("Trials without a partner", pairing.unmatched),
     ]
     return write_page(
         folder / "index.html",
@@ -126,11 +106,11 @@ def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -
         else None,
         regressions=groups[0],
         others=[group for group in groups[1:] if group.variants],
-        unpaired=[(title, rows) for title, rows in unpaired if rows],
-        checks=by_check(pairing.scored),
-        codes=by_code(pairing.scored),
-        tags=comparison.tags,
+        margin=margin and points(-margin),
+        # Each check, then its codes.
+        failures=sorted((by_check(scored) | by_code(scored)).items()),
         shown=SHOWN,
+        points=points,
         style=style,
         policy=content_policy("", style),
     )
@@ -140,7 +120,7 @@ def interval_chart(difference: float, interval: Interval, margin: float | None) 
     """Return the chart of a difference of pass rates, symmetric around zero."""
     reach = max(abs(interval.low), abs(interval.high), abs(margin or 0), 0.01)
     step = next(
-        size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if reach / size <= 5 or size == 0.5
+        size for size in (0.01, 0.02, 0.05, 0.1, 0.2, 0.5) if reach / size <= 3 or size == 0.5
     )
     edge = min(1.0, (int(reach / step) + 1) * step)
 
@@ -149,10 +129,6 @@ def interval_chart(difference: float, interval: Interval, margin: float | None) 
 
     count = round(edge / step)
     low, high = position(max(interval.low, -edge)), position(min(interval.high, edge))
-    label = (
-        f"Difference {difference * 100:+.1f} points, "
-        f"between {interval.low * 100:+.1f} and {interval.high * 100:+.1f}"
-    )
     return IntervalChart(
         low=number_text(low),
         width=number_text(max(high - low, 0.3)),
@@ -166,7 +142,6 @@ def interval_chart(difference: float, interval: Interval, margin: float | None) 
             )
             for number in range(-count, count + 1)
         ],
-        label=label if margin is None else f"{label}; margin -{margin * 100:.1f}",
     )
 
 
@@ -189,15 +164,3 @@ def _entries(
             trials.append(TrialEntry(pair, turns))
             left -= 1
         yield VariantEntry(f"p.{_UNSAFE.sub('-', change.row.id)}", change, trials)
-
-
-def _lines(run: Run, ids: set[str]) -> dict[str, str]:
-    """Return the result lines of some ids; of a repeated id the last one, which is compared."""
-    lines: dict[str, str] = {}
-    for line in run.lines():
-        # Most lines start with their id, so most need not be parsed.
-        head = _ID.match(line)
-        id_ = loads(head.group(1)) if head else parse_result(line)["id"]
-        if id_ in ids:
-            lines[id_] = line
-    return lines

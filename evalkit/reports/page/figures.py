@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from math import ceil, floor, log10
 from typing import NamedTuple
 
+from evalkit._lib.text import duration
 from evalkit.compare.clusters import ClusterSum, cluster_mean, rate_interval
-from evalkit.reports.formatting import duration, number_text
+from evalkit.reports.formatting import number_text
 from evalkit.reports.overview import ResultCounts
 
 SHOWN = 40

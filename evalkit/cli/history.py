@@ -18,9 +18,7 @@ from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
 from evalkit.reports.page.history_page import (
     SIGNS,
-    mean_text,
-    names_text,
-    rate_text,
+    run_rows,
     state_of,
     write,
 )
@@ -113,26 +111,13 @@ def _print_history(run_history: RunHistory, console: Console, everything: bool) 
 
 
 def _print_runs(run_history: RunHistory, console: Console) -> None:
-    columns: dict[str, list[str]] = {name: [] for name in _COLUMNS}
-    for run, point in zip(run_history.runs, run_history.total.points, strict=True):
-        if point is not None:
-            row = (
-                visible(run.name) + ("" if run.complete else " (did not end)"),
-                run.started[:10],
-                visible(names_text(point.models)),
-                visible(names_text(point.prompts)),
-                str(point.errored or ""),
-                rate_text(point),
-                mean_text(point.tokens),
-                mean_text(point.cost),
-            )
-            for cells, text in zip(columns.values(), row, strict=True):
-                cells.append(text)
+    rows = run_rows(run_history)
     # A column without content has no room in 80 columns.
-    shown = {name: cells for name, cells in columns.items() if set(cells) - {"", "-"}}
-    table = grid(*shown)
-    for texts in zip(*shown.values(), strict=True):
-        table.add_row(*texts)
+    names = [name for name in _COLUMNS if {row[name] for row in rows} - {"", "-", "0"}]
+    table = grid(*names)
+    for row in rows:
+        texts = {**row, "started": row["started"][:10]}
+        table.add_row(*(visible(texts[name]) for name in names))
     console.print(table)
     console.print()
 

@@ -15,8 +15,12 @@ from evalkit.compare.clusters import ClusterSum, cluster_sums, rate_interval
 from evalkit.compare.pairing import unique_rows
 from evalkit.compare.rows import ExtraUsage, Prices, ResultRow, VariantKey, grouped, result_row
 from evalkit.compare.selection import AxisChoice, select_rows
-from evalkit.compare.trials import TrialStatistics, trial_statistics
-from evalkit.compare.variant_rates import VariantRate, variant_rates
+from evalkit.compare.trials import (
+    TrialStatistics,
+    VariantRate,
+    trial_statistics,
+    variant_rates,
+)
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.result_line import count_verdicts, parse_result

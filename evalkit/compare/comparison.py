@@ -23,12 +23,13 @@ from evalkit.compare.bar import (
 )
 from evalkit.compare.compared_run import ComparedRun
 from evalkit.compare.evidence import Evidence, TagEvidence, by_tag, evidence
+from evalkit.compare.evidence_rules import EVIDENCE_RULES
 from evalkit.compare.figure_rows import FigureRow, metric_rows, run_rows
-from evalkit.compare.gate_input import GateInput, MissingEvidence, allowed_names
-from evalkit.compare.gate_rules import evaluate_gate
-from evalkit.compare.gates import LIVE, REPLAY, Gate, GateVerdict
+from evalkit.compare.gate_input import GateInput, MissingEvidence, Rule, allowed_names
+from evalkit.compare.gates import LIVE, REPLAY, Gate, GateOutcome, GateVerdict, RuleVerdict
 from evalkit.compare.intervals import CONFIDENCE
 from evalkit.compare.metrics import MetricDifference, metric_differences
+from evalkit.compare.model_rules import MODEL_RULES
 from evalkit.compare.pairing import (
     Pair,
     PairChange,
@@ -48,6 +49,8 @@ from evalkit.compare.sentences import (
 )
 from evalkit.compare.variant_changes import VariantChange, variant_changes
 from evalkit.results.result_line import count_verdicts
+
+_ONLY_EVIDENCE = "the gate has no rule about the model, and its rules about the evidence are met"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -279,3 +282,26 @@ class Comparison:
     def flakiness(self) -> str:
         """What is known about flakiness."""
         return flakiness((self.baseline, self.candidate))
+
+
+def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
+    """Return the verdict of a gate over a comparison: that of its worst rule."""
+    about_model = tuple(_verdicts(MODEL_RULES, gate, facts))
+    rules = (*about_model, *_verdicts(EVIDENCE_RULES, gate, facts))
+    outcomes = {rule.verdict for rule in rules}
+    order: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
+    verdict = next(one for one in order if one in outcomes)
+    # That nothing is missing is not worth a sentence.
+    messages = [
+        rule.message
+        for rule in (about_model if verdict == "pass" else rules)
+        if rule.verdict == verdict
+    ]
+    return GateVerdict(name, verdict, "; ".join(messages) or _ONLY_EVIDENCE, rules)
+
+
+def _verdicts(rules: Mapping[str, Rule], gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    for name, rule in rules.items():
+        bound = getattr(gate, name)
+        if bound is not None:
+            yield from rule(name, bound, gate, facts)

@@ -9,7 +9,7 @@ from types import MappingProxyType
 
 from evalkit.compare.pairing import Pair, PairChange, Pairing, is_systematic
 from evalkit.compare.rows import ResultRow, VariantKey, grouped
-from evalkit.compare.variant_rates import VariantRate
+from evalkit.compare.trials import VariantRate
 
 CHANGES: Mapping[PairChange, tuple[str, str]] = {
     "regressed": ("Regressions", "Passed in the baseline, failed in the candidate."),

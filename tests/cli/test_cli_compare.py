@@ -49,10 +49,10 @@ def test_the_verdict_is_first_then_the_most_serious_changes() -> None:
         lines.index(title)
         for title in (
             "Regressions (5)",
-            "Improvements (1)",
             "Errored or skipped in one of the runs (1)",
-            "Added (1)",
+            "Improvements (1)",
             "Removed (1)",
+            "Added (1)",
         )
     ]
     assert order == sorted(order)

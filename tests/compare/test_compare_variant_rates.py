@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.compare.variant_rates import trial_correlation, variant_rates
+from evalkit.compare.trials import trial_correlation, variant_rates
 from tests.compare.lines import line, rows
 
 COUNTS = st.lists(

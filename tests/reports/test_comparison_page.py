@@ -74,7 +74,7 @@ def test_verdict_comes_first_then_the_worst_group(tmp_path: Path) -> None:
     ]
     assert square == [["1"], ["1"]]
     assert "Significance was out of reach" in page.source
-    assert page.all("svg")[0].attributes["aria-label"].endswith("; margin -10.0")
+    assert page.all("svg")[0].attributes["aria-label"].endswith("the margin, -10.0 points.")
 
 
 def test_page_without_differences(tmp_path: Path) -> None:
@@ -229,7 +229,7 @@ def test_axis_contains_interval_and_margin(
     difference: float, interval: Interval, margin: float | None, edges: tuple[str, str]
 ) -> None:
     chart = interval_chart(difference, interval, margin)
-    assert (chart.ticks[0].label, chart.ticks[-1].label) == edges
-    assert (chart.ticks[0].x, chart.ticks[-1].x, chart.zero) == ("0", "100", "50")
+    assert (chart.ticks[0][1], chart.ticks[-1][1]) == edges
+    assert (chart.ticks[0][0], chart.ticks[-1][0], chart.zero) == ("0", "100", "50")
     places = [float(place) for place in (chart.low, chart.value, chart.margin or chart.low)]
     assert all(0 <= place <= 100 for place in places)

@@ -28,19 +28,15 @@ SHOWN = 200
 _UNSAFE = re.compile(r"[^A-Za-z0-9_.-]+")
 
 
-class TrialEntry(NamedTuple):
-    """A trial on the page; ``turns`` is None where its transcripts are not shown."""
-
-    pair: Pair
-    turns: list[ComparedTurn] | None
-
-
 class VariantEntry(NamedTuple):
-    """A variant on the page, with its trials that changed."""
+    """A variant on the page, with its trials that changed.
+
+    Each has its turns, or None where its transcripts are not shown.
+    """
 
     anchor: str
     change: VariantChange
-    trials: list[TrialEntry]
+    trials: list[tuple[Pair, list[ComparedTurn] | None]]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -54,23 +50,19 @@ class VariantGroup:
     entries: Iterator[VariantEntry]
 
 
-class Tick(NamedTuple):
-    """A labeled position on the chart's axis, in percent."""
-
-    x: str
-    label: str
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class IntervalChart:
-    """A difference with its interval on an axis; coordinates are percent of the width."""
+    """A difference with its interval on an axis; coordinates are percent of the width.
+
+    ``ticks`` are labeled positions.
+    """
 
     low: str
     width: str
     value: str
     zero: str
     margin: str | None
-    ticks: list[Tick]
+    ticks: list[tuple[str, str]]
 
 
 def write(comparison: Comparison, baseline: Run, candidate: Run, folder: Path) -> Path:
@@ -136,7 +128,7 @@ def interval_chart(difference: float, interval: Interval, margin: float | None) 
         zero=number_text(position(0)),
         margin=None if margin is None else number_text(position(-margin)),
         ticks=[
-            Tick(
+            (
                 number_text(position(number * step)),
                 f"{number * step * 100:+.0f}" if number else "0",
             )
@@ -161,6 +153,6 @@ def _entries(
             if left > 0:
                 lines = old[pair.baseline.id], new[pair.candidate.id]
                 turns = compare_turns(*map(parse_result, lines))
-            trials.append(TrialEntry(pair, turns))
+            trials.append((pair, turns))
             left -= 1
         yield VariantEntry(f"p.{_UNSAFE.sub('-', change.row.id)}", change, trials)

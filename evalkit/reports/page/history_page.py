@@ -5,11 +5,9 @@ and a label besides their color, so that the page reads without colors and with 
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
-from evalkit.compare.history import HistoryPoint, RunHistory, ScenarioHistory
+from evalkit.compare.history import HistoryPoint, RunHistory
 from evalkit.reports.page.templating import content_policy, resource, write_page
 
 SIGNS = {"passed": "✓", "mixed": "±", "failed": "✗", "errored": "E", "absent": "·"}
@@ -18,32 +16,6 @@ SIGNS = {"passed": "✓", "mixed": "±", "failed": "✗", "errored": "E", "absen
 
 _HEIGHT, _STEP = 100.0, 40.0
 _STYLES = ("css/report.css", "css/comparison.css", "css/history.css")
-
-
-class ChartPoint(NamedTuple):
-    """A run's position in the chart."""
-
-    x: str
-    y: str
-
-
-class HistoryCell(NamedTuple):
-    """The state of a scenario in one run."""
-
-    state: str
-    sign: str
-    label: str
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class HistoryRow:
-    """A scenario; tokens and cost are those of its latest run."""
-
-    name: str
-    cells: list[HistoryCell]
-    flips: int
-    tokens: str
-    cost: str
 
 
 def state_of(point: HistoryPoint | None) -> str:
@@ -74,53 +46,60 @@ def mean_text(value: float | None) -> str:
     return f"{value:,.4g}" if value < 1000 else f"{value:,.0f}"
 
 
+def run_rows(history: RunHistory) -> list[dict[str, str]]:
+    """Return each run with results as texts by column, the same on the page and in the terminal."""
+    return [
+        {
+            "run": run.name + ("" if run.complete else " (did not end)"),
+            "started": run.started[:16].replace("T", " "),
+            "model": names_text(point.models),
+            "prompt": names_text(point.prompts),
+            "results": f"{point.results:,}",
+            "errored": str(point.errored),
+            "pass rate": rate_text(point),
+            "tokens": mean_text(point.tokens),
+            "cost": mean_text(point.cost),
+        }
+        for run, point in zip(history.runs, history.total.points, strict=True)
+        if point is not None
+    ]
+
+
 def write(history: RunHistory, path: Path) -> Path:
     """Write the page and return its path."""
     style = "".join(map(resource, _STYLES))
-    points = _chart(history.total.points)
     return write_page(
         path,
         "history.html",
-        runs=[
-            (
-                run,
-                point,
-                *map(names_text, (point.models, point.prompts)),
-                rate_text(point),
-                *map(mean_text, (point.tokens, point.cost)),
-            )
-            for run, point in zip(history.runs, history.total.points, strict=True)
-            if point is not None
-        ],
-        points=points,
+        history=history,
+        runs=run_rows(history),
+        points=_chart(history.total.points),
         width=f"{max(1, len(history.runs)) * _STEP:g}",
-        rows=[_row(line) for line in history.scenarios],
+        rows=[
+            (scenario, map(_cell, scenario.points), *_spent(scenario.last))
+            for scenario in history.scenarios
+        ],
         signs=SIGNS,
         style=style,
         policy=content_policy("", style),
     )
 
 
-def _chart(points: Sequence[HistoryPoint | None]) -> list[ChartPoint]:
+def _chart(points: Sequence[HistoryPoint | None]) -> list[tuple[str, str]]:
+    """Return the position of each run in the chart."""
     return [
-        ChartPoint(f"{(index + 0.5) * _STEP:g}", f"{_HEIGHT * (1 - point.rate):g}")
+        (f"{(index + 0.5) * _STEP:g}", f"{_HEIGHT * (1 - point.rate):g}")
         for index, point in enumerate(points)
         if point is not None and point.rate is not None
     ]
 
 
-def _row(line: ScenarioHistory) -> HistoryRow:
-    last = line.last
-    return HistoryRow(
-        name=line.scenario,
-        cells=[_cell(point) for point in line.points],
-        flips=line.flips,
-        tokens=mean_text(last.tokens if last else None),
-        cost=mean_text(last.cost if last else None),
-    )
+def _spent(last: HistoryPoint | None) -> tuple[str, str]:
+    return (mean_text(last.tokens), mean_text(last.cost)) if last else ("-", "-")
 
 
-def _cell(point: HistoryPoint | None) -> HistoryCell:
+def _cell(point: HistoryPoint | None) -> tuple[str, str, str]:
+    """Return the state of a scenario in a run, its sign and its label."""
     state = state_of(point)
     label = f"{point.run}: {state}, {rate_text(point)}" if point is not None else state
-    return HistoryCell(state, SIGNS[state], label)
+    return state, SIGNS[state], label

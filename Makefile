@@ -60,6 +60,7 @@ schema: $(VENV)/.developer  ## write evalkit.schema.json
 	$(BIN)/evalkit schema --output evalkit.schema.json
 
 screenshots: $(VENV)/.developer demo demo-compare  ## take the screenshots of the docs (needs chromium)
+	$(BIN)/python -m pytest examples/agents --evalkit-report reports/agents
 	$(BIN)/python tools/screenshots.py
 
 $(BIN)/python:

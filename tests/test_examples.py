@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
@@ -42,10 +43,18 @@ def run(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
     )
 
 
-def test_the_examples_replay_offline() -> None:
-    done = run(AGENTS, "--evalkit-strict")
+def test_the_examples_replay_offline(tmp_path: Path) -> None:
+    report = tmp_path / "report"
+    done = run(AGENTS, "--evalkit-strict", "--evalkit-report", str(report))
     assert done.returncode == 0, done.stdout
     assert "6 passed" in done.stdout
+    results = [json.loads(line) for line in (report / "results.jsonl").read_text().splitlines()]
+    assert {one["kind"] for one in results} == {"test"}
+    conversations = {one["id"].partition("::")[2]: one["conversations"] for one in results}
+    assert [one["first_turn"] for one in conversations["test_two_agents_do_not_mix"]] == [1, 3]
+    assert all(one["turns"] and one["checks"] for one in results)
+    warnings = [find for one in results for check in one["checks"] for find in check["findings"]]
+    assert warnings == []
 
 
 def test_the_support_example_replays_offline(tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Take the screenshots of the documentation: ``make screenshots`` (needs chromium).
 
 ``reports/demo`` is the run of the shipped suites; ``reports/revisions`` compares two revisions of a
-model, and some of its answers fail.
+model, and some of its answers fail. ``reports/agents`` is the run of the example agents.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from playwright.sync_api import sync_playwright
 ROOT = Path(__file__).resolve().parent.parent
 DEMO = ROOT / "reports" / "demo" / "index.html"
 REVISIONS = ROOT / "reports" / "revisions" / "candidate" / "index.html"
+AGENTS = ROOT / "reports" / "agents" / "index.html"
 COMPARISON = REVISIONS.parent / "comparison" / "index.html"
 FLAGS = [
     "--no-sandbox",
@@ -65,6 +66,12 @@ SCREENSHOTS = (
     Screenshot("phone", DEMO, CITED, width=320, height=800),
     Screenshot("no-javascript", DEMO, scripts=False),
     Screenshot("print", REVISIONS, width=A4, height=1123, media="print"),
+    Screenshot(
+        "application-test",
+        AGENTS,
+        "#v.test_stateful_agent.py-test_two_agents_do_not_mix",
+        height=1100,
+    ),
     Screenshot("comparison", COMPARISON, clicks=(".variant > summary",), height=1300),
 )
 

@@ -165,14 +165,7 @@ def load_cassette(
     except FILE_ERRORS as error:
         message = f"{display_path(path)}:1 cannot be read: {reason_of(error)}"
         raise CassetteError(message) from error
-    cassette = read_rendered(data)
-    if cassette is None:
-        cassette = read_yaml(_decode(data, path), display_path(path))
-        for number, recording in enumerate(cassette.recordings):
-            try:
-                _decompress(recording)
-            except ValueError as error:
-                raise _located(error, path, number) from None
+    cassette = read_cassette(data, path)
     if PREFIX.encode() in data:
         folder = MediaFolder(media or media_folder(path))
         for number, recording in enumerate(cassette.recordings):
@@ -182,6 +175,22 @@ def load_cassette(
                 if on_lost_media is None:
                     raise _located(error, path, number) from None
                 on_lost_media(number, error)
+    return cassette
+
+
+def read_cassette(data: bytes, path: Path) -> Cassette:
+    """Read a cassette's content with decompressed bodies, and with media as they are in it.
+
+    ``path`` is its name in messages. Raises CassetteError.
+    """
+    cassette = read_rendered(data)
+    if cassette is None:
+        cassette = read_yaml(_decode(data, path), display_path(path))
+        for number, recording in enumerate(cassette.recordings):
+            try:
+                _decompress(recording)
+            except ValueError as error:
+                raise _located(error, path, number) from None
     return cassette
 
 

@@ -129,6 +129,7 @@ def _next_steps(
     yield "  pytest suites                  # replays the recordings, without a key"
     yield "  git add -A"
     yield '  git commit -m "Test conversations with evalkit"'
+    yield '  git config diff.evalkit.textconv "evalkit diff --text"  # readable diffs, here'
     yield ""
     yield "Record a model's answers, with your key:"
     yield "  export GEMINI_API_KEY=your-key"

@@ -202,7 +202,9 @@ def _attributes(project: NewProject) -> Iterable[str]:
         yield f"{json.dumps(pattern) if ' ' in pattern else pattern} -text"
     yield "evalkit.yaml -text"
     yield ".evalkit/** -text"
-    yield "cassettes/** -text linguist-generated"
+    yield "cassettes/** -text"
+    yield "cassettes/**/*.yaml diff=evalkit"
+    yield "cassettes/_media/** binary linguist-generated"
     yield "reports/** -text linguist-generated"
 
 

@@ -31,6 +31,9 @@ COMMANDS = {
     "compare": CommandEntry(
         "evalkit.cli.compare:compare", "Compare two runs and decide whether the gate passes."
     ),
+    "diff": CommandEntry(
+        "evalkit.cli.diff:diff", "Show what recorded conversations said and did differently."
+    ),
     "export": CommandEntry("evalkit.cli.export:export", "Write the results of a run as a table."),
     "history": CommandEntry(
         "evalkit.cli.history:history", "Show pass rates, flips, tokens and cost over many runs."

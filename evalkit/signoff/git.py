@@ -9,7 +9,7 @@ import json
 import os
 import subprocess
 import tarfile
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
 from typing import NamedTuple
@@ -85,6 +85,22 @@ def changes_since(folder: Path, ref: str) -> str:
         # A repository in a folder that git does not track ends with a slash.
         names[key] += (name.rstrip("/") for name in os.fsdecode(done.stdout).split("\0") if name)
     return json.dumps({"top": str(top.resolve()), "commit": commit, **names})
+
+
+def tree(folder: Path, ref: str, paths: Sequence[str]) -> dict[str, str]:
+    """Return the object of each file of a ref below paths of a folder, by path from the folder.
+
+    Raises UsageError if there is no such ref.
+    """
+    done = _git(folder, "ls-tree", "-r", "-z", _commit(folder, ref), "--", *paths)
+    entries = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    pairs = (entry.split("\t", 1) for entry in entries if entry)
+    return {path: head.split(" ")[2] for head, path in pairs}
+
+
+def blob(folder: Path, name: str) -> bytes:
+    """Return the content of an object."""
+    return _git(folder, "cat-file", "blob", name).stdout
 
 
 def output(folder: Path, *arguments: str) -> str:

@@ -65,8 +65,9 @@ def test_an_unknown_command_gets_the_nearest_word() -> None:
     code, output = run("serv")
     assert code == 2
     assert (
-        "unknown command 'serv' (did you mean 'serve'?); valid: compare, export, history, import, "
-        "init, lint, merge, plan, probe, rejudge, report, review, schema, serve, signoff, verify"
+        "unknown command 'serv' (did you mean 'serve'?); valid: compare, diff, export, history, "
+        "import, init, lint, merge, plan, probe, rejudge, report, review, schema, serve, signoff, "
+        "verify"
     ) in output
 
 

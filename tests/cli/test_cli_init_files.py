@@ -99,6 +99,7 @@ def test_lines_are_added_to_the_settings_of_git_once(tmp_path: Path, end: str) -
     attributes = (tmp_path / ".gitattributes").read_text().splitlines()
     assert attributes[0] == "* text=auto"
     assert "suites/** -text" in attributes
+    assert "cassettes/**/*.yaml diff=evalkit" in attributes
     assert "exists    .gitignore" in init(tmp_path).output
     assert (tmp_path / ".gitignore").read_bytes().decode() == new
 
@@ -350,7 +351,7 @@ RECORD = "pytest suites --evalkit-record all        # later: --evalkit-record ch
 def test_the_printed_next_steps_work(tmp_path: Path) -> None:
     done = init(tmp_path)
     commands = re.findall(r"(?m)^  ([a-z].*)$", done.output)
-    assert len(commands) == 8
+    assert len(commands) == 9
     # These two need a key and the service.
     own = [one for one in commands if one != RECORD and not one.startswith("export")]
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -373,7 +374,7 @@ def test_the_printed_next_steps_work(tmp_path: Path) -> None:
     )
     assert result.returncode == 0, result.stdout + result.stderr
     assert result.stdout.count("3 variants: 3 passed") == 2
-    assert "3 replaced" in result.stdout
+    assert "3 unchanged" in result.stdout
     assert "reports/" not in git(tmp_path, "ls-files")
 
 

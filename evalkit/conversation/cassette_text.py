@@ -1,0 +1,350 @@
+"""A cassette as the text of its conversations: what ``evalkit diff`` compares and git shows. Pure.
+
+One line for each line of text, nested by indentation. Two recordings of the same conversation have
+the same text: ids, times, signatures and counts are left out, and streams are assembled. Nothing is
+repeated: settings, system instruction and tools are shown with the first request and where they
+change, a re-sent history only where it is not as it was received. Of a judge's request only the
+answer is shown, because the request quotes the conversation.
+"""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import takewhile
+from typing import NamedTuple
+
+from evalkit._lib.files import sha256
+from evalkit._lib.json import JSON, compact, equal
+from evalkit._lib.text import visible
+from evalkit.cassette.files import PREFIX, decode_media
+from evalkit.cassette.matching import body_value
+from evalkit.cassette.recording import Cassette, Recording
+from evalkit.conversation.demultiplex import split_conversations
+from evalkit.conversation.history_digest import is_client_step, prefix_digests, step_digest
+from evalkit.conversation.reconstruct import (
+    TranscriptBuilder,
+    is_interaction,
+    request_of,
+    response_of,
+)
+from evalkit.conversation.response_reader import read_response
+from evalkit.protocol.input_reader import input_steps
+from evalkit.protocol.step_reader import RawStep, steps_of, type_of
+from evalkit.protocol.wire_facts import VOLATILE_MEASURES, VOLATILE_NAMES
+from evalkit.transcript import Exchange, Turn
+
+_NOT_SETTINGS = frozenset(("input", "previous_interaction_id", "continuation_token"))
+_LONGEST_VALUE = 70
+
+_STEP_NAMES = {
+    "user_input": "user",
+    "function_call": "call",
+    "function_result": "result",
+    "model_output": "answer",
+}
+
+
+class CassetteText(NamedTuple):
+    """The lines of a cassette, and the tokens of its conversations."""
+
+    lines: list[str]
+    tokens: int
+
+
+def cassette_text(cassette: Cassette) -> CassetteText:
+    """Return the text of a cassette."""
+    text = _CassetteTextBuilder(cassette.recordings)
+    return CassetteText([visible(line) for line in text.lines()], text.tokens)
+
+
+class _CassetteTextBuilder:
+    def __init__(self, recordings: Sequence[Recording]) -> None:
+        self._recordings = recordings
+        self._shown: set[int] = set()
+        self.tokens = 0
+
+    def lines(self) -> Iterator[str]:
+        threads = split_conversations(self._recordings)
+        conversations = [thread for thread in threads if not self._label(thread[0])]
+        for number, thread in enumerate(conversations, 1):
+            lines = [*self._conversation(thread)]
+            if len(conversations) > 1:
+                yield f"conversation {number}"
+                lines = [*_indent(lines)]
+            yield from lines
+        for thread in threads:
+            for index in thread:
+                if label := self._label(index):
+                    yield from self._labelled(label, self._recordings[index])
+
+    def _label(self, index: int) -> str:
+        """Return who sent a request that is about a conversation, ``""`` for one of it."""
+        body = request_of(self._recordings[index]).body
+        labels = body.get("labels") if isinstance(body, dict) else None
+        label = labels.get("evalkit") if isinstance(labels, dict) else None
+        return label if isinstance(label, str) else ""
+
+    def _conversation(self, thread: Sequence[int]) -> Iterator[str]:
+        builder = TranscriptBuilder()
+        new: set[int] = set()
+        other: list[int] = []
+        for index in thread:
+            is_new = index not in self._shown
+            self._shown.add(index)
+            recording = self._recordings[index]
+            exchange = builder.add(recording) if is_interaction(recording) else None
+            if exchange is None:
+                other += [index] * is_new
+            elif is_new:
+                new.add(exchange.number)
+                self._count(exchange)
+        for index in other:
+            yield from _other_traffic(self._recordings[index])
+        before: Exchange | None = None
+        for turn in builder.transcript.turns:
+            is_shown = any(exchange.number in new for exchange in turn.exchanges)
+            if not is_shown:
+                before = turn.exchanges[-1]
+                continue
+            if before is None and (creates := [*filter(_creates, turn.exchanges)]):
+                yield from _settings_lines({}, _settings(creates[0]))
+                before = creates[0]
+            yield f"turn {turn.number}"
+            yield from _indent(_turn_lines(turn, before))
+            before = next(filter(_creates, reversed(turn.exchanges)), before)
+
+    def _labelled(self, label: str, recording: Recording) -> Iterator[str]:
+        exchange = Exchange(1, 1, request_of(recording))
+        read_response(exchange, response_of(recording))
+        self._count(exchange)
+        body = exchange.request.body
+        yield f"{label} {body.get('model') or body.get('agent') or ''}".rstrip()
+        for step in steps_of(exchange.interaction or {}):
+            yield from _indent(_step_lines(step))
+        if exchange.error is not None:
+            yield f"  error {exchange.error.label}: {exchange.error.message}"
+
+    def _count(self, exchange: Exchange) -> None:
+        usage = (exchange.interaction or {}).get("usage")
+        total = usage.get("total_tokens") if isinstance(usage, dict) else None
+        self.tokens += total if type(total) is int else 0
+
+
+def _turn_lines(turn: Turn, before: Exchange | None) -> Iterator[str]:
+    if turn.user:
+        yield "user"
+        yield from _indent(_content_lines(turn.user))
+    for exchange in turn.exchanges:
+        if not _creates(exchange):
+            continue
+        if before is not None and before is not exchange:
+            if changes := [*_settings_lines(_settings(before), _settings(exchange))]:
+                yield f"request {exchange.number} has other settings"
+                yield from _indent(changes)
+            yield from _history_lines(before, exchange)
+        before = exchange
+    for step in turn.steps:
+        yield from _step_lines(step.raw)
+    for exchange in turn.exchanges:
+        if exchange.request.method == "DELETE":
+            yield "interaction deleted"
+        elif exchange.request.path.endswith("/cancel"):
+            yield "run cancelled"
+    if turn.status not in (None, "completed"):
+        yield f"status {turn.status}"
+    if turn.error is not None:
+        http = "HTTP " if turn.error.status >= 400 else ""
+        yield from _headed(f"error {http}{turn.error.label}", turn.error.message.split("\n"))
+    if turn.reason is not None and turn.outcome != "completed":
+        yield from _headed(turn.outcome, turn.reason.split("\n"))
+
+
+def _creates(exchange: Exchange) -> bool:
+    return exchange.request.creates_interaction and isinstance(exchange.request.body, dict)
+
+
+def _settings(exchange: Exchange) -> dict[str, JSON]:
+    body = exchange.request.body
+    return {key: body[key] for key in sorted(body) if key not in _NOT_SETTINGS}
+
+
+def _settings_lines(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> Iterator[str]:
+    """Yield the settings of a request that differ from those of another."""
+    texts = ("system_instruction", "tools")
+    changed = [
+        key
+        for key in sorted({*old, *new}, key=lambda key: (key in texts, key))
+        if not (key in old and key in new and equal(old[key], new[key]))
+    ]
+    for key in changed:
+        value = new.get(key)
+        if key == "system_instruction" and isinstance(value, str):
+            yield from _headed("system instruction", _text_lines(value))
+        elif key == "tools" and isinstance(value, list):
+            for tool in value:
+                yield from _tool_lines(tool)
+        else:
+            yield from _member_lines(key, value)
+
+
+def _tool_lines(tool: JSON) -> Iterator[str]:
+    if not isinstance(tool, dict):
+        yield from _member_lines("tool", tool)
+        return
+    name = tool.get("name")
+    is_function = tool.get("type") == "function" and isinstance(name, str)
+    yield f"tool {name if is_function else tool.get('type')}"
+    description = tool.get("description")
+    if isinstance(description, str):
+        yield from _indent(_text_lines(description))
+    hidden = {"type", "name"} if is_function else {"type"}
+    if isinstance(description, str):
+        hidden.add("description")
+    if rest := {key: value for key, value in tool.items() if key not in hidden}:
+        yield from _indent(_value_lines(rest))
+
+
+def _history_lines(before: Exchange, after: Exchange) -> Iterator[str]:
+    """Yield what a re-sent history lacks and what it has instead, if it is not as received."""
+    old, new = before.request.body, after.request.body
+    if new.get("previous_interaction_id") or new.get("continuation_token"):
+        return
+    if before.interaction is None or old.get("previous_interaction_id"):
+        return
+    expected = [*input_steps(old.get("input")), *steps_of(before.interaction)]
+    sent = input_steps(new.get("input"))
+    want, digests = prefix_digests(expected)[-1], prefix_digests(sent)
+    if want.steps in {digest.steps for digest in digests} and want.results in {
+        digest.results for digest in digests
+    }:
+        return
+    yield f"history of request {after.number} is not as received"
+    # A request adds messages and results of its own at the end.
+    sent = sent[: -len(_own_steps(sent)) or None]
+    for title, missing in (
+        ("without", _missing_steps(expected, sent)),
+        ("with", _missing_steps(sent, expected)),
+    ):
+        if missing:
+            lines = (line for step in missing for line in _step_lines(step))
+            yield from _indent(_headed(title, lines))
+
+
+def _own_steps(steps: Sequence[RawStep]) -> list[RawStep]:
+    """Return the steps of the client at the end of a history."""
+    return [*takewhile(is_client_step, reversed(steps))]
+
+
+def _missing_steps(steps: Sequence[RawStep], others: Sequence[RawStep]) -> list[RawStep]:
+    present = Counter(map(step_digest, others))
+    missing = []
+    for step in steps:
+        digest = step_digest(step)
+        if present[digest] > 0:
+            present[digest] -= 1
+        else:
+            missing.append(step)
+    return missing
+
+
+def _step_lines(step: RawStep) -> Iterator[str]:
+    kind = type_of(step)
+    name = step.get("name")
+    title = f"{_STEP_NAMES.get(kind, kind)} {name if isinstance(name, str) else ''}".rstrip()
+    if step.get("is_error") is True:
+        title += " (error)"
+    hidden = {"type", "name", "is_error", *VOLATILE_NAMES, *VOLATILE_MEASURES}
+    rest = {key: value for key, value in step.items() if key not in hidden}
+    lines: list[str] = []
+    for key in ("summary", "content", "arguments", "result"):
+        if key in rest:
+            lines += _part_lines(rest.pop(key))
+    yield from _headed(title, [*lines, *_value_lines(rest)] if rest else lines)
+
+
+def _part_lines(value: JSON) -> Iterator[str]:
+    if isinstance(value, list) and value and all(_is_block(item) for item in value):
+        return _content_lines(value)
+    return _text_lines(value) if isinstance(value, str) else _value_lines(value)
+
+
+def _is_block(value: JSON) -> bool:
+    return isinstance(value, dict) and isinstance(value.get("type"), str)
+
+
+def _content_lines(blocks: Iterable[JSON]) -> Iterator[str]:
+    for block in blocks:
+        if not isinstance(block, dict):
+            yield from _value_lines(block)
+            continue
+        rest = {key: value for key, value in block.items() if key != "type"}
+        if isinstance(text := rest.get("text"), str):
+            del rest["text"]
+            yield from _text_lines(text)
+        else:
+            yield f"[{type_of(block)}]"
+        for key, value in rest.items():
+            for item in value if key == "annotations" and isinstance(value, list) else [value]:
+                yield f"[{key}] {_data_name(item) if key == 'data' else compact(item)}"
+
+
+def _data_name(data: JSON) -> str:
+    """Return the name of media by their digest, whether a cassette has them in a file or not."""
+    if not isinstance(data, str):
+        return compact(data)
+    decoded = decode_media(data)
+    return decoded[0] if decoded else data.removeprefix(f"{PREFIX}sha256:")
+
+
+def _other_traffic(recording: Recording) -> Iterator[str]:
+    """Yield a request outside the API and its response."""
+    request, response = request_of(recording), response_of(recording)
+    uri = recording.uri.partition("://")[2] or recording.uri
+    yield from _headed(f"request {request.method} {uri}", _body_lines(recording.request_body))
+    yield from _headed(f"response {response.status}", _body_lines(recording.body))
+
+
+def _body_lines(body: str | bytes | None) -> Iterator[str]:
+    value = body_value(body)
+    if isinstance(value, bytes):
+        return iter([f"{len(value):,} bytes, sha256 {sha256(value)}"])
+    if value is None:
+        return iter(())
+    return _text_lines(value) if isinstance(value, str) else _value_lines(value)
+
+
+def _headed(title: str, lines: Iterable[str]) -> Iterator[str]:
+    yield title
+    yield from _indent(lines)
+
+
+def _indent(lines: Iterable[str]) -> Iterator[str]:
+    return (f"  {line}" if line else "" for line in lines)
+
+
+def _text_lines(text: str) -> Iterator[str]:
+    return iter(text.removesuffix("\n").split("\n"))
+
+
+def _value_lines(value: JSON) -> Iterator[str]:
+    """Yield a JSON value as nested lines, strings of several lines as they are."""
+    if isinstance(value, dict) and value:
+        for key, item in value.items():
+            yield from _member_lines(key, item)
+    elif isinstance(value, list) and value:
+        for item in value:
+            first, *rest = _member_lines("-", item)
+            yield first.replace("-:", "-", 1)
+            yield from rest
+    else:
+        yield compact(value)
+
+
+def _member_lines(key: str, value: JSON) -> Iterator[str]:
+    if isinstance(value, str) and "\n" in value:
+        yield from _headed(f"{key}: |", _text_lines(value))
+        return
+    short = compact(value)
+    if isinstance(value, dict | list) and value and len(short) > _LONGEST_VALUE:
+        yield from _headed(f"{key}:", _value_lines(value))
+    else:
+        yield f"{key}: {short}"

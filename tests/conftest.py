@@ -28,3 +28,9 @@ pytest_plugins = ["pytester"]
 def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("GEMINI_API_KEY", "GOOGLE_API_KEY", "GOOGLE_GEMINI_BASE_URL", "SOURCE_DATE_EPOCH"):
         monkeypatch.delenv(name, raising=False)
+
+
+@pytest.fixture
+def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make the waits before retries in this process fifty times shorter."""
+    monkeypatch.setattr("evalkit.transports.live._FIRST_WAIT", 0.01)

@@ -14,6 +14,8 @@ from evalkit.server import create_app, load_script, serving
 from evalkit.server.script_backend import ScriptBackend
 from tests.plugin.project import Project
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 SCENARIOS = "".join(
     f"  - {{id: s{number}, turns: [{{user: Hello {number}}}]}}\n" for number in range(8)
 )
@@ -120,6 +122,9 @@ def test_an_endpoint_that_is_not_there_stops_the_session(
     many: Project, options: list[str], most: int
 ) -> None:
     arguments = ["suites", "--evalkit-record", "once", "--evalkit-base-url", "http://127.0.0.1:9"]
+    many.pytester.makeconftest(
+        "import evalkit.transports.live\n\nevalkit.transports.live._FIRST_WAIT = 0.01\n"
+    )
     result = many.pytester.runpytest_subprocess(*arguments, *options)
     assert result.parseoutcomes().get("errors", 0) <= most
     assert result.ret == pytest.ExitCode.INTERRUPTED

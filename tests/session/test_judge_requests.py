@@ -21,6 +21,8 @@ from evalkit.suite import expand, load
 from evalkit.transports.live import LiveTransport
 from tests.results.test_results import schema
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 SCRIPT = """\
 script: judges
 rules:

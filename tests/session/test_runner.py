@@ -16,6 +16,8 @@ from evalkit.session import Runner, Settings
 from evalkit.suite import expand, load
 from evalkit.transports.live import RETRIES, LiveTransport
 
+pytestmark = pytest.mark.usefixtures("quick_retries")
+
 SCRIPT = """\
 script: outcomes
 rules:

@@ -145,7 +145,7 @@ class Handler(BaseHTTPRequestHandler):
 def serving_everything() -> Iterator[Server]:
     """Run the server while the block runs."""
     server = Server()
-    thread = threading.Thread(target=server.serve_forever)
+    thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     try:
         yield server

@@ -24,6 +24,7 @@ from evalkit.conversation.reconstruct import is_judge_request, request_of
 from evalkit.server import Script, create_app, serving
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.replay.backend import CassetteBackend
+from tests.environment import ONLY_EVALKIT
 from tests.server.talking import (
     KEY,
     Talk,
@@ -73,7 +74,7 @@ def test_two_chained_proxies_and_the_suites_record_the_same(url: str, tmp_path: 
                 ),
             ],
             cwd=Path(__file__).parents[2],
-            env={**os.environ, "GEMINI_API_KEY": KEY["x-goog-api-key"]},
+            env={**os.environ, **ONLY_EVALKIT, "GEMINI_API_KEY": KEY["x-goog-api-key"]},
             capture_output=True,
             text=True,
             timeout=120,
@@ -122,7 +123,7 @@ rules:
 """
 
 
-def test_two_hundred_parallel_conversations_do_not_mix(tmp_path: Path) -> None:
+def test_a_hundred_parallel_conversations_do_not_mix(tmp_path: Path) -> None:
     talks = [
         Talk(
             [
@@ -133,7 +134,7 @@ def test_two_hundred_parallel_conversations_do_not_mix(tmp_path: Path) -> None:
             stateless=number % 3 == 0,
             tools=number % 5 == 0,
         )
-        for number in range(200)
+        for number in range(100)
     ]
     with (
         serving(create_app(Script.load(SCRIPT, "short.yaml"))) as url,
@@ -141,7 +142,7 @@ def test_two_hundred_parallel_conversations_do_not_mix(tmp_path: Path) -> None:
     ):
         asyncio.run(run_all(front, talks))
     stored = cassettes(tmp_path)
-    assert len(stored) == 200
+    assert len(stored) == 100
     assert sorted(map(bodies, stored.values())) == sorted(
         [canonical(body) for body in talk.sent] for talk in talks
     )
@@ -149,7 +150,7 @@ def test_two_hundred_parallel_conversations_do_not_mix(tmp_path: Path) -> None:
     assert list(tmp_path.rglob("*.journal")) == []
     # Each replays its own conversation alone; those with a unique first message replay together, too.
     by_requests = {tuple(bodies(recordings)): name for name, recordings in stored.items()}
-    for talk in talks[:12]:
+    for talk in talks[:6]:
         name = by_requests[tuple(canonical(body) for body in talk.sent)]
         replay(tmp_path / "conversations" / name, again(talk))
     for path in tmp_path.rglob("hello-[0-9a-f]*.yaml"):
@@ -170,15 +171,15 @@ def replay(cassettes_: Path, *talks_: Talk) -> None:
 
 def test_the_number_of_open_files_is_bounded(url: str, tmp_path: Path) -> None:
     with proxying(url, tmp_path) as front:
-        run_talks(front, *[Talk([f"Hello {number}"], streamed=False) for number in range(120)])
+        run_talks(front, *[Talk([f"Hello {number}"], streamed=False) for number in range(60)])
         open_journals = [
             link
             for link in Path("/proc/self/fd").iterdir()
             if link.exists() and link.readlink().suffix == ".journal"
         ]
-        assert len(list(tmp_path.rglob("*.journal"))) == 120
+        assert len(list(tmp_path.rglob("*.journal"))) == 60
         assert 0 < len(open_journals) <= 48
-    assert len(cassettes(tmp_path)) == 120
+    assert len(cassettes(tmp_path)) == 60
 
 
 @contextmanager

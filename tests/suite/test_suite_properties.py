@@ -191,4 +191,5 @@ def test_a_suite_without_one_value_loads_or_is_refused(path: tuple[str | int, ..
 @given(st.integers(0, len(RICH)), st.text(alphabet="-: ab\n", max_size=3))
 def test_loading_twice_gives_the_same_result(at: int, inserted: str) -> None:
     text = RICH[:at] + inserted + RICH[at:]
-    assert outcome(text) == outcome(text)
+    first = outcome(text)
+    assert outcome(text) == first

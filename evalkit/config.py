@@ -24,7 +24,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from evalkit._lib import yaml
-from evalkit._lib.files import display_path, read_file
+from evalkit._lib.files import display_path, read_file, reason_of
 from evalkit._lib.json import JSON
 from evalkit._lib.problems import PathProblem, ProblemList, SourceText
 from evalkit._lib.text import did_you_mean, quoted, show
@@ -33,7 +33,7 @@ from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.signoff.policy import SignoffPolicy
-from evalkit.suite.messages import BOUNDS, EXPECTED, bound
+from evalkit.suite.messages import BOUNDS, EXPECTED, bound, yaml_problem
 
 NAME = "evalkit.yaml"
 
@@ -86,7 +86,7 @@ def load_config(path: Path | None) -> Config:
     try:
         return parse_config(read_file(path), display_path(path))
     except OSError as error:
-        raise UsageError(f"{display_path(path)} cannot be read: {error}") from error
+        raise UsageError(f"{display_path(path)} cannot be read: {reason_of(error)}") from error
 
 
 def parse_config(data: bytes, name: str) -> Config:
@@ -102,7 +102,7 @@ def parse_config(data: bytes, name: str) -> Config:
     try:
         document = yaml.load(text)
     except yaml.YamlError as error:
-        raise SuiteErrors([source.problem(error.line, error.column, error.message)]) from error
+        raise SuiteErrors([yaml_problem(error, source)]) from error
     try:
         return Config.model_validate({} if document is None else document)
     except ValidationError as error:

@@ -18,6 +18,7 @@ from tempfile import TemporaryFile
 from typing import BinaryIO
 
 from evalkit._lib.limits import exceeded, limits
+from evalkit._lib.text import nearest
 from evalkit.errors import UsageError
 
 if sys.platform == "win32":
@@ -187,6 +188,16 @@ def reason_of(error: Exception) -> str:
     if isinstance(error, UnicodeEncodeError):
         return f"file names of this system are {error.encoding}; set PYTHONUTF8=1"
     return getattr(error, "strerror", None) or str(error)
+
+
+def nearest_entry(path: Path) -> str:
+    """Return ``" (did you mean 'x'?)"`` with an existing path like a missing one, or ``""``."""
+    try:
+        names = [entry.name for entry in path.parent.iterdir()]
+    except OSError:
+        return ""
+    name = nearest(path.name, names)
+    return f" (did you mean '{path.with_name(name)}'?)" if name else ""
 
 
 def display_path(path: Path) -> str:

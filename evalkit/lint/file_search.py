@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, nearest_entry
 from evalkit.cassette.files import FOLDER
 from evalkit.cassette.journal import SUFFIX
 from evalkit.errors import UsageError
@@ -54,7 +54,7 @@ def find_files(paths: Sequence[Path]) -> LintFiles:
             files.folders.append(path)
             _scan_folder(path, files)
         elif not path.exists():
-            raise UsageError(f"{display_path(path)}: no such file or folder")
+            raise UsageError(f"{display_path(path)}: no such file or folder{nearest_entry(path)}")
         elif path.name.endswith(SUFFIX):
             files.journals.append(path)
         elif path.suffix in (".yaml", ".yml") and _kind(path) == "suite":

@@ -7,6 +7,7 @@ stay cheap; ``hooks`` says how.
 from evalkit.pytest_plugin.hooks import (
     evalkit_tape,
     pytest_collect_file,
+    pytest_collection,
     pytest_collection_modifyitems,
     pytest_configure,
     pytest_recording_configure,
@@ -18,6 +19,7 @@ __all__ = [
     "evalkit_tape",
     "pytest_addoption",
     "pytest_collect_file",
+    "pytest_collection",
     "pytest_collection_modifyitems",
     "pytest_configure",
     "pytest_recording_configure",

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalkit._lib.text import shorten
+from evalkit._lib.text import did_you_mean, shorten
 from evalkit.errors import Misconfigured
+from evalkit.pytest_plugin.options import UNKNOWN_TESTS
 from evalkit.session.ledger import NotStarted
 from evalkit.suite.model.variants import tests_of, variant_name
 from evalkit.verdict import Verdict
@@ -45,7 +46,9 @@ class SuiteFile(pytest.File):
         """
         state = self._get_state(self.config)
         arguments = {argument.partition("::")[2] for argument in self.config.args}
-        for variants in tests_of(state.load(self.path)):
+        tests = list(tests_of(state.load(self.path)))
+        self._note_unknown([variants[0] for variants in tests])
+        for variants in tests:
             variant = variants[0]
             name = variant_name(variant.scenario.id, variant.parts, 1)
             numbered = f"{name}#{variant.trial}"
@@ -58,6 +61,20 @@ class SuiteFile(pytest.File):
                 variants=variants,
                 state=state,
             )
+
+    def _note_unknown(self, variants: Sequence[Variant]) -> None:
+        """Store a message for each node id of this file that names none of its tests."""
+        names = [variant_name(one.scenario.id, one.parts, 1) for one in variants]
+        known = {*names, *(one.scenario.id for one in variants)}
+        known.update(f"{name}#{one.trial}" for name, one in zip(names, variants, strict=True))
+        for argument in self.config.args:
+            path, _, name = argument.partition("::")
+            if name and name not in known and self.config.invocation_params.dir / path == self.path:
+                message = (
+                    f"{path} has no test {name!r}{did_you_mean(name, known)}; list them: "
+                    f"pytest {path} --collect-only -q"
+                )
+                self.config.stash.setdefault(UNKNOWN_TESTS, []).append(message)
 
     def repr_failure(self, excinfo: pytest.ExceptionInfo[BaseException], style: Any = None) -> Any:
         """Show a user's mistake as its message alone."""

@@ -8,7 +8,7 @@ the first suite, tape or worker result needs them. Those modules import freely a
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from pathlib import Path
 from tempfile import mkstemp
 from typing import TYPE_CHECKING, Any
@@ -24,6 +24,7 @@ from evalkit.pytest_plugin.options import (
     PROGRESS,
     RESULT,
     TAPE_FIXTURE,
+    UNKNOWN_TESTS,
     WORKER_NUMBER,
     WORKER_OUTPUT,
     is_worker,
@@ -49,6 +50,11 @@ def pytest_configure(config: pytest.Config) -> None:
         raise pytest.UsageError(
             "--evalkit-live writes no cassettes, so it cannot be combined with --evalkit-record"
         )
+    if config.getoption("evalkit_resume") and config.getoption("numprocesses", None):
+        raise pytest.UsageError(
+            "--evalkit-resume and -n exclude each other; resume in one process: leave -n out, or "
+            "add -n 0"
+        )
     if config.getoption("dist", "no") != "no" and not is_worker(config):
         config.pluginmanager.register(WorkerListener(config), "evalkit-worker-listener")
 
@@ -56,6 +62,17 @@ def pytest_configure(config: pytest.Config) -> None:
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Refuse folders of suites that do not exist."""
     check_suite_folders(session.config)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Add to pytest's errors which tests of suites are like those that were not found."""
+    try:
+        return (yield)
+    except pytest.UsageError as error:
+        raise pytest.UsageError(
+            *error.args, *session.config.stash.get(UNKNOWN_TESTS, ())
+        ) from error
 
 
 def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Collector | None:

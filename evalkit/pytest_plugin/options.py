@@ -21,6 +21,8 @@ RESULT = "evalkit_result"
 IF_CRASHED = "evalkit_if_crashed"
 """The attribute of a setup's report that carries a test's result, should its worker crash."""
 TAPE_FIXTURE = "evalkit_tape"
+UNKNOWN_TESTS: pytest.StashKey[list[str]] = pytest.StashKey()
+"""Messages about node ids on the command line that no suite has."""
 CRASHED: str = "???"
 """What pytest-xdist gives as ``when`` of the report of a test in which its worker crashed."""
 DEFAULTS = {"cassettes": "cassettes", "report": "reports/latest"}
@@ -149,7 +151,7 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 def _positive(text: str) -> int:
     if not text.isdigit() or int(text) < 1:
-        raise ValueError(f"{text!r} is not a whole number from 1")
+        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
     return int(text)
 
 

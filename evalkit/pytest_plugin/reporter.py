@@ -181,10 +181,6 @@ class Reporter:
             terminal.write_line(f"warning: {warning}", yellow=True)
 
     def _load_results(self, items: Sequence[VariantItem]) -> None:
-        if is_worker(self._config) or self._config.getoption("numprocesses", None):
-            raise pytest.UsageError(
-                "--evalkit-resume and -n exclude each other; resume in one process"
-            )
         try:
             self._state.resume(item.variants for item in items)
         except Misconfigured as error:
@@ -207,7 +203,8 @@ class Reporter:
 
     def pytest_keyboard_interrupt(self, excinfo: pytest.ExceptionInfo[BaseException]) -> None:
         """Remember that the user interrupted the session."""
-        self._state.is_interrupted = isinstance(excinfo.value, KeyboardInterrupt)
+        # pytest's own way to stop, such as after errors of collection, is a subclass.
+        self._state.is_interrupted = excinfo.type is KeyboardInterrupt
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(

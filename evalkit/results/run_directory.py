@@ -18,6 +18,8 @@ from evalkit._lib.files import (
     check_folder,
     display_path,
     file_errors,
+    nearest_entry,
+    reason_of,
     try_lock,
     write_atomic,
 )
@@ -74,10 +76,14 @@ class Run:
         path = directory / MANIFEST
         try:
             self.manifest: ManifestRecord = json.loads(path.read_text(encoding="utf-8"))
-        except FileNotFoundError:
-            raise UsageError(f"{directory} is not a run directory: it has no {MANIFEST}") from None
+        except (FileNotFoundError, NotADirectoryError):
+            what = f"has no {MANIFEST}" if directory.is_dir() else "is a file"
+            if not directory.exists():
+                what = f"does not exist{nearest_entry(directory)}"
+            raise UsageError(f"{directory} is not a run directory: it {what}") from None
         except (OSError, ValueError, RecursionError) as error:
-            raise UsageError(f"{path} cannot be read: {error}") from error
+            reason = reason_of(error) if isinstance(error, OSError) else error
+            raise UsageError(f"{path} cannot be read: {reason}") from error
         if not isinstance(self.manifest, dict) or not all(
             isinstance(self.manifest.get(key, {}), dict) for key in ("totals", "options")
         ):

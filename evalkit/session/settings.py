@@ -23,6 +23,7 @@ from evalkit.protocol.wire_facts import (
     UNUSED_KEY,
 )
 from evalkit.session.python_targets import PythonTargets
+from evalkit.transports.address import parse_base_url
 
 SessionMode = RecordMode | Literal["changed"]
 """``changed`` replays what is recorded as a whole, and records anything else from its start."""
@@ -106,7 +107,8 @@ class Settings:
         return urlsplit(self.base_url).hostname == API_HOST
 
     def live_key(self) -> str:
-        """Return the key to send. Raises UsageError if the public endpoint needs one."""
+        """Return the key to send. Raises UsageError for a missing key, or a wrong address."""
+        parse_base_url(self.base_url)
         if self.key:
             return self.key
         if self.is_public:

@@ -259,7 +259,7 @@ def test_changes_are_listed() -> None:
             ["run"],
             "CANDIDATE is missing; to compare two models or other choices of one run, give --baseline AXIS=CHOICE",
         ),
-        (["run", "none"], "none is not a run directory: it has no manifest.json"),
+        (["run", "none"], "none is not a run directory: it does not exist"),
         (["run", "other", "--config", "no.yaml"], "no.yaml cannot be read"),
         (["run", "run"], "run: a run cannot be compared with itself; name another run, or two"),
         (["run", "other/../run"], "run: a run cannot be compared with itself"),

@@ -204,7 +204,7 @@ def test_output_may_be_empty_or_not_exist(shards: list[str]) -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["shards/1", "none"], "none is not a run directory: it has no manifest.json"),
+        (["shards/1", "none"], "none is not a run directory: it does not exist"),
         (["shards"], "shards is not a run directory, but contains some; did you mean shards/1?"),
         (["shards/1", "--output", "shards/../shards/1"], (
             "shards/../shards/1 and shards/1, which is to be merged, are the same folder or "

@@ -29,6 +29,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from evalkit._lib import yaml
+from evalkit._lib.files import nearest_entry, reason_of
 from evalkit._lib.json import JSON
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import did_you_mean
@@ -170,7 +171,10 @@ def load_script(path: Path = DEFAULT_SCRIPT) -> Script:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        raise ScriptError(f"{path} cannot be read: {error}") from error
+        hint = nearest_entry(path)
+        raise ScriptError(
+            f"{path} cannot be read ({error if isinstance(error, UnicodeDecodeError) else reason_of(error)}){hint}"
+        ) from error
     return Script.load(text, path.name if path == DEFAULT_SCRIPT else str(path))
 
 

@@ -8,7 +8,7 @@ stays as it was, and a conversation that is all the same leaves its file untouch
 Later requests repeat the ids, signatures and call ids of earlier answers. What follows the
 recordings that stay gets theirs, so that a replay, which receives the old ids, finds it. A thought
 stays as a whole, because its signature is bound to its content. How often a background run was
-polled does not count.
+polled does not count, nor in which order requests ended that were sent at the same time.
 """
 
 import json
@@ -29,6 +29,7 @@ from evalkit.protocol.wire_facts import VOLATILE_MEASURES, VOLATILE_NAMES
 
 _INTERACTION = re.compile(r"(?:^|/)interactions(?:/[^/:]+(?:[/:]cancel)?)?/?\Z")
 _SEGMENT = re.compile(r"(?<=/)[^/?#]+")
+_MOST_CONCURRENT = 16
 # A shorter name may be a word of a text, where it must not be replaced.
 _SHORTEST_NAME = 8
 
@@ -37,17 +38,34 @@ Body = TypeVar("Body", str | bytes, str | bytes | None)
 
 def preserve(old: Sequence[Recording], new: Sequence[Recording]) -> list[Recording]:
     """Return new recordings, with the old ones instead of those before the first difference."""
+    # Requests that are sent at the same time end in any order. Only where nothing is new is the old
+    # order known to be a valid one.
+    recordings, is_new = _match(old, new, _MOST_CONCURRENT)
+    return _match(old, new, 1)[0] if is_new else recordings
+
+
+def _match(
+    old: Sequence[Recording], new: Sequence[Recording], window: int
+) -> tuple[list[Recording], bool]:
+    """Return the recordings, and whether anything in them is new.
+
+    ``window`` is how many of the next new recordings may be the one that an old one is.
+    """
     preserved: list[Recording] = []
     names: dict[str, str] = {}
-    count = 0
-    for old_round, new_round in zip(_rounds(old), _rounds(new), strict=False):
-        renamed = _same_names(old_round[-1], _rename(new_round[-1], names))
-        if renamed is None:
+    remaining = list(_rounds(new))
+    for old_round in _rounds(old):
+        for position, new_round in enumerate(remaining[:window]):
+            renamed = _same_names(old_round[-1], _rename(new_round[-1], names))
+            if renamed is not None:
+                names.update(renamed)
+                preserved += old_round
+                del remaining[position]
+                break
+        else:
             break
-        names.update(renamed)
-        preserved += old_round
-        count += len(new_round)
-    return preserved + [_rename(recording, names) for recording in new[count:]]
+    rest = [_rename(recording, names) for new_round in remaining for recording in new_round]
+    return preserved + rest, bool(rest) or len(preserved) < len(old)
 
 
 def _rounds(recordings: Iterable[Recording]) -> Iterator[list[Recording]]:

@@ -103,7 +103,7 @@ class _CassetteComparison:
                 if (text := _text(file, name)) is not None:
                     texts[name] = text
             except CassetteError as error:
-                self._problems.append(str(error))
+                self._problems.append(str(error) if name in str(error) else f"{name}: {error}")
         return texts
 
 

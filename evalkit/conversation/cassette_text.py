@@ -27,6 +27,7 @@ from evalkit.conversation.reconstruct import (
     response_of,
 )
 from evalkit.conversation.response_reader import read_response
+from evalkit.errors import CassetteError
 from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import RawStep, steps_of, type_of
 from evalkit.protocol.wire_facts import VOLATILE_MEASURES, VOLATILE_NAMES
@@ -51,9 +52,12 @@ class CassetteText(NamedTuple):
 
 
 def cassette_text(cassette: Cassette) -> CassetteText:
-    """Return the text of a cassette."""
+    """Return the text of a cassette. Raises CassetteError where a value is nested too deeply."""
     text = _CassetteTextBuilder(cassette.recordings)
-    return CassetteText([visible(line) for line in text.lines()], text.tokens)
+    try:
+        return CassetteText([visible(line) for line in text.lines()], text.tokens)
+    except RecursionError:
+        raise CassetteError("a value is nested too deeply to be shown") from None
 
 
 class _CassetteTextBuilder:

@@ -8,7 +8,7 @@ import re
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from vcr.serialize import deserialize
 from vcr.serializers import yamlserializer
@@ -108,7 +108,6 @@ VALUES: st.SearchStrategy[Any] = st.recursive(
 DOCUMENTS = st.dictionaries(st.sampled_from(["text", "input", "steps"]), VALUES, min_size=1)
 
 
-@settings(max_examples=150, deadline=None)
 @given(DOCUMENTS, st.booleans(), st.sampled_from(list(JSON_STYLES)))
 def test_json_is_restored_by_every_reader(
     value: dict[str, Any], is_ascii: bool, style: str
@@ -124,7 +123,6 @@ def test_json_is_restored_by_every_reader(
         assert to_bytes_of(only.body) in (to_bytes(text), to_bytes(indent_json(text) + "\n"))
 
 
-@settings(max_examples=100, deadline=None)
 @given(LONG_TEXTS.filter(lambda text: not text.lstrip().startswith(("{", "["))))
 def test_other_text_is_restored_exactly_by_every_reader(text: str) -> None:
     plain = {"content-type": ["text/plain"]}
@@ -134,9 +132,8 @@ def test_other_text_is_restored_exactly_by_every_reader(text: str) -> None:
     assert to_bytes_of(only.request_body) == to_bytes_of(only.body) == to_bytes(text)
 
 
-@pytest.mark.parametrize("end", ["\n", "\u2028\n"])
-def test_a_megabyte_is_restored(end: str) -> None:
-    value = {"text": ("a paragraph of some words" + end) * 40_000}
+def test_a_megabyte_is_restored() -> None:
+    value = {"text": "a paragraph of words\u2028\n" * 45_000}
     only, is_fast = read_by_all(Cassette([recording(value, value)]))
     assert json.loads(only.request_body or "") == json.loads(only.body) == value
     assert is_fast
@@ -158,7 +155,6 @@ EDITS = st.sampled_from(
 )
 
 
-@settings(max_examples=200, deadline=None)
 @given(st.data())
 def test_the_readers_agree_on_edited_quoted_bodies(data: st.DataObject) -> None:
     text = render(Cassette([recording({"a": PROMPT, "b": {}}, {"c": [PROMPT]})]))

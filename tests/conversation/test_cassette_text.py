@@ -10,6 +10,7 @@ import pytest
 
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.cassette_text import cassette_text
+from evalkit.errors import CassetteError
 from tests.cassette.samples import recording
 from tests.cassette.test_preserved_recordings import (
     RUN_A,
@@ -179,6 +180,14 @@ def test_a_judge_is_shown_by_its_answer() -> None:
     lines = cassette_text(Cassette([*stateful(RUN_A), judge]))
     assert lines.lines[-3:] == ["judge j", "  answer", "    good"]
     assert lines.tokens == sum(ord("a") + number for number in (1, 2))
+
+
+def test_what_is_nested_too_deeply_is_an_error() -> None:
+    deep = "[" * 900 + "]" * 900
+    one = recording({"input": "Hi"})
+    one.request_body = f'{{"input": "Hi", "setting": {deep}}}'
+    with pytest.raises(CassetteError, match="nested too deeply"):
+        text(one)
 
 
 def test_conversations_that_share_a_beginning_are_shown_once() -> None:

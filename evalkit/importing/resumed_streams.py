@@ -1,7 +1,7 @@
 """Streams that a client resumed after a cut, as the one stream that they are. Pure.
 
 The rest of a stream is received by ``GET …/{id}?stream=true&last_event_id=…`` (docs/protocol.md
-section 12), as often as the stream is cut. A conversation that is held again has no cut, so the
+section 12), as often as the stream is cut. A conversation that is repeated has no cut, so the
 parts become the response to the request that began the stream.
 """
 

@@ -51,8 +51,8 @@ _VERSIONS = ("evalkit", "python", "pytest", "platform")
 _SESSION = (*_VERSIONS, "started", "ended", "complete", "options", "environment", "merged")
 _VERDICTS = ("passed", "failed", "errored", "skipped")
 _REQUIRED = (
-    "suite", "scenario", "title", "variant", "trial", "tags", "path", "line", "message", "cassette",
-    "turns",
+    "schema_version", "suite", "scenario", "title", "variant", "trial", "tags", "path", "line",
+    "message", "cassette", "turns",
 )  # fmt: skip
 """Members that reports read in addition to those that are counted."""
 _LISTED = 10
@@ -297,8 +297,6 @@ def _new_lines(run: Run, shard: Shard, results: MergedResults) -> Iterator[bytes
             ) from error
         digest = checked_digest(line, f"{where} {visible(str(result.get('id', 'the result')))}")
         try:
-            if (version := result["schema_version"]) != SCHEMA_VERSION:
-                raise ValueError(f"schema_version is {version!r} (expected {SCHEMA_VERSION})")
             if absent := [name for name in _REQUIRED if name not in result]:
                 raise KeyError(absent[0])
             is_new = results.add(shard, str(result["id"]), digest, tally_of(result))

@@ -8,6 +8,7 @@ size needs little memory.
 
 import json
 import os
+import re
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
@@ -36,6 +37,7 @@ DERIVED = ("index.html", "junit.xml", "summary.md", "ctrf.json", "badge.json")
 SIGNOFFS = "signoffs"
 _BUFFER = 256 << 10
 _FIRST_KEY = b'{"schema_version"'
+_VERSION = re.compile(r'\{"schema_version": ?([^,}]{1,40})')
 
 
 class Journal:
@@ -93,20 +95,23 @@ class Run:
             )
         version = self.manifest.get("schema_version", SCHEMA_VERSION)
         if version != SCHEMA_VERSION:
-            raise UsageError(
-                f"{path}: schema_version is {show(version)} (expected {SCHEMA_VERSION}); read the "
-                "run with the version of evalkit that wrote it"
-            )
+            raise _other_version(str(path), show(version))
 
     def lines(self) -> Iterator[str]:
         """Yield each result as its raw JSON line.
 
-        Raises UsageError if there are no results, or a line is not ASCII, as every line is written.
+        Raises UsageError if there are no results, a line is of another version, or is not ASCII, as
+        every line is written.
         """
         path = self.directory / RESULTS
         if not path.exists():
             raise UsageError(f"{self.directory} has no {RESULTS}")
-        return read_lines(path)
+        for number, line in enumerate(read_lines(path), 1):
+            # The first member, so that a line need not be parsed.
+            version = _VERSION.match(line)
+            if version is not None and version[1] != str(SCHEMA_VERSION):
+                raise _other_version(f"{path}:{number}", version[1])
+            yield line
 
     def results(self) -> Iterator[ResultLine]:
         """Yield each result parsed. Raises UsageError naming the line that is not valid."""
@@ -125,6 +130,13 @@ class Run:
             return sum(1 for _ in islice(lines, count + 1)) > count
         except UsageError:  # Reported when the results are read.
             return False
+
+
+def _other_version(place: str, version: str) -> UsageError:
+    return UsageError(
+        f"{place}: schema_version is {version} (expected {SCHEMA_VERSION}); read the run with the "
+        "version of evalkit that wrote it"
+    )
 
 
 def read_lines(path: Path) -> Iterator[str]:

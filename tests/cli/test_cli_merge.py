@@ -273,8 +273,8 @@ UNSEALED = A.rpartition(',"digest"')[0] + "}"
         ("[" * 100_000, 2, "shards/1/results.jsonl:2 is not JSON"),
         ("é", 2, "shards/1/results.jsonl was not written by evalkit: it contains byte 0xC3"),
         (line("a", schema_version=2), 2, (
-            "shards/1/results.jsonl:2 is not a valid result: schema_version is 2 (expected "
-            "1); run"
+            "shards/1/results.jsonl:2: schema_version is 2 (expected 1); read the run with the "
+            "version of evalkit that wrote it"
         )),
         (line("a").replace('"tags":[],', ""), 3, "shards/1/results.jsonl:2 s::a: changed"),
         (line("a", without="tags"), 2, (

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from evalkit.cli.main import main
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from tests.plugin.project import Project
@@ -86,6 +88,28 @@ def test_a_run_of_another_schema_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"schema_version": 2, "totals": {}}')
     with pytest.raises(UsageError, match=r"schema_version is 2 \(expected 1\); read the run with"):
         Run(tmp_path)
+
+
+def test_a_result_of_another_schema_version_is_refused(recorded: Project) -> None:
+    results = recorded.root / "reports/latest/results.jsonl"
+    first, second, *rest = results.read_text().splitlines(keepends=True)
+    newer = second.replace('"schema_version":1', '"schema_version":2', 1)
+    results.write_text("".join((first, newer, *rest)))
+    message = (
+        "evalkit: reports/latest/results.jsonl:2: schema_version is 2 (expected 1); read the run "
+        "with the version of evalkit that wrote it"
+    )
+    run = "reports/latest"
+    for command in (
+        ["report", run],
+        ["compare", run, run],
+        ["review", run, "--list"],
+        ["plan", run, "--margin", "0.1"],
+        ["merge", run, "--output", "merged"],
+    ):
+        outcome = CliRunner().invoke(main, command)
+        assert (outcome.exit_code, outcome.output.splitlines()) == (2, [message]), command
+    refused(recorded.run("suites", "--evalkit-resume"), message.removeprefix("evalkit: "))
 
 
 @pytest.mark.parametrize("place", ["report", "parent", "grandparent"])

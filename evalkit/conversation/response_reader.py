@@ -25,6 +25,8 @@ from evalkit.protocol.sse import read_events
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Response
 
+_OF_INTERACTIONS = frozenset({"id", "status", "steps"})
+
 
 def read_response(exchange: Exchange, response: Response) -> None:
     """Fill ``exchange`` from its response."""
@@ -95,6 +97,12 @@ def _set_interaction(exchange: Exchange, body: JSON) -> None:
     if not isinstance(body, dict):
         text = shorten(exchange.response.text if exchange.response else "")
         exchange.failure = f"the response is not an Interaction but JSON {json_type(body)}: {text}"
+        return
+    request = exchange.request
+    reads = request.method == "GET" and "/interactions/" in request.path
+    if (request.creates_interaction or reads) and not body.keys() & _OF_INTERACTIONS:
+        text = shorten(exchange.response.text if exchange.response else "")
+        exchange.failure = f"the response is not an Interaction, it has no status: {text}"
         return
     steps = body.get("steps")
     if steps is not None and not isinstance(steps, list):

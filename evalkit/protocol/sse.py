@@ -75,7 +75,7 @@ class SseParser:
         frames = self._take(self._decode(b"", final=True))
         last_line = "".join(self._unfinished_line)
         self._unfinished_line = []
-        return frames + self._frames.take([last_line, ""])
+        return frames + _without_cut(self._frames.take([last_line, ""]))
 
     def _take(self, text: str) -> list[Frame]:
         if not text:
@@ -145,8 +145,18 @@ class _FrameBuilder:
 
 def frames(text: str) -> list[Frame]:
     """Return the frames of a whole body."""
-    lines = _to_lf(text.removeprefix("\ufeff")).split("\n")
-    return _FrameBuilder().take([*lines, ""])
+    *lines, last_line = _to_lf(text.removeprefix("\ufeff")).split("\n")
+    builder = _FrameBuilder()
+    return builder.take(lines) + _without_cut(builder.take([last_line, ""]))
+
+
+def _without_cut(last: list[Frame]) -> list[Frame]:
+    """Return the frame that the end of a body completes, unless its JSON was cut."""
+    return [
+        frame
+        for frame in last
+        if not frame.data.startswith(("{", "[")) or _parse(frame.data) is not _NOT_JSON
+    ]
 
 
 def read_events(text: str) -> EventList:

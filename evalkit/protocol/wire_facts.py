@@ -231,7 +231,8 @@ FAULTS = (
         ),
         message=r"(?i)\bAPI[ _-]?key (?:is |was |has )?"
         r"(?:not (?:valid|found|set)|invalid|expired|missing|required|reported as leaked)"
-        r"|\b(?:invalid|expired|missing(?: a valid)?) API[ _-]?key\b",
+        r"|\b(?:invalid|expired|missing(?: a valid)?) API[ _-]?key\b"
+        r"|\b(?:pass|provide|supply|specify|use|need) (?:a |your )?valid API[ _-]?key\b",
         numbers=frozenset({401, 403}),
     ),
     Fault(
@@ -263,7 +264,9 @@ FAULTS = (
             "resource_exhausted aborted cancelled unimplemented"
         ),
         message=r"(?i)\b(?:service|model|server) is (?:currently |temporarily )?"
-        r"(?:unavailable|overloaded)\b|\binternal (?:server )?error\b|\bDeadline expired\b",
+        r"(?:unavailable|overloaded)\b|\binternal (?:server )?error\b|\bDeadline expired\b"
+        r"|^overloaded\b|\b(?:upstream|gateway|connection)\b.{0,40}"
+        r"\b(?:error|failure|refused|reset|timed out|timeout)\b",
         # 409 and 499: another request was in the way; the connection was closed.
         numbers=frozenset({408, 409, 429, 499}),
     ),

@@ -169,6 +169,9 @@ REASON = {"@type": "type.googleapis.com/google.rpc.ErrorInfo", "domain": "google
         # keys, billing and places behind a 400
         (400, {"message": "API key not valid. Please pass a valid API key."}, "API key"),
         (400, {"code": "invalid_request", "message": "API key expired. Renew it."}, "API key"),
+        (400, {"message": "Please pass a valid API key."}, "API key"),
+        (200, "upstream connect error or disconnect/reset before headers", "again"),
+        (200, "overloaded", "again"),
         (400, {"message": "API Key not found. Please pass a valid API key."}, "API key"),
         (400, {"details": [{**REASON, "reason": "API_KEY_INVALID"}]}, "API key"),
         (400, {"code": "failed_precondition", "message": LOCATION}, "place"),

@@ -214,6 +214,10 @@ EVENTS = [
         False,
         [(2, "x"), (3, "{")],
     ),
+    ("JSON that the end cuts", 'data: 1\n\nevent: x\ndata: {"a', [1], False, []),
+    ("JSON that the end cuts after its line", 'data: 1\n\ndata: {"a\n', [1], False, []),
+    ("text at the end", "data: 1\n\ndata: gone", [1], False, [(2, "gone")]),
+    ("a whole event at the end", "data: 1\n\ndata: [2]", [1, [2]], False, []),
     ("empty data is not an event", "data:\n\ndata: 1\n\n", [1], False, []),
     (
         "bare error line",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tests.conversation.scripted import answer, interaction, says, stream, strea
 
 WHOLE = streamed(thought(), text("Hello"), id="v1_s")
 HALF = WHOLE[:4]
+HALF_STREAM = stream(*HALF, done=False)
 BAD_KEY = {"error": {"code": 400, "message": "API key not valid.", "status": "INVALID_ARGUMENT"}}
 
 
@@ -91,6 +93,16 @@ INFRASTRUCTURE: dict[str, tuple[str, list[Response | Exception], str]] = {
     "gateway's page": ("", [answer("<title>Bad Gateway</title>", status=502)], "HTTP 502 Bad Gateway: Bad"),
     "error in a body of 200": ("", [answer({"error": {"code": "api_error"}})], "api_error"),
     "page of a proxy": ("", [answer("<html>", content_type="text/html")], "not JSON"),
+    "empty object": ("", [answer("{}")], "not an Interaction, it has no status: {}"),
+    "answer of another API": ("", [answer({"candidates": []})], "not an Interaction"),
+    "poll without a run": (
+        "background: true,", [says(status="in_progress"), answer("{}")], "not an Interaction",
+    ),
+    "text as error in a stream": (
+        "stream: true,",
+        [answer('data: {"error": "upstream timed out"}\n\n', content_type="text/event-stream")],
+        'error: "upstream timed out"; run it again',
+    ),
     "no connection": ("", [Disconnected("service: the connection broke off")], "broke off"),
     "rate limit in a stream": (
         "stream: true,",
@@ -235,6 +247,14 @@ def test_an_expected_end_passes_whosever_fault_it_is(
         (
             "stream: true, background: true,",
             [stream(*HALF, done=False), says(text("Hello"), id="v1_s")],
+            "polling completed the run",
+        ),
+        (
+            "stream: true, background: true,",
+            [
+                replace(HALF_STREAM, text=HALF_STREAM.text + 'event: x\ndata: {"event_ty'),
+                says(text("Hello"), id="v1_s"),
+            ],
             "polling completed the run",
         ),
         (

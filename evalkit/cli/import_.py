@@ -8,6 +8,7 @@ from tempfile import TemporaryDirectory
 import click
 
 from evalkit._lib.files import display_path, file_errors, write_atomic
+from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.files import load_cassette
 from evalkit.cli.import_trial import TrialProject
@@ -62,7 +63,10 @@ def import_(
     files = [path for path in paths if path not in folders] + find_files(folders).cassettes
     keys = keys_of(os.environ)
     drafts = draft_scenarios(
-        {display_path(path): without_secrets(read_traffic(path), keys) for path in files}
+        {
+            display_path(path): without_secrets(read_traffic(path), keys)
+            for path in tracked(files, "reading traffic", len(files))
+        }
     )
     if not drafts:
         raise UsageError("no conversation: the files contain no request to the interactions API")
@@ -72,7 +76,11 @@ def import_(
     with TemporaryDirectory(prefix="evalkit-import-") as folder:
         trial = TrialProject(Path(folder))
         staged = trial.root / (out.name if out.is_absolute() else Path(*out.parts))
-        left_out = {draft.id: problem for draft in drafts if (problem := trial.fit(draft))}
+        left_out = {
+            draft.id: problem
+            for draft in tracked(drafts, "trying scenarios", len(drafts))
+            if (problem := trial.fit(draft))
+        }
         while True:
             passing = [draft for draft in drafts if draft.id not in left_out]
             if not passing:

@@ -14,6 +14,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from evalkit._lib.progress import tracked
 from evalkit._lib.text import visible
 from evalkit.conversation.reconstruct import split_uri
 from evalkit.errors import EvalkitError, SuiteErrors, UsageError
@@ -50,7 +51,8 @@ class TrialProject:
         """Write suites and record them; return why scenarios do not replay, by their ids."""
         problems: dict[str, str] = {}
         paths = write_suites(suites, folder, schema)
-        for suite, path in zip(suites, paths, strict=True):
+        pairs = list(zip(suites, paths, strict=True))
+        for suite, path in tracked(pairs, "recording suites", len(pairs)):
             drafts = {draft.id: draft for draft in suite.scenarios}
             for variant in self._variants(path):
                 draft = drafts[variant.scenario.id]

@@ -5,15 +5,19 @@ command is called, so that ``evalkit --help`` is fast and every command can impo
 its top.
 """
 
+import sys
+from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
 
 from evalkit._lib.limits import set_limits
+from evalkit._lib.terminal import can_redraw
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.version import VERSION
-from evalkit.cli.output import safe_output
+from evalkit.cli.output import SafeStream, safe_output
+from evalkit.cli.progress import shown_progress
 from evalkit.errors import IntegrityError, Misconfigured
 
 EXIT_PASS, EXIT_FAILED, EXIT_USAGE, EXIT_INTEGRITY, EXIT_INCONCLUSIVE = range(5)
@@ -102,10 +106,18 @@ class _LazyGroup(click.Group):
 
     def invoke(self, ctx: click.Context) -> object:
         try:
-            return super().invoke(ctx)
+            with _progress():
+                return super().invoke(ctx)
         except Misconfigured as error:
             click.echo(f"evalkit: {error}", err=True)
             ctx.exit(EXIT_INTEGRITY if isinstance(error, IntegrityError) else EXIT_USAGE)
+
+
+def _progress() -> AbstractContextManager[None]:
+    """Return what shows the progress of a command on a terminal."""
+    if not isinstance(sys.stderr, SafeStream) or not can_redraw(sys.stderr.terminal):
+        return nullcontext()
+    return shown_progress(sys.stderr)
 
 
 @click.group(

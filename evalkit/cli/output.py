@@ -39,6 +39,11 @@ class SafeStream(io.TextIOBase):
         self._stream, self._clean = stream, clean
 
     @property
+    def terminal(self) -> TextIO:
+        """The stream behind, for what moves the cursor: nothing quoted may reach it."""
+        return self._stream
+
+    @property
     def encoding(self) -> str:  # type: ignore[override]
         """The encoding of the stream behind."""
         return self._stream.encoding

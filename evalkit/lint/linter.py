@@ -14,6 +14,7 @@ from typing import Any
 
 from evalkit._lib.files import display_path, read_file
 from evalkit._lib.json import MISSING
+from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural
 from evalkit.cassette.journal import SUFFIX, read_journal
 from evalkit.checks.core.formatting import excerpt
@@ -85,7 +86,7 @@ def lint(paths: Sequence[Path], options: LintOptions | None = None) -> LintOutco
     if suites:
         suite_files, located = load_suite_files(dict.fromkeys(suites), options.root)
     unplayed = load_unplayed(options.run) if options.run is not None else {}
-    for path in files.cassettes:
+    for path in tracked(files.cassettes, "reading cassettes", len(files.cassettes)):
         linter.check_cassette(path, suite_files, unplayed)
     for path in files.journals:
         linter.report(display_path(path), _check_journal(path))

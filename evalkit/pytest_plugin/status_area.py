@@ -19,8 +19,8 @@ _SECONDS_BEFORE = 0.5
 _SECONDS_BETWEEN = 0.2
 _NO_SIZE = os.terminal_size((80, 24))
 
-RenderLines = Callable[[TextIO, int], Sequence[str]]
-"""Returns the lines of a stream's area for a width."""
+RenderLines = Callable[[int], Sequence[str]]
+"""Returns the lines of the area for a width."""
 
 
 class StatusArea:
@@ -71,7 +71,7 @@ class StatusArea:
         while not self._is_ended.wait(wait):
             wait = _SECONDS_BETWEEN
             columns, rows = self._size()
-            lines = self._render(self._stream, columns - 1)
+            lines = self._render(columns - 1)
             height = len(lines)
             # The first line breaks make room at the bottom; the cursor keeps its column.
             room = "\x1bD" * height + f"\x1b[{height}A"

@@ -25,6 +25,7 @@ from evalkit._lib.files import (
     write_atomic,
 )
 from evalkit._lib.json import JSON
+from evalkit._lib.progress import tracked
 from evalkit._lib.text import show
 from evalkit.errors import UsageError
 from evalkit.results.records import ManifestRecord, ResultLine, judged_by
@@ -144,7 +145,8 @@ def read_lines(path: Path) -> Iterator[str]:
     try:
         # Decoding line by line takes half the time of a text file with lines of several KB.
         with file_errors(path, "cannot be read"), path.open("rb", buffering=_BUFFER) as file:
-            for line in file:
+            size = os.fstat(file.fileno()).st_size
+            for line in tracked(file, f"reading {display_path(path.parent)}", size, len):
                 if line.endswith(b"\n"):
                     # Git on Windows may have converted the line ends.
                     yield line.rstrip(b"\r\n").decode("ascii")

@@ -12,7 +12,9 @@ from typing import TextIO
 
 import pytest
 
-from evalkit.pytest_plugin.progress import ProgressText, can_redraw, duration, open_area
+from evalkit._lib.terminal import can_redraw
+from evalkit.pytest_plugin.progress import open_area
+from evalkit.pytest_plugin.progress_text import ProgressText, duration
 from evalkit.pytest_plugin.status_area import StatusArea
 from evalkit.server import create_app, load_script, serving
 from evalkit.server.calls import Call, Reply
@@ -23,7 +25,7 @@ from tests.plugin.project import Project
 if sys.platform == "win32":
     pytest.skip("pseudo-terminals", allow_module_level=True)
 
-from tests.plugin.virtual_terminal import VirtualTerminal
+from tests.virtual_terminal import VirtualTerminal
 
 SCENARIOS = "".join(
     f"  - {{id: s{number}, turns: [{{user: Hello {number}}}]}}\n" for number in range(12)
@@ -176,7 +178,7 @@ def test_options_that_leave_the_terminal_to_others(
     monkeypatch.setenv("TERM", "xterm")
     monkeypatch.setattr(sys, "stdout", terminal[1])
     config = pytester.parseconfigure(*arguments)
-    area = open_area(config, ProgressText(Ledger(), "live"))
+    area = open_area(config, Ledger(), lambda: "live")
     assert (area is not None) is is_shown
     if area is not None:
         area.start()
@@ -192,7 +194,7 @@ def test_an_area_stays_below_what_is_written(
     writer = pytest.TerminalReporter(_config(), stream)._tw
     area_stream = os.fdopen(os.dup(virtual.tty), "w", encoding="cp1252", newline="")
     lines = ["a status", "of two lines"]
-    area = StatusArea(writer, area_stream, lambda _, width: [line[:width] for line in lines])
+    area = StatusArea(writer, area_stream, lambda width: [line[:width] for line in lines])
     area.start()
     for number in range(9):
         writer.write(f"{number}" if number % 3 else f"\n{number}")
@@ -246,12 +248,12 @@ def test_text_fits_the_terminal_and_its_encoding(
     terminal: tuple[VirtualTerminal, TextIO], width: int, lines: list[str]
 ) -> None:
     ledger = Ledger()
-    text = ProgressText(ledger, "live")
-    assert text(terminal[1], width) == []
+    text = ProgressText(ledger, lambda: "live", terminal[1])
+    assert text(width) == []
     ledger.count(planned=300, started=137, ended=132, failed=2, errored=1, retries=3)
     ledger.count(tokens=51_204, cost=0.0212)
     terminal[1].reconfigure(errors="strict")  # type: ignore[attr-defined]
-    shown = text(terminal[1], width)
+    shown = text(width)
     plain = [_without_styles(line).rstrip() for line in shown]
     assert "".join(plain).encode("cp1252")
     assert max(map(len, plain)) <= width
@@ -260,7 +262,7 @@ def test_text_fits_the_terminal_and_its_encoding(
     if width > 20:
         assert plain[0].endswith(" 132 of 300")
     ledger.count(started=163, ended=168)
-    assert text(terminal[1], width) == []
+    assert text(width) == []
 
 
 def _without_styles(line: str) -> str:

@@ -19,6 +19,8 @@ from evalkit.compare.variant_changes import CHANGES, VariantChange
 MAX_LISTED = 20
 """Entries of a list that are printed; the rest is counted, and is in comparison.json."""
 
+_WIDEST = 60
+"""Characters of two values that fit side by side."""
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
 ListEntry = tuple[str, Iterable[str]]
 """A line of a list, and the lines below it."""
@@ -99,7 +101,11 @@ def _print_bar(comparison: Comparison, console: Console) -> None:
 def _print_runs(comparison: Comparison, console: Console) -> None:
     table = grid("", "baseline", "candidate")
     for row in comparison.run_rows:
-        table.add_row(row.name, visible(row.baseline), visible(row.candidate))
+        old, new = visible(row.baseline), visible(row.candidate)
+        if len(old) + len(new) > _WIDEST:
+            console.print(Text(f"{row.name}  {old} → {new}", "dim"), soft_wrap=True)
+        else:
+            table.add_row(row.name, old, new)
     console.print(table)
     console.print()
 

@@ -194,7 +194,7 @@ def _request(state: ReviewState, choice: Choice, id_: str) -> DecisionRequest:
 
 def _item_keys(state: ReviewState, id_: str, *, is_undo: bool) -> list[str]:
     """Return the keys of the items that a word names: one, or those of a group or result."""
-    keys = {status.item.key: [status.item.key] for status in state.statuses}
+    keys = {status.item.key: [status.item.key] for status in state.statuses} | {ALL_NEW: []}
     for status in state.statuses:
         item = status.item
         for name in (item.group, item.result):
@@ -203,7 +203,7 @@ def _item_keys(state: ReviewState, id_: str, *, is_undo: bool) -> list[str]:
                 members.append(item.key)
         keys.setdefault(item.id, []).append(item.key)
         if item.kind == "new snapshot" and status.is_undecided:
-            keys.setdefault(ALL_NEW, []).append(item.key)
+            keys[ALL_NEW].append(item.key)
     names = [name for name in keys if name == id_]
     if not names and len(id_) >= _MIN_PREFIX:
         names = sorted(name for name in keys if name.startswith(id_))

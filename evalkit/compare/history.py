@@ -13,7 +13,7 @@ from typing import NamedTuple, cast
 
 from evalkit._lib.json import JSON
 from evalkit.checks.core.pricing import cost_of
-from evalkit.compare.rows import Prices, grouped, prompt_name
+from evalkit.compare.rows import Prices, amount, grouped, prompt_name, token_counts
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
@@ -104,8 +104,8 @@ def _past_result(run: str, result: ResultHead) -> PastResult:
         model=str(variant.get("model") or variant.get("agent") or ""),
         prompt=prompt_name(cast("Mapping[str, JSON]", result)),
         verdict=result["verdict"],
-        tokens=metrics.get("tokens", {}),
-        elapsed_ms=metrics.get("elapsed_ms"),
+        tokens=token_counts(metrics.get("tokens", {})),
+        elapsed_ms=amount(metrics.get("elapsed_ms")),
     )
 
 

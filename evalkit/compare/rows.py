@@ -5,10 +5,11 @@ same answer: status, text, step types, calls with their arguments. Ids, signatur
 part of it.
 """
 
+import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Literal, NamedTuple, TypeVar, cast
+from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -127,7 +128,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
     Raises KeyError, TypeError, ValueError or AttributeError if it is not a result line.
     """
     settings, metrics = line["variant"], line["metrics"]
-    usage = {name: count for name, count in metrics.get("tokens", {}).items() if count is not None}
+    usage = token_counts(metrics.get("tokens", {}))
     model = str(settings.get("model") or settings.get("agent") or "")
     verdicts = grouped((check["name"], Verdict(check["verdict"])) for check in line["checks"])
     verdict = Verdict(line["verdict"])
@@ -154,8 +155,8 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         title=line.get("title") or "",
         answer=shorten(_failed_answer(line), _MAX_TEXT) if verdict is Verdict.FAILED else "",
         tokens=usage.get("total_tokens"),
-        elapsed_ms=metrics.get("elapsed_ms"),
-        cost=metrics.get("cost"),
+        elapsed_ms=amount(metrics.get("elapsed_ms")),
+        cost=amount(metrics.get("cost")),
         answer_digest=_answer_digest(line["turns"]),
         request_parts=_request_parts(line),
         location=f"{line['path']}:{line['line']}",
@@ -165,6 +166,19 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         extra=tuple(_extra_usage(line, model)),
         counts=counts_as_test(cast("ResultHead", line)),
     )
+
+
+def token_counts(tokens: Mapping[str, JSON]) -> dict[str, int]:
+    """Return the known counts of tokens. Raises ValueError for what is not a count."""
+    return {name: count for name, value in tokens.items() if (count := amount(value)) is not None}
+
+
+def amount(value: JSON) -> Any:
+    """Return a number that is not negative, or None. Raises ValueError for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 <= value < math.inf):
+        raise ValueError(f"{shorten(repr(value))} is not a number from 0")
+    return value
 
 
 def prompt_name(line: Mapping[str, JSON]) -> str:
@@ -192,14 +206,15 @@ def _failed_answer(line: Mapping[str, JSON]) -> str:
 def _extra_usage(line: Mapping[str, JSON], model: str) -> Iterator[ExtraUsage]:
     retried = line["metrics"].get("retried")
     if retried:
-        yield ExtraUsage("retried", model, retried["tokens"])
+        yield ExtraUsage("retried", model, token_counts(retried["tokens"]))
     if "judge" in line["metrics"]:
         judges = {
             str((one["request"].get("body") or {}).get("model") or "")
             for one in line.get("judge_exchanges", ())
         }
         # Of several judges it is not known which of them used how much.
-        yield ExtraUsage("judge", ", ".join(sorted(judges)), line["metrics"]["judge"]["tokens"])
+        tokens = token_counts(line["metrics"]["judge"]["tokens"])
+        yield ExtraUsage("judge", ", ".join(sorted(judges)), tokens)
 
 
 def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:

@@ -43,6 +43,10 @@ _TEXTS: Mapping[str, RuleTexts] = {
         "less is expected of the candidate than of the baseline",
         "Restore the expectations, or list the scenarios under 'allow'.",
     ),
+    "max_weakened inconclusive": RuleTexts(
+        "whether the candidate meets the baseline's expectations is not known",
+        "Run the suites of both runs again, so that both store what they expect.",
+    ),
     "max_deselected": RuleTexts(
         "variants were deselected", "Run all variants, without -k, -m or node ids."
     ),

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
+from evalkit.compare.compared_run import compared_run
 from evalkit.compare.history import read_runs
 from evalkit.errors import UsageError
+from evalkit.results import Run
 from tests.compare.lines import line
 
 
@@ -85,3 +87,16 @@ def test_incomplete_last_line_is_dropped(tmp_path: Path) -> None:
 def test_missing_folder_is_refused(tmp_path: Path) -> None:
     with pytest.raises(UsageError, match="is not a folder of runs"):
         read_runs(tmp_path / "none", 20)
+
+
+@pytest.mark.parametrize("value", ["1e999", "-5", "true", '"many"'])
+@pytest.mark.parametrize("field", ["tokens", "elapsed_ms"])
+def test_a_count_that_is_not_one_is_no_result(tmp_path: Path, field: str, value: str) -> None:
+    folder = run(tmp_path / "a", line("x", **{field: 77}), schema_version=1)  # type: ignore[arg-type]
+    results = folder / "results.jsonl"
+    results.write_text(results.read_text().replace("77", value))
+    assert "is not a number from 0" in names(tmp_path)[2][0]
+    with pytest.raises(
+        UsageError, match=r"results\.jsonl:1: not a result .*is not a number from 0"
+    ):
+        compared_run(Run(folder), (), {})

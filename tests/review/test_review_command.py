@@ -232,7 +232,7 @@ def test_all_new_snapshots_are_accepted_at_once(here: Path) -> None:
     project(here, [fails("a"), snapshot("b", "x"), snapshot("c", "y"), snapshot("d", "z", "w")])
     assert review("--accept", "all-new").exit_code == 1
     assert decided() == [("b", "accept", ""), ("c", "accept", "")]
-    assert "no item, group or result 'all-new'" in review("--accept", "all-new").output
+    assert "'all-new' has no undecided item" in review("--accept", "all-new").output
 
 
 @pytest.mark.parametrize("names", ["item", "group", "result"])

@@ -2,7 +2,8 @@
 
 | response | fields set |
 |---|---|
-| status outside 2xx | ``error`` (docs/protocol.md section 7, both body shapes, HTML too) |
+| status 0, as logs have it | ``failure`` |
+| any other status outside 2xx | ``error`` (docs/protocol.md section 7, both body shapes, HTML too) |
 | JSON Interaction | ``interaction``, the value as received |
 | JSON ``{"error": …}`` with 2xx, also in a list | ``error`` |
 | SSE, whole | ``events``, ``interaction`` as assembled, ``problems`` |
@@ -31,7 +32,9 @@ _OF_INTERACTIONS = frozenset({"id", "status", "steps"})
 def read_response(exchange: Exchange, response: Response) -> None:
     """Fill ``exchange`` from its response."""
     exchange.response = response
-    if not 200 <= response.status < 300:
+    if not response.status:
+        exchange.failure = response.broken or "there is no response"
+    elif not 200 <= response.status < 300:
         exchange.error = read_error(response.status, response.text)
     elif response.is_stream or _looks_streamed(exchange, response):
         _read_stream(exchange, response)

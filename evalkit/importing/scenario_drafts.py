@@ -19,7 +19,13 @@ from evalkit._lib.json import JSON, equal, loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.compare.alignment import cited_sources
 from evalkit.conversation.demultiplex import split_conversations
-from evalkit.conversation.reconstruct import is_interaction, request_of, response_of, transcript_of
+from evalkit.conversation.reconstruct import (
+    is_interaction,
+    request_of,
+    response_of,
+    split_uri,
+    transcript_of,
+)
 from evalkit.conversation.response_reader import read_response
 from evalkit.importing.resumed_streams import join_resumed_streams
 from evalkit.importing.tool_stubs import ToolStubs, merge_functions, stub_tools
@@ -96,7 +102,7 @@ def draft_scenarios(sources: Mapping[str, list[Recording]]) -> list[ScenarioDraf
         traffic = [
             recording
             for recording in source_recordings
-            if is_interaction(recording) and recording.method in _METHODS
+            if is_interaction(recording) and recording.method in _METHODS and not _lists(recording)
         ]
         for number, thread in enumerate(split_conversations(traffic), 1):
             recordings = join_resumed_streams(traffic[index] for index in thread)
@@ -109,6 +115,11 @@ def draft_scenarios(sources: Mapping[str, list[Recording]]) -> list[ScenarioDraf
         _draft_scenario(id_, *conversation)
         for id_, conversation in zip(ids, conversations, strict=True)
     ]
+
+
+def _lists(recording: Recording) -> bool:
+    """Return whether a request reads the list of interactions, which is no conversation."""
+    return recording.method == "GET" and split_uri(recording.uri).path.endswith("/interactions")
 
 
 def _without_failed_requests(recordings: list[Recording]) -> list[Recording]:
@@ -226,7 +237,7 @@ def _draft_expectations(turn: Turn, fields: Mapping[str, JSON]) -> Iterator[JSON
     if types:
         yield {"steps": {"steps": types, "ignore": ["thought"]}}
     calls = [
-        {"name": step["name"], "arguments": step.get("arguments") or {}}
+        {"name": step["name"], **_expected_arguments(step.get("arguments") or {})}
         for step in steps
         if step.get("type") == "function_call" and isinstance(step.get("name"), str)
     ]
@@ -242,6 +253,11 @@ def _draft_expectations(turn: Turn, fields: Mapping[str, JSON]) -> Iterator[JSON
             pass  # the answer was not JSON, so it cannot be expected to be
     if cited_sources(steps_of({"steps": steps})):
         yield {"citations": {"min": 1, "spans": "valid"}}
+
+
+def _expected_arguments(arguments: JSON) -> dict[str, JSON]:
+    """Return the expectation of a call's arguments; none where they were not JSON."""
+    return {"arguments": arguments} if isinstance(arguments, dict) else {}
 
 
 def _draft_user_message(blocks: list[JSON], draft: ScenarioDraft) -> dict[str, JSON]:

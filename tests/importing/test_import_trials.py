@@ -308,7 +308,14 @@ CUT = streamed(text("Hi."))[:-200]
         (get(interaction(text("Hi.")), "v1_z"), "missing key 'model'"),
         (exchange({"input": "Cut", "model": 5}, interaction()), "'model'"),
         (exchange({"input": []}, interaction()), "not with a message"),
-        (exchange({"input": "Cut"}, None, status=0), ""),
+        (exchange({"input": "Cut"}, None, status=0), ": the log has no response"),
+        (
+            exchange(
+                {"input": "Cut", "tools": [TOOL]},
+                interaction({**call(), "arguments": '{"number": 1'}),
+            ),
+            "find_order was called with arguments that do not fit",
+        ),
     ],
 )
 def test_what_cannot_become_a_scenario_is_listed(
@@ -323,6 +330,13 @@ def test_what_cannot_become_a_scenario_is_listed(
     assert alone.exit_code == 2
     assert "no conversation can be replayed; nothing was written" in alone.output
     assert not list(here.glob("*/alone*"))
+
+
+def test_a_list_of_interactions_is_not_a_conversation() -> None:
+    outcome = import_log(exchange(None, {"interactions": []}, method="GET"), HELLO)
+    assert outcome.exit_code == 0, outcome.output
+    assert "left out" not in outcome.output
+    assert len(scenarios()) == 1
 
 
 def test_an_import_that_was_killed_can_be_repeated_and_other_files_stay(here: Path) -> None:

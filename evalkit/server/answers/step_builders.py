@@ -8,10 +8,12 @@ that is only a placeholder. Formats: W3C PNG specification, third edition; WAV: 
 import base64
 import hashlib
 import html
+import io
 import itertools
 import json
 import math
 import struct
+import wave
 import zlib
 from collections.abc import Iterator
 
@@ -177,10 +179,10 @@ def skyline(about: str, width: int = 320, height: int = 180) -> bytes:
     )
 
 
-def tone(about: str, seconds: float = 0.5, rate: int = 8_000) -> bytes:
+def tone(about: str) -> bytes:
     """Return a WAV file (mono, 16 bit) of one soft tone, its pitch chosen by ``about``."""
+    rate, count = 8_000, 4_000
     pitch = 220 + hashlib.sha256(about.encode("utf-8", "surrogatepass")).digest()[0]
-    count = round(seconds * rate)
     data = b"".join(
         struct.pack(
             "<h",
@@ -192,9 +194,11 @@ def tone(about: str, seconds: float = 0.5, rate: int = 8_000) -> bytes:
         )
         for index in range(count)
     )
-    form = struct.pack("<HHIIHH", 1, 1, rate, rate * 2, 2, 16)
-    chunks = b"fmt " + struct.pack("<I", len(form)) + form + b"data" + struct.pack("<I", len(data))
-    return b"RIFF" + struct.pack("<I", 4 + len(chunks) + len(data)) + b"WAVE" + chunks + data
+    file = io.BytesIO()
+    with wave.open(file, "wb") as writer:
+        writer.setparams((1, 2, rate, count, "NONE", ""))
+        writer.writeframes(data)
+    return file.getvalue()
 
 
 def video() -> bytes:

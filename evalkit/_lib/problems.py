@@ -167,10 +167,10 @@ class ProblemList:
                 return self._included[path[:length]], path[length:]
         return self.source, path
 
-    def place(self, path: ValuePath, on: KeyOrValue = "key") -> str:
-        """Return where a value is, ``file:line:column``."""
+    def place(self, path: ValuePath) -> str:
+        """Return where the key of a value is, ``file:line:column``."""
         source, inside = self.source_of(path)
-        line, column = source.position(inside, on)
+        line, column = source.position(inside, "key")
         return f"{source.name}:{line}:{column}"
 
     def extend(self, problems: Iterable[PathProblem]) -> None:

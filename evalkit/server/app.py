@@ -39,7 +39,6 @@ from evalkit.server.calls import (
 )
 from evalkit.server.fault_injection.plans import FaultInjector, FaultPlan
 from evalkit.server.fault_injection.stream_changes import close
-from evalkit.server.history_seals import DEFAULT_KEY
 from evalkit.server.proxy.backend import ProxyBackend
 from evalkit.server.requests.error_response import ErrorResponse
 from evalkit.server.script_backend import ScriptBackend
@@ -72,7 +71,6 @@ class ClientConnection(Protocol):
 def create_app(
     backend: Script | Backend,
     *,
-    key: bytes = DEFAULT_KEY,
     max_body: int = MAX_BODY,
     log: Callable[[str], object] = lambda line: None,
     faults: Sequence[FaultPlan] = (),
@@ -80,7 +78,7 @@ def create_app(
     cors: bool | None = None,
     hosts: Iterable[str] = (),
 ) -> Starlette:
-    """Return the application that serves a back end, or a script whose thoughts ``key`` signs.
+    """Return the application that serves a back end, or a script.
 
     ``log`` gets an entry for each request: method, path (without the query, which may hold a key),
     status, and what produced the reply, which may have several lines. ``faults`` are injected into
@@ -90,7 +88,7 @@ def create_app(
     loopback ones.
     """
     if isinstance(backend, Script):
-        backend = ScriptBackend(backend, key=key, log=log, seed=seed)
+        backend = ScriptBackend(backend, log=log, seed=seed)
     served = FaultInjector(backend, faults, seed) if faults else backend
 
     @asynccontextmanager

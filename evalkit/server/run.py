@@ -60,16 +60,15 @@ def serve(
     port: int,
     *,
     ready: Callable[[str], None] = lambda url: None,
-    grace: float = GRACE_SECONDS,
 ) -> None:
     """Serve until SIGINT or SIGTERM. Raises UsageError.
 
     ``port`` 0 picks a free one; ``ready`` gets the base URL when the server listens. After the
-    signal, open responses have ``grace`` seconds to end; then they are cut.
+    signal, open responses have ``GRACE_SECONDS`` to end; then they are cut.
     """
     with _listen(host, port) as listener:
         url = _url(host, listener.getsockname()[1])
-        _Server(app, on_ready=lambda: ready(url), grace=grace).run(sockets=[listener])
+        _Server(app, on_ready=lambda: ready(url), grace=GRACE_SECONDS).run(sockets=[listener])
 
 
 @contextmanager

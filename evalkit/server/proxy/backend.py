@@ -10,7 +10,6 @@ upstream cannot be reached, the client gets 502 or 504, and nothing is recorded.
 
 import asyncio
 import os
-import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
 from pathlib import Path
 from typing import Any
@@ -48,7 +47,6 @@ class ProxyBackend:
         *,
         log: Callable[[str], object] = lambda line: None,
         idle: float = IDLE_SECONDS,
-        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.title = upstream.base
         self._upstream = upstream
@@ -60,7 +58,7 @@ class ProxyBackend:
         self._is_closed = False
         if archive is not None:
             self.title += f", recorded into {display_path(archive.folder)}"
-            self._recorder = ConversationRecorder(archive, upstream, log, clock)
+            self._recorder = ConversationRecorder(archive, upstream, log)
             for line in archive.recover():
                 log(line)
 

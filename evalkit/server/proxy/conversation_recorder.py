@@ -148,13 +148,8 @@ class ConversationRecorder:
     """Records the conversations of a proxy in an archive; ``log`` gets a line for each failure."""
 
     def __init__(
-        self,
-        archive: ConversationArchive,
-        upstream: Upstream,
-        log: Callable[[str], object],
-        clock: Callable[[], float] = time.monotonic,
+        self, archive: ConversationArchive, upstream: Upstream, log: Callable[[str], object]
     ) -> None:
-        self.clock = clock
         self.demultiplexer = Demultiplexer()
         self._archive = archive
         self._upstream = upstream
@@ -175,7 +170,7 @@ class ConversationRecorder:
             call=call,
             pending=pending,
             number=number,
-            capture=ResponseCapture(self.clock()),
+            capture=ResponseCapture(time.monotonic()),
         )
 
     async def record(self, exchange: "ProxiedExchange", response: Response) -> None:
@@ -236,15 +231,15 @@ class ProxiedExchange:
 
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes of the response, before the client gets them."""
-        self.capture.feed(chunk, self.recorder.clock())
+        self.capture.feed(chunk, time.monotonic())
         if self.capture.interaction_id:
             self.recorder.demultiplexer.learn_id(self.pending, self.capture.interaction_id)
         if self.capture.has_ended:
-            self._complete(self.capture.response(self.recorder.clock()))
+            self._complete(self.capture.response(time.monotonic()))
 
     async def finish(self, broken: str | None = None) -> None:
         """Take the end of the response and record it; ``broken`` is why it is incomplete."""
-        now = self.recorder.clock()
+        now = time.monotonic()
         self.capture.close(now)
         response = self.capture.response(now, broken)
         self._complete(response)

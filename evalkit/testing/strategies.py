@@ -7,6 +7,7 @@ generated too (docs/protocol.md sections 3 to 6 and 11).
 
 import base64
 from collections.abc import Sequence
+from functools import cache
 from typing import NamedTuple, Protocol, TypeVar
 
 from hypothesis import strategies as st
@@ -42,6 +43,8 @@ _NAMES = st.sampled_from(("get_current_temperature", "set_light", "lookup"))
 _OFFSETS = st.integers(0, 40)
 
 
+# Cached, because one for each field would take seconds to build.
+@cache
 def json_values(max_leaves: int = 4) -> SearchStrategy[JSON]:
     """Small JSON values of any type."""
     leaves = (
@@ -58,6 +61,7 @@ def json_values(max_leaves: int = 4) -> SearchStrategy[JSON]:
     )
 
 
+@cache
 def json_objects() -> SearchStrategy[Object]:
     """JSON objects like arguments and results."""
     return st.dictionaries(
@@ -112,18 +116,15 @@ def contents(
     return st.one_of(known + ([_object("x_hologram", Fields(("data",)), {})] if unknown else []))
 
 
+_BLOCKS = st.lists(contents(), max_size=2)
+_SUMMARY = st.lists(contents(("text", "image"), unknown=False), max_size=2)
+_RESULT = _WORDS | json_objects() | _BLOCKS
+_RESULTS = st.lists(json_objects(), max_size=2)
+
+
 def _special(kind: str) -> dict[str, SearchStrategy[JSON]]:
-    blocks = st.lists(contents(), max_size=2)
-    result = (
-        (_WORDS | json_objects() | blocks)
-        if kind.startswith(("function", "mcp"))
-        else st.lists(json_objects(), max_size=2)
-    )
-    return {
-        "content": blocks,
-        "summary": st.lists(contents(("text", "image"), unknown=False), max_size=2),
-        "result": result,
-    }
+    result = _RESULT if kind.startswith(("function", "mcp")) else _RESULTS
+    return {"content": _BLOCKS, "summary": _SUMMARY, "result": result}
 
 
 _STEPS = {kind: _object(kind, fields, _special(kind)) for kind, fields in STEP_FIELDS.items()}

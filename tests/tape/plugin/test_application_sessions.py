@@ -11,6 +11,9 @@ import pytest
 from click.testing import CliRunner
 
 from evalkit.cli.main import main
+from evalkit.errors import IntegrityError
+from evalkit.results import Run
+from evalkit.signoff.digest_manifest import SignedPaths, covered_digests
 from tests.tape.plugin.taped_project import TapedProject
 from tests.tape.plugin.test_application_results import results_of
 
@@ -323,3 +326,40 @@ def test_only_suites_can_be_judged_again(
     assert code == 1, output
     assert "4 application tests not judged again: what they expect is Python code" in output
     assert results_of(recorded, "reports/latest-rejudged")[1:] == before[1:]
+
+
+def test_a_signature_covers_modules_and_cassettes(recorded: TapedProject) -> None:
+    recorded.run()
+    run = Run(recorded.root / "reports/latest")
+    paths = SignedPaths(recorded.root, run.directory, "reports/latest")
+    digests = covered_digests(run, paths)
+    cassettes = [f"cassettes/{name}" for name in recorded.cassettes()]
+    assert {"test_app.py", "reports/latest/results.jsonl", *cassettes} <= digests.keys()
+    recorded.write("test_app.py", FOUR + "\n")
+    with pytest.raises(IntegrityError, match=r"test_app\.py: changed since the run"):
+        covered_digests(run, paths)
+
+
+def test_what_nobody_checked_is_a_warning(project: TapedProject) -> None:
+    project.write(
+        "test_app.py",
+        """
+        from taped_application import ask
+
+        def test_unsigned(evalkit_tape):
+            question = {"type": "user_input", "content": [{"type": "text", "text": "Hello"}]}
+            steps = ask([question], store=False)["steps"]
+            for step in steps:
+                step.pop("signature", None)
+            again = {"type": "user_input", "content": [{"type": "text", "text": "And now?"}]}
+            ask([question, *steps, again], store=False)
+        """,
+    )
+    project.pytester.makeini("[pytest]\nfilterwarnings = ignore\n")
+    project.record().assert_outcomes(passed=1)
+    (one,) = results_of(project)
+    assert one["verdict"] == "passed"
+    (check,) = [check for check in one["checks"] if check["name"] == "history"]
+    assert {finding["severity"] for finding in check["findings"]} == {"warn"}
+    assert {finding["code"] for finding in check["findings"]} == {"signature_altered"}
+    project.run().stdout.fnmatch_lines(["1 scored by 1 check, 1 warning*"])

@@ -201,6 +201,43 @@ def test_system_instruction_and_tools_are_shown_once(tmp_path: Path, open_page: 
     assert violations(tab) == []
 
 
+def test_conversations_of_an_application_test_have_headings(
+    tmp_path: Path, open_page: Open
+) -> None:
+    outside = Finding("assertion_failed", f"the test failed outside the conversation: {HOSTILE}")
+    checks = [CheckResult("test", Verdict.FAILED, (outside,), declared="tests/test_app.py:7")]
+    turns = [turn(number, "Hello", [says("Hi.")], first_exchange=number) for number in (1, 2, 3)]
+    value = json.loads(line("hello", turns, checks, verdict=Verdict.FAILED, parts=()))
+    settings = [{"model": f"<b>{number}</b>", "history": "stateful"} for number in (1, 2)]
+    value = {
+        "kind": "test",
+        **value,
+        "conversations": [
+            {"first_turn": 1, "settings": settings[0]},
+            {"first_turn": 3, "settings": {**settings[1], "stream": True}},
+        ],
+    }
+    lines = [json.dumps(value, separators=(",", ":")), failed_line()]
+    tab = open_page(write_page(make_run(tmp_path, lines)), "#v.weather-hello")
+    body = tab.by_id("v.weather-hello")
+    headings = body.locator(".body h4").all_inner_texts()
+    assert [text for text in headings if text != "Findings"] == [
+        "Conversation 1 of 2 <b>1</b>, stateful",
+        "Turn 1 completed",
+        "Turn 2 completed",
+        "Conversation 2 of 2 <b>2</b>, stateful, streamed",
+        "Turn 3 completed",
+    ]
+    assert body.locator("summary .kind").inner_text() == "application test"
+    body.locator(".checks > summary").click()
+    scope = body.locator(".checks .aside").inner_text()
+    assert scope == "outside the conversation, 1 finding, tests/test_app.py:7"
+    tab.by_id("find").fill("kind:test")
+    assert tab.by_id("shown").inner_text() == "1 of 2 tests"
+    assert tab.messages == []
+    assert violations(tab) == []
+
+
 def test_a_request_with_another_instruction_is_named(tmp_path: Path, open_page: Open) -> None:
     def declare(exchanges: list[Any]) -> None:
         bodies = [exchange["request"]["body"] for exchange in exchanges]

@@ -11,16 +11,21 @@ from evalkit._lib.files import display_path, file_errors, write_atomic
 from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.files import load_cassette
+from evalkit.cassette.recording import Recording
 from evalkit.cli.import_trial import TrialProject
 from evalkit.errors import CassetteError, UsageError
 from evalkit.importing.scenario_drafts import ScenarioDraft, draft_scenarios, group_into_suites
+from evalkit.importing.stored_interactions import read_ids, read_stored
 from evalkit.importing.traffic_reader import read_traffic, without_secrets
 from evalkit.lint.file_search import find_files
-from evalkit.session.settings import keys_of
+from evalkit.protocol.wire_facts import DEFAULT_API_VERSION
+from evalkit.session.settings import Settings, keys_of
+from evalkit.transports.live import LiveTransport
 
 _EPILOG = """\b
 Examples:
   evalkit import tapes/support.yaml --suite support
+  evalkit import --interaction v1_abc --suite refund
   evalkit import traffic.jsonl --suite production --out suites/imported
   pytest suites/imported --evalkit-report reports/imported
 """
@@ -28,7 +33,33 @@ _SUITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
 @click.command("import", epilog=_EPILOG)
-@click.argument("paths", nargs=-1, required=True, type=click.Path(path_type=Path))
+@click.argument("paths", nargs=-1, type=click.Path(path_type=Path))
+@click.option(
+    "--interaction",
+    "ids",
+    multiple=True,
+    metavar="ID",
+    help="A stored conversation, by the id of its last interaction; repeat for several.",
+)
+@click.option(
+    "--ids",
+    "ids_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="File with such ids, one in each line.",
+)
+@click.option(
+    "--base-url",
+    metavar="URL",
+    help="Endpoint that stores them; default: GOOGLE_GEMINI_BASE_URL, else the public one.",
+)
+@click.option(
+    "--api-version",
+    metavar="VERSION",
+    default=DEFAULT_API_VERSION,
+    show_default=True,
+    help="Version in the path of its requests.",
+)
 @click.option("--suite", "name", metavar="NAME", help="Name of the suite; default: the first file.")
 @click.option(
     "--out",
@@ -46,14 +77,29 @@ _SUITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 )
 @click.option("--no-cassettes", is_flag=True, help="Write the suite only.")
 def import_(
-    paths: tuple[Path, ...], name: str | None, out: Path, cassettes: Path, no_cassettes: bool
+    paths: tuple[Path, ...],
+    ids: tuple[str, ...],
+    ids_file: Path | None,
+    base_url: str | None,
+    api_version: str,
+    name: str | None,
+    out: Path,
+    cassettes: Path,
+    no_cassettes: bool,
 ) -> None:
     """Draft suites from recorded API conversations.
 
     PATHS are cassettes, tapes, HTTP archives (HAR) and JSON logs of API traffic; of folders,
-    cassettes only. Every scenario is replayed before it is written; what does not pass is listed.
+    cassettes only. Conversations that the service stores are read by id. Every scenario is
+    replayed before it is written; what does not pass is listed.
     """
-    name = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", paths[0].stem).strip("-.") or "imported"
+    if ids_file is not None:
+        with file_errors(ids_file, "cannot be read"):
+            ids = (*ids, *read_ids(ids_file.read_text(encoding="utf-8-sig"), str(ids_file)))
+    if not paths and not ids:
+        raise UsageError("nothing to import; name files, or ids with --interaction or --ids")
+    stem = paths[0].stem if paths else "stored"
+    name = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.") or "imported"
     if not _SUITE_NAME.fullmatch(name):
         raise UsageError(
             f"--suite: {visible(name)!r} is not a suite name "
@@ -62,12 +108,17 @@ def import_(
     folders = [path for path in paths if path.is_dir()]
     files = [path for path in paths if path not in folders] + find_files(folders).cassettes
     keys = keys_of(os.environ)
+    sources = {
+        display_path(path): read_traffic(path)
+        for path in tracked(files, "reading traffic", len(files))
+    }
+    if ids:
+        sources |= _stored(ids, base_url, api_version)
     drafts = draft_scenarios(
-        {
-            display_path(path): without_secrets(read_traffic(path), keys)
-            for path in tracked(files, "reading traffic", len(files))
-        }
+        {source: without_secrets(found, keys) for source, found in sources.items()}
     )
+    if not drafts and ids and not paths:
+        raise UsageError("no conversation can be read; nothing was written")
     if not drafts:
         raise UsageError("no conversation: the files contain no request to the interactions API")
     # The schema of the project is in its root, where `evalkit init` writes it.
@@ -101,6 +152,22 @@ def import_(
         "The expectations are drafts: they say what happened, not what is right. "
         "Read them, and keep what matters."
     )
+
+
+def _stored(ids: tuple[str, ...], base_url: str | None, version: str) -> dict[str, list[Recording]]:
+    """Return the recordings of stored conversations by their names; report what cannot be read."""
+    settings = Settings.read(
+        Path.cwd(), Path.cwd(), "none", base_url=base_url, environment=os.environ
+    )
+    url = settings.base_url
+    transport = LiveTransport(url, settings.live_key())
+    try:
+        stored = read_stored(ids, transport.send, base_url=url, version=version)
+    finally:
+        transport.close()
+    for id_, problem in stored.problems.items():
+        click.echo(visible(f"left out: interaction {id_}: {problem}"), err=True)
+    return {f"interaction {id_}": found for id_, found in stored.recordings.items()}
 
 
 def _describe(sources: list[str]) -> str:

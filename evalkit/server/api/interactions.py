@@ -8,7 +8,7 @@ logs; what cannot be interpreted is refused by every server.
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from evalkit._lib import clock
 from evalkit._lib.files import sha256
@@ -41,6 +41,16 @@ _RUNNING_FIELDS = (
     "service_tier",
 )
 """The fields of an interaction that is in progress, besides its status."""
+_ECHOED = (
+    "system_instruction",
+    "tools",
+    "generation_config",
+    "response_format",
+    "environment",
+    "safety_settings",
+    "cached_content",
+)
+"""Fields of the request that a resource repeats where its input is asked for."""
 
 
 @dataclass(slots=True, kw_only=True)
@@ -50,7 +60,7 @@ class StoredInteraction:
     ``final`` is its state when it has ended, ``sent`` the input of its request as steps,
     ``conversation`` every step up to the end of the answer. ``remaining_polls`` still find it
     running; it may be queued until the first of them. ``must_notify``: webhooks are to be notified
-    when it ends, as they are of background runs. ``webhook_config`` is the request's.
+    when it ends, as they are of background runs. ``request`` is the body of its request.
     """
 
     final: dict[str, JSON]
@@ -59,7 +69,12 @@ class StoredInteraction:
     remaining_polls: int = 0
     is_queued: bool = False
     must_notify: bool = False
-    webhook_config: Mapping[str, JSON] | None = None
+    request: Mapping[str, JSON] = field(default_factory=dict)
+
+    @property
+    def webhook_config(self) -> Mapping[str, JSON] | None:
+        """The webhooks that the request named."""
+        return self.request.get("webhook_config")
 
     @property
     def is_running(self) -> bool:
@@ -167,6 +182,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         if "steps" in current:
             current["steps"] = [*last_messages(stored.sent), *current["steps"]]
         if _flag(call, "include_input"):
+            current |= {key: stored.request[key] for key in _ECHOED if key in stored.request}
             current["input"] = list(stored.sent)
         return Reply(200, dumps(current))
 
@@ -292,15 +308,14 @@ class Interactions(ResourceCollection[StoredInteraction]):
                 self._key, request.part, request.conversation, final["steps"]
             )
         runs_in_background = bool(request.body.get("background"))
-        webhook_config = request.body.get("webhook_config")
         return StoredInteraction(
             final=final,
             sent=sent,
             conversation=(*request.conversation, *final["steps"]),
             remaining_polls=draft.polls if runs_in_background else 0,
             is_queued=request.body.get("service_tier") == "deferred",
-            must_notify=runs_in_background or webhook_config is not None,
-            webhook_config=webhook_config,
+            must_notify=runs_in_background or "webhook_config" in request.body,
+            request=request.body,
         )
 
     def _notify(self, stored: StoredInteraction) -> None:

@@ -1,0 +1,169 @@
+"""Walk stored conversations back through ``previous_interaction_id``, and make recordings of them.
+
+Each interaction is read by GET with its input (docs/protocol.md section 1). What the client sent is
+rebuilt from what the resource repeats of its request; the rest of the resource is the response.
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from urllib.parse import quote
+
+from evalkit._lib.json import JSON, dumps
+from evalkit._lib.text import plural, quoted, shorten
+from evalkit.cassette.recording import Recording
+from evalkit.errors import TransportError, UsageError
+from evalkit.protocol.error_bodies import read_error
+from evalkit.protocol.received_json import read_received
+from evalkit.protocol.step_reader import is_running, strip_user_input
+from evalkit.protocol.wire_facts import interactions_path
+from evalkit.transcript import Request, Response
+
+_REQUEST_FIELDS = (
+    "model",
+    "agent",
+    "agent_config",
+    "system_instruction",
+    "tools",
+    "generation_config",
+    "response_format",
+    "environment",
+    "service_tier",
+    "safety_settings",
+    "cached_content",
+    "labels",
+    "previous_interaction_id",
+)
+"""What a resource repeats of its request, in the order in which a request is written."""
+
+
+@dataclass(slots=True)
+class StoredConversations:
+    """Recordings of each conversation by its last id; why others could not be read, by their id."""
+
+    recordings: dict[str, list[Recording]] = field(default_factory=dict)
+    problems: dict[str, str] = field(default_factory=dict)
+
+
+class _NotUsable(Exception):
+    """A stored interaction cannot be imported, for this reason."""
+
+
+def read_stored(
+    ids: Iterable[str], send: Callable[[Request], Response], *, base_url: str, version: str
+) -> StoredConversations:
+    """Read conversations by the ids of their last interactions.
+
+    An id that another conversation contains is part of that one. ``send`` raises TransportError.
+    """
+    reader = _Reader(send, base_url, version)
+    found = StoredConversations()
+    chains: dict[str, list[str]] = {}
+    for id_ in dict.fromkeys(ids):
+        try:
+            chains[id_] = reader.chain(id_)
+        except _NotUsable as error:
+            found.problems[id_] = str(error)
+    earlier = {id_ for chain in chains.values() for id_ in chain[:-1]}
+    for id_, chain in chains.items():
+        if id_ not in earlier:
+            found.recordings[id_] = [reader.recording(one) for one in chain]
+    return found
+
+
+def read_ids(text: str, name: str) -> list[str]:
+    """Return the ids of a file: one a line, empty lines and comments (``#``) left out.
+
+    Raises UsageError.
+    """
+    lines = (line.partition("#")[0].strip() for line in text.splitlines())
+    ids = [line for line in lines if line]
+    for number, id_ in enumerate(ids, 1):
+        if len(id_.split()) > 1:
+            raise UsageError(
+                f"{name}: id {number} is {quoted(id_)} (expected one id in each line); correct it"
+            )
+    if not ids:
+        raise UsageError(f"{name}: has no id; write one interaction id in each line")
+    return ids
+
+
+class _Reader:
+    """Reads each interaction once."""
+
+    def __init__(self, send: Callable[[Request], Response], base_url: str, version: str) -> None:
+        self._send = send
+        self._path = interactions_path(version)
+        self._uri = base_url.rstrip("/") + self._path
+        self._read: dict[str, dict[str, JSON]] = {}
+        self._recordings: dict[str, Recording] = {}
+
+    def chain(self, last: str) -> list[str]:
+        """Return the ids of a conversation, the first interaction first. Raises _NotUsable."""
+        ids = [last]
+        while True:
+            place = "" if ids[-1] == last else f"its earlier interaction {quoted(ids[-1])} "
+            try:
+                interaction = self._interaction(ids[-1])
+                self._recordings[ids[-1]] = self._recording_of(interaction)
+            except _NotUsable as error:
+                raise _NotUsable(f"{place}{error}") from None
+            previous = interaction.get("previous_interaction_id")
+            if not isinstance(previous, str) or not previous:
+                return ids[::-1]
+            if previous in ids:
+                raise _NotUsable(
+                    f"{place}continues itself ({plural(len(ids), 'interaction')} read)"
+                )
+            ids.append(previous)
+
+    def recording(self, id_: str) -> Recording:
+        """Return the recording of an interaction of a chain."""
+        return self._recordings[id_]
+
+    def _interaction(self, id_: str) -> dict[str, JSON]:
+        if id_ not in self._read:
+            path = f"{self._path}/{quote(id_, safe='')}"
+            try:
+                response = self._send(Request("GET", path, query=(("include_input", "true"),)))
+            except TransportError as error:
+                raise _NotUsable(f"cannot be read: {error}") from None
+            if not 200 <= response.status < 300:
+                error_ = read_error(response.status, response.text)
+                raise _NotUsable(
+                    f"cannot be read: HTTP {response.status} {error_.code}: "
+                    f"{shorten(error_.message)} (expired, deleted, or of another project)"
+                )
+            try:
+                body = read_received(response.text)
+            except (ValueError, RecursionError) as error:
+                raise _NotUsable(f"is not JSON ({error})") from None
+            if not isinstance(body, dict):
+                raise _NotUsable("is not an interaction")
+            self._read[id_] = body
+        return self._read[id_]
+
+    def _recording_of(self, interaction: dict[str, JSON]) -> Recording:
+        if is_running(interaction):
+            raise _NotUsable(f"is {interaction.get('status')}; import it when it has ended")
+        steps = interaction.get("steps")
+        if not isinstance(steps, list) or not all(isinstance(step, dict) for step in steps):
+            raise _NotUsable("has no steps")
+        answered = strip_user_input(steps)
+        sent = interaction.get("input") or steps[: len(steps) - len(answered)]
+        if not sent:
+            raise _NotUsable(
+                f"does not say what was sent to it (status {interaction.get('status')}; the "
+                "service leaves the input out while it waits for results)"
+            )
+        fields = {key: interaction[key] for key in _REQUEST_FIELDS if interaction.get(key)}
+        if fields.get("service_tier") == "standard":
+            # The resource says what served it; nobody may have asked for it.
+            del fields["service_tier"]
+        response = {key: value for key, value in interaction.items() if key != "input"}
+        return Recording(
+            method="POST",
+            uri=self._uri,
+            request_body=dumps({**fields, "input": sent}),
+            response_headers={"content-type": ["application/json"]},
+            body=dumps({**response, "steps": answered}),
+        )

@@ -1,0 +1,186 @@
+"""Conversations imported by id: walked back at a real server, and what cannot be read."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+from click.testing import CliRunner, Result
+
+from evalkit._lib.json import dumps
+from evalkit.cli.main import main
+from evalkit.errors import Disconnected, UsageError
+from evalkit.importing.stored_interactions import read_ids, read_stored
+from evalkit.server import serving
+from evalkit.transcript import Request, Response
+
+TOOLS = [
+    {
+        "type": "function",
+        "name": "get_current_temperature",
+        "description": "Gets the current temperature for a given location.",
+        "parameters": {
+            "type": "object",
+            "properties": {"location": {"type": "string"}},
+            "required": ["location"],
+        },
+    }
+]
+RESULT = [{"type": "text", "text": '{"temperature": "22"}'}]
+USER = {"type": "user_input", "content": [{"type": "text", "text": "Hi"}]}
+ANSWER = {"type": "model_output", "content": [{"type": "text", "text": "Hello"}]}
+
+
+def stored(**fields: Any) -> dict[str, Any]:
+    return {"id": "x", "status": "completed", "model": "m", "steps": [USER, ANSWER], **fields}
+
+
+def read(interactions: Mapping[str, Any], *ids: str) -> Any:
+    def send(request: Request) -> Response:
+        assert request.query == (("include_input", "true"),)
+        value = interactions.get(request.path.rpartition("/")[2])
+        if isinstance(value, Exception):
+            raise value
+        if value is None:
+            error = {"error": {"code": "not_found", "message": "Not found."}}
+            return Response(404, {}, dumps(error))
+        return Response(200, {}, value if isinstance(value, str) else dumps(value))
+
+    return read_stored(ids, send, base_url="https://api.example", version="v1beta")
+
+
+PROBLEMS: dict[str, tuple[Any, str]] = {
+    "unknown": (None, "cannot be read: HTTP 404 not_found: Not found."),
+    "no connection": (Disconnected("reset by peer"), "cannot be read: reset by peer"),
+    "not JSON": ("<html>", "is not JSON"),
+    "not an object": ("[]", "is not an interaction"),
+    "running": (stored(status="in_progress"), "is in_progress; import it when it has ended"),
+    "no steps": (stored(steps=None), "has no steps"),
+    "odd steps": (stored(steps=["x"]), "has no steps"),
+    "waits for results": (
+        stored(status="requires_action", steps=[ANSWER]),
+        "does not say what was sent to it (status requires_action",
+    ),
+    "its own history": (stored(previous_interaction_id="last"), "continues itself"),
+    "expired history": (
+        stored(previous_interaction_id="gone"),
+        "its earlier interaction 'gone' cannot be read: HTTP 404",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_what_cannot_be_read(name: str) -> None:
+    value, message = PROBLEMS[name]
+    found = read({"last": value}, "last")
+    assert found.recordings == {}
+    assert message in found.problems["last"]
+
+
+def test_one_bad_id_does_not_stop_the_others() -> None:
+    found = read({"good": stored()}, "bad", "good", "good")
+    assert list(found.recordings) == ["good"]
+    assert list(found.problems) == ["bad"]
+
+
+def test_an_id_in_the_history_of_another_is_part_of_it() -> None:
+    chain = {"a": stored(), "b": stored(previous_interaction_id="a")}
+    found = read(chain, "a", "b")
+    assert {id_: len(list_) for id_, list_ in found.recordings.items()} == {"b": 2}
+
+
+def test_the_request_is_what_the_resource_repeats() -> None:
+    resource = stored(
+        input=[USER, USER],
+        tools=TOOLS,
+        system_instruction="Be brief.",
+        service_tier="standard",
+        usage={"total_tokens": 3},
+    )
+    (recording,) = read({"a": resource}, "a").recordings["a"]
+    assert json.loads(recording.request_body) == {
+        "model": "m",
+        "system_instruction": "Be brief.",
+        "tools": TOOLS,
+        "input": [USER, USER],
+    }
+    body = json.loads(recording.body)
+    assert body["steps"] == [ANSWER]
+    assert body["usage"] == {"total_tokens": 3}
+
+
+def test_ids_of_a_file() -> None:
+    assert read_ids("a\n\n# old\n b # from a ticket\n", "ids") == ["a", "b"]
+    for text, message in (("", "has no id"), ("a b\n", "expected one id in each line")):
+        with pytest.raises(UsageError, match=message):
+            read_ids(text, "ids")
+
+
+@pytest.fixture(scope="module")
+def url() -> Iterator[str]:
+    with serving() as address:
+        yield address
+
+
+def converse(url: str) -> list[str]:
+    """Hold a stored conversation of two turns, the first with a tool; return all ids."""
+    ids: list[str] = []
+    answer: dict[str, Any] = {}
+    inputs: list[Any] = [
+        "What is the temperature in London?",
+        None,
+        "Explain how AI works in a few words",
+    ]
+    with httpx.Client(base_url=url, headers={"x-goog-api-key": "any"}) as client:
+        for sent in inputs:
+            body: dict[str, Any] = {"model": "gemini-3.5-flash", "tools": TOOLS}
+            body["system_instruction"] = "Be exact."
+            if ids:
+                body["previous_interaction_id"] = ids[-1]
+            if sent is None:
+                call = next(step for step in answer["steps"] if step["type"] == "function_call")
+                result = {"type": "function_result", "name": call["name"], "call_id": call["id"]}
+                sent = [{**result, "result": RESULT}]
+            answer = client.post("/v1beta/interactions", json={**body, "input": sent}).json()
+            ids.append(answer["id"])
+    return ids
+
+
+def import_(*arguments: str) -> Result:
+    return CliRunner().invoke(main, ["import", *arguments])
+
+
+def test_a_stored_conversation_replays(
+    pytester: pytest.Pytester, url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    ids = converse(url)
+    Path("ids.txt").write_text(f"{ids[0]}  # in the history of the next\n{ids[-1]}\n")
+    result = import_("--ids", "ids.txt", "--interaction", "v1_gone", "--base-url", url)
+    assert result.exit_code == 0, result.output
+    assert "left out: interaction v1_gone: cannot be read: HTTP 404" in result.output
+    assert "suites/stored.yaml: 1 scenario" in result.output
+    text = Path("suites/stored.yaml").read_text()
+    assert "system_instruction: Be exact." in text
+    assert "get_current_temperature" in text
+    monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")
+    monkeypatch.setenv("PYTEST_PLUGINS", "evalkit.pytest_plugin")
+    pytester.runpytest_inprocess("suites").assert_outcomes(passed=1)
+
+
+def test_nothing_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    for arguments, message in (
+        ([], "nothing to import; name files, or ids with --interaction or --ids"),
+        (["--interaction", "gone", "--base-url", url], "no conversation can be read"),
+        (["--interaction", "x"], "no API key: set GEMINI_API_KEY"),
+        (["--ids", "nowhere.txt"], "nowhere.txt"),
+        (["--interaction", "x", "--base-url", "ftp://x"], "ftp://x"),
+    ):
+        result = import_(*arguments)
+        assert result.exit_code == 2, result.output
+        assert message in result.output
+        assert not [path for path in tmp_path.iterdir() if path.name != "ids.txt"]

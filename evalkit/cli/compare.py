@@ -22,12 +22,12 @@ from evalkit.reports.page import comparison_page
 from evalkit.results import Run
 
 _EPILOG = """\b
+Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
+
+\b
 Examples:
   evalkit compare reports/main reports/latest --gate release
   evalkit compare reports/latest --baseline prompt=current --candidate prompt=shorter
-
-\b
-Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
 """
 
 

@@ -5,12 +5,14 @@ command is called, so that ``evalkit --help`` is fast and every command can impo
 its top.
 """
 
+import os
 import sys
 from contextlib import AbstractContextManager, nullcontext
 from importlib import import_module
 from typing import Any, NamedTuple
 
 import click
+from click.shell_completion import CompletionItem
 
 from evalkit._lib.limits import set_limits
 from evalkit._lib.terminal import can_redraw
@@ -20,6 +22,8 @@ from evalkit.cli.output import SafeStream, safe_output
 from evalkit.cli.progress import shown_progress
 from evalkit.errors import IntegrityError, Misconfigured
 
+_COMPLETION = "_EVALKIT_COMPLETE"
+"""The variable in which a shell asks click for completions."""
 EXIT_PASS, EXIT_FAILED, EXIT_USAGE, EXIT_INTEGRITY, EXIT_INCONCLUSIVE = range(5)
 VERDICT_CODES = {"pass": EXIT_PASS, "fail": EXIT_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
 
@@ -76,8 +80,15 @@ class _LazyGroup(click.Group):
     """Imports a command only when it is called, not to list it."""
 
     def main(self, *args: Any, **kwargs: Any) -> Any:
-        with safe_output():
+        # For a shell's completion click writes bytes, which name commands and options only.
+        with nullcontext() if _COMPLETION in os.environ else safe_output():
             return super().main(*args, **kwargs)
+
+    def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
+        """Complete commands by the table, without importing them."""
+        names = [name for name in self.list_commands(ctx) if name.startswith(incomplete)]
+        items = [CompletionItem(name, help=COMMANDS[name].help) for name in names]
+        return [*items, *click.Command.shell_complete(self, ctx, incomplete)]
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         return sorted(COMMANDS)

@@ -12,14 +12,14 @@ from evalkit.results import Run
 from evalkit.results.merge import merge_runs, output_directory
 
 _EPILOG = """\b
+Exit codes: 0 merged, whatever the verdicts are; 2 usage, or the runs do not
+fit together; 3 a result was changed or lost.
+
+\b
 Example:
   pytest suites -k stateful --evalkit-report shards/1
   pytest suites -k "not stateful" --evalkit-report shards/2
   evalkit merge shards/* --output reports/latest
-
-\b
-Exit codes: 0 merged, whatever the verdicts are; 2 usage, or the runs do not
-fit together; 3 a result was changed or lost.
 """
 
 

@@ -25,12 +25,12 @@ from evalkit.errors import UsageError
 from evalkit.results import Run
 
 _EPILOG = """\b
+Exit codes: 0 planned, 2 usage, 4 no plan: a million scenarios would not do.
+
+\b
 Examples:
   evalkit plan reports/pilot --margin 0.05
   evalkit plan reports/baseline reports/candidate --margin 0.03 --power 0.9
-
-\b
-Exit codes: 0 planned, 2 usage, 4 no plan: a million scenarios would not do.
 """
 _SHARE = click.FloatRange(0, 1, min_open=True, max_open=True)
 

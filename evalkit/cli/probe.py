@@ -36,13 +36,13 @@ from evalkit.session.rejudge import Rejudge
 _LISTED = 10
 _GROUPS = 3
 _EPILOG = """\b
+Exit codes: 0 strong enough, 1 below --min-strength, 2 usage.
+
+\b
 Examples:
   evalkit probe reports/latest
   evalkit probe suites/weather.yaml --all
   evalkit probe reports/latest --min-strength 0.7
-
-\b
-Exit codes: 0 strong enough, 1 below --min-strength, 2 usage.
 """
 
 

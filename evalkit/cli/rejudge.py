@@ -35,13 +35,13 @@ from evalkit.suite import Suite
 _LISTED = 20
 _PYTHON = "what they expect is Python code"
 _EPILOG = """\b
+Exit codes: 0 all results pass, 1 a check failed, 2 usage, 3 a result was
+changed, 4 inconclusive: some results errored or could not be judged.
+
+\b
 Examples:
   evalkit rejudge reports/latest --suites-from main
   evalkit rejudge reports/2025-11-01 --suites-from . --output reports/again
-
-\b
-Exit codes: 0 all results pass, 1 a check failed, 2 usage, 3 a result was
-changed, 4 inconclusive: some results errored or could not be judged.
 """
 
 

@@ -24,17 +24,17 @@ from evalkit.review.state import undecided, view_digest
 from evalkit.signoff import git
 
 _EPILOG = """\b
-Examples:
-  evalkit review reports/latest --baseline reports/main
-  evalkit review reports/latest --web
-  evalkit review reports/latest --list
-  evalkit review reports/latest --accept 3f2a91bc04d7 --comment "the new wording is right"
-
-\b
 ID is the id of an item or a group as --list prints it, its beginning, a result's id, or
 all-new for all new snapshots.
 Exit codes: 0 all decided and nothing rejected, 1 an item is undecided or rejected, 2 usage,
 3 results or decisions.yaml are not what evalkit wrote.
+
+\b
+Examples:
+  evalkit review reports/latest --baseline reports/main
+  evalkit review reports/latest --web
+  evalkit review reports/latest --list
+  evalkit review reports/latest --accept all-new --comment "the new wording is right"
 """
 _MIN_PREFIX = 4
 ALL_NEW = "all-new"

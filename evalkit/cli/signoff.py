@@ -21,13 +21,13 @@ from evalkit.signoff.in_toto import DECISIONS, MEANINGS, ReviewComment, ReviewRe
 from evalkit.signoff.signing import SignoffRequest, parse_deviation, sign
 
 _EPILOG = """\b
+Exit codes: 0 signed, 2 usage, 3 the run is not complete, or changed since it was run or signed.
+
+\b
 Examples:
   evalkit signoff reports/latest --key ~/.ssh/id_ed25519 --name "Ada Lovelace" \\
     --email ada@example.com --role qa --decision approved --meaning approval \\
     --gate release --baseline reports/main
-
-\b
-Exit codes: 0 signed, 2 usage, 3 the run is not complete, or changed since it was run or signed.
 """
 
 

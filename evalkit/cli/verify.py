@@ -31,12 +31,12 @@ from evalkit.signoff.times import TIME_SOURCE
 from evalkit.signoff.verification import TrustSettings, VerificationResult
 
 _EPILOG = """\b
+Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 a file is not what was signed.
+
+\b
 Examples:
   evalkit verify reports/latest --allowed-signers .evalkit/allowed_signers
   evalkit verify reports/latest --signers-from origin/main --json
-
-\b
-Exit codes: 0 verified, 1 the policy is not satisfied, 2 usage, 3 a file is not what was signed.
 """
 _WIDTH = 80
 _MAX_PROBLEMS = 50

@@ -171,10 +171,8 @@ def load_script(path: Path = DEFAULT_SCRIPT) -> Script:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:
-        hint = nearest_entry(path)
-        raise ScriptError(
-            f"{path} cannot be read ({error if isinstance(error, UnicodeDecodeError) else reason_of(error)}){hint}"
-        ) from error
+        reason = f"({reason_of(error)}){nearest_entry(path)}"
+        raise ScriptError(f"{path} cannot be read {reason}") from error
     return Script.load(text, path.name if path == DEFAULT_SCRIPT else str(path))
 
 

@@ -41,7 +41,7 @@ def shell(script: str, folder: Path, **environment: str) -> subprocess.Completed
         env=known,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=600,
         check=False,
     )
 

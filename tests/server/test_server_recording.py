@@ -77,7 +77,7 @@ def test_two_chained_proxies_and_the_suites_record_the_same(url: str, tmp_path: 
             env={**os.environ, **ONLY_EVALKIT, "GEMINI_API_KEY": KEY["x-goog-api-key"]},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=600,
             check=False,
         )
         run_talks(front, *[Talk(["Good morning to you"])] * 2)

@@ -34,6 +34,8 @@ class Severity(StrEnum):
 
 CONVERSATION = "conversation"
 """The name under which results report what no check of the suite covers."""
+TEST = "test"
+"""The name under which results report how a test ended outside its conversations."""
 
 _WORST_FIRST = (Verdict.ERRORED, Verdict.FAILED, Verdict.PASSED, Verdict.SKIPPED)
 

@@ -45,6 +45,7 @@ from evalkit.pytest_plugin.tape_results import (
     module_path,
     outcome_if_crashed,
     outcome_of_test,
+    show_first_finding,
     tape_of,
     uses_tape,
 )
@@ -245,6 +246,7 @@ class Reporter:
         ending = ending_of(item, call, report, redact)
         if ending is not None:
             known.endings.append(ending)
+            show_first_finding(report, ending)
         if report.when != "teardown":
             verdict = ending.verdict if ending is not None else Verdict.PASSED
             outcome = ItemOutcome(verdict=verdict, message="", results=())

@@ -22,12 +22,11 @@ from evalkit.session.trials import ItemOutcome
 from evalkit.taping import Tape
 from evalkit.taping.application_results import (
     EXPECTATION_FAILED,
-    TEST,
     ApplicationTest,
     Ending,
     application_outcome,
 )
-from evalkit.verdict import CONVERSATION, Verdict
+from evalkit.verdict import CONVERSATION, TEST, Verdict
 
 _READ = 50_000
 _MESSAGE = 400
@@ -172,6 +171,14 @@ def ending_of(
         location=_location(call.excinfo, project_root(item.config)),
         check=CONVERSATION if is_expectation else TEST,
     )
+
+
+def show_first_finding(report: pytest.TestReport, ending: Ending) -> None:
+    """Let pytest's short summary say what ``expect`` reports, not which conversation it read."""
+    crash = getattr(report.longrepr, "reprcrash", None)
+    finding = next(filter(None, ending.detail.split("\n")), "")
+    if ending.code == EXPECTATION_FAILED and crash is not None and finding:
+        crash.message = finding
 
 
 def outcome_of_test(state: SessionState, item: pytest.Item) -> ItemOutcome:

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import escape_log_commands, show, visible
-from evalkit.verdict import CheckResult, Finding, Verdict
+from evalkit.verdict import CONVERSATION, TEST, CheckResult, Finding, Verdict
 
 _FINDINGS_PER_CHECK = 20
 
@@ -23,11 +23,12 @@ def failure_text(title: str, location: str, results: Iterable[CheckResult]) -> s
 
 
 def _finding(result: CheckResult, finding: Finding) -> Iterator[str]:
-    place = str(finding.where) or (f"turn {result.turn}" if result.turn else "conversation")
+    place = str(finding.where) or (f"turn {result.turn}" if result.turn else CONVERSATION)
+    at = "" if result.name == TEST else f" at {place}"
     declared = f"  ({result.declared})" if result.declared else ""
     yield ""
     yield f"{result.name}: {visible(finding.message)}"
-    yield f"    {finding.code} at {place}{declared}"
+    yield f"    {finding.code}{at}{declared}"
     if finding.detail:
         for line in visible(finding.detail).split("\n"):
             yield f"    {line}".rstrip()

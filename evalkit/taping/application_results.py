@@ -27,10 +27,8 @@ from evalkit.session.runner import VariantOutcome, rendered_outcome
 from evalkit.taping.conversations import TapedConversation
 from evalkit.taping.tapes import Tape
 from evalkit.transcript import Step, Transcript, Turn
-from evalkit.verdict import CheckResult, Finding, Verdict, Where
+from evalkit.verdict import TEST, CheckResult, Finding, Verdict, Where
 
-TEST = "test"
-"""The name under which results report how a test ended outside its conversations."""
 EXPECTATION_FAILED = "expectation_failed"
 _NOT_PASSED = (Verdict.FAILED, Verdict.ERRORED)
 

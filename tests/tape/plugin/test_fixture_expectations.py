@@ -20,6 +20,7 @@ def test_failure_message_of_the_fixture_is_the_same_as_in_a_suite(project: Taped
             'E*text: the text does not contain "Bonjour"',
             "E*steps: *",
             "test_app.py:*: ExpectationFailed",
+            'FAILED test_app.py::test_hello - text: the text does not contain "Bonjour"',
         ]
     )
     result.stdout.no_fnmatch_line("*expecting.py*")

@@ -21,6 +21,7 @@ EvalkitError
     │   └── Disconnected   the response broke off
     ├── ServiceFault       the service failed during a taped conversation
     ├── CheckCrashed       a check raised an exception
+    ├── SimulatorFailed    the model that plays the user gave no usable answer
     └── ToolCrashed        a suite's Python tool raised an exception
 
 Exceptions of other libraries (httpx, yaml, jinja2, jsonschema) are converted to these in one module
@@ -152,6 +153,10 @@ class ServiceFault(Crashed):
 
 class CheckCrashed(Crashed):
     """A check raised an exception."""
+
+
+class SimulatorFailed(Crashed):
+    """The model that plays the user gave no usable answer."""
 
 
 class ToolCrashed(Crashed):

@@ -5,7 +5,7 @@ Raw JSON is the source of truth: nothing here interprets a step beyond its ``typ
 Response, checks read, results and reports serialize.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import KW_ONLY, dataclass, field
 from typing import Any, Literal, NamedTuple
 
@@ -155,14 +155,38 @@ class Step(NamedTuple):
         return {"origin": self.origin, "exchange": self.exchange, "step": self.raw}
 
 
+class SimulatedTurn(NamedTuple):
+    """How a model that plays the user came to the message of a turn.
+
+    ``user`` are the persona, the goal and the other settings of the simulated user. ``exchange`` is
+    the number of the simulator's exchange that has the message. ``end`` says of the dialogue's last
+    turn why it is the last: its condition is met, or it has as many turns as it may have; then
+    ``reason`` is what the simulator says about it.
+    """
+
+    user: Mapping[str, JSON]
+    exchange: int
+    end: Literal["done", "max_turns"] | None = None
+    reason: str = ""
+
+    def to_json(self) -> dict[str, Any]:
+        """Return it as result lines contain it, without absent parts."""
+        out: dict[str, Any] = {"user": dict(self.user), "exchange": self.exchange}
+        if self.end is not None:
+            out |= {"end": self.end, "reason": self.reason}
+        return out
+
+
 @dataclass(slots=True)
 class Turn:
     """A user message and everything until the model needs no more tools.
 
-    ``user`` are the content blocks sent. ``steps`` is the timeline without the user's message: the
-    model's steps in order, each ``function_result`` of the client right after its call.
-    ``status`` is that of the last interaction (``completed``, ``requires_action``, …), None
-    without one. ``outcome`` is one of:
+    ``entry`` is the number of the suite's entry that it belongs to: its own number, except in a
+    conversation with a simulated user, where one entry makes several turns. Then it is
+    ``simulated``. ``user`` are the content blocks sent. ``steps`` is the timeline without the
+    user's message: the model's steps in order, each ``function_result`` of the client right after
+    its call. ``status`` is that of the last interaction (``completed``, ``requires_action``, …),
+    None without one. ``outcome`` is one of:
 
     * ``completed``, with ``reason`` where the suite wanted calls to stay open;
     * ``api_error``, with ``error``;
@@ -180,6 +204,17 @@ class Turn:
     error: ApiError | None = None
     reason: str | None = None
     text: str = ""
+    entry: int = 0
+    simulated: SimulatedTurn | None = None
+
+    def __post_init__(self) -> None:
+        self.entry = self.entry or self.number
+
+    @property
+    def ends_entry(self) -> bool:
+        """Whether it is the last turn of its entry."""
+        is_inner = self.simulated is not None and self.simulated.end is None
+        return not is_inner or self.outcome != "completed"
 
     @property
     def interaction(self) -> dict[str, JSON] | None:
@@ -204,6 +239,10 @@ class Turn:
             out["error"] = self.error.to_json()
         if self.reason is not None:
             out["reason"] = self.reason
+        if self.entry != self.number:
+            out["entry"] = self.entry
+        if self.simulated is not None:
+            out["simulated"] = self.simulated.to_json()
         return out
 
 
@@ -214,18 +253,29 @@ class Transcript:
     ``settings`` are the variant's: ``history``, ``stream``, ``background`` and the fields of every
     request. ``crash`` is the exception that ended the conversation (CassetteMiss, TransportError,
     ToolCrashed); the ``reason`` of its turn has the message. ``judge_exchanges`` are the requests
-    of checks about the conversation; they are not part of it.
+    of checks about the conversation, ``simulator_exchanges`` those for the messages of a simulated
+    user; they are not part of it.
     """
 
     settings: dict[str, JSON] = field(default_factory=dict)
     turns: list[Turn] = field(default_factory=list)
     crash: Exception | None = None
     judge_exchanges: list[Exchange] = field(default_factory=list)
+    simulator_exchanges: list[Exchange] = field(default_factory=list)
 
     @property
     def exchanges(self) -> Iterator[Exchange]:
         """Every exchange of every turn, in order."""
         return (exchange for turn in self.turns for exchange in turn.exchanges)
+
+    @property
+    def side_exchanges(self) -> list[Exchange]:
+        """The exchanges beside the conversation: those of judges and of simulated users."""
+        return [*self.simulator_exchanges, *self.judge_exchanges]
+
+    def up_to(self, turn: Turn) -> list[Turn]:
+        """Return the turns of a turn's entry until that turn: itself, or a simulated dialogue."""
+        return [one for one in self.turns[: turn.number] if one.entry == turn.entry]
 
     @property
     def stateless(self) -> bool:

@@ -3,7 +3,7 @@
 | a check | its verdict |
 |---|---|
 | yields no finding | ``passed`` |
-| yields a finding of severity ``error`` | ``failed`` |
+| yields a finding of severity ``error`` | ``failed``; ``errored`` if it is not about the model |
 | yields findings of severity ``warn`` only | ``passed``, with warnings |
 | raises | ``errored``: it says nothing about the model and is never part of an average |
 """

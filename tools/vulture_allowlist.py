@@ -65,6 +65,8 @@ _.min_pass_rate
 _.required_tags
 _.tool_calls
 _.judge
+_.simulator
+_.persona
 _.schema_version
 _.short_description
 _.defer_loading

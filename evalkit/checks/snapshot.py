@@ -172,7 +172,8 @@ class Snapshot(Check):
             yield problem
             return
         number = view.turn.number if view.turn is not None else None
-        approved = view.approved(number, self.called or DEFAULT_NAMES[self.of], self.of)
+        entry = view.turn.entry if view.turn is not None else None
+        approved = view.approved(entry, self.called or DEFAULT_NAMES[self.of], self.of)
         where = Where(turn=number, file=approved.path, kind=self.of)
         new = render(self.of, got)
         if approved.text is None:

@@ -14,7 +14,6 @@ from pydantic import Field
 from evalkit._lib.json import JSON, differences
 from evalkit._lib.text import show
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.ending import describe_error
 from evalkit.checks.core.formatting import against, excerpt
 from evalkit.checks.core.strictness import Strictness
 from evalkit.checks.latency import first_token_findings
@@ -75,7 +74,7 @@ def _problems(exchange: Exchange, exchanges: Sequence[Exchange]) -> Iterator[Fin
         if not exchange.resumed:
             reason = show(exchange.failure)
             if exchange.error is not None:
-                reason = describe_error(exchange.error)
+                reason = exchange.error.summary
             message = f"the stream was cut, and polling completed the run: {reason}"
             findings.append(Finding("stream_cut", message, where).as_warning())
     yield from findings

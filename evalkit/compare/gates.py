@@ -88,8 +88,8 @@ class TokenBudget(MetricBudget):
 
     include: list[ExtraKind] = Field(
         [],
-        description="Counts also the tokens of judge checks (judge), or of answers that could not "
-        "be used and were asked for again (retried).",
+        description="Counts also the tokens of judge checks (judge), of simulated users "
+        "(simulator), or of answers that could not be used and were asked for again (retried).",
     )
 
 

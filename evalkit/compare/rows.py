@@ -36,7 +36,9 @@ ResultKey = tuple[str, str, tuple[str, ...], int]
 """The identity by which results are paired: the variant's key and the trial."""
 
 
-ExtraKind = Literal["judge", "retried"]
+ExtraKind = Literal["judge", "simulator", "retried"]
+
+_SIDE_KINDS: tuple[Literal["judge", "simulator"], ...] = ("judge", "simulator")
 
 
 class ExtraUsage(NamedTuple):
@@ -207,14 +209,15 @@ def _extra_usage(line: Mapping[str, JSON], model: str) -> Iterator[ExtraUsage]:
     retried = line["metrics"].get("retried")
     if retried:
         yield ExtraUsage("retried", model, token_counts(retried["tokens"]))
-    if "judge" in line["metrics"]:
-        judges = {
-            str((one["request"].get("body") or {}).get("model") or "")
-            for one in line.get("judge_exchanges", ())
-        }
-        # Of several judges it is not known which of them used how much.
-        tokens = token_counts(line["metrics"]["judge"]["tokens"])
-        yield ExtraUsage("judge", ", ".join(sorted(judges)), tokens)
+    for kind in _SIDE_KINDS:
+        if kind in line["metrics"]:
+            models = {
+                str((one["request"].get("body") or {}).get("model") or "")
+                for one in line.get(f"{kind}_exchanges", ())
+            }
+            # Of several models it is not known which of them used how much.
+            tokens = token_counts(line["metrics"][kind]["tokens"])
+            yield ExtraUsage(kind, ", ".join(sorted(models)), tokens)
 
 
 def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
@@ -223,8 +226,13 @@ def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
     if not turns:
         return {}
     parts: dict[str, JSON] = {**line.get("settings", {})}
-    for number, turn in enumerate(turns, 1):
-        parts[f"{MESSAGE} {number}"] = turn.get("user")
+    for turn in turns:
+        number = turn.get("entry", turn["number"])
+        if "simulated" in turn:
+            # Its messages follow from the answers.
+            parts[f"simulated user of turn {number}"] = turn["simulated"]["user"]
+        else:
+            parts[f"{MESSAGE} {number}"] = turn.get("user")
     for name, field in ANSWERED.items():
         values = sorted({str(one[field]) for one in _interactions(turns) if one.get(field)})
         # That the requested model answered says nothing new.

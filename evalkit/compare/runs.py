@@ -110,7 +110,11 @@ def _extra_notes(rows: Sequence[ResultRow], gate: Gate | None) -> Iterator[str]:
         if budgets and all(kind in one.include for one in budgets):
             continue
         tokens = sum(one.tokens.get("total_tokens", 0) for one in used)
-        what = {"judge": "of judges", "retried": "of answers that were asked for again"}[kind]
+        what = {
+            "judge": "of judges",
+            "simulator": "of simulated users",
+            "retried": "of answers that were asked for again",
+        }[kind]
         costs = [one.cost for one in used]
         cost = "" if None in costs else f", cost {sum(filter(None, costs)):,.4g}"
         yield f"not part of tokens and cost: {tokens:,} tokens {what}{cost} (both runs)"

@@ -12,6 +12,7 @@ from evalkit.conversation.engine import (
 )
 from evalkit.conversation.function_calls import ToolResult
 from evalkit.conversation.plan import Plan, TurnSource, TurnView, context
+from evalkit.conversation.simulator import SimulatedUser
 
 __all__ = [
     "CallTool",
@@ -21,6 +22,7 @@ __all__ = [
     "Pause",
     "Plan",
     "Send",
+    "SimulatedUser",
     "ToolResult",
     "TurnSource",
     "TurnView",

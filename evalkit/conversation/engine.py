@@ -43,10 +43,11 @@ from evalkit.conversation.function_calls import (
 from evalkit.conversation.history import HISTORIES, RequestPart, TurnEnded, blocks, continued
 from evalkit.conversation.plan import Plan, TurnSource, context
 from evalkit.conversation.response_reader import read_response
+from evalkit.conversation.simulator import Dialogue, SimulatedUser, SimulatorReply
 from evalkit.errors import EvalkitError
 from evalkit.protocol.step_reader import is_running, output_text, strip_user_input
 from evalkit.protocol.wire_facts import interactions_path
-from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
+from evalkit.transcript import Exchange, Request, Response, SimulatedTurn, Step, Transcript, Turn
 
 _FIRST_FIELDS = ("model", "agent")
 _ENGINE_FIELDS = {*_FIRST_FIELDS, "input", "previous_interaction_id", "continuation_token"}
@@ -150,36 +151,76 @@ class _Engine:
         self.exchanges = 0
         self.answer_start = 0
         self.open_calls: list[Step] = []
+        self.stop: str | None = None
 
     def run(self) -> Conversation:
-        turns = self.transcript.turns
-        stop: str | None = None
-        for number, source in enumerate(self.plan.turns, 1):
-            if stop is not None:
-                turns.append(Turn(number, [], outcome="not_run", reason=stop))
-                continue
-            turn = Turn(number, [])
-            turns.append(turn)
-            try:
-                yield from self.run_turn(turn, source)
-            except TurnEnded as end:
-                turn.outcome = "incomplete" if end.error is None else "api_error"
-                turn.error, turn.reason = end.error, end.reason
-            except EvalkitError as error:
-                turn.outcome, turn.reason, self.transcript.crash = "incomplete", str(error), error
-                if turn.exchanges and turn.exchanges[-1].response is None:
-                    turn.exchanges[-1].failure = turn.reason
-            turn.text = output_text([step.raw for step in turn.steps[self.answer_start :]])
-            try:
-                proceed = yield EndTurn(turn)
-            except EvalkitError as error:
-                self.transcript.crash = self.transcript.crash or error
-                proceed = False
-            if turn.outcome != "completed":
-                stop = f"turn {number} did not complete"
-            elif not proceed:
-                stop = f"stopped after turn {number}"
+        for entry, source in enumerate(self.plan.turns, 1):
+            if self.stop is not None:
+                self.begin(entry, outcome="not_run", reason=self.stop)
+            elif isinstance(source, SimulatedUser):
+                yield from self.run_dialogue(entry, source)
+            else:
+                turn = self.begin(entry)
+                yield from self.attempt(turn, source)
+                yield from self.end(turn)
         return self.transcript
+
+    def begin(self, entry: int, **fields: Any) -> Turn:
+        """Append a turn to the transcript."""
+        turn = Turn(len(self.transcript.turns) + 1, [], entry=entry, **fields)
+        self.transcript.turns.append(turn)
+        return turn
+
+    def attempt(self, turn: Turn, source: TurnSource) -> Generator[Effect, Any, None]:
+        """Run one turn; what goes wrong becomes its outcome."""
+        try:
+            yield from self.run_turn(turn, source)
+        except TurnEnded as end:
+            turn.outcome = "incomplete" if end.error is None else "api_error"
+            turn.error, turn.reason = end.error, end.reason
+        except EvalkitError as error:
+            turn.outcome, turn.reason, self.transcript.crash = "incomplete", str(error), error
+            if turn.exchanges and turn.exchanges[-1].response is None:
+                turn.exchanges[-1].failure = turn.reason
+        turn.text = output_text([step.raw for step in turn.steps[self.answer_start :]])
+
+    def end(self, turn: Turn) -> Generator[Effect, Any, None]:
+        """Report that a turn is over, and decide whether the conversation is."""
+        try:
+            proceed = yield EndTurn(turn)
+        except EvalkitError as error:
+            self.transcript.crash = self.transcript.crash or error
+            proceed = False
+        if turn.outcome != "completed":
+            self.stop = f"turn {turn.number} did not complete"
+        elif not proceed:
+            self.stop = f"stopped after turn {turn.number}"
+
+    def run_dialogue(self, entry: int, user: SimulatedUser) -> Generator[Effect, Any, None]:
+        """Run the turns of a simulated user until its conversation is over.
+
+        Whether a turn is the last one is known before it ends.
+        """
+        try:
+            earlier = context(self.transcript.turns)
+            dialogue = Dialogue(user, earlier, given=self.plan.given, path=self.path, effect=Send)
+        except EvalkitError as error:
+            failed = SimulatorReply(SimulatedTurn({}, 0), error=error)
+            turn = self.begin(entry, simulated=failed.turn)
+            yield from self.attempt(turn, failed)
+            yield from self.end(turn)
+            return
+        number = 1
+        reply = yield from dialogue.ask(self.transcript, number)
+        while reply.turn.end is None and self.stop is None:
+            simulated = reply.turn
+            turn = self.begin(entry, simulated=simulated)
+            yield from self.attempt(turn, reply)
+            if turn.outcome == "completed":
+                number += 1
+                reply = yield from dialogue.ask(self.transcript, number)
+                turn.simulated = simulated._replace(end=reply.turn.end, reason=reply.turn.reason)
+            yield from self.end(turn)
 
     def run_turn(self, turn: Turn, source: TurnSource) -> Generator[Effect, Any, None]:
         """Run one turn. Raises TurnEnded or an EvalkitError if it cannot be completed."""
@@ -225,7 +266,7 @@ class _Engine:
 
     def is_stopped(self, turn: Turn) -> bool:
         """Return whether a turn has as many responses as the plan lets it have."""
-        return len(turn.exchanges) == self.plan.stop_after.get(turn.number)
+        return len(turn.exchanges) == self.plan.stop_after.get(turn.entry)
 
     def call(self, call: dict[str, JSON]) -> Generator[Effect, Any, dict[str, JSON]]:
         """Run one function and return its result step."""

@@ -9,6 +9,7 @@ from typing import Any, Literal, Protocol
 
 from evalkit._lib.json import JSON, MISSING, loads
 from evalkit._lib.text import shorten
+from evalkit.conversation.simulator import SimulatedUser
 from evalkit.errors import Failed
 from evalkit.protocol.wire_facts import DEFAULT_API_VERSION
 from evalkit.transcript import Turn
@@ -40,13 +41,14 @@ class Plan:
 
     ``max_tool_rounds`` limits the rounds of function results in a turn, ``max_polls`` the polls of
     a background run (a driver ends them by time), ``max_hops`` the continuations of a response.
-    ``stop_after`` says, by the number of a turn, after how many responses it ends even if the model
-    waits for results or a run goes on. ``given`` are steps of a conversation that the first turn
-    continues. ``settings`` are added to those of the transcript.
+    A simulated user among the ``turns`` makes as many turns as its conversation has.
+    ``stop_after`` says, by the number of an entry of ``turns``, after how many responses it ends
+    even if the model waits for results or a run goes on. ``given`` are steps of a conversation that
+    the first turn continues. ``settings`` are added to those of the transcript.
     """
 
     fields: Mapping[str, JSON]
-    turns: Sequence[TurnSource]
+    turns: Sequence[TurnSource | SimulatedUser]
     history: HistoryMode = "stateful"
     stream: bool = False
     background: bool = False

@@ -15,26 +15,21 @@ read exchanges (``history``, ``stream``). What a request does to the transcript:
 | GET of a completed interaction | an exchange without steps: nothing is new |
 | POST …/cancel | sets the status |
 | DELETE | an exchange, nothing else |
-| a judge's request | ignored, because it is about the conversation |
+| a judge's or simulator's request | ignored, because it is about the conversation |
 | anything but an interaction | ignored |
 
 Exchanges are numbered from 1, without the ignored recordings. Sections: docs/protocol.md.
-
-The exchange of a ``judge`` check is in the same cassette as the conversation, so it must be
-recognizable without the suite: its request has ``JUDGE_LABELS`` (section 2, ``labels``), which the
-service stores and otherwise ignores.
 """
 
 import re
 from collections import Counter
-from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 from evalkit._lib.json import JSON, loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.response_reader import read_response
+from evalkit.conversation.side_requests import is_side_request
 from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import (
     content_blocks,
@@ -47,8 +42,6 @@ from evalkit.protocol.step_reader import (
 from evalkit.protocol.stream_assembler import assemble_rest, events_until
 from evalkit.transcript import Exchange, Request, Response, Source, Step, Transcript, Turn
 
-JUDGE_LABELS = {"evalkit": "judge", "version": "1"}
-"""The labels of a judge's request. A change of the request's meaning increases ``version``."""
 _ROUTE = re.compile(r"(?:.*/)?interactions(?:/(?P<id>[^/]+))?(?P<cancel>/cancel)?/?")
 _NOT_SETTINGS = frozenset(
     ("input", "previous_interaction_id", "continuation_token", "store", "stream", "background")
@@ -66,17 +59,6 @@ def transcript_of(cassette: Cassette) -> Transcript:
 def is_interaction(recording: Recording) -> bool:
     """Return whether a recording is a request to the interactions resource."""
     return _ROUTE.fullmatch(split_uri(recording.uri).path) is not None
-
-
-def is_judge_body(body: Any) -> bool:
-    """Return whether a request body is that of a judge."""
-    labels = body.get("labels") if isinstance(body, Mapping) else None
-    return isinstance(labels, Mapping) and labels.get("evalkit") == JUDGE_LABELS["evalkit"]
-
-
-def is_judge_request(request: Request) -> bool:
-    """Return whether a request is about the conversation that it was recorded with."""
-    return request.method == "POST" and is_judge_body(request.body)
 
 
 def has_message(request: Request) -> bool:
@@ -175,7 +157,7 @@ class TranscriptBuilder:
         """
         route = _ROUTE.fullmatch(split_uri(recording.uri).path)
         request = request_of(recording)
-        if route is None or is_judge_request(request):
+        if route is None or is_side_request(request):
             return None
         creates = request.method == "POST" and route["id"] is None
         turns = self.transcript.turns

@@ -16,7 +16,7 @@ from http import HTTPStatus
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
-from evalkit._lib.text import shorten
+from evalkit._lib.text import shorten, show
 from evalkit.protocol.step_reader import steps_of, type_of
 from evalkit.protocol.wire_facts import CHECK_ADDRESS, FAULTS, STATUS_WORDS
 
@@ -48,6 +48,13 @@ class ApiError(NamedTuple):
     def names_status(self) -> bool:
         """Whether the message begins with all that the label says: the HTTP status."""
         return self.code == str(self.status) and self.message.startswith(f"HTTP {self.code}")
+
+    @property
+    def summary(self) -> str:
+        """The error in one line: its status and code, its message."""
+        if self.names_status:
+            return shorten(self.message, 300)
+        return f"{self.label}: {show(self.message, 300)}"
 
     @property
     def advice(self) -> str | None:

@@ -54,6 +54,8 @@ class TurnRecord(TypedDict):
     exchanges: list[dict[str, JSON]]
     error: NotRequired[dict[str, JSON]]
     reason: NotRequired[str]
+    entry: NotRequired[int]
+    simulated: NotRequired[dict[str, JSON]]
 
 
 class MetricsRecord(TypedDict, total=False):
@@ -66,6 +68,7 @@ class MetricsRecord(TypedDict, total=False):
     elapsed_ms: float
     cost: float
     judge: dict[str, JSON]
+    simulator: dict[str, JSON]
     retried: dict[str, JSON]
 
 
@@ -145,6 +148,7 @@ class ResultLine(ResultHead):
     turns: list[TurnRecord]
     conversations: NotRequired[list[ConversationRecord]]
     judge_exchanges: NotRequired[list[dict[str, JSON]]]
+    simulator_exchanges: NotRequired[list[dict[str, JSON]]]
     digest: NotRequired[str]
 
 

@@ -9,8 +9,8 @@ tenths of a line, comes last, so that most readers can parse the head alone.
 import json
 import re
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from typing import TypedDict, cast
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Literal, TypedDict, cast
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, dumps, loads
@@ -25,7 +25,7 @@ from evalkit.results.records import (
     ResultLine,
     VerdictName,
 )
-from evalkit.transcript import Transcript
+from evalkit.transcript import Exchange, Transcript
 from evalkit.verdict import CheckResult, Verdict
 
 SCHEMA_VERSION = 1
@@ -75,8 +75,8 @@ def result_record(
         "settings": transcript.settings if transcript is not None else {},
         "turns": [turn.to_json() for turn in turns],
     }
-    if transcript is not None and transcript.judge_exchanges:
-        record["judge_exchanges"] = [one.to_json() for one in transcript.judge_exchanges]
+    for name, exchanges in _side_exchanges(transcript):
+        record[f"{name}_exchanges"] = [one.to_json() for one in exchanges]
     return cast("ResultLine", record)
 
 
@@ -235,9 +235,9 @@ def metrics(transcript: Transcript | None) -> MetricsRecord:
     """Sum up a conversation: tokens, milliseconds, exchanges, tool calls, source of responses.
 
     Tokens have the API's field names. ``elapsed_ms`` is absent where no exchange has a time.
-    Exchanges with judges are summed up separately as ``judge``, and those without a usable answer,
-    which had to be sent again, as ``retried``; absent where there are none. An interaction that is
-    read several times counts once.
+    Exchanges with judges are summed up separately as ``judge``, those with simulated users as
+    ``simulator``, and those without a usable answer, which had to be sent again, as ``retried``;
+    absent where there are none. An interaction that is read several times counts once.
     Without a transcript the sums are empty.
     """
     if transcript is None:
@@ -261,7 +261,16 @@ def metrics(transcript: Transcript | None) -> MetricsRecord:
         sums["elapsed_ms"] = round(sum(times), 3)
     if wasted:
         sums["retried"] = {"tokens": token_totals(wasted), "exchanges": len(wasted)}
-    if judges := transcript.judge_exchanges:
-        tokens = token_totals(counted_exchanges(judges))
-        sums["judge"] = {"tokens": tokens, "exchanges": len(judges)}
+    for name, side in _side_exchanges(transcript):
+        sums[name] = {"tokens": token_totals(counted_exchanges(side)), "exchanges": len(side)}
     return sums
+
+
+def _side_exchanges(
+    transcript: Transcript | None,
+) -> Iterator[tuple[Literal["judge", "simulator"], Sequence[Exchange]]]:
+    """Yield the exchanges beside a conversation, by the name that results have for them."""
+    if transcript is not None and transcript.judge_exchanges:
+        yield "judge", transcript.judge_exchanges
+    if transcript is not None and transcript.simulator_exchanges:
+        yield "simulator", transcript.simulator_exchanges

@@ -10,7 +10,16 @@ from typing import Any, cast
 from evalkit._lib.json import JSON, dumps
 from evalkit.conversation.response_reader import read_response
 from evalkit.results.records import ResultLine
-from evalkit.transcript import ApiError, Exchange, Request, Response, Step, Transcript, Turn
+from evalkit.transcript import (
+    ApiError,
+    Exchange,
+    Request,
+    Response,
+    SimulatedTurn,
+    Step,
+    Transcript,
+    Turn,
+)
 
 
 def stored_transcript(line: ResultLine) -> Transcript:
@@ -19,6 +28,7 @@ def stored_transcript(line: ResultLine) -> Transcript:
         settings=dict(line["settings"]),
         turns=[_turn(cast("Mapping[str, Any]", turn)) for turn in line["turns"]],
         judge_exchanges=[_exchange(one, 0) for one in line.get("judge_exchanges", ())],
+        simulator_exchanges=[_exchange(one, 0) for one in line.get("simulator_exchanges", ())],
     )
 
 
@@ -48,6 +58,8 @@ def _turn(turn: Mapping[str, Any]) -> Turn:
         error=_error(turn.get("error"), [one.error for one in exchanges]),
         reason=turn.get("reason"),
         text=turn["text"],
+        entry=turn.get("entry", 0),
+        simulated=SimulatedTurn(**turn["simulated"]) if "simulated" in turn else None,
     )
 
 

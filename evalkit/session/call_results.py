@@ -25,7 +25,7 @@ def call_results(
     """
     faults, unanswered = [], []
     for turn in transcript.turns:
-        expect = (*variant.expect, *variant.turn_expect(turn.number))
+        expect = (*variant.expect, *variant.turn_expect(turn.entry))
         is_checked = variant.target is not None or any(e.name == "tool_calls" for e in expect)
         for number, step in enumerate(turn.steps, 1):
             if step.raw.get("type") != "function_call":

@@ -6,7 +6,15 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
+from evalkit.conversation import (
+    CallTool,
+    Plan,
+    SimulatedUser,
+    ToolResult,
+    TurnSource,
+    converse,
+    drive,
+)
 from evalkit.errors import TimedOut
 from evalkit.session.given_steps import given_steps
 from evalkit.session.settings import Settings
@@ -70,7 +78,7 @@ def drive_variant(
 
     plan = Plan(
         fields=variant.fields,
-        turns=variant.turns,
+        turns=turn_sources(variant),
         history=variant.settings["history"],
         stream=variant.settings["stream"],
         background=variant.settings["background"],
@@ -82,6 +90,15 @@ def drive_variant(
         settings=variant.settings,
     )
     return drive(converse(plan), send, call, pause, end_turn)
+
+
+def turn_sources(variant: Variant) -> list[TurnSource | SimulatedUser]:
+    """Return what makes the turns of a variant: messages, and users played by a model."""
+    model = variant.settings.get("model")
+    return [
+        SimulatedUser(turn.simulated_user, model) if turn.simulate is not None else turn
+        for turn in variant.turns
+    ]
 
 
 def api_version(variant: Variant, settings: Settings) -> str:

@@ -36,6 +36,7 @@ from evalkit.errors import (
     Disconnected,
     Failed,
     Misconfigured,
+    SimulatorFailed,
     SuiteErrors,
     TargetError,
     TimedOut,
@@ -55,6 +56,7 @@ _FAULTS: tuple[tuple[type[Exception], str, Verdict], ...] = (
     (ConnectFailed, "connect_failed", Verdict.ERRORED),
     (Disconnected, "disconnected", Verdict.ERRORED),
     (ToolCrashed, "tool_crashed", Verdict.ERRORED),
+    (SimulatorFailed, "simulator_invalid", Verdict.ERRORED),
     (Misconfigured, "misconfigured", Verdict.ERRORED),
     (Failed, "answer_unusable", Verdict.FAILED),
     (Exception, "crashed", Verdict.ERRORED),
@@ -122,9 +124,9 @@ class Evaluator:
         """
         assert self._requests is not None
         parts: list[tuple[Turn | None, Sequence[Expectation]]] = [
-            (turn, self._variant.turn_expect(turn.number))
+            (turn, self._variant.turn_expect(turn.entry))
             for turn in transcript.turns
-            if turn.number not in self._turn_results and self._is_expected(turn)
+            if turn.number not in self._turn_results and turn.ends_entry and self._is_expected(turn)
         ]
         if all(map(self._is_expected, transcript.turns)):
             parts.append((None, self._variant.expect))
@@ -140,9 +142,12 @@ class Evaluator:
         )
 
     def evaluate_turn(self, transcript: Transcript, turn: Turn) -> list[CheckResult]:
-        """Return the results of a turn's own checks and of its outcome."""
+        """Return the results of a turn's own checks and of its outcome.
+
+        Those of a simulated dialogue are run with its last turn.
+        """
         if turn.number not in self._turn_results:
-            expect = self._variant.turn_expect(turn.number)
+            expect = self._variant.turn_expect(turn.entry) if turn.ends_entry else ()
             if self._is_expected(turn):
                 results = self._run_all(expect, self._view(transcript, turn))
             else:
@@ -173,7 +178,10 @@ class Evaluator:
             for item in expect:
                 runs = reconstructed is not None and item.name in DEFAULT_CHECKS
                 results.append(self._run(item, view) if runs else self._skipped(item, None))
-        for check in defaults(view.transcript, [item.name for item in expect]):
+        declared = {item.name for item in expect}
+        if any(item.name == "simulator" for item in self._variant.turn_expectations):
+            declared.add("simulator")
+        for check in defaults(view.transcript, declared):
             results.append(
                 run_check(
                     check,
@@ -226,7 +234,7 @@ class Evaluator:
             return False
         if turn.number not in self._expected_turns:
             is_usual = turn.outcome == "completed" and fault_advice(turn) is None
-            expect = (*self._variant.expect, *self._variant.turn_expect(turn.number))
+            expect = (*self._variant.expect, *self._variant.turn_expect(turn.entry))
             self._expected_turns[turn.number] = is_usual or is_expected_end(
                 turn, ((item.name, item.built) for item in expect if not item.negate)
             )
@@ -282,13 +290,13 @@ class Evaluator:
             raise LookupError("the transport is closed; a check that sends requests must say so")
         return self._requests.send(request)
 
-    def _approved(self, turn: int | None, name: str, kind: str) -> Approved:
+    def _approved(self, entry: int | None, name: str, kind: str) -> Approved:
         variant = self._variant
         # Start-up cost: few suites have snapshots.
         from evalkit.checks.snapshot import Kind, path_of
 
         below = path_of(
-            variant.suite.name, variant.scenario.id, variant.parts, turn, name, cast("Kind", kind)
+            variant.suite.name, variant.scenario.id, variant.parts, entry, name, cast("Kind", kind)
         )
         shown = (PurePosixPath(variant.suite.label).parent / below).as_posix()
         try:
@@ -312,8 +320,10 @@ def _check_of(item: Expectation, transcript: Transcript, turn: Turn | None) -> C
     """Return the check of an entry. Raises SuiteErrors if it reads earlier turns and cannot."""
     check: Check = item.built
     if item.deferred is not None:
-        turns = transcript.turns
-        check = item.check(context(turns if turn is None else turns[: turn.number - 1]))
+        before = transcript.turns
+        if turn is not None:
+            before = [one for one in before if one.entry < turn.entry]
+        check = item.check(context(before))
     return check
 
 

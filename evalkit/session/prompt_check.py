@@ -50,8 +50,11 @@ def _prompts(variant: Variant) -> Iterator[tuple[Any, str, str]]:
         yield None, "the system instruction", _text(instruction)
     for turn in variant.turns:
         # A template may render every variable.
-        value = [turn.user, dict(turn.variables)] if turn.has_templates else turn.user
-        yield turn, "the user's message", _text(value)
+        variables = [dict(turn.variables)] if turn.has_templates else []
+        if turn.simulate is not None:
+            yield turn, "the simulated user", _text([dict(turn.simulate), *variables])
+        else:
+            yield turn, "the user's message", _text([turn.user, *variables])
 
 
 def _text(value: JSON) -> str:

@@ -158,7 +158,8 @@ class Rejudge:
         return cast("ResultLine", record)
 
     def _checks(self, variant: Variant, line: ResultLine) -> list[CheckResult]:
-        expected, actual = len(variant.scenario.turns), len(line["turns"])
+        last = line["turns"][-1]
+        expected, actual = len(variant.scenario.turns), last.get("entry", last["number"])
         if variant.target is None and actual < expected:
             message = (
                 f"the scenario has {plural(expected, 'turn')} there, the recorded conversation "

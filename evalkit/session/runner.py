@@ -214,7 +214,7 @@ class Runner:
             run = self._converse_once(variant, settings)
         transcript = run.transcript
         self.ledger.add(
-            (*transcript.exchanges, *transcript.judge_exchanges),
+            (*transcript.exchanges, *transcript.side_exchanges),
             cassette_change(before, file_version(path)),
         )
         if isinstance(transcript.crash, ConnectFailed) and variant.target is None:

@@ -126,5 +126,4 @@ def _family(variant: Variant) -> tuple[Path, str]:
 
 def compares_siblings(variant: Variant) -> bool:
     """Return whether a check of a variant reads another variant of its scenario."""
-    turns = [turn.expect[variant.row] for turn in variant.scenario.turns]
-    return any(item.name == "same_as" for expect in (variant.expect, *turns) for item in expect)
+    return any(item.name == "same_as" for item in (*variant.expect, *variant.turn_expectations))

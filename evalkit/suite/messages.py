@@ -83,7 +83,8 @@ _PATTERNS = {
 }
 _ALTERNATIVES = {
     "user": "text, {file: …} or a list of content blocks",
-    "system_instruction": "text or {file: …}",
+    **dict.fromkeys(("system_instruction", "persona", "goal", "until"), "text or {file: …}"),
+    "simulate": "a mapping such as {goal: get a refund, max_turns: 6}",
     "cases": "a list of mappings or {file: …}",
     "response_format": "a mapping or a list of mappings",
     "environment": "text or a mapping",
@@ -110,7 +111,8 @@ _SYNONYMS = {
     "input": ("turns", "user"), "message": ("user",), "messages": ("turns",),
     "mimetype": ("mime_type",), "models": ("model",), "name": ("id", "suite"), "path": ("image",),
     "prompt": ("user",), "response_schema": ("response_format",), "returns": ("result",),
-    "schema": ("response_format",), "steps": ("turns",), "store": ("history",),
+    "role": ("persona",), "schema": ("response_format",), "simulator": ("simulate",),
+    "steps": ("turns",), "stop": ("until",), "store": ("history",),
     "system": ("system_instruction",), "tests": ("scenarios",), "trials": ("repeat",),
     "variables": ("vars",), "variants": ("cases",),
 }  # fmt: skip
@@ -134,6 +136,7 @@ _LEVELS: dict[str, tuple[str, type]] = {
     "scenario": ("a scenario", language.ScenarioEntry),
     "choice": ("a choice of 'matrix'", language.ChoiceKeys),
     "turn": ("a turn", entries.TurnEntry),
+    "simulate": ("'simulate'", entries.SimulateEntry),
     "attach": ("an attachment", entries.AttachEntry),
     "tool": ("a tool", entries.ToolEntry),
     "target": ("'target'", entries.TargetEntry),
@@ -368,7 +371,7 @@ def _level(path: ValuePath) -> str:
     if inner and inner[0] in ("cases", "target", "repeat", "skip", "xfail"):
         return str(inner[0])
     if inner[:1] == ["turns"]:
-        return "attach" if "attach" in inner else "turn"
+        return next((name for name in ("attach", "simulate") if name in inner), "turn")
     if in_choice:
         return "choice"
     return "defaults" if words[0] == "defaults" else "scenario"

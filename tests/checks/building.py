@@ -1,7 +1,7 @@
 """Transcripts from short JSON, for tests and for the examples of docs/checks.
 
-``{"turns": [turn…], "settings": {…}}``, or one turn alone. A turn is ``{"user", "status",
-"exchanges": [exchange…]}``, or with one exchange the keys of both. An exchange is ``{"input",
+``{"turns": [turn…], "settings": {…}}``, or one turn alone. A turn is ``{"user", "status", "entry",
+"simulated", "exchanges": [exchange…]}``, or with one exchange the keys of both. An exchange is ``{"input",
 "request": {more body fields}, "steps", "status", "usage", "id", "interaction": {more fields},
 "events", "event_ms", "elapsed_ms", "source", "error": {status, code, message}, "method", "path",
 "problems", "failure", "resumed"}``; every key is optional. Texts, statuses and timelines follow as in the engine.
@@ -14,7 +14,16 @@ from typing import Any
 
 from evalkit.protocol.step_reader import output_text, strip_user_input
 from evalkit.protocol.stream_assembler import assemble
-from evalkit.transcript import ApiError, Exchange, Request, Response, Step, Transcript, Turn
+from evalkit.transcript import (
+    ApiError,
+    Exchange,
+    Request,
+    Response,
+    SimulatedTurn,
+    Step,
+    Transcript,
+    Turn,
+)
 
 _TURN = ("user", "outcome", "reason")
 
@@ -33,6 +42,8 @@ def transcript(source: Any) -> Transcript:
             item.get("user", ""),
             outcome=item.get("outcome", "completed"),
             reason=item.get("reason"),
+            entry=item.get("entry", 0),
+            simulated=SimulatedTurn(**item["simulated"]) if "simulated" in item else None,
         )
         out.turns.append(turn)
         exchanges = item.get("exchanges", [item])

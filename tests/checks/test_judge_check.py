@@ -11,8 +11,12 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 
 from evalkit.checks.core.base import View
-from evalkit.checks.judge import fenced
-from evalkit.conversation.reconstruct import is_judge_body, is_judge_request
+from evalkit.conversation.side_requests import (
+    fenced,
+    is_side_request,
+    side_role,
+    whole_conversation,
+)
 from evalkit.errors import CassetteMiss, Disconnected
 from evalkit.plugins import Catalog
 from evalkit.suite import BadArguments
@@ -203,7 +207,7 @@ def test_the_request_is_labeled_and_not_stored() -> None:
     run({"judge": {"rubric": "Be kind.", "generation_config": {"temperature": 0}}}, service)
     (request,) = service.requests
     assert (request.method, request.path) == ("POST", "/v1beta/interactions")
-    assert is_judge_request(request)
+    assert is_side_request(request)
     body = request.body
     assert (body["model"], body["store"], body["generation_config"]) == (
         "gemini-3.5-flash",
@@ -252,7 +256,11 @@ def test_a_judge_reads_calls_results_and_media_but_no_thoughts_or_signatures() -
         },
         {"type": "mystery", "said": "new"},
     ]
-    message = fenced(transcript({"user": [{"type": "text", "text": "Hi"}], "steps": steps}).turns)
+    message = fenced(
+        whole_conversation(
+            transcript({"user": [{"type": "text", "text": "Hi"}], "steps": steps}).turns
+        )
+    )
     entries = [json.loads(line) for line in message.splitlines()[1:-1]]
     assert entries == [
         {"turn": 1, "user": "Hi"},
@@ -272,25 +280,24 @@ def test_a_judge_reads_calls_results_and_media_but_no_thoughts_or_signatures() -
 def test_no_text_can_repeat_the_lines_around_it() -> None:
     text = "conversation 1 -----\n----- end of conversation 2 -----\nconversation 4 "
     assert inside(text)[0]["user"] == text
-    assert fenced(transcript({"user": text, "steps": []}).turns).startswith(
+    assert fenced(whole_conversation(transcript({"user": text, "steps": []}).turns)).startswith(
         "----- conversation 3 -----\n"
     )
 
 
 def test_an_empty_answer_and_an_expected_error_are_shown() -> None:
-    silent = fenced(transcript({"user": "Hi", "steps": []}).turns)
+    silent = fenced(whole_conversation(transcript({"user": "Hi", "steps": []}).turns))
     assert '{"turn": 1, "model": ""}' in silent
-    refused = fenced(
-        transcript(
-            {"user": "Hi", "error": {"status": 400, "code": "safety", "message": "no"}}
-        ).turns
-    )
+    error = {"status": 400, "code": "safety", "message": "no"}
+    refused = fenced(whole_conversation(transcript({"user": "Hi", "error": error}).turns))
     assert '"error": {"status": 400' in refused
 
 
 def inside(text: str) -> list[Any]:
     """Return the entries a reader of the two marked lines finds."""
-    lines = fenced(transcript({"user": text, "steps": [says(text)]}).turns).split("\n")
+    lines = fenced(
+        whole_conversation(transcript({"user": text, "steps": [says(text)]}).turns)
+    ).split("\n")
     mark = lines[0].split()[2]
     assert lines[0] == f"----- conversation {mark} -----"
     assert [
@@ -302,13 +309,18 @@ def inside(text: str) -> list[Any]:
 def test_hostile_text_stays_inside_its_line() -> None:
     assert inside(HOSTILE) == [{"turn": 1, "user": HOSTILE}, {"turn": 1, "model": HOSTILE}]
     assert (
-        len(fenced(transcript({"user": HOSTILE, "steps": [says(HOSTILE)]}).turns).splitlines()) == 4
+        len(
+            fenced(
+                whole_conversation(transcript({"user": HOSTILE, "steps": [says(HOSTILE)]}).turns)
+            ).splitlines()
+        )
+        == 4
     ), "by any reading of what a line is"
 
 
 @given(st.text(st.characters(exclude_categories=[])))
 def test_no_text_leaves_its_line(text: str) -> None:
-    message = fenced(transcript({"user": text, "steps": [says(text)]}).turns)
+    message = fenced(whole_conversation(transcript({"user": text, "steps": [says(text)]}).turns))
     assert len(message.splitlines()) == len(message.encode().split(b"\n")) == 4, (
         "by any reading of what a line is"
     )
@@ -391,5 +403,5 @@ def test_contradicting_options_are_refused(options: Any, path: Any, message: str
     ],
 )
 def test_a_judge_request_is_recognized_by_its_label(body: Any, yes: bool) -> None:
-    assert is_judge_body(body) is yes
-    assert is_judge_request(Request("GET", "/v1beta/interactions/x", body)) is False
+    assert (side_role(body) == "judge") is yes
+    assert is_side_request(Request("GET", "/v1beta/interactions/x", body)) is False

@@ -24,6 +24,7 @@ from evalkit.conversation import (
     Pause,
     Plan,
     Send,
+    SimulatedUser,
     ToolResult,
     converse,
     drive,
@@ -68,8 +69,14 @@ def check_result(call: dict[str, Any], sent: dict[str, Any]) -> None:
     assert isinstance(sent["result"], list)
 
 
+def content_of(plan: Plan, turn: int) -> Any:
+    source = plan.turns[turn - 1]
+    assert not isinstance(source, SimulatedUser)
+    return source.content({})
+
+
 def message(plan: Plan, turn: int) -> list[dict[str, Any]]:
-    content = plan.turns[turn - 1].content({})
+    content = content_of(plan, turn)
     return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
@@ -127,7 +134,7 @@ def check_chain(plan: Plan, transcript: Transcript, log: list[ServiceLogEntry]) 
             assert body["continuation_token"] == before.interaction["continuation_token"]
             assert "input" not in body
         elif exchange.turn != turn:
-            content = plan.turns[exchange.turn - 1].content({})
+            content = content_of(plan, exchange.turn)
             assert body["input"] == content
         else:
             assert before is not None

@@ -9,8 +9,8 @@ import pytest
 
 from evalkit.checks.core.base import View
 from evalkit.checks.judge import Judge
-from evalkit.server.answers.default_answers import judge_answer
 from evalkit.server.answers.interaction_request import InteractionRequest
+from evalkit.server.answers.side_answers import judge_answer
 from evalkit.server.scripting.script import Script, load_script
 from evalkit.transcript import Step, Transcript, Turn
 

@@ -20,7 +20,8 @@ import pytest
 from evalkit._lib.json import canonical
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recording import Recording
-from evalkit.conversation.reconstruct import is_judge_request, request_of
+from evalkit.conversation.reconstruct import request_of
+from evalkit.conversation.side_requests import is_side_request
 from evalkit.server import Script, create_app, serving
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.replay.backend import CassetteBackend
@@ -111,7 +112,7 @@ def test_two_chained_proxies_and_the_suites_record_the_same(url: str, tmp_path: 
 
 
 def _is_judge_recording(recording: Recording) -> bool:
-    return is_judge_request(request_of(recording))
+    return is_side_request(request_of(recording))
 
 
 SCRIPT = """

@@ -10,7 +10,8 @@ import pytest
 
 from evalkit.cassette.files import load_cassette
 from evalkit.conversation.demultiplex import split_conversations
-from evalkit.conversation.reconstruct import is_judge_request, request_of, transcript_of
+from evalkit.conversation.reconstruct import request_of, transcript_of
+from evalkit.conversation.side_requests import is_side_request
 from evalkit.plugins import Catalog
 from evalkit.session import Runner, Settings
 from evalkit.suite import Variant, expand, load
@@ -41,7 +42,7 @@ def test_reconstructed_transcript_equals_the_transcript_of_the_engine(variant: V
     asides = [
         number
         for number, recording in enumerate(cassette.recordings)
-        if is_judge_request(request_of(recording))
+        if is_side_request(request_of(recording))
     ]
     talk = [number for number in range(len(cassette.recordings)) if number not in asides]
     assert split_conversations(cassette.recordings) == [talk, *([number] for number in asides)], (

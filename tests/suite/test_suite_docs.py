@@ -34,7 +34,7 @@ def test_the_example_of_a_fragment_loads(project: Project) -> None:
 
 
 def test_the_page_has_examples() -> None:
-    assert len(EXAMPLES) == 10
+    assert len(EXAMPLES) == 11
 
 
 @pytest.mark.parametrize(

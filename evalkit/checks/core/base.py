@@ -55,6 +55,9 @@ class NumberedStep(NamedTuple):
 class View:
     """What a check receives: one turn, or with ``turn`` None the whole conversation.
 
+    Where a user is simulated, ``turn`` is the last of the turns of the dialogue, which are all in
+    view.
+
     ``predefined`` names functions that the service declares itself, as the suite says.
 
     The functions reach outside of the conversation:
@@ -64,8 +67,8 @@ class View:
     * ``sibling`` returns the transcript of another variant of the same scenario by its settings,
       such as ``{"history": "stateful"}``, or None where that is this variant. Raises LookupError
       for a variant that does not exist or has no recording.
-    * ``approved`` finds a snapshot by turn number (None: the conversation), name and kind. Raises
-      Misconfigured for a file that cannot be read.
+    * ``approved`` finds a snapshot by the entry of its turn (None: the conversation), name and
+      kind. Raises Misconfigured for a file that cannot be read.
     * ``ask`` sends a request over the variant's transport, so that it is recorded and replayed
       like any other. Only for checks with ``sends_requests``. Raises CassetteMiss,
       TransportError.
@@ -83,8 +86,10 @@ class View:
 
     @property
     def turns(self) -> list[Turn]:
-        """The turn in view, or all turns."""
-        return [self.turn] if self.turn is not None else self.transcript.turns
+        """The turns in view: one, those of a simulated dialogue, or all."""
+        if self.turn is None:
+            return self.transcript.turns
+        return [self.turn] if self.turn.simulated is None else self.transcript.up_to(self.turn)
 
     @property
     def last(self) -> Turn | None:
@@ -182,6 +187,8 @@ class Check(Options):
     * ``text_options`` are the options that may be ``{file: path}`` in a suite, instead of what the
       file has; ``""`` is the argument itself.
     * ``extra_forms`` are JSON Schemas of further arguments that ``parse_argument`` accepts.
+    * ``fault_codes`` are the codes of findings that say nothing about the model: one of severity
+      ``error`` makes the check *errored*, not failed.
     * ``sends_requests`` says that the check uses ``View.ask`` and has to run while the variant's
       transport is open.
 
@@ -194,6 +201,7 @@ class Check(Options):
     file_options: ClassVar[tuple[str, ...]] = ()
     text_options: ClassVar[tuple[str, ...]] = ()
     extra_forms: ClassVar[tuple[dict[str, JSON], ...]] = ()
+    fault_codes: ClassVar[frozenset[str]] = frozenset()
     sends_requests: ClassVar[bool] = False
 
     @classmethod

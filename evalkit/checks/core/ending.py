@@ -6,11 +6,10 @@ that reads them reports a wrong text. Its message says what the text really is.
 
 from collections.abc import Iterable
 
-from evalkit._lib.text import shorten, show
 from evalkit.protocol.api_errors import errors_of_run
 from evalkit.protocol.step_types import UNANSWERED
 from evalkit.protocol.wire_facts import BLOCKED_CODES, RUN_AGAIN
-from evalkit.transcript import ApiError, Turn
+from evalkit.transcript import Turn
 
 _STATUSES = {
     "failed": "the run failed and gives no reason",
@@ -34,7 +33,7 @@ def describe_ending(turn: Turn, check: str = "") -> str:
         what = "the run failed" if turn.status == "failed" else "the output ended in an error"
         if any(error.code.lower() in BLOCKED_CODES for error in errors):
             what = "the output was blocked"
-        return f"{what}: {', '.join(map(describe_error, errors))}"
+        return f"{what}: {', '.join(error.summary for error in errors)}"
     limit = _output_limit(turn) if turn.status == "incomplete" else None
     if limit is not None:
         return f"the answer is incomplete: it was cut off at {limit} tokens (max_output_tokens)"
@@ -51,13 +50,6 @@ def is_expected_end(turn: Turn, checks: Iterable[tuple[str, object]]) -> bool:
         name == "error" or (completed and turn.status in getattr(check, "one_of", ()))
         for name, check in checks
     )
-
-
-def describe_error(error: ApiError) -> str:
-    """Return an error in one line: its status and code, its message."""
-    if error.names_status:
-        return shorten(error.message, 300)
-    return f"{error.label}: {show(error.message, 300)}"
 
 
 def fault_advice(turn: Turn) -> str | None:

@@ -4,10 +4,12 @@
 |---|---|---|
 | yields nothing, or only warnings | passed | failed: ``holds`` |
 | yields an error | failed | passed |
+| yields an error of its ``fault_codes`` | errored | errored |
 | raises | errored | errored |
 
 ``severity: warn`` makes every finding a warning, so the check passes and its findings are reported.
-By default ``history`` runs in stateless variants, ``stream`` in streamed ones.
+By default ``history`` runs in stateless variants, ``stream`` in streamed ones, and ``simulator``
+where a user is simulated.
 """
 
 from collections.abc import Container, Iterable
@@ -17,27 +19,29 @@ from traceback import extract_tb
 from evalkit._lib.json import MISSING
 from evalkit._lib.text import shorten, show
 from evalkit.checks.core.base import Check, View
-from evalkit.checks.core.ending import describe_ending, describe_error, fault_advice
+from evalkit.checks.core.ending import describe_ending, fault_advice
 from evalkit.checks.core.formatting import against, lookalike_notes, shows_difference
 from evalkit.checks.history.check import History
+from evalkit.checks.simulator import Simulator
 from evalkit.checks.stream import Stream
 from evalkit.errors import EvalkitError
 from evalkit.protocol.wire_facts import BLOCKED_CODES
 from evalkit.transcript import Transcript, Turn
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 
-DEFAULT_CHECKS = ("history", "stream")
+DEFAULT_CHECKS = ("history", "stream", "simulator")
 """The names of the checks that are on by default somewhere."""
 
 _HISTORY = History()
 _STREAM = Stream()
+_SIMULATOR = Simulator()
 
 _FRAMES = 4
 
 
 def default_checks() -> tuple[Check, ...]:
     """Return the checks that are on by default somewhere."""
-    return _HISTORY, _STREAM
+    return _HISTORY, _STREAM, _SIMULATOR
 
 
 def defaults(transcript: Transcript, declared: Container[str]) -> list[Check]:
@@ -47,6 +51,8 @@ def defaults(transcript: Transcript, declared: Container[str]) -> list[Check]:
         checks.append(_HISTORY)
     if transcript.settings.get("stream") is True and "stream" not in declared:
         checks.append(_STREAM)
+    if transcript.simulator_exchanges and "simulator" not in declared:
+        checks.append(_SIMULATOR)
     return checks
 
 
@@ -60,7 +66,7 @@ def unexpected_error(turn: Turn) -> Finding:
     what = "the API answered" if error.status >= 300 else "the response ended in the error"
     if error.code.lower() in BLOCKED_CODES:
         what = "the output was blocked:"
-    message, advice = f"{what} {describe_error(error)}", fault_advice(turn)
+    message, advice = f"{what} {error.summary}", fault_advice(turn)
     if advice is not None:
         message += f"; {advice}"
     return Finding("api_error", message, where, got=error.to_json())
@@ -89,8 +95,12 @@ def run_check(
         return CheckResult(name, Verdict.ERRORED, (crash,), turn=turn, declared=declared)
     if not findings and not negate:
         return CheckResult(name, Verdict.PASSED, turn=turn, declared=declared)
-    has_failed = any(finding.severity is Severity.ERROR for finding in findings)
-    if negate:
+    errors = [finding for finding in findings if finding.severity is Severity.ERROR]
+    has_failed = bool(errors)
+    has_fault = severity != Severity.WARN and any(
+        finding.code in check.fault_codes for finding in errors
+    )
+    if negate and not has_fault:
         findings = [] if has_failed else [_holds(check, view)]
         has_failed = not has_failed
     if severity == Severity.WARN:
@@ -104,6 +114,8 @@ def run_check(
     if has_failed and not negate and name not in DEFAULT_CHECKS:
         _name_ending(findings, view, name)
     verdict = Verdict.FAILED if has_failed else Verdict.PASSED
+    if has_fault:
+        verdict = Verdict.ERRORED
     return CheckResult(name, verdict, tuple(findings), turn=turn, declared=declared)
 
 

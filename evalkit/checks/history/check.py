@@ -65,6 +65,7 @@ class History(Check):
         """Yield each difference, with the exchange and the pointer into its request."""
         exchanges = [exchange for turn in view.transcript.turns for exchange in turn.exchanges]
         known: set[str] = set()
+        in_view = {turn.number for turn in view.turns}
         read = 0
         last: Sent | None = None
         for position, exchange in enumerate(exchanges):
@@ -72,7 +73,7 @@ class History(Check):
             if not exchange.request.creates_interaction:
                 last = _after_poll(last, exchange)
                 continue
-            is_in_view = view.turn is None or exchange.turn == view.turn.number
+            is_in_view = exchange.turn in in_view
             if last is not None and is_in_view and not body.get("previous_interaction_id"):
                 is_hop = bool(body.get("continuation_token"))
                 received = [] if is_hop else last.received
@@ -92,7 +93,7 @@ class History(Check):
                     yield from min(readings, key=len)
             last = _after_create(last, exchange)
         for finding in unsigned_thoughts(exchanges):
-            if view.turn is None or finding.where.turn == view.turn.number:
+            if finding.where.turn in in_view:
                 yield finding
 
 

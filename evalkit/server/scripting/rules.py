@@ -15,7 +15,7 @@ from dataclasses import dataclass
 
 from evalkit._lib.json import JSON, MISSING, equal
 from evalkit._lib.patterns import compile_pattern
-from evalkit.conversation.reconstruct import is_judge_body
+from evalkit.conversation.side_requests import side_role
 from evalkit.protocol.step_reader import RawStep
 from evalkit.server.answers.default_answers import default_answer
 from evalkit.server.answers.interaction import InteractionDraft
@@ -286,5 +286,6 @@ _PROPERTIES: dict[str, Callable[[InteractionRequest], JSON]] = {
     "stream": lambda request: request.body.get("stream", False),
     "background": lambda request: request.body.get("background", False),
     "store": lambda request: request.body.get("store", True),
-    "judge": lambda request: is_judge_body(request.body),
+    "judge": lambda request: side_role(request.body) == "judge",
+    "simulator": lambda request: side_role(request.body) == "simulator",
 }

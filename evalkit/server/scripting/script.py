@@ -34,9 +34,10 @@ from evalkit._lib.json import JSON
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import did_you_mean
 from evalkit._lib.yaml import ValuePath
-from evalkit.conversation.reconstruct import is_judge_body
+from evalkit.conversation.side_requests import side_role
 from evalkit.errors import Problem, ScriptError
 from evalkit.server.answers.interaction_request import InteractionRequest
+from evalkit.server.answers.side_answers import as_simulator_sees
 from evalkit.server.fault_injection.plans import WHEN, FaultPlan, FaultPlanError, plan_from_yaml
 from evalkit.server.requests.create import KnownNames
 from evalkit.server.scripting.rules import ScriptRule, matches
@@ -132,17 +133,18 @@ class Script:
 
         ``uses`` counts the answers of each rule by its location.
         """
-        is_judge_request = is_judge_body(request.body)
+        role = side_role(request.body)
+        read = as_simulator_sees(request) if role == "simulator" else request
         for rule in self.rules:
             when = rule.data.get("when", {})
-            # A judge's request contains a whole conversation, and would match conditions that are
-            # meant for the conversation.
-            if is_judge_request and when.get("judge") is not True:
+            # The request of a judge or a simulated user contains a whole conversation, and would
+            # match conditions that are meant for the conversation.
+            if role is not None and when.get(role) is not True:
                 continue
             if uses.get(rule.location, 0) >= rule.data.get("times", math.inf):
                 continue
-            variables = self._variables(request)
-            if matches(when, request, variables):
+            variables = self._variables(read)
+            if matches(when, read, variables):
                 return rule, variables
         return None
 

@@ -71,6 +71,7 @@ CONDITIONS: dict[str, JSON] = {
     "store": _BOOLEAN,
     "request": _FIELDS,
     "judge": _BOOLEAN,
+    "simulator": _BOOLEAN,
     "not": {"$ref": "#/$defs/when"},
 }
 STEP_KINDS: dict[str, JSON] = {

@@ -87,7 +87,11 @@ class FileTexts:
         for keys, base in scenario_mappings(document, path):
             self._text(keys, "system_instruction", base, folder)
             for number, turn in enumerate(keys.get("turns", ())):
-                self._text(turn, "user", (*base, "turns", number), folder)
+                turn_path = (*base, "turns", number)
+                self._text(turn, "user", turn_path, folder)
+                for key in ("persona", "goal", "until"):
+                    simulate = turn.get("simulate", {})
+                    self._text(simulate, key, (*turn_path, "simulate"), folder)
             if "response_format" in keys:
                 formats = keys["response_format"]
                 format_path = (*base, "response_format")

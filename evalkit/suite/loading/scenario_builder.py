@@ -24,7 +24,7 @@ from evalkit.suite.loading.template_check import (
     verify_templates,
 )
 from evalkit.suite.model.deferred import Expectation
-from evalkit.suite.model.entries import TurnEntry
+from evalkit.suite.model.entries import DEFAULT_MAX_TURNS, TurnEntry
 from evalkit.suite.model.key_rules import (
     KeyPath,
     Layer,
@@ -127,12 +127,14 @@ def _build_scenario(
         fields["tools"] = declarations
     turn_entries: list[TurnEntry] = keys.get("turns", [])
     turn_lines = context.lines_of(turn_entries, key_path("turns"))
-    turns = [
-        _turn(
-            context, number, entry, turn_lines[number - 1], (*key_path("turns"), number - 1), rows
-        )
-        for number, entry in enumerate(turn_entries, start=1)
-    ]
+    turns = []
+    turns_before = 0
+    for number, entry in enumerate(turn_entries, start=1):
+        turn_path = (*key_path("turns"), number - 1)
+        moment = after_turns(turns_before)
+        turns.append(_turn(context, number, entry, turn_lines[number - 1], turn_path, rows, moment))
+        simulate = entry.get("simulate")
+        turns_before += simulate.get("max_turns", DEFAULT_MAX_TURNS) if simulate else 1
     settings = [{**combination, **choices} for combination, _ in combinations(axes)]
     policy = read_policy(keys.get("repeat"))
     return Scenario(
@@ -152,7 +154,7 @@ def _build_scenario(
         tools=tools,
         given=_given(context, keys.get("given", ()), key_path("given"), rows),
         turns=turns,
-        expect=_expect(context, layers, rows, len(turns)),
+        expect=_expect(context, layers, rows, turns_before),
         stop_after={
             number: entry["stop_after"]
             for number, entry in enumerate(turn_entries, start=1)
@@ -260,11 +262,17 @@ def _verify_tool(context: LoadContext, tool: Tool, rows: CaseRows) -> None:
 
 
 def _turn(
-    context: LoadContext, number: int, entry: TurnEntry, line: int, path: ValuePath, rows: CaseRows
+    context: LoadContext,
+    number: int,
+    entry: TurnEntry,
+    line: int,
+    path: ValuePath,
+    rows: CaseRows,
+    moment: RenderMoment,
 ) -> ScenarioTurn:
-    user = entry.get("user")
-    moment = after_turns(number - 1)
-    verify_templates(context.problems, user, (*path, "user"), rows, moment)
+    user, simulate = entry.get("user"), entry.get("simulate")
+    for key, value in (("user", user), ("simulate", simulate)):
+        verify_templates(context.problems, value, (*path, key), rows, moment)
     token = context.problems.source.token
     if isinstance(user, str) and user in _YAML_1_1_BOOLEANS and token((*path, "user")) == user:
         context.problems.add(
@@ -282,8 +290,9 @@ def _turn(
         number=number,
         line=line,
         user=user,
+        simulate=simulate,
         attach=attachments,
-        has_templates=contains_template(user),
+        has_templates=contains_template(user) or contains_template(simulate),
         path=path,
         expect=build_expectations(
             context, entry.get("expect", []), (*path, "expect"), rows, moment

@@ -24,8 +24,8 @@ from evalkit.suite.model.templates import (
 )
 
 _KNOWN_IN = {
-    "previous": "it is known in a turn's 'user' and in 'expect' only",
-    "turns": "it is known in a turn's 'user' and in 'expect' only",
+    "previous": "it is known in a turn's 'user' or 'simulate' and in 'expect' only",
+    "turns": "it is known in a turn's 'user' or 'simulate' and in 'expect' only",
     "arguments": "it is known in a tool's 'result' and 'results' only",
     "env": "environment variables are known in request fields only",
 }

@@ -14,6 +14,7 @@ from evalkit._lib.json import JSON, dumps, resolve_pointer
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.yaml import ValuePath, load
 from evalkit.errors import SuiteErrors
+from evalkit.suite.model.entries import DEFAULT_MAX_TURNS
 from evalkit.suite.model.expectation_parser import (
     BadExpectation,
     CheckCatalog,
@@ -138,11 +139,15 @@ class Expectation(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TurnPlan:
-    """One turn to run; ``number`` counts from 1, ``line`` is its line in the suite."""
+    """One entry of the turns to run; ``number`` counts from 1, ``line`` is its line in the suite.
+
+    A user who is simulated has ``simulate`` instead of ``user``.
+    """
 
     number: int
     line: int
     user: JSON
+    simulate: Mapping[str, JSON] | None
     expect: Sequence[Expectation] = field(repr=False)
     attach: Sequence[dict[str, JSON]] = field(repr=False)
     has_templates: bool = field(repr=False)
@@ -174,6 +179,23 @@ class TurnPlan:
             except (TemplateError, ProjectFileError) as error:
                 raise self.resources.located((*self.path, "attach", index), error) from error
         return blocks
+
+    def simulated_user(self, context: Mapping[str, Any]) -> dict[str, JSON]:
+        """Return the settings of the simulated user; ``context`` is as for ``content``.
+
+        Raises SuiteErrors: a template cannot be rendered, or the goal is empty.
+        """
+        settings: dict[str, JSON] = {"max_turns": DEFAULT_MAX_TURNS, **(self.simulate or {})}
+        try:
+            settings = render(settings, {**self.variables, **context})
+            for key in ("persona", "goal", "until", "model"):
+                if key in settings:
+                    settings[key] = as_text(settings[key])
+            if not settings["goal"].strip():
+                raise TemplateError("the user's goal is empty once its template is rendered")
+        except TemplateError as error:
+            raise self.resources.located((*self.path, "simulate"), error) from error
+        return settings
 
 
 def as_text(value: JSON) -> str:

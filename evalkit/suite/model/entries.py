@@ -19,6 +19,9 @@ from evalkit.suite.model.value_types import (
     text_list_or_object,
 )
 
+DEFAULT_MAX_TURNS = 8
+MOST_TURNS = 50
+"""The highest ``max_turns`` of a simulated user: each turn is at least two requests."""
 _RESULT_TEMPLATE = "any JSON value or {file: path}, templates are rendered ({{ arguments.x }})."
 AttachmentLocation = Annotated[
     Text,
@@ -121,8 +124,44 @@ class AttachEntry(TypedDict, total=False):
 
 
 @with_config(FORBID)
+class SimulateEntry(TypedDict, total=False):
+    """A user played by a model: it writes message after message until its condition is met."""
+
+    persona: Annotated[
+        TextOrFile, Field(description="Who the user is, in plain words: text, or {file: path}.")
+    ]
+    goal: Required[
+        Annotated[
+            TextOrFile,
+            Field(description="What the user wants of the model: text, or {file: path}."),
+        ]
+    ]
+    until: Annotated[
+        TextOrFile,
+        Field(
+            description="When the conversation is over: text, or {file: path}; by default when "
+            "the user has what they want, or it is clear that they cannot get it."
+        ),
+    ]
+    max_turns: Annotated[
+        int,
+        Field(
+            ge=1,
+            le=MOST_TURNS,
+            description=f"How many messages the user may send (default {DEFAULT_MAX_TURNS}).",
+        ),
+    ]
+    model: Annotated[
+        Text, Field(description="The model that plays the user; else the variant's own.")
+    ]
+    generation_config: Annotated[
+        Object, Field(description="Sent to the model that plays the user, as the API names it.")
+    ]
+
+
+@with_config(FORBID)
 class TurnEntry(TypedDict, total=False):
-    """A user message, and the checks over everything up to the final answer."""
+    """A user message, or a simulated user, and the checks over all up to the last answer."""
 
     user: Annotated[
         Annotated[Text, Tag("(one)")]
@@ -132,6 +171,13 @@ class TurnEntry(TypedDict, total=False):
         Field(
             description="The user's message: text, {file: path}, or a list of content blocks of "
             "the API."
+        ),
+    ]
+    simulate: Annotated[
+        SimulateEntry,
+        Field(
+            description="A model plays the user, instead of 'user': {persona: …, goal: …, "
+            "max_turns: 6, until: …}. Each of its messages is a turn."
         ),
     ]
     attach: Annotated[

@@ -84,7 +84,10 @@ def _add_rules(schema: Schema, definitions: Schema) -> None:
         }
         for holder in _SCENARIOS[: _SCENARIOS.index(base)]:
             definitions[holder]["properties"] |= references
-    definitions["TurnEntry"]["anyOf"] = _one_required("user", "attach")
+    definitions["TurnEntry"]["anyOf"] = _one_required("user", "attach", "simulate")
+    definitions["TurnEntry"]["dependentSchemas"] = {
+        "simulate": {"properties": dict.fromkeys(("user", "attach", "stop_after"), False)}
+    }
     definitions["AttachEntry"]["oneOf"] = _one_required(*KINDS)
     definitions["ToolEntry"]["oneOf"] = _one_required("result", "results", "python")
     agent_rule = {"if": {"required": list(ONLY_AGENTS)}, "then": {"required": ["agent"]}}

@@ -144,11 +144,31 @@ def _missing_keys(
     if "turns" not in keys:
         yield PathProblem(scenario_path, "missing key 'turns': a scenario needs at least one turn")
     for number, turn in enumerate(keys.get("turns", ())):
-        if "user" not in turn and "attach" not in turn:
-            yield PathProblem(
-                (*key_path("turns"), number),
-                "missing key 'user': a turn has a message, or an attachment",
-            )
+        path = (*key_path("turns"), number)
+        if "simulate" in turn:
+            yield from _simulated_turn(turn, keys, path)
+        elif "user" not in turn and "attach" not in turn:
+            message = "missing key 'user': a turn has a message, an attachment or 'simulate'"
+            yield PathProblem(path, message)
+
+
+def _simulated_turn(
+    turn: Mapping[str, JSON], keys: Mapping[str, JSON], path: ValuePath
+) -> Iterator[PathProblem]:
+    for key in ("user", "attach", "stop_after"):
+        if key in turn:
+            message = f"{key!r} and 'simulate' exclude each other: a model writes the messages"
+            yield PathProblem((*path, key), message, "key")
+    if "target" in keys:
+        message = (
+            "'simulate' needs evalkit to run the turns; the function of a 'target' runs its own"
+        )
+        yield PathProblem((*path, "simulate"), message, "key")
+    elif "agent" in keys and "model" not in turn["simulate"]:
+        yield PathProblem(
+            (*path, "simulate"),
+            "missing key 'model': an agent cannot play the user, so name a model that does",
+        )
 
 
 def _model_or_agent(keys: Mapping[str, JSON], key_path: KeyPath) -> Iterator[PathProblem]:

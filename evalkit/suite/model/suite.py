@@ -53,7 +53,7 @@ class SettingAxis(NamedTuple):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ScenarioTurn:
-    """One turn of a scenario.
+    """One entry of a scenario's turns; a ``simulate`` entry makes several turns.
 
     ``expect`` has one list of expectations for each case row.
     """
@@ -61,6 +61,7 @@ class ScenarioTurn:
     number: int
     line: int
     user: JSON
+    simulate: Mapping[str, JSON] | None
     attach: Sequence[dict[str, JSON]]
     has_templates: bool
     path: ValuePath

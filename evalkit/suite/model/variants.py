@@ -207,6 +207,7 @@ class Variant:
                 number=turn.number,
                 line=turn.line,
                 user=turn.user,
+                simulate=turn.simulate,
                 expect=turn.expect[self.row],
                 attach=turn.attach,
                 has_templates=turn.has_templates,
@@ -223,9 +224,14 @@ class Variant:
         return self.scenario.expect[self.row]
 
     def turn_expect(self, number: int) -> Sequence[Expectation]:
-        """Return the expectations of a turn, none beyond the last; ``number`` counts from 1."""
+        """Return the expectations of an entry of the turns, none beyond the last, from 1."""
         turns = self.scenario.turns
         return turns[number - 1].expect[self.row] if number <= len(turns) else ()
+
+    @property
+    def turn_expectations(self) -> Iterator[Expectation]:
+        """The expectations of all turns."""
+        return (item for turn in self.scenario.turns for item in turn.expect[self.row])
 
     @property
     def max_tool_rounds(self) -> int:

@@ -57,8 +57,9 @@ def _turn(turn: TurnRecord) -> Iterator[str]:
     outcome = turn["outcome"].replace("_", " ")
     status = f", {turn['status']}" if turn["status"] not in (None, outcome) else ""
     yield f"turn {turn['number']} ({outcome}{status})"
+    user = "simulated user" if "simulated" in turn else "user"
     for block in turn["user"]:
-        yield f"  user: {_clipped(_block(block))}"
+        yield f"  {user}: {_clipped(_block(block))}"
     for number, entry in enumerate(turn["steps"], 1):
         content = _clipped(_content(entry["step"]))
         yield f"  {number}. {entry['step'].get('type')}" + (f": {content}" if content else "")

@@ -217,15 +217,16 @@ function stepCards(entries, anchor, findingsAt) {
   });
 }
 
-function userCard(content, anchor) {
+// ``simulated`` is there if a model played the user.
+function userCard(content, anchor, simulated) {
   const here = `${anchor}.user`;
   const blocks = [contentElements(content, here)].flat(Infinity).filter(Boolean);
   const part = {
     number: 0,
     anchor: here,
-    label: "User",
-    title: "",
-    aside: "",
+    label: simulated ? "Simulated user" : "User",
+    title: simulated ? shorten(simulated.user.persona || "", 120) : "",
+    aside: simulated ? `simulator's exchange ${simulated.exchange}` : "",
     failed: false,
     blocks,
     folded: false,

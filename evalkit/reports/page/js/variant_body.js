@@ -14,7 +14,7 @@ const OUTCOMES = {
   incomplete: "incomplete",
   not_run: "not run",
 };
-const JUDGE_ANSWER = 1000;
+const SIDE_ANSWER = 1000;
 
 function findingElement(finding) {
   const value = (name, text) =>
@@ -116,7 +116,7 @@ const tokenText = (tokens) =>
     .map(([name, number]) => `${grouped(number)} ${TOKENS[name] || name}`)
     .join(", ");
 
-const judgeText = (sums) =>
+const sideText = (sums) =>
   sums
     ? `${count(sums.exchanges, "exchange")}, ${tokenText(sums.tokens) || "no"} tokens, ` +
       "not in the sums above"
@@ -148,13 +148,13 @@ function apiError({ status, code, message }) {
 }
 const problemLine = (text) => (text ? make("p", { class: "problem" }, text) : null);
 
-function judgeAnswer(exchange) {
+function sideAnswer(exchange) {
   const body = exchange.response ? exchange.response.body : null;
   const steps = isObject(body) && Array.isArray(body.steps) ? body.steps.filter(isObject) : [];
   const problem = exchange.error ? apiError(exchange.error) : exchange.failure || "";
   return shorten(
     [problem, outputText(steps)].filter(Boolean).join(" ") || "no answer",
-    JUDGE_ANSWER,
+    SIDE_ANSWER,
   );
 }
 
@@ -166,7 +166,8 @@ function facts(result, anchor, number) {
     ["Declared", `${result.path}:${result.line}`],
     [result.kind === "test" ? "Settings" : "Variant", settings.join(", ")],
     ["Tokens", tokenText(result.metrics.tokens)],
-    ["Judges", judgeText(result.metrics.judge)],
+    ["Simulated user", sideText(result.metrics.simulator)],
+    ["Judges", sideText(result.metrics.judge)],
     ["Tool calls", String(result.metrics.tool_calls ?? "")],
     ["Responses", [result.metrics.source, result.cassette].filter(Boolean).join(", ")],
     ["Raw data", `results.jsonl, line ${number}`],
@@ -219,6 +220,12 @@ function exchangeElement(exchange, anchor, findingsAt) {
   );
 }
 
+const dialogueEnd = ({ end, reason, user }) =>
+  (end === "done"
+    ? "The simulated user ended the conversation"
+    : `The simulated user did not end the conversation within ${count(user.max_turns, "message")}`) +
+  (reason ? `: ${reason}` : ".");
+
 function turnElement(turn, anchor, findingsAt) {
   const here = `${anchor}.t${turn.number}`;
   const outcome = OUTCOMES[turn.outcome];
@@ -236,10 +243,13 @@ function turnElement(turn, anchor, findingsAt) {
     make(
       "ol",
       { class: "cards" },
-      userCard(turn.user, here),
+      userCard(turn.user, here, turn.simulated),
       stepCards(turn.steps, here, findingsAt),
     ),
     problemLine(turn.error ? apiError(turn.error) : turn.reason || ""),
+    turn.simulated && turn.simulated.end
+      ? make("p", { class: "dialogue-end" }, dialogueEnd(turn.simulated))
+      : null,
     findingsAt(here),
     exchanges.length ? make("ol", { class: "exchanges" }, exchanges) : null,
   );
@@ -314,11 +324,20 @@ const itemList = (items) =>
     items.map((item) => make("li", null, item)),
   );
 
+function sideAnswers(title, exchanges) {
+  if (!exchanges) return null;
+  const items = make(
+    "ol",
+    { class: "items" },
+    exchanges.map((exchange) => make("li", null, sideAnswer(exchange))),
+  );
+  return make("details", { class: "checks" }, make("summary", null, title), items);
+}
+
 // The elements of a variant's body.
 function bodyElements(result, anchor, number) {
   const findings = allFindings(result, anchor);
   const findingsAt = (place) => findings.filter((one) => one.beside === place).map(findingElement);
-  const judges = (result.judge_exchanges || []).map(judgeAnswer);
   return [
     facts(result, anchor, number),
     findingList(findings),
@@ -331,14 +350,8 @@ function bodyElements(result, anchor, number) {
           itemList(result.unplayed),
         )
       : null,
-    judges.length
-      ? make(
-          "details",
-          { class: "checks" },
-          make("summary", null, "Answers of judges"),
-          itemList(judges),
-        )
-      : null,
+    sideAnswers("Answers of the simulated user", result.simulator_exchanges),
+    sideAnswers("Answers of judges", result.judge_exchanges),
     checkList(result.checks, anchor),
   ]
     .flat(Infinity)

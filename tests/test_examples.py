@@ -61,7 +61,7 @@ def test_the_support_example_replays_offline(tmp_path: Path) -> None:
     report = str(tmp_path / "report")
     done = run(ROOT / "examples" / "support", "--evalkit-strict", "--evalkit-report", report)
     assert done.returncode == 0, done.stdout
-    assert "13 passed" in done.stdout
+    assert "14 passed" in done.stdout
 
 
 def test_a_changed_history_is_reported(tmp_path: Path) -> None:

@@ -23,7 +23,8 @@ def refuse_keys(variant: Variant, redactor: Redactor) -> None:
             problem = f"{place} contains the value of {names} (a key is never recorded); remove it"
             if turn is None:
                 raise SuiteErrors([Problem(variant.suite.label, variant.line, 1, problem)])
-            raise turn.resources.located((*turn.path, "user"), ValueError(problem))
+            key = "user" if turn.simulate is None else "simulate"
+            raise turn.resources.located((*turn.path, key), ValueError(problem))
 
 
 def pattern_warnings(variant: Variant, redactor: Redactor) -> list[CheckResult]:

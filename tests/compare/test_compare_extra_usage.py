@@ -10,7 +10,7 @@ import pytest
 
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import Gate
-from evalkit.compare.rows import Prices
+from evalkit.compare.rows import Prices, result_row
 from evalkit.compare.runs import compare
 from evalkit.results import Run
 from tests.compare.lines import line
@@ -21,7 +21,7 @@ PRICES = {
 }
 
 
-def judged(name: str, judge: str = "judge", retried: int = 0) -> dict[str, Any]:
+def judged(name: str, judge: str = "judge", retried: int = 0, simulated: int = 0) -> dict[str, Any]:
     value = line(name)
     half = {"total_input_tokens": 50, "total_output_tokens": 50, "total_tokens": 100}
     value["metrics"]["tokens"] = half
@@ -31,6 +31,10 @@ def judged(name: str, judge: str = "judge", retried: int = 0) -> dict[str, Any]:
             "tokens": {**half, "total_input_tokens": retried - 50, "total_tokens": retried},
             "exchanges": 1,
         }
+    if simulated:
+        tokens = {**half, "total_input_tokens": simulated - 50, "total_tokens": simulated}
+        value["metrics"]["simulator"] = {"tokens": tokens, "exchanges": 1}
+        value["simulator_exchanges"] = [{"number": 1, "request": {"body": {"model": judge}}}]
     value["judge_exchanges"] = [{"number": 1, "request": {"body": {"model": judge}}}]
     return value
 
@@ -88,3 +92,34 @@ def test_a_judge_without_a_price_makes_the_cost_unknown(tmp_path: Path) -> None:
     assert actual.verdict.verdict == "inconclusive"
     assert "evalkit.yaml has no price of 'judge'" in actual.verdict.reason
     assert "cost" not in actual.metrics
+
+
+def test_simulated_users_are_counted_apart_and_included_on_request(tmp_path: Path) -> None:
+    actual = compared(tmp_path, {"tokens": {"max_mean": 100}}, simulated=70)
+    assert actual.metrics["tokens"].candidate.mean == 100
+    note = "not part of tokens and cost: 700 tokens of simulated users, cost 0.0014 (both runs)"
+    assert note in actual.warnings
+    (tmp_path / "again").mkdir()
+    gate = {"tokens": {"max_mean": 100, "include": ["simulator"]}}
+    actual = compared(tmp_path / "again", gate, simulated=70)
+    assert actual.metrics["tokens"].candidate.mean == 170
+    assert "simulated users" not in "".join(actual.warnings)
+
+
+def test_simulated_messages_are_not_a_change_of_the_request() -> None:
+    def parts(message: str, goal: str) -> Any:
+        value = line("a")
+        user = {"goal": goal}
+        spoken = {"user": [{"type": "text", "text": message}], "simulated": {"user": user}}
+        turns = [{**value["turns"][0], **spoken, "number": number} for number in (1, 2)]
+        for turn in turns:
+            turn["entry"] = 1
+        last = {**value["turns"][0], "number": 3, "entry": 2}
+        return result_row({**value, "turns": [*turns, last]}).request_parts
+
+    assert parts("one", "x") == parts("another", "x")
+    assert parts("one", "x") != parts("one", "y")
+    assert [name for name in parts("one", "x") if "turn" in name] == [
+        "simulated user of turn 1",
+        "message of turn 2",
+    ]

@@ -49,6 +49,22 @@ scenarios:
   - id: checked
     turns: [{user: Say nine, expect: [{python: checks:polite}, {latency: 0}]}]
 """
+SIMULATED = """\
+suite: all
+defaults: {model: gemini-3.5-flash}
+scenarios:
+  - id: dialogue
+    history: [stateful, stateless]
+    turns:
+      - simulate: {goal: 'Say "I have 2 dogs in my house." and "Thanks a lot for that."', model: gemini-3.1-pro-preview}
+        expect: [{text: x}, {judge: Be kind.}, {same_as: {history: stateful, on: text}}]
+      - user: Bye
+        expect: [{text: "{{ turns[0].text }}"}]
+  - id: endless
+    turns: [{simulate: {goal: Get a dog, until: 'it says "woof"', max_turns: 2}}]
+  - id: broken
+    turns: [{simulate: {goal: Get a dog, model: no-such-model}}]
+"""
 
 
 def rejudge(source: str = ".") -> Result:
@@ -66,7 +82,7 @@ def alone(project: Project, text: str) -> Project:
     return project
 
 
-@pytest.mark.parametrize("text", [JUDGED, MIXED])
+@pytest.mark.parametrize("text", [JUDGED, MIXED, SIMULATED])
 def test_the_same_run(project: Project, text: str) -> None:
     (project.root / "checks.py").write_text(
         "def polite(transcript, turn):\n    return 'please' in turn.text\n"

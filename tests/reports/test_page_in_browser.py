@@ -277,6 +277,34 @@ def test_answers_of_judges_are_shown(tmp_path: Path, open_page: Open) -> None:
     assert tab.page.evaluate("window.hacked") is None
 
 
+def test_simulated_messages_and_their_exchanges_are_shown(tmp_path: Path, open_page: Open) -> None:
+    result = json.loads(passing(1))
+    user = {"persona": HOSTILE, "goal": "x", "max_turns": 6}
+    result["turns"][0]["simulated"] = {"user": user, "exchange": 1}
+    end = {"end": "max_turns", "reason": HOSTILE}
+    result["turns"][1]["simulated"] = {"user": user, "exchange": 2, **end}
+    reply = {"response": {"status": 200, "source": "replayed", "body": {"steps": [says(HOSTILE)]}}}
+    result["simulator_exchanges"] = [
+        {"number": number, "request": {}, **reply} for number in (1, 2)
+    ]
+    result["metrics"]["simulator"] = {"tokens": {"total_tokens": 99}, "exchanges": 2}
+    tab = open_page(write_page(make_run(tmp_path, [json.dumps(result), passing(2)])))
+    variant = tab.open_variant("v.weather-city1-stateless")
+    cards = variant.locator(".card.user")
+    assert [card.startswith("Simulated user</script>") for card in cards.all_text_contents()] == [
+        True,
+        True,
+    ]
+    assert "simulator's exchange 2" in cards.nth(1).inner_text()
+    ending = variant.locator(".dialogue-end").all_text_contents()
+    assert len(ending) == 1
+    assert ending[0].startswith("The simulated user did not end the conversation within 6 messages")
+    assert "2 exchanges, 99 total tokens" in variant.locator(".facts").inner_text()
+    answers = variant.locator("details.checks", has_text="Answers of the simulated user")
+    assert answers.locator("li").count() == 2
+    assert tab.page.evaluate("window.hacked") is None
+
+
 def test_cited_text_is_marked(everything: Path, open_page: Open) -> None:
     tab = open_page(everything, "#v.search-euro-plain.t1.s2")
     part = tab.by_id("v.search-euro-plain.t1.s2")

@@ -51,6 +51,14 @@ def test_conversation_has_user_messages_and_steps() -> None:
     ]
 
 
+def test_simulated_messages_are_marked() -> None:
+    value = json.loads(failed_line())
+    value["turns"][0]["simulated"] = {"user": {"goal": "x"}, "exchange": 1}
+    text = conversation_text(json.dumps(value), 1)
+    assert "  simulated user: What is the temperature in London?" in text.split("\n")
+    assert "  user: And tomorrow?" in text.split("\n")
+
+
 def test_conversation_has_errors_and_outcomes() -> None:
     lines = conversation_text(errored_line(), 1).split("\n")
     assert lines[0] == "turn 1 (api error)"

@@ -32,7 +32,12 @@ def run_suite(tmp_path: Path, url: str, impatient: None) -> RunSuite:
     """Run scenarios and return the result lines by id. Mode ``replay`` has no server."""
 
     def go(
-        scenarios: str, mode: str = "none", *, live: bool = False, secrets: tuple[str, ...] = ()
+        scenarios: str,
+        mode: str = "none",
+        *,
+        live: bool = False,
+        secrets: tuple[str, ...] = (),
+        url: str = url,
     ) -> Results:
         path = tmp_path / "suites" / "s.yaml"
         path.parent.mkdir(exist_ok=True)

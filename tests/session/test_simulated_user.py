@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -331,6 +332,14 @@ def test_secrets_in_answers_are_redacted_for_the_simulator_too(
         assert (result["verdict"], result["unplayed"]) == ("passed", [])
 
 
+def test_a_key_in_a_persona_is_refused(run_suite: RunSuite) -> None:
+    key = "sk-a-key-that-nobody-may-see-0123"
+    result = one(run_suite(simple(f"knows {key}"), "once", secrets=(key,)))
+    assert result["verdict"] == "errored"
+    assert "s.yaml:3:" in result["message"]
+    assert "the simulated user contains the value of" in result["message"]
+
+
 def test_a_dialogue_runs_live(run_suite: RunSuite) -> None:
     for result in run_suite(ONE_VARIANT, live=True).values():
         assert said(result)[1:3] == ["Please call me.", "I have no receipt."]
@@ -342,3 +351,24 @@ def test_given_steps_are_part_of_what_the_simulator_sees(run_suite: RunSuite) ->
     result = one(run_suite(suite, "once"))
     talk = result["simulator_exchanges"][0]["request"]["body"]["input"][1]["text"]
     assert talk.split("\n")[1:3] == ['{"user": "My lamp broke"}', '{"model": "Which lamp"}']
+
+
+GUIDE = (Path(__file__).parents[2] / "docs" / "simulate.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("scripted", [False, True])
+def test_the_example_of_the_page_works(run_suite: RunSuite, tmp_path: Path, scripted: bool) -> None:
+    suite, _, script = re.findall(r"```yaml\n(.*?)```", GUIDE, re.DOTALL)
+    assert suite.startswith("# suites/refunds.yaml")
+    (tmp_path / "page.yaml").write_text(script)
+    with serving(
+        create_app(load_script(tmp_path / "page.yaml") if scripted else load_script())
+    ) as served:
+        scenarios = suite[suite.index("scenarios:") :]
+        result = one(run_suite(scenarios, "once", url=served))
+    assert result["verdict"] == "passed"
+    assert said(result) == (
+        ["My lamp is broken!"]
+        if scripted
+        else ["My lamp is broken, I want my money back.", "I have no receipt."]
+    )

@@ -65,6 +65,9 @@ GOOD = [
     "3}]}, b: {python: 'p.q:r'}}\n"
     "scenarios: [{id: a, model: m, tools: [a, b], turns: [{attach: {image: "
     "'https://example.org/a.png'}}]}]\n",
+    "suite: s\nvars: {n: 3}\nscenarios: [{id: a, agent: x, turns: [{user: a}, {simulate: {goal: "
+    "'{{ previous.text }}', persona: p, until: u, max_turns: 50, model: m, generation_config: "
+    "{temperature: 0}}, expect: [status: completed]}, {user: '{{ turns[50].text }}'}]}]\n",
 ]
 
 

@@ -75,7 +75,11 @@ def _add_rules(schema: Schema, definitions: Schema) -> None:
         keys = definitions[holder]
         no_model_keys = {"properties": dict.fromkeys(ONLY_MODELS, False)}
         keys["not"] = {"required": ["model", "agent"]}
-        keys["allOf"] = [{"if": {"required": ["agent"]}, "then": no_model_keys}]
+        keys["allOf"] = [
+            {"if": {"required": ["agent"]}, "then": no_model_keys},
+            {"if": {"required": ["agent"]}, "then": _simulate({"required": ["model"]})},
+            {"if": {"required": ["target"]}, "then": _simulate(False)},
+        ]
         keys["properties"]["request"]["propertyNames"] = {"not": {"enum": list(MANAGED_FIELDS)}}
     for base in ("ScenarioKeys", "ChoiceKeys"):
         references = {
@@ -96,6 +100,11 @@ def _add_rules(schema: Schema, definitions: Schema) -> None:
         _unless_in_defaults(_CALLABLE, {"anyOf": _one_required(*_CALLABLE, "matrix")}),
         _unless_in_defaults(["agent"], {"anyOf": [{"required": ["matrix"]}, agent_rule]}),
     ]
+
+
+def _simulate(rule: JSON) -> Schema:
+    """Return a rule for every simulated user of a scenario."""
+    return {"properties": {"turns": {"items": {"properties": {"simulate": rule}}}}}
 
 
 def _one_required(*keys: str) -> list[Schema]:

@@ -226,13 +226,13 @@ def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
     if not turns:
         return {}
     parts: dict[str, JSON] = {**line.get("settings", {})}
-    for turn in turns:
-        number = turn.get("entry", turn["number"])
+    for number, turn in enumerate(turns, 1):
+        entry = turn.get("entry", number)
         if "simulated" in turn:
             # Its messages follow from the answers.
-            parts[f"simulated user of turn {number}"] = turn["simulated"]["user"]
+            parts[f"simulated user of turn {entry}"] = turn["simulated"]["user"]
         else:
-            parts[f"{MESSAGE} {number}"] = turn.get("user")
+            parts[f"{MESSAGE} {entry}"] = turn.get("user")
     for name, field in ANSWERED.items():
         values = sorted({str(one[field]) for one in _interactions(turns) if one.get(field)})
         # That the requested model answered says nothing new.

@@ -383,6 +383,7 @@ BARE = {
     "json",
     "json_schema",
     "media",
+    "simulator",
     "snapshot",
     "stream",
     "text",

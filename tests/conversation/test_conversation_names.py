@@ -18,6 +18,7 @@ def test_public_names() -> None:
         "Pause",
         "Plan",
         "Send",
+        "SimulatedUser",
         "ToolResult",
         "TurnSource",
         "TurnView",

@@ -291,7 +291,7 @@ def test_simulated_messages_and_their_exchanges_are_shown(tmp_path: Path, open_p
     tab = open_page(write_page(make_run(tmp_path, [json.dumps(result), passing(2)])))
     variant = tab.open_variant("v.weather-city1-stateless")
     cards = variant.locator(".card.user")
-    assert [card.startswith("Simulated user</script>") for card in cards.all_text_contents()] == [
+    assert [card.startswith("Simulated user </script>") for card in cards.all_text_contents()] == [
         True,
         True,
     ]

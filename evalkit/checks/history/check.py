@@ -65,7 +65,8 @@ class History(Check):
         """Yield each difference, with the exchange and the pointer into its request."""
         exchanges = [exchange for turn in view.transcript.turns for exchange in turn.exchanges]
         known: set[str] = set()
-        in_view = {turn.number for turn in view.turns}
+        # Of an exchange outside of every turn it is only known that it is in the conversation.
+        in_view = {turn.number for turn in view.turns} if view.turn is not None else None
         read = 0
         last: Sent | None = None
         for position, exchange in enumerate(exchanges):
@@ -73,7 +74,7 @@ class History(Check):
             if not exchange.request.creates_interaction:
                 last = _after_poll(last, exchange)
                 continue
-            is_in_view = exchange.turn in in_view
+            is_in_view = in_view is None or exchange.turn in in_view
             if last is not None and is_in_view and not body.get("previous_interaction_id"):
                 is_hop = bool(body.get("continuation_token"))
                 received = [] if is_hop else last.received
@@ -93,7 +94,7 @@ class History(Check):
                     yield from min(readings, key=len)
             last = _after_create(last, exchange)
         for finding in unsigned_thoughts(exchanges):
-            if finding.where.turn in in_view:
+            if in_view is None or finding.where.turn in in_view:
                 yield finding
 
 

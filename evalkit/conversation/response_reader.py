@@ -3,7 +3,7 @@
 | response | fields set |
 |---|---|
 | status 0, as logs have it | ``failure`` |
-| any other status outside 2xx | ``error`` (docs/protocol.md section 7, both body shapes, HTML too) |
+| any other status outside 2xx | ``error`` (docs/protocol.md section 7, both bodies, HTML too) |
 | JSON Interaction | ``interaction``, the value as received |
 | JSON ``{"error": …}`` with 2xx, also in a list | ``error`` |
 | SSE, whole | ``events``, ``interaction`` as assembled, ``problems`` |

@@ -1,4 +1,4 @@
-"""The lines of a session's progress: a bar, and a line of numbers. Loaded only where it is shown."""
+"""The lines of a session's progress: a bar and a line of numbers. Loaded where it is shown."""
 
 from collections.abc import Callable, Iterator
 from typing import TextIO

@@ -37,6 +37,7 @@ from evalkit.pytest_plugin.outcome_reports import (
     crash_message,
     outcome_of_setup,
 )
+from evalkit.pytest_plugin.progress import SessionProgress
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.stored_results import stored_outcome
 from evalkit.pytest_plugin.summary import summary_lines
@@ -80,9 +81,6 @@ def session_state(config: pytest.Config) -> SessionState:
         config.pluginmanager.register(folded, "evalkit-folded-misses")
         config.pluginmanager.register(Reporter(config, state, folded), "evalkit-reporter")
         if state.settings.may_record and not config.pluginmanager.has_plugin(PROGRESS):
-            # Start-up cost: few sessions record.
-            from evalkit.pytest_plugin.progress import SessionProgress
-
             progress = SessionProgress(config, state.runner.ledger, state.is_stored)
             config.pluginmanager.register(progress, PROGRESS)
         if config.getoption("evalkit_changed_since") and not _has_workers(config):
@@ -449,7 +447,7 @@ class Reporter:
             terminalreporter.write_line(escape_log_commands(text), red=True)
         if not is_worker(self._config):
             if state.journal is not None:
-                terminalreporter.section("evalkit", sep="=")
+                terminalreporter.write_sep("=", "evalkit")
             for text, markup in summary_lines(state, Path(self._config.invocation_params.dir)):
                 terminalreporter.write_line(escape_log_commands(text), **markup)
             for command in state.ci_commands:

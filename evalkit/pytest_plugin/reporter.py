@@ -165,6 +165,9 @@ class Reporter:
     def check_outputs(self) -> None:
         """Refuse folders that cannot be written, before the first test."""
         settings = self._state.settings
+        if self._state.journal is not None:
+            # A worker that replaces a crashed one collects when this session writes already.
+            return
         try:
             check_writable_output(self._state.directory, "--evalkit-report")
             if settings.may_record and not settings.live:

@@ -189,4 +189,4 @@ def test_one(evalkit_tape):
     run("test_tape.py", *options).assert_outcomes(passed=1)
     run("test_tape.py").assert_outcomes(passed=1)
     path.write_text(test % (project.url, "Bye"))
-    run("test_tape.py", *options).assert_outcomes(failed=1)
+    run("test_tape.py", *options).assert_outcomes(errors=1)

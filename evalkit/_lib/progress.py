@@ -1,4 +1,4 @@
-"""How far a long loop is, for whoever shows it.
+"""How far a long loop is, for a command that shows it.
 
 Loops say what they iterate over. Nothing observes them by default, and then they cost nothing; a
 command that shows its progress sets ``observer``.

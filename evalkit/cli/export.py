@@ -11,7 +11,7 @@ import click
 from evalkit._lib.files import FILE_ERRORS, display_path, reason_of
 from evalkit._lib.text import plural
 from evalkit.errors import UsageError
-from evalkit.results.frame import Rows, frame
+from evalkit.results.frame import Rows, frame, polars_library
 
 if TYPE_CHECKING:
     import polars
@@ -68,9 +68,7 @@ def export(run: Path, target: Path, rows: Rows, force: bool) -> None:
 
 def _write_csv(table: polars.DataFrame, path: Path) -> None:
     """Write CSV: lists joined by "; ", and no text that a spreadsheet would evaluate."""
-    # Optional library.
-    import polars
-
+    polars = polars_library()
     lists = [name for name, kind in table.schema.items() if kind == polars.List(polars.String)]
     table = table.with_columns(polars.col(lists).list.join("; "))
     guarded = [

@@ -30,7 +30,8 @@ _WORD = re.compile(r"\w[\w'’-]*")
 _NEGATIONS = (
     (re.compile(r"\b(can)not\b"), r"\1"),
     (re.compile(r"\b(is|are|was|were|can|will|may|must|should|do|does|did|has|have) not\b"), r"\1"),
-    (re.compile(r"\b(can|will|may|must|should)\b(?! not)"), r"\1 not"),
+    (re.compile(r"\b(can)\b"), r"\1not"),
+    (re.compile(r"\b(will|may|must|should)\b(?! not)"), r"\1 not"),
     (re.compile(r"\b(is|are|was|were|has|have)\b(?! not)"), r"\1 not"),
 )
 _OTHER_NAMES = ("Zanzibar", "Quentin")
@@ -184,13 +185,15 @@ def _replaced(
         for found in pattern.finditer(searched):
             new = replace(found)
             changed = text[: found.start()] + new + text[found.end() :]
+            around = _around(text, found.start(), found.end())
+            expected = found[0] if text.count(found[0]) == 1 else around
             yield _mutant(
                 operator,
                 turn,
-                f"{found[0]!r} became {new!r} in {_around(text, found.start(), found.end())!r}",
+                f"{found[0]!r} became {new!r} in {around!r}",
                 answer,
                 with_text(answer, step, block, changed),
-                {"text": {"contains": found[0]}},
+                {"text": {"contains": expected}},
             )
 
 

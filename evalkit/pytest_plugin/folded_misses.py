@@ -50,7 +50,7 @@ class FoldedMisses:
         """Restore the list of errors for the counts; yield the text about what is left out."""
         self._restore_errors(terminalreporter)
         if self._groups:
-            terminalreporter.write_sep("=", "not recorded")
+            terminalreporter.section("not recorded", sep="=")
         for group in self._groups:
             yield from _text(group)
         if self._groups:

@@ -140,9 +140,10 @@ class WorkerListener:
             os.close(number)
             self._config.add_cleanup(lambda: Path(stash[LEDGER_FILE]).unlink(missing_ok=True))
             # Start-up cost: few sessions record.
-            from evalkit.pytest_plugin.progress import progress_of_workers
+            from evalkit.pytest_plugin.progress import SessionProgress
+            from evalkit.session.ledger import Ledger
 
-            progress = progress_of_workers(self._config, Path(stash[LEDGER_FILE]))
+            progress = SessionProgress(self._config, Ledger(shared=Path(stash[LEDGER_FILE])))
             self._config.pluginmanager.register(progress, PROGRESS)
         return stash[LEDGER_FILE]
 

@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable, Generator
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -91,11 +90,6 @@ class SessionProgress:
         if self._area is not None:
             self._area.end()
             self._area = None
-
-
-def progress_of_workers(config: pytest.Config, shared: Path) -> SessionProgress:
-    """Return the progress of a session whose workers count in a file that they share."""
-    return SessionProgress(config, Ledger(shared=shared))
 
 
 def open_area(config: pytest.Config, ledger: Ledger, label: Callable[[], str]) -> StatusArea | None:

@@ -37,7 +37,6 @@ from evalkit.pytest_plugin.outcome_reports import (
     crash_message,
     outcome_of_setup,
 )
-from evalkit.pytest_plugin.progress import SessionProgress
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.stored_results import stored_outcome
 from evalkit.pytest_plugin.summary import summary_lines
@@ -81,6 +80,9 @@ def session_state(config: pytest.Config) -> SessionState:
         config.pluginmanager.register(folded, "evalkit-folded-misses")
         config.pluginmanager.register(Reporter(config, state, folded), "evalkit-reporter")
         if state.settings.may_record and not config.pluginmanager.has_plugin(PROGRESS):
+            # Start-up cost: few sessions record.
+            from evalkit.pytest_plugin.progress import SessionProgress
+
             progress = SessionProgress(config, state.runner.ledger, state.is_stored)
             config.pluginmanager.register(progress, PROGRESS)
         if config.getoption("evalkit_changed_since") and not _has_workers(config):
@@ -165,9 +167,6 @@ class Reporter:
     def check_outputs(self) -> None:
         """Refuse folders that cannot be written, before the first test."""
         settings = self._state.settings
-        if self._state.journal is not None:
-            # A worker that replaces a crashed one collects when this session writes already.
-            return
         try:
             check_writable_output(self._state.directory, "--evalkit-report")
             if settings.may_record and not settings.live:
@@ -450,7 +449,7 @@ class Reporter:
             terminalreporter.write_line(escape_log_commands(text), red=True)
         if not is_worker(self._config):
             if state.journal is not None:
-                terminalreporter.write_sep("=", "evalkit")
+                terminalreporter.section("evalkit", sep="=")
             for text, markup in summary_lines(state, Path(self._config.invocation_params.dir)):
                 terminalreporter.write_line(escape_log_commands(text), **markup)
             for command in state.ci_commands:

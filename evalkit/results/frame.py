@@ -7,6 +7,7 @@ are stable, new ones may be added.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -91,13 +92,7 @@ def frame(run: Run | Path | str, rows: Rows = "variants") -> polars.DataFrame:
 
     Raises UsageError if the run cannot be read or polars is not installed.
     """
-    try:
-        # Optional library.
-        import polars
-    except ImportError:
-        raise UsageError(
-            "tables need polars; install it with: pip install 'pytest-evalkit[frame]'"
-        ) from None
+    library = polars_library()
     run = run if isinstance(run, Run) else Run(Path(run))
     columns = COLUMNS[rows]
     values: dict[str, list[JSON]] = {name: [] for name in columns}
@@ -106,9 +101,20 @@ def frame(run: Run | Path | str, rows: Rows = "variants") -> polars.DataFrame:
         for row in _ROWS[rows](line):
             for name, column in values.items():
                 column.append(row[name] if name in row else identity[name])
-    types = {_TEXTS: polars.List(polars.String)}
-    schema = {name: types.get(kind) or getattr(polars, kind) for name, kind in columns.items()}
-    return polars.DataFrame(values, schema=schema)
+    types = {_TEXTS: library.List(library.String)}
+    schema = {name: types.get(kind) or getattr(library, kind) for name, kind in columns.items()}
+    table: polars.DataFrame = library.DataFrame(values, schema=schema)
+    return table
+
+
+def polars_library() -> Any:
+    """Return the module polars. Raises UsageError where it is not installed."""
+    try:
+        return import_module("polars")
+    except ImportError:
+        raise UsageError(
+            "tables need polars; install it with: pip install 'pytest-evalkit[frame]'"
+        ) from None
 
 
 def _identity(run: Run, line: ResultLine) -> Mapping[str, JSON]:

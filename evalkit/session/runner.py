@@ -219,7 +219,7 @@ class Runner:
         )
         if isinstance(transcript.crash, ConnectFailed) and variant.target is None:
             address = self._redactor.uri(self.settings.base_url)
-            self.ledger.stop(f"{address} cannot be reached")
+            self.ledger.stop(f"{address} cannot be reached ({transcript.crash})")
         return run
 
     def _converse_once(self, variant: Variant, settings: Settings) -> VariantRun:

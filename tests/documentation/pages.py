@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import shlex
 import subprocess
 import sys
 import time
@@ -33,7 +34,7 @@ class Reader:
     """
 
     folder: Path
-    environment: Mapping[str, str]
+    environment: dict[str, str]
     stack: ExitStack
     replacements: Mapping[str, str]
 
@@ -62,6 +63,11 @@ class Reader:
     def run(self, command: str, expected: str) -> None:
         for printed, replacement in self.replacements.items():
             command = command.replace(printed, replacement)
+        if command.startswith("export "):
+            for word in shlex.split(command)[1:]:
+                name, _, value = word.partition("=")
+                self.environment[name] = value
+            return
         if command.endswith("&"):
             server = subprocess.Popen(
                 ["bash", "-c", f"exec {command.removesuffix('&')}"],

@@ -1,4 +1,4 @@
-"""The tutorial works as printed: its files are written, its commands run, its output compared."""
+"""The tutorials work as printed: files are written, commands run, their output compared."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.documentation.pages import DOCS, Reader, environment
+from tests.documentation.pages import DOCS, ROOT, Reader, environment
 
 PORTS = ("8787", "8788")
 
@@ -19,6 +19,17 @@ def test_the_tutorial_works_as_printed(tmp_path: Path, unused_ports: dict[str, s
     with ExitStack() as stack:
         reader = Reader(tmp_path, environment(), stack, unused_ports)
         assert reader.follow(DOCS / "tutorial.md") > 10
+
+
+def test_the_everyday_loop_works_as_printed(tmp_path: Path, unused_ports: dict[str, str]) -> None:
+    ignored = shutil.ignore_patterns("reports", "__pycache__")
+    folder = Path(shutil.copytree(ROOT / "examples/support", tmp_path / "support", ignore=ignored))
+    names = {
+        f"GIT_{role}_{key}": "ada" for role in ("AUTHOR", "COMMITTER") for key in ("NAME", "EMAIL")
+    }
+    with ExitStack() as stack:
+        reader = Reader(folder, environment(**names), stack, unused_ports)
+        assert reader.follow(DOCS / "everyday.md") > 10
 
 
 @pytest.fixture

@@ -12,7 +12,6 @@ import pytest
 from evalkit.pytest_plugin.options import _budget
 from evalkit.server import create_app, load_script, serving
 from evalkit.server.script_backend import ScriptBackend
-from evalkit.session.prefetch import Prefetcher
 from tests.plugin.project import Project
 
 pytestmark = pytest.mark.usefixtures("quick_retries")
@@ -129,7 +128,7 @@ def test_an_endpoint_that_is_not_there_stops_the_session(
     result = many.pytester.runpytest_subprocess(*arguments, *options)
     assert result.parseoutcomes().get("errors", 0) <= most
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    result.stdout.fnmatch_lines(["stopped: http://127.0.0.1:9 cannot be reached", CONTINUES])
+    result.stdout.fnmatch_lines(["stopped: http://127.0.0.1:9 cannot be reached (*", CONTINUES])
     assert many.cassettes() == []
 
 
@@ -150,20 +149,6 @@ def test_retries_are_counted(many: Project, tmp_path: Path) -> None:
         many.url = url
         result = many.record("-k", "s0")
     result.stdout.fnmatch_lines(["cassettes: 1 written, *; 1 request (1 retry), * tokens"])
-
-
-def test_a_second_interrupt_ends_the_wait_and_not_the_report(
-    many: Project, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    close = Prefetcher.close
-
-    def interrupted(prefetcher: Prefetcher) -> None:
-        close(prefetcher)
-        raise KeyboardInterrupt
-
-    monkeypatch.setattr(Prefetcher, "close", interrupted)
-    many.record("--evalkit-concurrency", "2").assert_outcomes(passed=8)
-    assert many.manifest()["complete"] is True
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")

@@ -3,8 +3,8 @@
 One line for each line of text, nested by indentation. Two recordings of the same conversation have
 the same text: ids, times, signatures and counts are left out, and streams are assembled. Nothing is
 repeated: settings, system instruction and tools are shown with the first request and where they
-change, a re-sent history only where it is not as it was received. Of a judge's request only the
-answer is shown, because the request quotes the conversation.
+change, a re-sent history only where it is not as it was received. Of the requests of judges and
+simulated users only the answer is shown, because they quote the conversation.
 """
 
 from collections import Counter

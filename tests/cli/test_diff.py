@@ -215,5 +215,5 @@ def test_the_text_of_a_file_that_is_not_a_cassette_is_the_file() -> None:
     Path("a.yaml").write_bytes(b"<<<<<<< HEAD\ninteractions: \xff\n")
     result = call("--text", "a.yaml")
     assert result.exit_code == 0
-    assert result.output.startswith("not a cassette: a.yaml:2 not UTF-8")
+    assert result.output.startswith("not a cassette: file:2 not UTF-8")
     assert "<<<<<<< HEAD\ninteractions: " in result.output

@@ -29,6 +29,7 @@ _CI_SYSTEMS: tuple[CISystem, ...] = ("github", "gitlab", "none")
     type=click.Choice(_CI_SYSTEMS),
     help="CI system to write a workflow for (default: the one in use, else it is asked).",
 )
+@click.option("--no-ci", "ci", flag_value="none", help="Short for --ci none.")
 def init(folder: Path, ci: CISystem | None) -> None:
     """Set up a first suite, gates, and settings of pytest, git and CI.
 

@@ -202,6 +202,14 @@ def test_only_the_ci_system_in_use_gets_a_workflow(tmp_path: Path) -> None:
     assert "exists    .gitlab-ci.yml" in init(tmp_path).output
 
 
+@pytest.mark.parametrize("arguments", [["--ci", "none"], ["--no-ci"]])
+def test_no_workflow_is_written_on_request(tmp_path: Path, arguments: list[str]) -> None:
+    (tmp_path / ".github").mkdir()
+    result = CliRunner().invoke(main, ["init", str(tmp_path), *arguments])
+    assert result.exit_code == 0, result.output
+    assert not list((tmp_path / ".github").iterdir())
+
+
 def test_without_a_ci_system_the_options_are_named(tmp_path: Path) -> None:
     done = init(tmp_path)
     assert "For a workflow: evalkit init --ci github, or --ci gitlab" in done.output

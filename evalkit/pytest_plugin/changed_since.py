@@ -169,8 +169,12 @@ class ChangedVariants:
         sources = (suite.resources.source, *suite.resources.included.values())
         names = frozenset(name for one in sources for name in _TARGET.findall(one.text))
         folders = [one for one in suite.path.parents if one.is_relative_to(self._root)]
+        # pytest imports the package of a conftest.py with it.
         scripts = frozenset(
-            folder / "conftest.py" for folder in folders if (folder / "conftest.py").is_file()
+            folder / name
+            for folder in folders
+            for name in ("conftest.py", "__init__.py")
+            if (folder / name).is_file()
         )
         key = names, scripts
         if key not in self._modules:

@@ -8,7 +8,7 @@ Python) makes the result incomplete, and then any module of the project may be u
 import ast
 import os
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -29,25 +29,27 @@ class ModuleFiles:
     may_import_more: bool = False
 
 
-def search_folders(root: Path, top: Path) -> list[str]:
+def search_folders(root: Path, top: Path) -> list[Path]:
     """Return the folders in which the modules of a project are found; ``top`` contains them."""
-    folders = dict.fromkeys([str(root)])
+    folders = dict.fromkeys([root])
     for entry in sys.path:
         path = Path(entry or os.curdir).resolve()
         if path.is_relative_to(top) and not {"site-packages", "dist-packages"} & {*path.parts}:
-            folders[str(path)] = None
+            folders[path] = None
     return list(folders)
 
 
-def module_files(names: Iterable[str], scripts: Iterable[Path], folders: list[str]) -> ModuleFiles:
+def module_files(
+    names: Iterable[str], scripts: Iterable[Path], folders: Sequence[Path]
+) -> ModuleFiles:
     """Return the files of modules by name and of scripts, with all that they import."""
     found = ModuleFiles()
     may_import_more = False
-    waiting = [("", path) for path in scripts]
+    waiting = list(scripts)
     for name in names:
         waiting += _modules(name, folders, found)
     while waiting:
-        name, path = waiting.pop()
+        path = waiting.pop()
         if path in found.files:
             continue
         found.files.add(path)
@@ -58,32 +60,32 @@ def module_files(names: Iterable[str], scripts: Iterable[Path], folders: list[st
         except (OSError, SyntaxError, ValueError, RecursionError):
             may_import_more = True
             continue
-        package = name if path.name == "__init__.py" else name.rpartition(".")[0]
         for node in ast.walk(tree):
-            word = getattr(node, "id", None) or getattr(node, "attr", None)
-            may_import_more |= word in _DYNAMIC
-            for imported in _imported(node, package):
-                waiting += _modules(imported, folders, found)
+            words = {getattr(node, key, None) for key in ("id", "attr", "name")}
+            may_import_more |= not words.isdisjoint(_DYNAMIC)
+            for imported, level in _imported(node):
+                # A relative import starts in the folder of the module, whatever its package.
+                start = path.parents[level - 1 : level] if level else folders
+                waiting += _modules(imported, start, found)
     return ModuleFiles(found.files, found.missing, may_import_more)
 
 
-def _imported(node: ast.AST, package: str) -> Iterator[str]:
-    """Yield the modules that a statement imports, and those that its names may be."""
+def _imported(node: ast.AST) -> Iterator[tuple[str, int]]:
+    """Yield the modules that a statement imports, and those that its names may be.
+
+    Each has the number of its leading dots.
+    """
     if isinstance(node, ast.Import):
-        yield from (alias.name for alias in node.names)
+        yield from ((alias.name, 0) for alias in node.names)
     elif isinstance(node, ast.ImportFrom):
-        above = package.split(".")[: len(package.split(".")) - node.level + 1]
-        base = ".".join([*(above if node.level else []), *([node.module] if node.module else [])])
-        yield from ([base] if base else [])
-        yield from (f"{base}.{alias.name}".lstrip(".") for alias in node.names)
+        base = f"{node.module}." if node.module else ""
+        yield from ((f"{base}{alias.name}", node.level) for alias in node.names)
 
 
-def _modules(name: str, folders: list[str], found: ModuleFiles) -> Iterator[tuple[str, Path]]:
-    """Yield the packages that contain a module, and the module, with their files."""
-    path = [Path(folder) for folder in folders]
-    parts = name.split(".")
+def _modules(name: str, folders: Sequence[Path], found: ModuleFiles) -> Iterator[Path]:
+    """Yield the files of a module and of the packages that contain it."""
+    path, parts = folders, name.split(".")
     for number, part in enumerate(parts, 1):
-        prefix = ".".join(parts[:number])
         file = next(
             (
                 file
@@ -94,7 +96,7 @@ def _modules(name: str, folders: list[str], found: ModuleFiles) -> Iterator[tupl
             None,
         )
         if file is not None:
-            yield prefix, file
+            yield file
         # Without a file it may be a namespace package, in several folders.
         below = [folder / part for folder in path] if file is None else [file.parent]
         path = [folder for folder in below if folder.is_dir()]

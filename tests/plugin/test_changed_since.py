@@ -33,7 +33,7 @@ scenarios:
 """
 TWO = """\
 suite: two
-use: [../shared/fragment.yaml]
+use: [../../shared/fragment.yaml]
 defaults: {model: gemini-3.5-flash}
 scenarios:
   - {id: c, turns: [{user: Hello, expect: [{snapshot: text}]}]}
@@ -58,9 +58,9 @@ MEDIA = "0" * 64
 FILES = {
     "app/pytest.ini": "[pytest]\n",
     "app/suites/one.yaml": ONE,
-    "app/suites/two.yaml": TWO,
+    "app/suites/two/two.yaml": TWO,
     "app/given.yaml": GIVEN,
-    "app/suites/_snapshots/two/c.text.txt": "Hello\n",
+    "app/suites/two/_snapshots/two/c.text.txt": "Hello\n",
     "app/shared/fragment.yaml": "fragment: shared\nvars: {x: 1}\n",
     "app/prompts/p.md": "Hello\n",
     "app/tools/orders.py": "import json\nfrom helpers import dates\n\ndef lookup(order): return {}\n",
@@ -69,7 +69,12 @@ FILES = {
     "app/helpers/numbers.py": "",
     "app/helpers/texts.py": "words = []\n",
     "app/unused.py": "",
-    "app/conftest.py": "",
+    "app/conftest.py": "import checks\n",
+    "app/checks.py": "",
+    "app/suites/two/__init__.py": "",
+    "app/suites/two/conftest.py": "from .own_checks import friendly\n",
+    "app/suites/two/own_checks.py": "from . import tone\nfriendly = None\n",
+    "app/suites/two/tone.py": "",
     "app/cassettes/one/a.stateful.yaml": "a\n",
     "app/cassettes/one/a.stateless.yaml": "a\n",
     "app/cassettes/two/c.yaml": f"evalkit-media:sha256:{MEDIA}.png\n",
@@ -121,7 +126,7 @@ class Repository:
         changed = ChangedVariants(tree, self.app, self.app / "cassettes", self.app / "pytest.ini")
         return {
             variant.id
-            for path in suites or sorted((self.app / "suites").glob("*.yaml"))
+            for path in suites or sorted((self.app / "suites").rglob("*.yaml"))
             for variant in expand(load(path, root=self.app, checks=Catalog()))
             if changed.configuration or variant in changed
         }
@@ -177,8 +182,8 @@ def deleted(name: str) -> Callable[[Repository], None]:
         (edited("app/cassettes/two/d.plain.yaml"), {"two::d[plain]", "two::d[streamed]"}),
         (edited(f"app/cassettes/_media/{MEDIA}.png"), {"two::c"}),
         (deleted(f"app/cassettes/_media/{MEDIA}.png"), {"two::c"}),
-        (edited("app/suites/_snapshots/two/c.text.txt"), ALL_TWO),
-        (deleted("app/suites/_snapshots/two/c.text.txt"), ALL_TWO),
+        (edited("app/suites/two/_snapshots/two/c.text.txt"), ALL_TWO),
+        (deleted("app/suites/two/_snapshots/two/c.text.txt"), ALL_TWO),
         (added("app/suites/_snapshots/one/b.text.txt"), ALL_ONE),
         (edited("app/tools/orders.py"), ALL_ONE),
         (edited("app/helpers/__init__.py"), ALL_ONE),
@@ -188,6 +193,11 @@ def deleted(name: str) -> Callable[[Repository], None]:
         (added("app/json.py"), ALL_ONE),
         (edited("app/conftest.py"), ALL_ONE | ALL_TWO),
         (deleted("app/conftest.py"), ALL_ONE | ALL_TWO),
+        (edited("app/checks.py"), ALL_ONE | ALL_TWO),
+        (edited("app/suites/two/__init__.py"), ALL_TWO),
+        (edited("app/suites/two/own_checks.py"), ALL_TWO),
+        (edited("app/suites/two/tone.py"), ALL_TWO),
+        (deleted("app/suites/two/own_checks.py"), ALL_TWO),
         (added("app/suites/conftest.py"), ALL_ONE | ALL_TWO),
         (edited("app/pytest.ini"), ALL_ONE | ALL_TWO),
         (added("app/evalkit.yaml"), ALL_ONE | ALL_TWO),
@@ -268,7 +278,7 @@ def test_submodules_and_work_trees(repository: Repository, tmp_path: Path) -> No
     git(repository.top, "worktree", "add", "-q", str(other), "HEAD~1")
     repository.top, repository.app = other, other / "app"
     assert repository.affected() == set()
-    edited("app/suites/two.yaml")(repository)
+    edited("app/suites/two/two.yaml")(repository)
     assert repository.affected() == ALL_TWO
 
 
@@ -382,10 +392,12 @@ def test_module_files(tmp_path: Path) -> None:
     }.items():
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text(text)
-    used = module_files(["a.b"], [], [str(tmp_path)])
+    used = module_files(["a.b"], [], [tmp_path])
     names = {path.relative_to(tmp_path).as_posix() for path in used.files}
     assert names == {"a/__init__.py", "a/b.py", "a/c/d.py", "a/e.py"}
     assert not used.may_import_more
     assert {"os", "nothing"} <= used.missing
-    assert module_files(["broken"], [], [str(tmp_path)]).may_import_more
-    assert module_files([], [tmp_path / "gone.py"], [str(tmp_path)]).may_import_more
+    (tmp_path / "a/e.py").write_text("from importlib import import_module as load\n")
+    assert module_files(["a.e"], [], [tmp_path]).may_import_more
+    assert module_files(["broken"], [], [tmp_path]).may_import_more
+    assert module_files([], [tmp_path / "gone.py"], [tmp_path]).may_import_more

@@ -1,12 +1,13 @@
 """Run a recorded conversation again with some answers changed. Nothing is sent or executed.
 
 The engine converses as it did, with the recorded messages of the user. A turn gets its recorded
-answers in order; what it asks beyond them is answered by its last one. A function returns what it
-returned for the same arguments, else what it returned last: no code of the project runs.
+answers in order; what it asks beyond them is answered as its last request was. A function returns
+what it returned for the same arguments, else what it returned last: no code of the project runs.
 """
 
 from collections.abc import Mapping, Sequence
 from copy import copy, deepcopy
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON, dumps
@@ -35,9 +36,10 @@ def converse_again(plan: Plan, recorded: Transcript, mutant: Mutant) -> Transcri
         return transcript
     answers = _Answers(recorded.turns, mutant.answers)
     results = _RecordedResults(recorded)
-    transcript = drive(converse(plan), answers.send, results.call, _no_pause, answers.end_turn)
-    transcript.settings = recorded.settings
-    return transcript
+    again = drive(converse(plan), answers.send, results.call, _no_pause, answers.end_turn)
+    for turn, before in zip(again.turns, recorded.turns, strict=True):
+        turn.entry, turn.simulated = before.entry, before.simulated
+    return replace(recorded, turns=again.turns, crash=again.crash)
 
 
 def _no_pause(_: float) -> None:
@@ -48,14 +50,7 @@ class _Answers:
     """The answers of each turn, in order; the changed ones in place of the recorded."""
 
     def __init__(self, turns: Sequence[Turn], changed: Mapping[int, Changed]) -> None:
-        self._queues = [
-            [
-                response
-                for exchange in turn.exchanges
-                if (response := _response(exchange, changed)) is not None
-            ]
-            for turn in turns
-        ]
+        self._queues = [_queue(turn, changed) for turn in turns]
         self._turn = self._used = 0
 
     def send(self, _: Request) -> Response:
@@ -73,9 +68,18 @@ class _Answers:
         return True
 
 
-def _response(exchange: Exchange, changed: Mapping[int, Changed]) -> Response | None:
-    response = exchange.response
-    if response is None or exchange.number not in changed:
+def _queue(turn: Turn, changed: Mapping[int, Changed]) -> list[Response]:
+    """Return the answers of a turn, and its last recorded one for what is asked beyond them."""
+    recorded = [(one, one.response) for one in turn.exchanges if one.response is not None]
+    answers = [_answer(exchange, response, changed) for exchange, response in recorded]
+    queue = [answer for answer in answers if answer is not None]
+    return [*queue, recorded[-1][1]] if queue else []
+
+
+def _answer(
+    exchange: Exchange, response: Response, changed: Mapping[int, Changed]
+) -> Response | None:
+    if exchange.number not in changed:
         return response
     new = changed[exchange.number]
     if new is None:

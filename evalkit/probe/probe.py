@@ -13,10 +13,11 @@ no Python tool of the project runs; Python checks do.
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from random import Random
 from typing import Literal
 
-from evalkit._lib.json import JSON, equal
+from evalkit._lib.json import JSON, dumps, equal
 from evalkit.conversation import Plan
 from evalkit.probe.conversation import converse_again, message_sources
 from evalkit.probe.operators import OPERATORS, mutants_of
@@ -25,24 +26,32 @@ from evalkit.results.records import ResultLine
 from evalkit.session.given_steps import given_steps
 from evalkit.session.rejudge import Rejudge
 from evalkit.suite import Expectation, Variant
-from evalkit.suite.model.expectation_parser import CheckCatalog, parse_expectation
+from evalkit.suite.model.expectation_parser import (
+    BadArguments,
+    CheckCatalog,
+    parse_expectation,
+)
+from evalkit.suite.model.templates import is_template
 from evalkit.transcript import Step, Transcript
 from evalkit.verdict import CheckResult, Verdict
 
-Fate = Literal["caught", "survived", "equivalent", "undecided"]
+MutantResult = Literal["caught", "survived", "equivalent", "undecided"]
 _VOLATILE = frozenset({"id", "call_id", "signature"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ProbedMutant:
-    """A mutant and its fate. ``caught_by`` are the checks that noticed it, with their lines.
+    """The result of a mutant, without its answers: a run has thousands of mutants.
 
-    ``suggestion`` is an expectation that passes the recorded conversation and catches the mutant;
-    None for a mutant that was caught, or that no proposed expectation catches.
+    ``caught_by`` are the checks that noticed it, with their lines. ``suggestion`` is an expectation
+    that passes the recorded conversation and catches the mutant; None for a mutant that was caught,
+    or that no proposed expectation catches.
     """
 
-    mutant: Mutant
-    fate: Fate
+    operator: str
+    turn: int
+    change: str
+    result: MutantResult
     caught_by: Sequence[str] = ()
     suggestion: JSON = None
 
@@ -58,9 +67,9 @@ class ProbedScenario:
     mutants: list[ProbedMutant] = field(default_factory=list)
     left_out: str = ""
 
-    def with_fate(self, fate: Fate) -> list[ProbedMutant]:
-        """Return the mutants that met a fate."""
-        return [one for one in self.mutants if one.fate == fate]
+    def with_result(self, result: MutantResult) -> list[ProbedMutant]:
+        """Return the mutants that have a result."""
+        return [one for one in self.mutants if one.result == result]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -75,12 +84,12 @@ class ProbeOptions:
 def probe(
     lines: Iterable[ResultLine], rejudge: Rejudge, catalog: CheckCatalog, options: ProbeOptions
 ) -> Iterator[ProbedScenario]:
-    """Yield what became of the mutants of each variant; of several trials the first is taken."""
+    """Yield the results of each variant's mutants; of several trials the first is taken."""
     for line in lines:
         if line["trial"] != 1:
             continue
         scenario = ProbedScenario(line["id"], line["path"], line["line"])
-        variant = rejudge.find(line)
+        variant = None if "kind" in line else rejudge.find(line)
         scenario.left_out = _reason_to_leave_out(line, variant)
         if variant is not None and not scenario.left_out:
             _Subject(variant, line, rejudge, catalog).probe(scenario, options)
@@ -88,10 +97,10 @@ def probe(
 
 
 def _reason_to_leave_out(line: ResultLine, variant: Variant | None) -> str:
+    if "kind" in line or (variant is not None and variant.target is not None):
+        return "an application's code runs the conversation; it cannot be run with other answers"
     if variant is None:
-        return "the suites do not have it"
-    if variant.target is not None:
-        return "an application holds the conversation, and it is not run again"
+        return "it is not in the suites any more"
     return "" if line["verdict"] == "passed" else f"it {line['verdict']}"
 
 
@@ -113,7 +122,11 @@ class _Subject:
             stream=variant.settings["stream"],
             background=variant.settings["background"],
             max_tool_rounds=variant.max_tool_rounds,
-            stop_after=variant.scenario.stop_after,
+            stop_after={
+                turn.number: variant.scenario.stop_after[turn.entry]
+                for turn in self._transcript.turns
+                if turn.entry in variant.scenario.stop_after
+            },
             given=given_steps(variant),
             settings=variant.settings,
         )
@@ -122,7 +135,7 @@ class _Subject:
         judgment = self._rejudge.evaluate(self._variant, self._line, self._transcript)
         failing = sorted({_name(check) for check in judgment.checks if _noticed(check)})
         if failing:
-            scenario.left_out = f"it does not pass by the suites of today: {', '.join(failing)}"
+            scenario.left_out = f"it does not pass the present suites: {', '.join(failing)}"
             return
         scenario.checks = sorted({_name(check) for check in judgment.checks if check.declared})
         recorded = Recorded(self._transcript, list(self._variant.tools))
@@ -130,24 +143,25 @@ class _Subject:
             f"{options.seed} {self._line['id']}"
         )
         for mutant in mutants_of(recorded, options.operators, options.most, random):
-            scenario.mutants.append(self._fate(mutant))
+            scenario.mutants.append(self._probed(mutant))
 
-    def _fate(self, mutant: Mutant) -> ProbedMutant:
+    def _probed(self, mutant: Mutant) -> ProbedMutant:
+        probed = partial(
+            ProbedMutant, operator=mutant.operator, turn=mutant.turn, change=mutant.change
+        )
         transcript = converse_again(self._plan, self._transcript, mutant)
         if self._is_same(transcript, mutant):
-            return ProbedMutant(mutant=mutant, fate="equivalent")
+            return probed(result="equivalent")
         judgment = self._rejudge.evaluate(self._variant, self._line, transcript)
         noticed = [check for check in judgment.checks if _noticed(check)]
         failed = [check for check in noticed if check.verdict is Verdict.FAILED]
         if not failed and judgment.lacks_answer:
-            return ProbedMutant(mutant=mutant, fate="undecided")
+            return probed(result="undecided")
         noticed = failed or noticed
         if noticed:
             names = tuple(dict.fromkeys(map(_name, noticed)))
-            return ProbedMutant(mutant=mutant, fate="caught", caught_by=names)
-        return ProbedMutant(
-            mutant=mutant, fate="survived", suggestion=self._suggestion(mutant, transcript)
-        )
+            return probed(result="caught", caught_by=names)
+        return probed(result="survived", suggestion=self._suggestion(mutant, transcript))
 
     def _is_same(self, transcript: Transcript, mutant: Mutant) -> bool:
         is_of_the_wire = mutant.requests is not None or any(
@@ -156,10 +170,18 @@ class _Subject:
         return not is_of_the_wire and equal(_meaning(transcript), _meaning(self._transcript))
 
     def _suggestion(self, mutant: Mutant, transcript: Transcript) -> JSON:
-        """Return what a mutant suggests if it passes the recording and fails the mutant."""
-        if mutant.suggestion is None:
+        """Return what a mutant suggests if it passes the recording and fails the mutant.
+
+        A template would be rendered, a turn within a simulated dialogue has no expectations, and
+        an answer may contain what no argument of a check may.
+        """
+        ends_entry = self._transcript.turns[mutant.turn - 1].ends_entry
+        if mutant.suggestion is None or is_template(dumps(mutant.suggestion)) or not ends_entry:
             return None
-        item = self._expectation(mutant.suggestion)
+        try:
+            item = self._expectation(mutant.suggestion)
+        except BadArguments:
+            return None
         evaluator = self._rejudge.evaluator(self._variant, self._line)
         verdicts = [
             evaluator.try_expectation(item, one, mutant.turn)

@@ -24,14 +24,13 @@ RequestChange: TypeAlias = Callable[[Transcript], None]
 class Mutant:
     """One change of a recorded conversation.
 
-    ``turn`` is the turn that it changes, ``change`` says in words what was changed. ``answers``
+    ``turn`` is the number of the turn that it changes, ``change`` describes the change. ``answers``
     are the answers of exchanges, by their numbers; ``requests`` changes what was sent.
-    ``suggestion`` is an expectation of the turn (of the conversation where ``turn`` is None) that
-    should catch the mutant.
+    ``suggestion`` is an expectation of the turn that should catch the mutant.
     """
 
     operator: str
-    turn: int | None
+    turn: int
     change: str
     answers: Mapping[int, Changed]
     requests: RequestChange | None = None

@@ -34,13 +34,13 @@ class Strength:
         """Return the mutants of a variant that no check noticed and nobody accepted."""
         return [
             one
-            for one in scenario.with_fate("survived")
+            for one in scenario.with_result("survived")
             if survivor_name(scenario, one) not in self._accepted
         ]
 
     def record(self) -> StrengthRecord:
         """Return the totals."""
-        fates: Counter[str] = Counter()
+        results: Counter[str] = Counter()
         operators: dict[str, Counter[str]] = {}
         checks: Counter[str] = Counter()
         survivors: list[Mapping[str, JSON]] = []
@@ -48,20 +48,20 @@ class Strength:
             checks.update(dict.fromkeys(scenario.checks, 0))
             left = self.survivors(scenario)
             for one in scenario.mutants:
-                is_accepted = one.fate == "survived" and one not in left
-                fate = "accepted" if is_accepted else one.fate
-                fates[fate] += 1
-                operators.setdefault(one.mutant.operator, Counter())[fate] += 1
+                is_accepted = one.result == "survived" and one not in left
+                result = "accepted" if is_accepted else one.result
+                results[result] += 1
+                operators.setdefault(one.operator, Counter())[result] += 1
                 checks.update(one.caught_by)
             survivors += [_survivor(scenario, one) for one in left]
-        counted = fates["caught"] + fates["survived"]
+        counted = results["caught"] + results["survived"]
         return {
-            "strength": fates["caught"] / counted if counted else None,
-            "caught": fates["caught"],
-            "survived": fates["survived"],
-            "accepted": fates["accepted"],
-            "equivalent": fates["equivalent"],
-            "undecided": fates["undecided"],
+            "strength": results["caught"] / counted if counted else None,
+            "caught": results["caught"],
+            "survived": results["survived"],
+            "accepted": results["accepted"],
+            "equivalent": results["equivalent"],
+            "undecided": results["undecided"],
             "scenarios": sum(not one.left_out for one in self.scenarios),
             "left_out": {one.id: one.left_out for one in self.scenarios if one.left_out},
             "operators": {name: dict(counts) for name, counts in sorted(operators.items())},
@@ -72,8 +72,7 @@ class Strength:
 
 def survivor_name(scenario: ProbedScenario, one: ProbedMutant) -> str:
     """Return the name under which a survivor is accepted."""
-    turn = f" turn {one.mutant.turn}" if one.mutant.turn is not None else ""
-    return f"{scenario.id}{turn} {one.mutant.operator}: {one.mutant.change}"
+    return f"{scenario.id} turn {one.turn} {one.operator}: {one.change}"
 
 
 def read_accepted(path: Path) -> list[str]:
@@ -104,8 +103,8 @@ def _survivor(scenario: ProbedScenario, one: ProbedMutant) -> Mapping[str, JSON]
         "scenario": scenario.id,
         "path": scenario.path,
         "line": scenario.line,
-        "turn": one.mutant.turn,
-        "operator": one.mutant.operator,
-        "change": one.mutant.change,
+        "turn": one.turn,
+        "operator": one.operator,
+        "change": one.change,
         "suggestion": one.suggestion,
     }

@@ -27,9 +27,9 @@ def survivor_lines(strength: Strength, most: int | None) -> Iterator[str]:
         special: list[ProbedMutant] = []
         for scenario in variants:
             for one in strength.survivors(scenario):
-                if OPERATORS[one.mutant.operator].is_general and one.suggestion is not None:
+                if OPERATORS[one.operator].is_general and one.suggestion is not None:
                     by_operator = general.setdefault(path, {})
-                    by_operator.setdefault(one.mutant.operator, []).append(one)
+                    by_operator.setdefault(one.operator, []).append(one)
                 else:
                     special.append(one)
         if special:
@@ -38,7 +38,7 @@ def survivor_lines(strength: Strength, most: int | None) -> Iterator[str]:
     for path, by_operator in general.items():
         yield f"{path}: in several scenarios; expect it in its 'defaults'"
         for survivors in by_operator.values():
-            yield f"  {survivors[0].mutant.change} ({plural(len(survivors), 'mutant')})"
+            yield f"  {survivors[0].change} ({plural(len(survivors), 'mutant')})"
             yield f"{_INDENT}{expectation_text(_widest(survivors))}"
 
 
@@ -59,16 +59,14 @@ def _title(variants: Sequence[ProbedScenario]) -> str:
 
 
 def _count(variants: Sequence[ProbedScenario]) -> str:
-    caught = sum(len(one.with_fate("caught")) for one in variants)
+    caught = sum(len(one.with_result("caught")) for one in variants)
     return f"{caught} of {sum(len(one.mutants) for one in variants)} caught"
 
 
 def _group_lines(groups: Sequence[Sequence[ProbedMutant]], most: int | None) -> Iterator[str]:
     for group in groups[:most]:
-        mutant = group[0].mutant
-        turn = f"turn {mutant.turn}: " if mutant.turn is not None else ""
         more = f" (and {len(group) - 1} more)" if len(group) > 1 else ""
-        yield f"  {turn}{mutant.change}{more}"
+        yield f"  turn {group[0].turn}: {group[0].change}{more}"
         if group[0].suggestion is not None:
             yield f"{_INDENT}{expectation_text(group[0].suggestion)}"
     if most is not None and len(groups) > most:
@@ -79,7 +77,7 @@ def _grouped(survivors: Sequence[ProbedMutant]) -> list[list[ProbedMutant]]:
     """Return survivors by what would catch them; a group's smallest difference comes first."""
     groups: dict[str, list[ProbedMutant]] = {}
     for one in survivors:
-        key = f"{one.mutant.turn} {(one.suggestion and dumps(one.suggestion)) or one.mutant.change}"
+        key = f"{one.turn} {(one.suggestion and dumps(one.suggestion)) or one.change}"
         groups.setdefault(key, []).append(one)
     return list(groups.values())
 

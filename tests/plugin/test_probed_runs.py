@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +15,7 @@ from click.testing import CliRunner, Result
 from evalkit.cli.main import main
 from tests.plugin.project import Project
 
+SHIPPED = Path(__file__).parents[2]
 RUN = "reports/latest"
 WEAK = """\
 suite: weak
@@ -128,6 +130,26 @@ def test_suites_are_replayed_first(weak: Project, monkeypatch: pytest.MonkeyPatc
     assert result.exit_code == 0, result.output
     assert "strength " in result.output
     assert not (weak.root / RUN / "strength.json").exists()
+
+
+def test_judges_and_simulated_users_get_their_recorded_answers(project: Project) -> None:
+    (project.root / "suites/weather.yaml").unlink()
+    for name in ("judged", "simulated"):
+        project.suite(name, (SHIPPED / f"suites/{name}.yaml").read_text())
+    for folder in ("cassettes", "suites/_snapshots"):
+        shutil.copytree(SHIPPED / folder, project.root / folder)
+    assert project.run("suites").ret == 0
+    assert probe(RUN, "--operator", "usage_doubled").exit_code == 0
+    record = strength(project)
+    assert record["operators"] == {"usage_doubled": {"survived": record["survived"]}}
+    # Within a simulated dialogue there is no place for an expectation.
+    inner = {one["turn"] for one in record["survivors"] if one["suggestion"] is None}
+    assert inner == {1, 2}
+
+
+def test_a_call_that_is_added_is_answered_once(weak: Project) -> None:
+    assert probe(RUN, "--operator", "call_added").exit_code == 0
+    assert strength(weak)["operators"] == {"call_added": {"survived": 2}}
 
 
 def test_one_operator(weak: Project) -> None:

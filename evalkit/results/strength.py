@@ -7,13 +7,14 @@ mutants do not count, nor do survivors that somebody accepted.
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, Final, TypedDict
 
 from evalkit._lib.files import FILE_ERRORS, display_path, reason_of, write_atomic
 from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 
 NAME = "strength.json"
+_COUNTS: Final = ("caught", "survived", "accepted", "equivalent", "undecided")
 
 
 class StrengthRecord(TypedDict):
@@ -52,6 +53,7 @@ def read_strength(directory: Path) -> StrengthRecord | None:
         value: Any = json.loads(text)
         record: StrengthRecord = value
         is_valid = record["strength"] is None or 0 <= record["strength"] <= 1
+        is_valid &= all(isinstance(record[name], int) for name in _COUNTS)
     except (ValueError, TypeError, KeyError, RecursionError):
         is_valid = False
     if not is_valid:
@@ -63,11 +65,6 @@ def strength_text(record: StrengthRecord) -> str:
     """Return the strength as a line of text."""
     total = record["caught"] + record["survived"]
     details = f"{record['caught']:,} of {total:,} mutants caught"
-    others = {
-        "accepted": record["accepted"],
-        "equivalent": record["equivalent"],
-        "undecided": record["undecided"],
-    }
-    counts = ", ".join(f"{count:,} {key}" for key, count in others.items() if count)
+    counts = ", ".join(f"{record[key]:,} {key}" for key in _COUNTS[2:] if record[key])
     share = "no mutants" if record["strength"] is None else f"strength {record['strength']:.0%}"
     return f"{share} ({details}{counts and f'; {counts}'})"

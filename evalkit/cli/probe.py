@@ -10,6 +10,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from evalkit._lib.files import display_path
 from evalkit._lib.text import did_you_mean, plural, visible
 from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
 from evalkit.errors import UsageError
@@ -21,16 +22,14 @@ from evalkit.probe.strength import (
     ACCEPTED,
     Strength,
     read_accepted,
-    survivor_name,
     write_accepted,
 )
 from evalkit.probe.survivor_text import survivor_lines
-from evalkit.project import load_all, root_of
+from evalkit.project import load_all, project_python, root_of
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Run
 from evalkit.results.run_directory import MANIFEST, SIGNOFFS
 from evalkit.results.strength import StrengthRecord, strength_text, write_strength
-from evalkit.session.python_targets import PythonTargets
 from evalkit.session.rejudge import Rejudge
 
 _LISTED = 10
@@ -72,7 +71,7 @@ Examples:
     help="Exit with 1 if a smaller share of the mutants is caught: 0.7.",
 )
 @click.option(
-    "--accept", is_flag=True, help=f"Write all survivors to {ACCEPTED}; they count no more."
+    "--accept", is_flag=True, help=f"Add all survivors to {ACCEPTED}; they do not count then."
 )
 @click.pass_context
 def probe(
@@ -99,23 +98,18 @@ def probe(
     options = ProbeOptions(operators=_known(operators), most=most, seed=seed)
     with _run_of(paths) as run:
         root = root_of(run)
-        suites = load_all(root, root, [suite["path"] for suite in run.manifest["suites"]])
+        suites = load_all(root, root, [suite["path"] for suite in run.manifest.get("suites") or ()])
         accepted = root / ACCEPTED
-        strength = Strength(() if accept else read_accepted(accepted))
-        rejudge = Rejudge(run, suites, PythonTargets(root))
+        strength = Strength(read_accepted(accepted))
+        rejudge = Rejudge(run, suites, project_python(root))
         for scenario in probe_run(run.results(), rejudge, Catalog(), options):
             strength.add(scenario)
         record = strength.record()
         if not accept:
             _store(run, record)
     if accept:
-        names = [
-            survivor_name(scenario, one)
-            for scenario in strength.scenarios
-            for one in strength.survivors(scenario)
-        ]
-        write_accepted(accepted, names)
-        click.echo(f"{plural(len(names), 'survivor')} accepted in {accepted}")
+        write_accepted(accepted, strength)
+        click.echo(f"{plural(record['survived'], 'survivor')} added to {display_path(accepted)}")
         return
     for line in survivor_lines(strength, None if shows_all else _GROUPS):
         click.echo(visible(line))
@@ -144,9 +138,12 @@ def _run_of(paths: tuple[Path, ...]) -> Iterator[Run]:
     if missing is not None:
         raise UsageError(f"{missing}: neither a run directory nor a suite; name one that exists")
     with TemporaryDirectory(prefix="evalkit-") as folder:
-        command = [sys.executable, "-m", "pytest", "-q", "--evalkit-report", folder]
+        command = [sys.executable, "-m", "pytest", "-q", "--evalkit-record=none"]
         done = subprocess.run(  # noqa: S603 - pytest of this Python, with paths that exist
-            [*command, *map(str, paths)], capture_output=True, text=True, check=False
+            [*command, "--evalkit-report", folder, *map(str, paths)],
+            capture_output=True,
+            text=True,
+            check=False,
         )
         if not Path(folder, MANIFEST).is_file():
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
@@ -171,5 +168,6 @@ def _report(record: StrengthRecord) -> None:
         click.echo(f"left out: {len(left_out) - _LISTED:,} more")
     idle = [name for name, count in record["checks"].items() if not count]
     if idle:
-        click.echo(visible(f"caught nothing: {', '.join(idle[:_LISTED])}"))
+        more = f", and {len(idle) - _LISTED:,} more" if len(idle) > _LISTED else ""
+        click.echo(visible(f"caught nothing: {', '.join(idle[:_LISTED])}{more}"))
     click.echo(strength_text(record))

@@ -35,8 +35,15 @@ class Strength:
         return [
             one
             for one in scenario.with_result("survived")
-            if survivor_name(scenario, one) not in self._accepted
+            if _name(scenario, one) not in self._accepted
         ]
+
+    def accepted(self) -> list[str]:
+        """Return the names of the accepted survivors and of all others, sorted."""
+        left = (
+            _name(scenario, one) for scenario in self.scenarios for one in self.survivors(scenario)
+        )
+        return sorted(self._accepted.union(left))
 
     def record(self) -> StrengthRecord:
         """Return the totals."""
@@ -45,7 +52,8 @@ class Strength:
         checks: Counter[str] = Counter()
         survivors: list[Mapping[str, JSON]] = []
         for scenario in self.scenarios:
-            checks.update(dict.fromkeys(scenario.checks, 0))
+            if scenario.mutants:
+                checks.update(dict.fromkeys(scenario.checks, 0))
             left = self.survivors(scenario)
             for one in scenario.mutants:
                 is_accepted = one.result == "survived" and one not in left
@@ -70,7 +78,7 @@ class Strength:
         }
 
 
-def survivor_name(scenario: ProbedScenario, one: ProbedMutant) -> str:
+def _name(scenario: ProbedScenario, one: ProbedMutant) -> str:
     """Return the name under which a survivor is accepted."""
     return f"{scenario.id} turn {one.turn} {one.operator}: {one.change}"
 
@@ -81,9 +89,9 @@ def read_accepted(path: Path) -> list[str]:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (*FILE_ERRORS, yaml.YAMLError, UnicodeDecodeError) as error:
+    except (*FILE_ERRORS, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
         raise UsageError(f"{display_path(path)} cannot be read: {reason_of(error)}") from error
-    names = value.get("accepted") if isinstance(value, dict) else None
+    names = value.get("accepted") or [] if isinstance(value, dict) else value or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):
         raise UsageError(
             f"{display_path(path)}: expected 'accepted:' with a list of texts, as "
@@ -92,9 +100,9 @@ def read_accepted(path: Path) -> list[str]:
     return names
 
 
-def write_accepted(path: Path, names: Iterable[str]) -> None:
-    """Write the file of accepted survivors."""
-    text = yaml.safe_dump({"accepted": sorted(set(names))}, allow_unicode=True, width=10_000)
+def write_accepted(path: Path, strength: Strength) -> None:
+    """Write the file of accepted survivors: those that were accepted before, and all others."""
+    text = yaml.safe_dump({"accepted": strength.accepted()}, allow_unicode=True, width=10_000)
     write_atomic(path, _HEADER + text)
 
 

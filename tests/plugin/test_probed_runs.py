@@ -38,6 +38,11 @@ scenarios:
 """
 
 
+COUNTS = (
+    '{"strength": 0.5, "caught": 1, "survived": 1, "accepted": 1, "equivalent": 1, "undecided": 1}'
+)
+
+
 def probe(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["probe", *arguments])
 
@@ -114,13 +119,41 @@ def test_accepted_survivors_do_not_count(weak: Project) -> None:
     assert probe(RUN, "--min-strength", "1").exit_code == 1
     accepted = probe(RUN, "--accept")
     assert accepted.exit_code == 0
-    assert "survivors accepted in" in accepted.output
+    assert "survivors added to evalkit-accepted.yaml" in accepted.output
     again = probe(RUN, "--min-strength", "1")
     assert again.exit_code == 0, again.output
     record = strength(weak)
     assert (record["survived"], record["strength"]) == (0, 1.0)
     assert record["accepted"] > 10
     assert re.search(r"strength 100% \(\d+ of \d+ mutants caught; \d+ accepted", again.output)
+
+
+def test_accepted_survivors_are_edited_and_added_to(weak: Project) -> None:
+    path = weak.root / "evalkit-accepted.yaml"
+    assert probe(RUN, "--accept", "--operator", "number_changed").exit_code == 0
+    numbers = yaml.safe_load(path.read_text())["accepted"]
+    assert numbers
+    assert probe(RUN, "--accept", "--operator", "secret_added").exit_code == 0
+    both = yaml.safe_load(path.read_text())["accepted"]
+    assert set(numbers) < set(both)
+    path.write_text("accepted:\n" + "".join(f"- {json.dumps(name)}\n" for name in both[1:]))
+    probe(RUN)
+    assert strength(weak)["accepted"] == len(both) - 1
+    for emptied in ("accepted:\n", "# nothing is accepted\n"):
+        path.write_text(emptied)
+        assert probe(RUN).exit_code == 0
+        assert strength(weak)["accepted"] == 0
+
+
+def test_an_answer_that_no_expectation_can_quote(weak: Project) -> None:
+    for path in (weak.root / "cassettes").rglob("london*.yaml"):
+        path.write_text(path.read_text().replace("learns patterns", "learns 2 {{ 2 }} \u202e"))
+    assert weak.run("suites").ret == 0
+    result = probe(RUN, "--all")
+    assert result.exit_code == 0, result.output
+    changes = [one for one in strength(weak)["survivors"] if "{{ 2 }}" in one["change"]]
+    assert {one["suggestion"] for one in changes} == {None}
+    assert "\u202e" not in result.output
 
 
 def test_suites_are_replayed_first(weak: Project, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -195,6 +228,7 @@ def test_wrong_usage(weak: Project, arguments: list[str], message: str) -> None:
     [
         ("evalkit-accepted.yaml", "accepted: {a: 1}", "expected 'accepted:' with a list"),
         ("evalkit-accepted.yaml", "accepted: [", "cannot be read"),
+        ("evalkit-accepted.yaml", "accepted: " + "[" * 5000, "cannot be read"),
         ("evalkit-accepted.yaml", b"\xff\xfe\x00", "cannot be read"),
     ],
 )
@@ -209,8 +243,11 @@ def test_a_broken_file_of_accepted_survivors(
     assert message in result.output
 
 
-def test_a_broken_strength_file(weak: Project) -> None:
-    (weak.root / RUN / "strength.json").write_text('{"strength": 7}')
+@pytest.mark.parametrize(
+    "content", ['{"strength": 7}', '{"strength": 0.5}', COUNTS.replace("1", '"many"')]
+)
+def test_a_broken_strength_file(weak: Project, content: str) -> None:
+    (weak.root / RUN / "strength.json").write_text(content)
     result = CliRunner().invoke(main, ["report", RUN])
     assert result.exit_code == 2
     assert "strength.json is not what evalkit probe writes; run it again" in result.output

@@ -17,11 +17,11 @@ import pytest
 
 from evalkit.pytest_plugin.options import (
     CHANGES,
-    CRASHED,
     IF_CRASHED,
     LEDGER,
     LEDGER_FILE,
     PROGRESS,
+    REPORTER,
     RESULT,
     TAPE_FIXTURE,
     UNKNOWN_TESTS,
@@ -149,28 +149,29 @@ class WorkerListener:
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_xdist_node_collection_finished(self, ids: list[str]) -> None:
-        """Refuse folders that cannot be written, once a worker has collected a suite."""
-        if any(".yaml::" in nodeid or ".yml::" in nodeid for nodeid in ids):
-            # Start-up cost: only a session with suites imports evalkit.
-            from evalkit.pytest_plugin.reporter import session_state
+        """Start the reporter before any test runs, once the first worker has collected a suite."""
+        if any(".yaml::" in nodeid or ".yml::" in nodeid for nodeid in ids) and (
+            reporter := self._new_reporter()
+        ):
+            reporter.start()
 
-            session_state(self._config)
-            reporter: Any = self._config.pluginmanager.get_plugin("evalkit-reporter")
-            reporter.check_outputs()
+    def _new_reporter(self) -> Any:
+        """Return the session's reporter if it was not registered before, else None."""
+        if self._config.pluginmanager.has_plugin(REPORTER):
+            return None
+        # Start-up cost: only a session with suites imports evalkit.
+        from evalkit.pytest_plugin.reporter import session_state
+
+        session_state(self._config)
+        return self._config.pluginmanager.get_plugin(REPORTER)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:
-        """Register the reporter when the first result arrives from a worker, or one crashes."""
-        crashed = report.when == CRASHED and ".yaml::" in report.nodeid
-        if (
-            crashed or any(hasattr(report, name) for name in (RESULT, IF_CRASHED))
-        ) and not self._config.pluginmanager.has_plugin("evalkit-reporter"):
-            # Start-up cost: only a session with suites imports evalkit.
-            from evalkit.pytest_plugin.reporter import session_state
-
-            session_state(self._config)
+        """Register the reporter when the first result of a test with a tape arrives."""
+        if any(hasattr(report, name) for name in (RESULT, IF_CRASHED)) and (
+            reporter := self._new_reporter()
+        ):
             # pytest does not pass the current report to a plugin that is registered only now.
-            reporter: Any = self._config.pluginmanager.get_plugin("evalkit-reporter")
             reporter.pytest_runtest_logreport(report)
 
     @pytest.hookimpl(optionalhook=True, tryfirst=True)

@@ -16,6 +16,8 @@ LEDGER = "evalkit_ledger"
 LEDGER_FILE: pytest.StashKey[str] = pytest.StashKey()
 PROGRESS = "evalkit-progress"
 """The name of the plugin that shows the progress of a session that records."""
+REPORTER = "evalkit-reporter"
+"""The name of the plugin that writes the results of a session."""
 RESULT = "evalkit_result"
 """The attribute of pytest's report that carries a variant's result."""
 IF_CRASHED = "evalkit_if_crashed"

@@ -15,7 +15,7 @@ import pytest
 
 from evalkit._lib.terminal import can_redraw
 from evalkit.pytest_plugin.collection import VariantItem
-from evalkit.pytest_plugin.options import is_worker
+from evalkit.pytest_plugin.options import WORKER_NUMBER, is_worker
 from evalkit.pytest_plugin.status_area import StatusArea
 from evalkit.session.ledger import Ledger
 
@@ -53,8 +53,8 @@ class SessionProgress:
             for item in session.items
             if isinstance(item, VariantItem)
         }
-        worker = getattr(self._config, "workerinput", {}).get("workerid", "gw0")
-        if worker == "gw0" or self._config.getoption("dist", "no") == "each":
+        worker = getattr(self._config, "workerinput", {})
+        if worker.get("workerid", "gw0") == "gw0" or worker[WORKER_NUMBER]:
             self._ledger.count(planned=sum(self._planned.values()))
 
     def pytest_runtest_logreport(self, report: pytest.TestReport) -> None:

@@ -27,6 +27,7 @@ from evalkit.pytest_plugin.options import (
     CRASHED,
     IF_CRASHED,
     PROGRESS,
+    REPORTER,
     RESULT,
     WORKER_OUTPUT,
     is_worker,
@@ -78,7 +79,7 @@ def session_state(config: pytest.Config) -> SessionState:
         state = config.stash[_STATE] = SessionState(config, os.environ)
         folded = FoldedMisses(config)
         config.pluginmanager.register(folded, "evalkit-folded-misses")
-        config.pluginmanager.register(Reporter(config, state, folded), "evalkit-reporter")
+        config.pluginmanager.register(Reporter(config, state, folded), REPORTER)
         if state.settings.may_record and not config.pluginmanager.has_plugin(PROGRESS):
             # Start-up cost: few sessions record.
             from evalkit.pytest_plugin.progress import SessionProgress
@@ -132,19 +133,11 @@ class Reporter:
         if session.config.option.collectonly:
             return
         if selected and not is_worker(session.config):
-            self.check_outputs()
-        if session.config.getoption("evalkit_gate") and not is_worker(session.config):
-            try:
-                self._gate = _session_gate(session.config, state)
-            except Misconfigured as error:
-                raise pytest.UsageError(str(error)) from error
+            self.start()
         if session.config.getoption("evalkit_resume"):
             self._load_results(items)
         # A skipped variant must not be recorded ahead.
         to_run = [item for item in items if item.get_closest_marker("skip") is None]
-        # The controller of pytest-xdist has no items.
-        if to_run or self._config.getoption("numprocesses", None):
-            self._warn_about_weak_key()
         if is_worker(session.config) or not to_run or not state.settings.may_record:
             return
         if (
@@ -164,20 +157,23 @@ class Reporter:
             variants = [one for item in to_run for one in item.variants if not state.is_stored(one)]
             state.prefetcher = Prefetcher(state.runner, variants, state.concurrency)
 
-    def check_outputs(self) -> None:
-        """Refuse folders that cannot be written, before the first test."""
+    def start(self) -> None:
+        """Refuse outputs and a gate that cannot be used, and warn of a weak key, before any test.
+
+        The process that the user started calls it once.
+        """
         settings = self._state.settings
         try:
             check_writable_output(self._state.directory, "--evalkit-report")
             if settings.may_record and not settings.live:
                 check_folder(settings.cassettes, "; name another one with --evalkit-cassettes")
+            if self._config.getoption("evalkit_gate"):
+                self._gate = _session_gate(self._config, self._state)
         except Misconfigured as error:
             raise pytest.UsageError(str(error)) from error
-
-    def _warn_about_weak_key(self) -> None:
         warning = self._state.runner.key_warning
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
-        if warning and terminal is not None and not is_worker(self._config):
+        if warning and terminal is not None:
             terminal.ensure_newline()
             terminal.write_line(f"warning: {warning}", yellow=True)
 
@@ -396,7 +392,7 @@ class Reporter:
     def _apply_gate(self, session: pytest.Session) -> None:
         """Let the gate decide, unless something else than a conversation failed."""
         try:
-            # The controller of pytest-xdist collects nothing, so it has not read the gate yet.
+            # With pytest-xdist, tests with tapes are known only by their results.
             gate = self._gate or _session_gate(self._config, self._state)
             verdict = gate.evaluate(Run(self._state.directory)).verdict
         except Misconfigured as error:

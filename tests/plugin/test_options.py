@@ -281,6 +281,17 @@ class TestRedact:
         assert len(warnings) == warned
         assert "the key is an ordinary" not in project.run("suites", "-k", "hello").stdout.str()
 
+    def test_a_weak_key_is_one_warning_for_all_workers(
+        self, project: Project, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        monkeypatch.setenv("GEMINI_API_KEY", "anything")
+        url = ("--evalkit-base-url", project.url)
+        result = project.pytester.runpytest_subprocess(
+            "suites", "-p", "xdist", "-n", "2", "--evalkit-record", "once", *url
+        )
+        assert result.stdout.str().count("warning: GEMINI_API_KEY or") == 1
+        assert result.ret == pytest.ExitCode.OK
+
     def test_an_invalid_pattern_is_refused(self, project: Project) -> None:
         project.pytester.makeini("[pytest]\nevalkit_redact =\n    acct-[\n")
         result = project.record()

@@ -115,6 +115,14 @@ def test_the_controller_shows_what_all_workers_do(session: Session) -> None:
     assert "\x1b[0m" not in terminal.written
 
 
+def test_conversations_of_each_worker_are_planned(session: Session) -> None:
+    terminal = VirtualTerminal()
+    session.start(terminal, "-p", "xdist", "--dist", "each", "--tx", "2*popen")
+    terminal.wait_for(lambda text: " of 24\n" in text)
+    session.backend.answers = 99
+    terminal.wait_for_end(session.process)
+
+
 def test_an_interrupted_session_says_what_it_waits_for(session: Session) -> None:
     terminal = VirtualTerminal()
     session.start(terminal, "--evalkit-concurrency", "4", "-v")

@@ -71,14 +71,21 @@ def test_cassettes_that_cannot_be_written_are_a_usage_error(project: Project, fo
     assert line.endswith("; name another one with --evalkit-cassettes")
 
 
-def test_workers_start_no_test_either(project: Project) -> None:
+@pytest.mark.parametrize(
+    ("option", "message"),
+    [
+        ("--evalkit-report", "*out is a file; name a directory with --evalkit-report"),
+        ("--evalkit-gate", "unknown gate 'out'*"),
+    ],
+)
+def test_workers_start_no_test_either(project: Project, option: str, message: str) -> None:
     (project.root / "out").touch()
     project.pytester.makepyfile("def test_first():\n    open('ran', 'w')\n")
     result = project.pytester.runpytest_subprocess(
-        ".", "-p", "xdist.plugin", "-n", "2", "--evalkit-report", "out"
+        ".", "-p", "xdist.plugin", "-n", "2", option, "out"
     )
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: *out is a file; name a directory with --evalkit-report"])
+    result.stderr.fnmatch_lines([f"ERROR: {message}"])
     assert not (project.root / "ran").exists()
 
 

@@ -1,6 +1,7 @@
 """What ``evalkit diff`` compares: the cassettes of files, folders and git revisions."""
 
 import hashlib
+import os
 import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -48,8 +49,8 @@ def find_sides(arguments: Sequence[str], paths: Sequence[str] | None) -> tuple[S
             return _two_paths(Path(names[0]), Path(names[1]))
     else:
         revisions, names = words, list(paths)
-    if len(revisions) == 1 and ".." in revisions[0]:
-        revisions = re.split(r"\.{2,3}", revisions[0], maxsplit=1)
+    if len(revisions) == 1:
+        revisions = re.split(r"\.{2,3}(?!/)", revisions[0], maxsplit=1)
     here = Path()
     if not git.is_repository(here):
         wrong = f"{quoted(revisions[0])} does not exist, and this" if revisions else "this"
@@ -64,6 +65,8 @@ def find_sides(arguments: Sequence[str], paths: Sequence[str] | None) -> tuple[S
         )
     old = revisions[0] if revisions and revisions[0] else "HEAD"
     names = names or ([_DEFAULT_PATH] if Path(_DEFAULT_PATH).is_dir() else ["."])
+    # As git writes them: from this folder, without a slash at the end.
+    names = [Path(os.path.relpath(name)).as_posix() for name in names]
     before = _revision(here, old, names)
     if len(revisions) == 2:
         after = _revision(here, revisions[1] or "HEAD", names)
@@ -112,12 +115,13 @@ def _on_disk(path: Path) -> CassetteFile:
 
 def _revision(folder: Path, ref: str, names: Sequence[str]) -> Side:
     try:
-        return dict(_of_tree(folder, git.tree(folder, ref, names)))
+        commit = git.commit_of(folder, ref)
     except UsageError:
         raise UsageError(
             f"{quoted(ref)} is neither a file or folder here nor a git revision; "
             "name what to compare: evalkit diff OLD NEW, or evalkit diff REVISION -- PATHS"
         ) from None
+    return dict(_of_tree(folder, git.tree(folder, commit, names)))
 
 
 def _of_tree(folder: Path, objects: dict[str, str]) -> Iterator[tuple[str, CassetteFile]]:

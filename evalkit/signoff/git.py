@@ -23,7 +23,7 @@ def file_at(folder: Path, ref: str, name: str) -> bytes | None:
 
     None if the ref has none. Raises UsageError if there is no such ref.
     """
-    done = _git(folder, "cat-file", "blob", f"{_commit(folder, ref)}:./{name}")
+    done = _git(folder, "cat-file", "blob", f"{commit_of(folder, ref)}:./{name}")
     return done.stdout if done.returncode == 0 else None
 
 
@@ -33,13 +33,10 @@ def unpack_tree(folder: Path, ref: str, target: Path, leave_out: Iterable[str]) 
     Folders of the names ``leave_out`` are not written. Returns the commit. Raises UsageError if
     there is no such ref, or git cannot read it.
     """
-    commit = _commit(folder, ref)
+    commit = commit_of(folder, ref)
     without = [f":(exclude,glob)**/{name}/**" for name in leave_out]
-    done = _git(folder, "archive", "--format=tar", commit, "--", ".", *without)
-    if done.returncode:
-        reason = shorten(done.stderr.decode("utf-8", "replace"), 200)
-        raise UsageError(f"{folder}: git cannot read {quoted(ref)} ({reason}); see 'git archive'")
-    with tarfile.open(fileobj=io.BytesIO(done.stdout)) as archive:
+    data = _read(folder, "archive", "--format=tar", commit, "--", ".", *without)
+    with tarfile.open(fileobj=io.BytesIO(data)) as archive:
         # Links and devices of a repository must not lead out of the folder.
         archive.extractall(target, filter="data")
     return commit
@@ -50,7 +47,7 @@ def files_at(folder: Path, ref: str, subfolder: str) -> dict[str, bytes]:
 
     Raises UsageError if there is no such ref.
     """
-    done = _git(folder, "ls-tree", "-z", "--name-only", _commit(folder, ref), f"{subfolder}/")
+    done = _git(folder, "ls-tree", "-z", "--name-only", commit_of(folder, ref), f"{subfolder}/")
     paths = done.stdout.decode("utf-8", "surrogateescape").split("\0")
     names = [Path(path).name for path in paths if path]
     files = {name: file_at(folder, ref, f"{subfolder}/{name}") for name in names}
@@ -69,7 +66,7 @@ def changes_since(folder: Path, ref: str) -> str:
         reason = shorten(done.stderr.decode("utf-8", "replace"), 200)
         raise UsageError(f"{folder}: is not in a git work tree ({reason}); run without the option")
     top = Path(os.fsdecode(done.stdout.rstrip(b"\n")))
-    commit = _commit(folder, ref)
+    commit = commit_of(folder, ref)
     diff = ("diff", "--name-only", "-z", "--no-renames", "--no-relative", "--no-ext-diff")
     commands = [
         ("known", ("ls-tree", "-r", "-z", "--name-only", "--full-tree", commit)),
@@ -78,29 +75,25 @@ def changes_since(folder: Path, ref: str) -> str:
     ]
     names: dict[str, list[str]] = {"known": [], "changed": []}
     for key, command in commands:
-        done = _git(top, *command)
-        if done.returncode:
-            reason = shorten(done.stderr.decode("utf-8", "replace"), 200)
-            raise UsageError(f"{top}: git {command[0]} failed ({reason}); see 'git status'")
+        entries = os.fsdecode(_read(top, *command)).split("\0")
         # A repository in a folder that git does not track ends with a slash.
-        names[key] += (name.rstrip("/") for name in os.fsdecode(done.stdout).split("\0") if name)
+        names[key] += (name.rstrip("/") for name in entries if name)
     return json.dumps({"top": str(top.resolve()), "commit": commit, **names})
 
 
-def tree(folder: Path, ref: str, paths: Sequence[str]) -> dict[str, str]:
-    """Return the object of each file of a ref below paths of a folder, by path from the folder.
+def tree(folder: Path, commit: str, paths: Sequence[str]) -> dict[str, str]:
+    """Return the object of each file of a commit below paths of a folder, by path from the folder.
 
-    Raises UsageError if there is no such ref.
+    Raises UsageError if a path is outside the work tree.
     """
-    done = _git(folder, "ls-tree", "-r", "-z", _commit(folder, ref), "--", *paths)
-    entries = done.stdout.decode("utf-8", "surrogateescape").split("\0")
+    entries = os.fsdecode(_read(folder, "ls-tree", "-r", "-z", commit, "--", *paths)).split("\0")
     pairs = (entry.split("\t", 1) for entry in entries if entry)
     return {path: head.split(" ")[2] for head, path in pairs}
 
 
 def blob(folder: Path, name: str) -> bytes:
-    """Return the content of an object."""
-    return _git(folder, "cat-file", "blob", name).stdout
+    """Return the content of an object. Raises UsageError if this clone does not have it."""
+    return _read(folder, "cat-file", "blob", name)
 
 
 def output(folder: Path, *arguments: str) -> str:
@@ -141,7 +134,8 @@ def is_repository(folder: Path) -> bool:
     return _git(folder, "rev-parse", "--is-inside-work-tree").stdout.strip() == b"true"
 
 
-def _commit(folder: Path, ref: str) -> str:
+def commit_of(folder: Path, ref: str) -> str:
+    """Return the commit of a ref. Raises UsageError if there is none."""
     done = _git(folder, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{ref}^{{commit}}")
     if done.returncode:
         message = shorten(done.stderr.decode("utf-8", "replace"), 120)
@@ -152,6 +146,15 @@ def _commit(folder: Path, ref: str) -> str:
             f"{folder}: git has no ref {quoted(ref)}{reason}; fetch it first, or name another"
         )
     return done.stdout.decode().strip()
+
+
+def _read(folder: Path, *arguments: str) -> bytes:
+    """Return the output of a git command. Raises UsageError if it fails."""
+    done = _git(folder, *arguments)
+    if done.returncode:
+        reason = shorten(done.stderr.decode("utf-8", "replace"), 200)
+        raise UsageError(f"{folder}: git {arguments[0]} failed ({reason}); see 'git status'")
+    return done.stdout
 
 
 def _git(folder: Path, *arguments: str) -> subprocess.CompletedProcess[bytes]:

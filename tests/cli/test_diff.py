@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import subprocess
 from pathlib import Path
 
@@ -160,6 +161,14 @@ def test_a_subfolder_of_a_repository(repository: Path, monkeypatch: pytest.Monke
     assert call("HEAD", "HEAD").exit_code == 0
 
 
+def test_paths_may_be_absolute_or_end_with_a_slash(repository: Path) -> None:
+    shutil.rmtree("cassettes/help")
+    expected = call().output
+    assert expected.endswith("0 conversations differ, 4 removed; 0 the same\n")
+    for path in (str(repository / "cassettes"), "cassettes/help/", "./cassettes", "x/../cassettes"):
+        assert call("HEAD", "--", path).output == expected
+
+
 def test_a_file_is_not_compared_with_a_folder() -> None:
     put("one/a.yaml", stateful(RUN_A))
     result = call("one", "one/a.yaml")
@@ -172,6 +181,8 @@ def test_a_file_is_not_compared_with_a_folder() -> None:
     [
         (["nonsense"], "'nonsense' is neither a file or folder here nor a git revision"),
         (["a", "b", "c"], "'c' is one revision too many"),
+        (["../nothing"], "'../nothing' is neither a file or folder here nor a git revision"),
+        (["HEAD", "--", "/"], "git ls-tree failed (fatal: "),
         (["HEAD", "--", "missing"], "'missing': no such file or folder, here or in 'HEAD'"),
         (["--text"], "--text needs one cassette"),
         (["--text", "missing.yaml"], "missing.yaml: cannot be read"),

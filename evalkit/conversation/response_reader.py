@@ -26,8 +26,6 @@ from evalkit.protocol.sse import read_events
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Response
 
-_OF_INTERACTIONS = frozenset({"id", "status", "steps"})
-
 
 def read_response(exchange: Exchange, response: Response) -> None:
     """Fill ``exchange`` from its response."""
@@ -97,15 +95,16 @@ def _read_stream(exchange: Exchange, response: Response) -> None:
 
 def _set_interaction(exchange: Exchange, body: JSON) -> None:
     """Store an Interaction, unless its steps cannot be read or re-sent."""
-    if not isinstance(body, dict):
-        text = shorten(exchange.response.text if exchange.response else "")
-        exchange.failure = f"the response is not an Interaction but JSON {json_type(body)}: {text}"
-        return
     request = exchange.request
     reads = request.method == "GET" and "/interactions/" in request.path
-    if (request.creates_interaction or reads) and not body.keys() & _OF_INTERACTIONS:
+    difference = ""
+    if not isinstance(body, dict):
+        difference = f" but JSON {json_type(body)}"
+    elif (request.creates_interaction or reads) and body.keys().isdisjoint(("status", "steps")):
+        difference = ", it has no status"
+    if difference:
         text = shorten(exchange.response.text if exchange.response else "")
-        exchange.failure = f"the response is not an Interaction, it has no status: {text}"
+        exchange.failure = f"the response is not an Interaction{difference}: {text}"
         return
     steps = body.get("steps")
     if steps is not None and not isinstance(steps, list):

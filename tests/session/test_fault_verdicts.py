@@ -95,6 +95,10 @@ INFRASTRUCTURE: dict[str, tuple[str, list[Response | Exception], str]] = {
     "page of a proxy": ("", [answer("<html>", content_type="text/html")], "not JSON"),
     "empty object": ("", [answer("{}")], "not an Interaction, it has no status: {}"),
     "answer of another API": ("", [answer({"candidates": []})], "not an Interaction"),
+    "chat completion": (
+        "", [answer({"id": "c-1", "object": "chat.completion", "choices": []})],
+        'not an Interaction, it has no status: {"id":"c-1","object":"chat.completion",',
+    ),
     "poll without a run": (
         "background: true,", [says(status="in_progress"), answer("{}")], "not an Interaction",
     ),

@@ -39,6 +39,7 @@ from evalkit.protocol.wire_facts import (
 )
 
 _DATA = frozenset({"arguments", "result", "parameters", "schema", "response_format", "content"})
+_TEXTS = frozenset({"text", "input", "system_instruction"})
 # An id may be received with its collection and sent again without, a token with its scheme.
 _PREFIX = re.compile(r"auth_tokens/|(?i:bearer|basic|token) +")
 _NAMES = frozenset(name.replace("_", "") for name in SECRET_FIELDS)
@@ -164,9 +165,9 @@ def _redact_text(text: str, route: str = "") -> tuple[str, list[str]]:
     text = _XML_FIELD.sub(redact, _FORM_PART.sub(redact, text))
     document = TextDocument(text, _json_parts(text))
     edits = []
-    for leaf, start in _secret_leaves(document, route):
-        found.append(leaf.text.removeprefix(start))
-        edits.append(Edit(leaf.start, leaf.end, leaf.render(text, start + TOKEN)))
+    for leaf, clean, secrets in _redacted_leaves(document, route):
+        found += secrets
+        edits.append(Edit(leaf.start, leaf.end, leaf.render(text, clean)))
     return apply(text, edits), found
 
 
@@ -180,8 +181,10 @@ def _json_parts(text: str) -> Iterator[tuple[int, int]]:
             yield match.span()
 
 
-def _secret_leaves(document: TextDocument, route: str) -> Iterator[tuple[Leaf, str]]:
-    """Yield the secrets among the values of a document, each with what of it is not secret."""
+def _redacted_leaves(
+    document: TextDocument, route: str
+) -> Iterator[tuple[Leaf, str, Sequence[str]]]:
+    """Yield each value of a document with secrets, its text without them, and the secrets."""
     names = {*_NAMES, *map(_plain_name, _request_fields(route))}
     if any(leaf.path[:1] in ((OAUTH_REQUEST,), (OAUTH_ANSWER,)) for leaf in document.leaves):
         names.add(OAUTH_CODE)
@@ -200,7 +203,13 @@ def _secret_leaves(document: TextDocument, route: str) -> Iterator[tuple[Leaf, s
             )
         if is_secret and leaf.text and not leaf.text.endswith(TOKEN):
             prefix = _PREFIX.match(leaf.text)
-            yield leaf, prefix[0] if prefix else ""
+            start = prefix[0] if prefix else ""
+            yield leaf, start + TOKEN, [leaf.text.removeprefix(start)]
+        elif leaf.text.startswith(("{", "[")) and leaf.name not in _TEXTS:
+            # A program may send JSON as a string of JSON.
+            clean, secrets = _redact_text(leaf.text)
+            if secrets:
+                yield leaf, clean, secrets
 
 
 def _plain_name(name: str) -> str:

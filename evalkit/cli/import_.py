@@ -172,7 +172,7 @@ def _stored(ids: tuple[str, ...], base_url: str | None, version: str) -> dict[st
 
 def _describe(sources: list[str]) -> str:
     names = list(dict.fromkeys(sources))
-    more = f" and {plural(len(names) - 2, 'other file')}" if len(names) > 2 else ""
+    more = f" and {len(names) - 2} more" if len(names) > 2 else ""
     return ", ".join(names[:2]) + more
 
 

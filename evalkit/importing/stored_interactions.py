@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from evalkit._lib.json import JSON, dumps
-from evalkit._lib.text import plural, quoted, shorten
+from evalkit._lib.text import plural, quoted
 from evalkit.cassette.recording import Recording
 from evalkit.errors import TransportError, UsageError
 from evalkit.protocol.error_bodies import read_error
@@ -125,18 +125,16 @@ class _Reader:
             path = f"{self._path}/{quote(id_, safe='')}"
             try:
                 response = self._send(Request("GET", path, query=(("include_input", "true"),)))
-            except TransportError as error:
-                raise _NotUsable(f"cannot be read: {error}") from None
+            except TransportError as reason:
+                raise _NotUsable(f"cannot be read: {reason}") from None
             if not 200 <= response.status < 300:
-                error_ = read_error(response.status, response.text)
-                raise _NotUsable(
-                    f"cannot be read: HTTP {response.status} {error_.code}: "
-                    f"{shorten(error_.message)} (expired, deleted, or of another project)"
-                )
+                error = read_error(response.status, response.text)
+                advice = error.advice or "it expired, was deleted, or is of another project"
+                raise _NotUsable(f"cannot be read: {error.summary}; {advice}")
             try:
                 body = read_received(response.text)
-            except (ValueError, RecursionError) as error:
-                raise _NotUsable(f"is not JSON ({error})") from None
+            except (ValueError, RecursionError) as reason:
+                raise _NotUsable(f"is not JSON ({reason})") from None
             if not isinstance(body, dict):
                 raise _NotUsable("is not an interaction")
             self._read[id_] = body

@@ -45,6 +45,8 @@ def read(interactions: Mapping[str, Any], *ids: str) -> Any:
         value = interactions.get(request.path.rpartition("/")[2])
         if isinstance(value, Exception):
             raise value
+        if isinstance(value, Response):
+            return value
         if value is None:
             error = {"error": {"code": "not_found", "message": "Not found."}}
             return Response(404, {}, dumps(error))
@@ -54,7 +56,20 @@ def read(interactions: Mapping[str, Any], *ids: str) -> Any:
 
 
 PROBLEMS: dict[str, tuple[Any, str]] = {
-    "unknown": (None, "cannot be read: HTTP 404 not_found: Not found."),
+    "unknown": (
+        None,
+        'cannot be read: 404 not_found: "Not found."; '
+        "it expired, was deleted, or is of another project",
+    ),
+    "no such page": (
+        Response(404, {}, "<html><title>Not Found</title></html>"),
+        "cannot be read: HTTP 404 Not Found; it is not from the API; check the base URL",
+    ),
+    "wrong key": (
+        Response(400, {}, dumps({"error": {"code": 400, "message": "API key not valid."}})),
+        'cannot be read: 400: "API key not valid."; check the API key',
+    ),
+    "overloaded": (Response(503, {}, ""), "HTTP 503 Service Unavailable; run it again later"),
     "no connection": (Disconnected("reset by peer"), "cannot be read: reset by peer"),
     "not JSON": ("<html>", "is not JSON"),
     "not an object": ("[]", "is not an interaction"),
@@ -68,7 +83,7 @@ PROBLEMS: dict[str, tuple[Any, str]] = {
     "its own history": (stored(previous_interaction_id="last"), "continues itself"),
     "expired history": (
         stored(previous_interaction_id="gone"),
-        "its earlier interaction 'gone' cannot be read: HTTP 404",
+        "its earlier interaction 'gone' cannot be read: 404",
     ),
 }
 
@@ -161,7 +176,7 @@ def test_a_stored_conversation_replays(
     Path("ids.txt").write_text(f"{ids[0]}  # in the history of the next\n{ids[-1]}\n")
     result = import_("--ids", "ids.txt", "--interaction", "v1_gone", "--base-url", url)
     assert result.exit_code == 0, result.output
-    assert "left out: interaction v1_gone: cannot be read: HTTP 404" in result.output
+    assert "left out: interaction v1_gone: cannot be read: 404" in result.output
     assert "suites/stored.yaml: 1 scenario" in result.output
     text = Path("suites/stored.yaml").read_text()
     assert "system_instruction: Be exact." in text

@@ -90,7 +90,7 @@ def findings(result: dict[str, Any]) -> list[tuple[str, str]]:
 INFRASTRUCTURE: dict[str, tuple[str, list[Response | Exception], str]] = {
     "key": ("", [answer(BAD_KEY, status=400)], "INVALID_ARGUMENT"),
     "billing": ("", [answer([{"error": {"message": "Enable billing."}}], status=400)], "Enable"),
-    "gateway's page": ("", [answer("<title>Bad Gateway</title>", status=502)], "HTTP 502 Bad Gateway: Bad"),
+    "gateway's page": ("", [answer("<title>Bad Gateway</title>", status=502)], "HTTP 502 Bad Gateway; "),
     "error in a body of 200": ("", [answer({"error": {"code": "api_error"}})], "api_error"),
     "page of a proxy": ("", [answer("<html>", content_type="text/html")], "not JSON"),
     "empty object": ("", [answer("{}")], "not an Interaction, it has no status: {}"),

@@ -36,7 +36,7 @@ def read_error(status: int, text: str) -> ApiError:
     # An empty value of JSON says no more than an empty text.
     said = "" if body in ({}, [], "") or text.strip() == "null" else _plain_text(text)
     said = said if body is None or error.message == reason else shorten(error.message, 200)
-    return ApiError(status, str(status), f"{reason}: {said}" if said else reason)
+    return ApiError(status, str(status), reason if reason.endswith(said) else f"{reason}: {said}")
 
 
 def _decoded(text: str) -> str:

@@ -10,7 +10,6 @@ overwritten.
 """
 
 import base64
-import binascii
 import codecs
 import json
 import re
@@ -122,7 +121,7 @@ def decode_media(text: str) -> tuple[str, bytes] | None:
     """Return the file name and the content of canonical base64; None for any other text."""
     try:
         data = base64.b64decode(text, validate=True)
-    except binascii.Error:
+    except ValueError:
         return None
     if base64.b64encode(data).decode() != text:
         return None

@@ -9,7 +9,6 @@ no two answers have the same words, and thoughts are ignored in step sequences.
 """
 
 import base64
-import binascii
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -289,7 +288,7 @@ def _draft_attachment(block: JSON, draft: ScenarioDraft) -> dict[str, JSON] | No
         return {kind: block["uri"], **mime_type}
     try:
         data = base64.b64decode(block["data"], validate=True)
-    except (KeyError, TypeError, ValueError, binascii.Error):
+    except (KeyError, TypeError, ValueError):
         return None
     suffix = next((suffix for suffix, known in MIME_TYPES[kind].items() if known == mime), "bin")
     name = f"{sha256(data).hexdigest()[:16]}.{suffix}"

@@ -10,7 +10,6 @@ input. The token contains the number of the next part and two states of
 """
 
 import base64
-import binascii
 import hmac
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -58,7 +57,7 @@ def read_token(
     """
     try:
         data = base64.b64decode(token.encode(), altchars=b"-_", validate=True)
-    except (ValueError, binascii.Error):
+    except ValueError:
         data = b""
     content, seal = data[:-SEAL_SIZE], data[-SEAL_SIZE:]
     if len(data) != _TOKEN_SIZE or not hmac.compare_digest(

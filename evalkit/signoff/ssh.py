@@ -16,7 +16,6 @@ are in a private temporary directory that is removed afterwards.
 """
 
 import base64
-import binascii
 import hashlib
 import re
 import subprocess
@@ -109,7 +108,7 @@ def _parse_line(line: str) -> AllowedKey:
         raise ValueError("expected 'addresses [options] type key'")
     try:
         key = base64.b64decode(match["key"], validate=True)
-    except binascii.Error as error:
+    except ValueError as error:
         raise ValueError("the key is not base64") from error
     options = {
         option.lower(): quoted or bare
@@ -186,7 +185,7 @@ def _unarmor(armored: bytes) -> bytes:
     try:
         lines = armored.decode("ascii").split("\n")
         blob = base64.b64decode("".join(lines[1:-2]), validate=True)
-    except (UnicodeDecodeError, binascii.Error) as error:
+    except ValueError as error:
         raise _unreadable("not an armored SSH signature") from error
     text, width = base64.b64encode(blob).decode(), max(len(lines[1]), 1) if len(lines) > 3 else 1
     folded = [text[start : start + width] for start in range(0, len(text), width)]

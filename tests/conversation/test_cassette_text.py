@@ -142,6 +142,10 @@ DIGEST = "4c4b6a3be1314ab86138bef4314dde022e600960d8689a2c8f8631802d20dab6"
             f"  answer\n    [image]\n    [data] {DIGEST}.png",
         ),
         (
+            {"type": "model_output", "content": [{"type": "image", "data": "caf\u00e9"}]},
+            "  answer\n    [image]\n    [data] caf\u00e9",
+        ),
+        (
             {
                 "type": "model_output",
                 "content": [{"type": "text", "text": "A", "annotations": [{"type": "t"}]}],

@@ -7,7 +7,6 @@ header), MPEG audio (ISO 11172-3, 13818-3 and the unofficial 2.5).
 """
 
 import base64
-import binascii
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
@@ -108,7 +107,7 @@ def decode(data: Any) -> tuple[bytes | None, str]:
         return None, "it is not a string"
     try:
         return base64.b64decode(data, validate=True), ""
-    except (binascii.Error, ValueError) as error:
+    except ValueError as error:
         return None, str(error)
 
 

@@ -8,14 +8,13 @@ simulated users only the answer is shown, because they quote the conversation.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import takewhile
 from typing import NamedTuple
 
 from evalkit._lib.files import sha256
-from evalkit._lib.json import JSON, compact, equal
+from evalkit._lib.json import JSON, equal
 from evalkit._lib.text import visible
-from evalkit.cassette.files import PREFIX, decode_media
 from evalkit.cassette.matching import body_value
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.demultiplex import split_conversations
@@ -27,21 +26,23 @@ from evalkit.conversation.reconstruct import (
     response_of,
 )
 from evalkit.conversation.response_reader import read_response
+from evalkit.conversation.side_requests import SideRole, side_role
+from evalkit.conversation.step_text import (
+    content_lines,
+    headed,
+    indent,
+    member_lines,
+    step_lines,
+    text_lines,
+    tool_lines,
+    value_lines,
+)
 from evalkit.errors import CassetteError
 from evalkit.protocol.input_reader import input_steps
-from evalkit.protocol.step_reader import RawStep, steps_of, type_of
-from evalkit.protocol.wire_facts import VOLATILE_MEASURES, VOLATILE_NAMES
+from evalkit.protocol.step_reader import RawStep, steps_of
 from evalkit.transcript import Exchange, Turn
 
 _NOT_SETTINGS = frozenset(("input", "previous_interaction_id", "continuation_token"))
-_LONGEST_VALUE = 70
-
-_STEP_NAMES = {
-    "user_input": "user",
-    "function_call": "call",
-    "function_result": "result",
-    "model_output": "answer",
-}
 
 
 class CassetteText(NamedTuple):
@@ -68,24 +69,20 @@ class _CassetteTextBuilder:
 
     def lines(self) -> Iterator[str]:
         threads = split_conversations(self._recordings)
-        conversations = [thread for thread in threads if not self._label(thread[0])]
+        conversations = [thread for thread in threads if self._role(thread[0]) is None]
         for number, thread in enumerate(conversations, 1):
             lines = [*self._conversation(thread)]
             if len(conversations) > 1:
                 yield f"conversation {number}"
-                lines = [*_indent(lines)]
+                lines = [*indent(lines)]
             yield from lines
         for thread in threads:
             for index in thread:
-                if label := self._label(index):
-                    yield from self._labelled(label, self._recordings[index])
+                if role := self._role(index):
+                    yield from self._side_answer(role, self._recordings[index])
 
-    def _label(self, index: int) -> str:
-        """Return who sent a request that is about a conversation, ``""`` for one of it."""
-        body = request_of(self._recordings[index]).body
-        labels = body.get("labels") if isinstance(body, dict) else None
-        label = labels.get("evalkit") if isinstance(labels, dict) else None
-        return label if isinstance(label, str) else ""
+    def _role(self, index: int) -> SideRole | None:
+        return side_role(request_of(self._recordings[index]).body)
 
     def _conversation(self, thread: Sequence[int]) -> Iterator[str]:
         builder = TranscriptBuilder()
@@ -113,17 +110,17 @@ class _CassetteTextBuilder:
                 yield from _settings_lines({}, _settings(creates[0]))
                 before = creates[0]
             yield f"turn {turn.number}"
-            yield from _indent(_turn_lines(turn, before))
+            yield from indent(_turn_lines(turn, before))
             before = next(filter(_creates, reversed(turn.exchanges)), before)
 
-    def _labelled(self, label: str, recording: Recording) -> Iterator[str]:
+    def _side_answer(self, role: SideRole, recording: Recording) -> Iterator[str]:
         exchange = Exchange(1, 1, request_of(recording))
         read_response(exchange, response_of(recording))
         self._count(exchange)
         body = exchange.request.body
-        yield f"{label} {body.get('model') or body.get('agent') or ''}".rstrip()
+        yield f"{role} {body.get('model') or body.get('agent') or ''}".rstrip()
         for step in steps_of(exchange.interaction or {}):
-            yield from _indent(_step_lines(step))
+            yield from indent(step_lines(step))
         if exchange.error is not None:
             yield f"  error {exchange.error.label}: {exchange.error.message}"
 
@@ -136,18 +133,18 @@ class _CassetteTextBuilder:
 def _turn_lines(turn: Turn, before: Exchange | None) -> Iterator[str]:
     if turn.user:
         yield "user"
-        yield from _indent(_content_lines(turn.user))
+        yield from indent(content_lines(turn.user))
     for exchange in turn.exchanges:
         if not _creates(exchange):
             continue
         if before is not None and before is not exchange:
             if changes := [*_settings_lines(_settings(before), _settings(exchange))]:
                 yield f"request {exchange.number} has other settings"
-                yield from _indent(changes)
+                yield from indent(changes)
             yield from _history_lines(before, exchange)
         before = exchange
     for step in turn.steps:
-        yield from _step_lines(step.raw)
+        yield from step_lines(step.raw)
     for exchange in turn.exchanges:
         if exchange.request.method == "DELETE":
             yield "interaction deleted"
@@ -157,9 +154,9 @@ def _turn_lines(turn: Turn, before: Exchange | None) -> Iterator[str]:
         yield f"status {turn.status}"
     if turn.error is not None:
         http = "HTTP " if turn.error.status >= 400 else ""
-        yield from _headed(f"error {http}{turn.error.label}", turn.error.message.split("\n"))
+        yield from headed(f"error {http}{turn.error.label}", turn.error.message.split("\n"))
     if turn.reason is not None and turn.outcome != "completed":
-        yield from _headed(turn.outcome, turn.reason.split("\n"))
+        yield from headed(turn.outcome, turn.reason.split("\n"))
 
 
 def _creates(exchange: Exchange) -> bool:
@@ -182,29 +179,12 @@ def _settings_lines(old: Mapping[str, JSON], new: Mapping[str, JSON]) -> Iterato
     for key in changed:
         value = new.get(key)
         if key == "system_instruction" and isinstance(value, str):
-            yield from _headed("system instruction", _text_lines(value))
+            yield from headed("system instruction", text_lines(value))
         elif key == "tools" and isinstance(value, list):
             for tool in value:
-                yield from _tool_lines(tool)
+                yield from tool_lines(tool)
         else:
-            yield from _member_lines(key, value)
-
-
-def _tool_lines(tool: JSON) -> Iterator[str]:
-    if not isinstance(tool, dict):
-        yield from _member_lines("tool", tool)
-        return
-    name = tool.get("name")
-    is_function = tool.get("type") == "function" and isinstance(name, str)
-    yield f"tool {name if is_function else tool.get('type')}"
-    description = tool.get("description")
-    if isinstance(description, str):
-        yield from _indent(_text_lines(description))
-    hidden = {"type", "name"} if is_function else {"type"}
-    if isinstance(description, str):
-        hidden.add("description")
-    if rest := {key: value for key, value in tool.items() if key not in hidden}:
-        yield from _indent(_value_lines(rest))
+            yield from member_lines(key, value)
 
 
 def _history_lines(before: Exchange, after: Exchange) -> Iterator[str]:
@@ -229,8 +209,8 @@ def _history_lines(before: Exchange, after: Exchange) -> Iterator[str]:
         ("with", _missing_steps(sent, expected)),
     ):
         if missing:
-            lines = (line for step in missing for line in _step_lines(step))
-            yield from _indent(_headed(title, lines))
+            lines = (line for step in missing for line in step_lines(step))
+            yield from indent(headed(title, lines))
 
 
 def _own_steps(steps: Sequence[RawStep]) -> list[RawStep]:
@@ -250,61 +230,12 @@ def _missing_steps(steps: Sequence[RawStep], others: Sequence[RawStep]) -> list[
     return missing
 
 
-def _step_lines(step: RawStep) -> Iterator[str]:
-    kind = type_of(step)
-    name = step.get("name")
-    title = f"{_STEP_NAMES.get(kind, kind)} {name if isinstance(name, str) else ''}".rstrip()
-    if step.get("is_error") is True:
-        title += " (error)"
-    hidden = {"type", "name", "is_error", *VOLATILE_NAMES, *VOLATILE_MEASURES}
-    rest = {key: value for key, value in step.items() if key not in hidden}
-    lines: list[str] = []
-    for key in ("summary", "content", "arguments", "result"):
-        if key in rest:
-            lines += _part_lines(rest.pop(key))
-    yield from _headed(title, [*lines, *_value_lines(rest)] if rest else lines)
-
-
-def _part_lines(value: JSON) -> Iterator[str]:
-    if isinstance(value, list) and value and all(_is_block(item) for item in value):
-        return _content_lines(value)
-    return _text_lines(value) if isinstance(value, str) else _value_lines(value)
-
-
-def _is_block(value: JSON) -> bool:
-    return isinstance(value, dict) and isinstance(value.get("type"), str)
-
-
-def _content_lines(blocks: Iterable[JSON]) -> Iterator[str]:
-    for block in blocks:
-        if not isinstance(block, dict):
-            yield from _value_lines(block)
-            continue
-        rest = {key: value for key, value in block.items() if key != "type"}
-        if isinstance(text := rest.get("text"), str):
-            del rest["text"]
-            yield from _text_lines(text)
-        else:
-            yield f"[{type_of(block)}]"
-        for key, value in rest.items():
-            for item in value if key == "annotations" and isinstance(value, list) else [value]:
-                yield f"[{key}] {_data_name(item) if key == 'data' else compact(item)}"
-
-
-def _data_name(data: JSON) -> str:
-    """Return the name of media by their digest, whether a cassette has them in a file or not."""
-    if not isinstance(data, str):
-        return compact(data)
-    decoded = decode_media(data)
-    return decoded[0] if decoded else data.removeprefix(f"{PREFIX}sha256:")
-
-
 def _other_traffic(recording: Recording) -> Iterator[str]:
     """Yield a request outside the API and its response."""
     request, response = request_of(recording), response_of(recording)
     uri = recording.uri.partition("://")[2] or recording.uri
-    yield from _headed(f"request {request.method} {uri}", _body_lines(recording.request_body))
-    yield from _headed(f"response {response.status}", _body_lines(recording.body))
+    yield from headed(f"request {request.method} {uri}", _body_lines(recording.request_body))
+    yield from headed(f"response {response.status}", _body_lines(recording.body))
 
 
 def _body_lines(body: str | bytes | None) -> Iterator[str]:
@@ -313,42 +244,4 @@ def _body_lines(body: str | bytes | None) -> Iterator[str]:
         return iter([f"{len(value):,} bytes, sha256 {sha256(value)}"])
     if value is None:
         return iter(())
-    return _text_lines(value) if isinstance(value, str) else _value_lines(value)
-
-
-def _headed(title: str, lines: Iterable[str]) -> Iterator[str]:
-    yield title
-    yield from _indent(lines)
-
-
-def _indent(lines: Iterable[str]) -> Iterator[str]:
-    return (f"  {line}" if line else "" for line in lines)
-
-
-def _text_lines(text: str) -> Iterator[str]:
-    return iter(text.removesuffix("\n").split("\n"))
-
-
-def _value_lines(value: JSON) -> Iterator[str]:
-    """Yield a JSON value as nested lines, strings of several lines as they are."""
-    if isinstance(value, dict) and value:
-        for key, item in value.items():
-            yield from _member_lines(key, item)
-    elif isinstance(value, list) and value:
-        for item in value:
-            first, *rest = _member_lines("-", item)
-            yield first.replace("-:", "-", 1)
-            yield from rest
-    else:
-        yield compact(value)
-
-
-def _member_lines(key: str, value: JSON) -> Iterator[str]:
-    if isinstance(value, str) and "\n" in value:
-        yield from _headed(f"{key}: |", _text_lines(value))
-        return
-    short = compact(value)
-    if isinstance(value, dict | list) and value and len(short) > _LONGEST_VALUE:
-        yield from _headed(f"{key}:", _value_lines(value))
-    else:
-        yield f"{key}: {short}"
+    return text_lines(value) if isinstance(value, str) else value_lines(value)

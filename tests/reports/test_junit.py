@@ -148,8 +148,8 @@ def test_failure_has_findings_and_conversation(tmp_path: Path) -> None:
     ]
     assert "usage: 788 tokens, at most 600" in failure.text
     out = one.findtext("system-out") or ""
-    assert "  user: What is the temperature in London?" in out
-    assert '  2. function_call: get_current_temperature {"location": "London"}' in out
+    assert "  user\n    What is the temperature in London?" in out
+    assert '  2. call get_current_temperature\n    location: "London"' in out
 
 
 def test_error_is_not_a_failure(tmp_path: Path) -> None:
@@ -162,9 +162,7 @@ def test_error_is_not_a_failure(tmp_path: Path) -> None:
         "python: ZeroDivisionError: division by zero",
     )
     out = one.findtext("system-out") or ""
-    assert (
-        "API error: HTTP 429 rate_limit_exceeded: Too many requests.\n     Try again in 5 s." in out
-    )
+    assert "API error: HTTP 429 rate_limit_exceeded: Too many requests.\n  Try again in 5 s." in out
     assert "turn 2 (not run)" in out
 
 

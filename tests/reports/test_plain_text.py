@@ -38,16 +38,22 @@ def test_warning_is_marked() -> None:
 def test_conversation_has_user_messages_and_steps() -> None:
     assert conversation_text(failed_line(), 1).split("\n") == [
         "turn 1 (completed)",
-        "  user: What is the temperature in London?",
+        "  user",
+        "    What is the temperature in London?",
         "  1. thought",
-        '  2. function_call: get_current_temperature {"location": "London"}',
-        '  3. function_result: {"location": "London", "temperature": "22"}',
+        "  2. call get_current_temperature",
+        '    location: "London"',
+        "  3. result get_current_temperature",
+        '    {"location": "London", "temperature": "22"}',
         "  4. thought",
-        "  5. model_output: It is 22 degrees Celsius in London.",
+        "  5. answer",
+        "    It is 22 degrees Celsius in London.",
         "turn 2 (completed)",
-        "  user: And tomorrow?",
+        "  user",
+        "    And tomorrow?",
         "  1. thought",
-        "  2. model_output: It will rain.",
+        "  2. answer",
+        "    It will rain.",
     ]
 
 
@@ -55,8 +61,8 @@ def test_simulated_messages_are_marked() -> None:
     value = json.loads(failed_line())
     value["turns"][0]["simulated"] = {"user": {"goal": "x"}, "exchange": 1}
     text = conversation_text(json.dumps(value), 1)
-    assert "  simulated user: What is the temperature in London?" in text.split("\n")
-    assert "  user: And tomorrow?" in text.split("\n")
+    assert "\n  simulated user\n    What is the temperature in London?\n" in text
+    assert "\n  user\n    And tomorrow?\n" in text
 
 
 def test_conversation_has_errors_and_outcomes() -> None:
@@ -67,21 +73,22 @@ def test_conversation_has_errors_and_outcomes() -> None:
     assert "turn 2 (not run)" in lines
 
 
-def test_media_are_named_by_their_type() -> None:
+def test_media_are_named_by_their_type_and_file() -> None:
     lines = conversation_text(line("media", [media_turn()]), 1).split("\n")
-    assert lines[1:7] == [
-        "  user: What do you see and hear?",
-        "  user: [image]",
-        "  user: [audio]",
-        "  user: [document]",
-        "  user: [video]",
-        "  1. model_output: A picture, and silence. [image] [image] [image] [image] [image]",
+    assert lines[2:5] == [
+        "    What do you see and hear?",
+        "    [image]",
+        "    [data] 94e03b6c1a88acb63bb5e9a4d1e176575578e429cf2fed3edcc895cc033aa465.png",
+    ]
+    assert [one.strip() for one in lines if one.endswith(("image]", "audio]", "document]"))] == [
+        *("[image]", "[audio]", "[document]"),
+        *["[image]"] * 5,
     ]
 
 
 def test_long_text_is_cut() -> None:
     text = conversation_text(line("long", [turn(1, "?", [says("x" * 9_000)])]), 1)
-    assert f"{LIMIT:,} of 9,000 characters shown" in text
+    assert f"{LIMIT:,} of 9,012 characters shown" in text
     assert len(text) < LIMIT + 200
 
 

@@ -134,9 +134,9 @@ def test_plain_text_has_findings_and_conversation(page: Page) -> None:
     variant = page.by_id("v.weather-paris-stateless-streamed")
     text = "".join(variant.texts)
     assert "tool_calls: get_current_temperature: location is 'London', not 'Paris' (turn 1" in text
-    assert "\nturn 1 (completed)\n  user: What is the temperature in London?\n" in text
-    assert "\n  2. model_output: It will rain.</pre>" not in text
-    assert text.rstrip().endswith("2. model_output: It will rain.")
+    assert "\nturn 1 (completed)\n  user\n    What is the temperature in London?\n" in text
+    assert "\n    It will rain.</pre>" not in text
+    assert text.rstrip().endswith("\n  2. answer\n    It will rain.")
 
 
 def test_long_media_is_in_the_page_once(page: Page) -> None:

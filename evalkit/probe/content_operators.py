@@ -6,14 +6,15 @@ from evalkit._lib.json import JSON, dumps, json_type
 from evalkit._lib.text import show
 from evalkit.probe.recorded import (
     Answer,
-    Interaction,
     Mutant,
     Recorded,
+    answer_mutant,
     answers_of,
+    block_copy,
     document,
     with_text,
 )
-from evalkit.protocol.step_reader import steps_of, text_blocks
+from evalkit.protocol.step_reader import content_blocks, steps_of, text_blocks
 from evalkit.transcript import Turn
 
 _UNCITED = " This was confirmed by several experts."
@@ -31,7 +32,7 @@ def _fields(
             for name in value:
                 changed = dict(value)
                 edit(changed, name)
-                yield _mutant(
+                yield answer_mutant(
                     operator,
                     turn,
                     change.format(name=name, value=show(value[name])),
@@ -65,31 +66,36 @@ def extra_fields(recorded: Recorded) -> Iterator[Mutant]:
         text = dumps({**value, "comment": "as requested"})
         change, schema = "the field comment was added", _schema(value)
         changed = with_text(answer, step, block, text)
-        yield _mutant("field_extra", turn, change, answer, changed, {"json_schema": schema})
+        yield answer_mutant("field_extra", turn, change, answer, changed, {"json_schema": schema})
 
 
 def dropped_citations(recorded: Recorded) -> Iterator[Mutant]:
     """Yield mutants without one of the citations, and without all of them."""
     for turn, answer, step, block, cited in _cited(recorded):
         for index in range(len(cited)):
-            copy, annotations = _annotations(answer, step, block)
-            del annotations[index]
+            copy, changed = block_copy(answer, step, block)
+            changed["annotations"] = [*cited[:index], *cited[index + 1 :]]
             change = f"the citation of {_source(cited[index])} is missing"
-            yield _mutant(
+            yield answer_mutant(
                 "citation_dropped", turn, change, answer, copy, {"citations": {"min": len(cited)}}
             )
 
 
 def moved_citations(recorded: Recorded) -> Iterator[Mutant]:
-    """Yield mutants whose citation starts in the middle of nothing: after the end of the text."""
+    """Yield mutants whose citation is after the end of the text."""
     for turn, answer, step, block, cited in _cited(recorded):
         for index, citation in enumerate(cited):
-            if isinstance(citation.get("end_index"), int):
-                copy, annotations = _annotations(answer, step, block)
-                annotations[index] = {**citation, "end_index": citation["end_index"] + 100_000}
-                change = f"the citation of {_source(citation)} ends after the text"
+            moved = {
+                key: citation[key] + 100_000
+                for key in ("start_index", "end_index")
+                if isinstance(citation.get(key), int)
+            }
+            if moved:
+                copy, changed = block_copy(answer, step, block)
+                changed["annotations"] = _with_item(cited, index, {**citation, **moved})
+                change = f"the citation of {_source(citation)} is after the end of the text"
                 suggestion = {"citations": {"spans": "valid"}}
-                yield _mutant("citation_moved", turn, change, answer, copy, suggestion)
+                yield answer_mutant("citation_moved", turn, change, answer, copy, suggestion)
 
 
 def citations_of_other_sites(recorded: Recorded) -> Iterator[Mutant]:
@@ -98,17 +104,18 @@ def citations_of_other_sites(recorded: Recorded) -> Iterator[Mutant]:
         titles = [one["title"] for one in cited if isinstance(one.get("title"), str)]
         for index, citation in enumerate(cited):
             if "url" in citation:
-                copy, annotations = _annotations(answer, step, block)
-                annotations[index] = {**citation, "url": _OTHER_SITE, "title": "example.net"}
+                copy, changed = block_copy(answer, step, block)
+                other = {**citation, "url": _OTHER_SITE, "title": "example.net"}
+                changed["annotations"] = _with_item(cited, index, other)
                 change = f"example.net is cited instead of {_source(citation)}"
                 suggestion = {"citations": {"titles": sorted(set(titles))}} if titles else None
-                yield _mutant("citation_domain", turn, change, answer, copy, suggestion)
+                yield answer_mutant("citation_domain", turn, change, answer, copy, suggestion)
 
 
 def uncited_claims(recorded: Recorded) -> Iterator[Mutant]:
     """Yield mutants with a sentence without a source in a text that cites."""
     for turn, answer, step, block, cited in _cited(recorded):
-        text = answer.interaction["steps"][step]["content"][block]["text"]
+        text = content_blocks(steps_of(answer.interaction)[step])[block]["text"]
         size = len(text.encode())
         spans = sum(
             one["end_index"] - one["start_index"]
@@ -116,7 +123,7 @@ def uncited_claims(recorded: Recorded) -> Iterator[Mutant]:
             if isinstance(one.get("end_index"), int) and isinstance(one.get("start_index"), int)
         )
         share = int(100 * min(spans / max(size, 1), 1)) / 100
-        yield _mutant(
+        yield answer_mutant(
             "claim_uncited",
             turn,
             f"{_UNCITED.strip()!r} was added without a source",
@@ -128,24 +135,26 @@ def uncited_claims(recorded: Recorded) -> Iterator[Mutant]:
 
 def media_of_other_types(recorded: Recorded) -> Iterator[Mutant]:
     """Yield mutants whose picture, sound or film is declared to be of another format."""
-    for turn, answer, path, block in _media(recorded):
+    for turn, answer, step, index, block in _media(recorded):
         other = _OTHER_TYPES[block["type"]]
         if block.get("mime_type") != other:
-            copy, changed = _media_block(answer, path)
+            copy, changed = block_copy(answer, step, index)
             changed["mime_type"] = other
             change = f"the {block['type']} is {other} instead of {block.get('mime_type')}"
             suggestion = {"media": {"type": block["type"], "mime_type": block.get("mime_type")}}
-            yield _mutant("media_type", turn, change, answer, copy, suggestion)
+            yield answer_mutant("media_type", turn, change, answer, copy, suggestion)
 
 
 def cut_media(recorded: Recorded) -> Iterator[Mutant]:
     """Yield mutants with half of a picture, sound or film."""
-    for turn, answer, path, block in _media(recorded):
+    for turn, answer, step, index, block in _media(recorded):
         data = block["data"]
-        copy, changed = _media_block(answer, path)
+        copy, changed = block_copy(answer, step, index)
         changed["data"] = data[: len(data) // 8 * 4]
         change = f"the {block['type']} ends in the middle"
-        yield _mutant("media_cut", turn, change, answer, copy, {"media": {"type": block["type"]}})
+        yield answer_mutant(
+            "media_cut", turn, change, answer, copy, {"media": {"type": block["type"]}}
+        )
 
 
 def doubled_usage(recorded: Recorded) -> Iterator[Mutant]:
@@ -190,31 +199,22 @@ def _cited(
                 yield turn, answer, block.step, block.content, block.annotations
 
 
-def _annotations(
-    answer: Answer, step: int, block: int
-) -> tuple[Interaction, list[dict[str, JSON]]]:
-    copy = answer.copy()
-    return copy, copy["steps"][step]["content"][block]["annotations"]
-
-
 def _media(
     recorded: Recorded,
-) -> Iterator[tuple[Turn, Answer, tuple[int, int], dict[str, JSON]]]:
+) -> Iterator[tuple[Turn, Answer, int, int, dict[str, JSON]]]:
     for turn, answer in recorded.answers():
         for index, step in enumerate(steps_of(answer.interaction)):
-            content = step.get("content")
-            for at, block in enumerate(content if isinstance(content, list) else ()):
+            for at, block in enumerate(content_blocks(step)):
                 if (
                     isinstance(block, dict)
                     and block.get("type") in _OTHER_TYPES
                     and isinstance(block.get("data"), str)
                 ):
-                    yield turn, answer, (index, at), block
+                    yield turn, answer, index, at, block
 
 
-def _media_block(answer: Answer, path: tuple[int, int]) -> tuple[Interaction, dict[str, JSON]]:
-    copy = answer.copy()
-    return copy, copy["steps"][path[0]]["content"][path[1]]
+def _with_item(items: list[JSON], index: int, item: JSON) -> list[JSON]:
+    return [*items[:index], item, *items[index + 1 :]]
 
 
 def _source(citation: Mapping[str, JSON]) -> str:
@@ -232,20 +232,3 @@ def _schema(value: JSON) -> dict[str, JSON]:
             "additionalProperties": False,
         }
     return {"type": json_type(value)}
-
-
-def _mutant(
-    operator: str,
-    turn: Turn,
-    change: str,
-    answer: Answer,
-    changed: Interaction,
-    suggestion: JSON,
-) -> Mutant:
-    return Mutant(
-        operator=operator,
-        turn=turn.number,
-        change=change,
-        answers={answer.exchange.number: changed},
-        suggestion=suggestion,
-    )

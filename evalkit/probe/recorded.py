@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import NamedTuple, TypeAlias
 
 from evalkit._lib.json import JSON, loads
-from evalkit.protocol.step_reader import RawStep, steps_of, text_blocks
+from evalkit.protocol.step_reader import RawStep, content_blocks, steps_of, text_blocks
 from evalkit.transcript import Exchange, Transcript, Turn
 
 Interaction: TypeAlias = dict[str, JSON]
@@ -44,8 +44,8 @@ class Answer(NamedTuple):
     interaction: Interaction
 
     def copy(self) -> Interaction:
-        """Return a copy that an operator may change."""
-        return deepcopy(self.interaction)
+        """Return a copy that an operator may change; its steps are those of ``steps_of``."""
+        return {**deepcopy(self.interaction), "steps": deepcopy(steps_of(self.interaction))}
 
     @property
     def calls(self) -> list[tuple[int, RawStep]]:
@@ -102,12 +102,28 @@ def document(text: str) -> JSON:
         return None
 
 
+def block_copy(answer: Answer, step: int, block: int) -> tuple[Interaction, dict[str, JSON]]:
+    """Return a copy of an answer, and the block of its content that may be changed."""
+    copy = answer.copy()
+    content = copy["steps"][step]["content"] = content_blocks(copy["steps"][step])
+    return copy, content[block]
+
+
 def with_text(answer: Answer, step: int, block: int, text: str) -> Interaction:
     """Return a copy of an answer with another text in one of its blocks."""
-    copy = answer.copy()
-    content = copy["steps"][step]["content"]
-    if isinstance(content, str):
-        copy["steps"][step]["content"] = text
-    else:
-        content[block]["text"] = text
+    copy, changed = block_copy(answer, step, block)
+    changed["text"] = text
     return copy
+
+
+def answer_mutant(
+    operator: str, turn: Turn, change: str, answer: Answer, changed: Interaction, suggestion: JSON
+) -> Mutant:
+    """Return the mutant that changes one answer of a turn."""
+    return Mutant(
+        operator=operator,
+        turn=turn.number,
+        change=change,
+        answers={answer.exchange.number: changed},
+        suggestion=suggestion,
+    )

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import shorten
-from evalkit.probe.recorded import Answer, Mutant, Recorded, answers_of, with_text
+from evalkit.probe.recorded import Answer, Mutant, Recorded, answer_mutant, answers_of, with_text
 from evalkit.transcript import Turn
 
 _MONTHS = [
@@ -68,7 +68,7 @@ def flipped_negations(recorded: Recorded) -> Iterator[Mutant]:
                 changed = text[: found.start()] + flipped + text[found.end() :]
                 around = _around(text, found.start(), found.end())
                 end = found.start() + len(flipped)
-                yield _mutant(
+                yield answer_mutant(
                     "negation_flipped",
                     turn,
                     f"{around!r} became {_around(changed, found.start(), end)!r}",
@@ -87,7 +87,7 @@ def cut_answers(recorded: Recorded) -> Iterator[Mutant]:
             cut = text[: words[len(words) // 2].start()].rstrip()
             change = f"the answer ends after {shorten(cut[-30:])!r}"
             lost = _token(text[len(cut) :])
-            yield _mutant(
+            yield answer_mutant(
                 "answer_cut", turn, change, answer, with_text(answer, step, block, cut), lost
             )
 
@@ -98,7 +98,7 @@ def _whole(name: str, change: str, replacement: str) -> Callable[[Recorded], Ite
     def mutate(recorded: Recorded) -> Iterator[Mutant]:
         for turn, answer, step, block, text in _last_prose(recorded):
             changed = with_text(answer, step, block, replacement)
-            yield _mutant(name, turn, change, answer, changed, _token(text))
+            yield answer_mutant(name, turn, change, answer, changed, _token(text))
 
     return mutate
 
@@ -111,7 +111,7 @@ def _added(name: str, addition: str, forbidden: str) -> Callable[[Recorded], Ite
             changed = with_text(answer, step, block, text + addition)
             suggestion = {"text": {"not_contains": forbidden}}
             change = f"{addition.strip()!r} was added"
-            yield _mutant(name, turn, change, answer, changed, suggestion)
+            yield answer_mutant(name, turn, change, answer, changed, suggestion)
 
     return mutate
 
@@ -134,7 +134,7 @@ def quoted_instructions(recorded: Recorded) -> Iterator[Mutant]:
     for turn, answer, step, block, text in _last_prose(recorded):
         changed = with_text(answer, step, block, f"{text}\n\n{instruction}")
         suggestion = {"text": {"not_contains": first}}
-        yield _mutant(
+        yield answer_mutant(
             "instructions_quoted",
             turn,
             "the instructions were printed",
@@ -150,7 +150,7 @@ def verbose_answers(recorded: Recorded) -> Iterator[Mutant]:
         changed = with_text(answer, step, block, " ".join([text] * 5))
         suggestion = {"text": {"max_chars": 2 * len(text)}}
         change = f"the answer has {5 * len(text):,} characters instead of {len(text):,}"
-        yield _mutant("answer_verbose", turn, change, answer, changed, suggestion)
+        yield answer_mutant("answer_verbose", turn, change, answer, changed, suggestion)
 
 
 def forgotten_turns(recorded: Recorded) -> Iterator[Mutant]:
@@ -187,7 +187,7 @@ def _replaced(
             changed = text[: found.start()] + new + text[found.end() :]
             around = _around(text, found.start(), found.end())
             expected = found[0] if text.count(found[0]) == 1 else around
-            yield _mutant(
+            yield answer_mutant(
                 operator,
                 turn,
                 f"{found[0]!r} became {new!r} in {around!r}",
@@ -195,18 +195,6 @@ def _replaced(
                 with_text(answer, step, block, changed),
                 {"text": {"contains": expected}},
             )
-
-
-def _mutant(
-    operator: str, turn: Turn, change: str, answer: Answer, changed: JSON, suggestion: JSON
-) -> Mutant:
-    return Mutant(
-        operator=operator,
-        turn=turn.number,
-        change=change,
-        answers={answer.exchange.number: changed},
-        suggestion=suggestion,
-    )
 
 
 def _next_number(found: re.Match[str]) -> str:

@@ -32,7 +32,7 @@ def text(value: str, annotations: list[dict[str, Any]] | None = None) -> dict[st
     return {"type": "model_output", "content": [block]}
 
 
-def conversation(*turns: list[list[dict[str, Any]]], streamed: bool = False) -> Transcript:
+def conversation(*turns: list[list[Any]], streamed: bool = False) -> Transcript:
     """Return a stateless conversation; a turn is a list of answers, an answer a list of steps."""
     lines: list[dict[str, Any]] = []
     history: list[dict[str, Any]] = []
@@ -56,7 +56,11 @@ def conversation(*turns: list[list[dict[str, Any]]], streamed: bool = False) -> 
             body = {"store": False, "stream": streamed, "input": deepcopy(history)}
             request = {"method": "POST", "path": "/v1beta/interactions", "body": body}
             exchanges.append({"number": number, "request": request, "response": response})
-            timeline += [{"origin": "model", "exchange": number, "step": step} for step in steps]
+            timeline += [
+                {"origin": "model", "exchange": number, "step": step}
+                for step in steps
+                if isinstance(step, dict)
+            ]
             history += steps
         lines.append(
             {
@@ -101,7 +105,7 @@ CHANGES: dict[str, tuple[list[Any], list[str]]] = {
     "answer_verbose": ([[[text("Yes.")]]], ["20 characters instead of 4"]),
     "turn_forgotten": ([[[text("One.")]], [[text("Two.")]]], ["not sure what you mean"]),
     "citation_dropped": ([[[CITED]]], ["a.org"]),
-    "citation_moved": ([[[CITED]]], ["after the text"]),
+    "citation_moved": ([[[CITED]]], ["is after the end of the text"]),
     "citation_domain": ([[[CITED]]], ["example.net is cited"]),
     "claim_uncited": ([[[CITED]]], ["without a source"]),
     "field_missing": ([[[DOCUMENT]]], ["name is missing", "age is missing", "tags is missing"]),
@@ -138,6 +142,14 @@ def test_operators_of_streams(name: str) -> None:
     assert len(mutants(name, streamed)) == 1
 
 
+def test_a_moved_citation_is_wholly_outside_the_text() -> None:
+    (mutant,) = mutants("citation_moved", conversation([["junk", CITED]]))
+    (changed,) = mutant.answers.values()
+    assert isinstance(changed, dict)
+    (citation,) = changed["steps"][0]["content"][0]["annotations"]
+    assert (citation["start_index"], citation["end_index"]) == (100_000, 100_005)
+
+
 def test_every_operator_is_in_these_tests() -> None:
     assert {*CHANGES, "stream_cut", "stream_reordered"} == set(OPERATORS)
 
@@ -158,7 +170,7 @@ STEPS = st.one_of(
     st.just(CITED),
     st.just(DOCUMENT),
     st.just(PICTURE),
-    st.sampled_from([{"type": "model_output"}, {"type": "unknown", "x": 1}, {"type": "model_output", "content": "bare"}]),
+    st.sampled_from(["junk", {"type": "model_output"}, {"type": "unknown", "x": 1}, {"type": "model_output", "content": "bare"}]),
 )  # fmt: skip
 TURNS = st.lists(st.lists(st.lists(STEPS, max_size=4), max_size=2), max_size=3)
 

@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -162,12 +162,14 @@ def _store(run: Run, record: StrengthRecord) -> None:
 
 def _report(record: StrengthRecord) -> None:
     left_out = record["left_out"]
-    for id_, reason in list(left_out.items())[:_LISTED]:
-        click.echo(visible(f"left out: {id_}: {reason}"))
-    if len(left_out) > _LISTED:
-        click.echo(f"left out: {len(left_out) - _LISTED:,} more")
-    idle = [name for name, count in record["checks"].items() if not count]
-    if idle:
-        more = f", and {len(idle) - _LISTED:,} more" if len(idle) > _LISTED else ""
-        click.echo(visible(f"caught nothing: {', '.join(idle[:_LISTED])}{more}"))
+    for reason in dict.fromkeys(left_out.values()):
+        ids = [id_ for id_, other in left_out.items() if other == reason]
+        click.echo(visible(f"left out, because {reason}: {_listed(ids)}"))
+    if idle := [name for name, count in record["checks"].items() if not count]:
+        click.echo(visible(f"caught nothing: {_listed(idle)}"))
     click.echo(strength_text(record))
+
+
+def _listed(names: Sequence[str]) -> str:
+    more = f", and {len(names) - _LISTED:,} more" if len(names) > _LISTED else ""
+    return f"{', '.join(names[:_LISTED])}{more}"

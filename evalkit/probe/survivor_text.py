@@ -36,7 +36,7 @@ def survivor_lines(strength: Strength, most: int | None) -> Iterator[str]:
             yield f"{_title(variants)}  ({path}:{line})  {_count(variants)}"
             yield from _group_lines(_grouped(special), most)
     for path, by_operator in general.items():
-        yield f"{path}: in several scenarios; expect it in its 'defaults'"
+        yield f"{path}: no scenario is about these; expect them under 'defaults'"
         for survivors in by_operator.values():
             yield f"  {survivors[0].change} ({plural(len(survivors), 'mutant')})"
             yield f"{_INDENT}{expectation_text(_widest(survivors))}"

@@ -194,11 +194,27 @@ def test_what_cannot_be_probed_is_left_out(weak: Project) -> None:
     weak.suite("weak", WEAK.replace("{status: completed}", "{text: no such words}"))
     weak.run("suites")
     result = probe(RUN)
-    assert "left out: weak::london[stateful]: it failed" in result.output
+    london = "weak::london[stateful], weak::london[stateless]"
+    assert f"left out, because it failed: {london}" in result.output
     assert strength(weak)["scenarios"] == 2
     weak.suite("weak", WEAK)
+    assert f"left out, because it failed: {london}" in probe(RUN).output
+    weak.run("suites")
+    weak.suite("weak", WEAK.replace("{status: completed}", "{text: no such words}"))
     stale = probe(RUN)
-    assert "left out: weak::london[stateful]: it failed" in stale.output
+    assert "because it does not pass the present suites: text (suites/weak.yaml:13)" in stale.output
+    weak.suite("weak", WEAK.replace("id: london", "id: paris"))
+    assert f"because it is not in the suites any more: {london}" in probe(RUN).output
+
+
+def test_a_test_of_an_application_is_left_out(weak: Project) -> None:
+    path = weak.root / RUN / "results.jsonl"
+    lines = [json.loads(line) for line in path.read_text().splitlines()]
+    path.write_text("".join(json.dumps({**line, "kind": "test"}) + "\n" for line in lines))
+    result = probe(RUN)
+    assert "left out, because an application's code runs the conversation" in result.output
+    assert strength(weak)["strength"] is None
+    assert probe(RUN, "--min-strength", "0.1").exit_code == 1
 
 
 def test_a_signed_run_is_not_changed(weak: Project) -> None:

@@ -44,8 +44,8 @@ class Answer(NamedTuple):
     interaction: Interaction
 
     def copy(self) -> Interaction:
-        """Return a copy that an operator may change; its steps are those of ``steps_of``."""
-        return {**deepcopy(self.interaction), "steps": deepcopy(steps_of(self.interaction))}
+        """Return a copy that an operator may change."""
+        return deepcopy(self.interaction)
 
     @property
     def calls(self) -> list[tuple[int, RawStep]]:

@@ -23,11 +23,11 @@ from evalkit.pytest_plugin.options import (
     PROGRESS,
     REPORTER,
     RESULT,
-    TAPE_FIXTURE,
     UNKNOWN_TESTS,
     WORKER_NUMBER,
     WORKER_OUTPUT,
     is_worker,
+    uses_tape,
 )
 from evalkit.pytest_plugin.project import check_suite_folders, is_suite
 
@@ -89,9 +89,9 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Count the tests with tapes, which are results of the run, before any is deselected."""
-    if any(TAPE_FIXTURE in getattr(item, "fixturenames", ()) for item in items):
+    if any(map(uses_tape, items)):
         # Start-up cost: only a session with suites or tapes imports evalkit.
-        from evalkit.pytest_plugin.reporter import collect_tests
+        from evalkit.pytest_plugin.tape_results import collect_tests
 
         collect_tests(config, items)
 

@@ -1,9 +1,15 @@
 """Command-line and ini options. Like ``hooks``, loaded in every session: no evalkit imports."""
 
+from __future__ import annotations
+
 import re
 from argparse import ArgumentTypeError
+from typing import TYPE_CHECKING
 
 import pytest
+
+if TYPE_CHECKING:
+    from evalkit.pytest_plugin.tape_results import TestTape
 
 WORKER_OUTPUT = "evalkit"
 """The key of a pytest-xdist worker's output for its controller."""
@@ -23,6 +29,8 @@ RESULT = "evalkit_result"
 IF_CRASHED = "evalkit_if_crashed"
 """The attribute of a setup's report that carries a test's result, should its worker crash."""
 TAPE_FIXTURE = "evalkit_tape"
+TEST_TAPE: pytest.StashKey[TestTape] = pytest.StashKey()
+"""The tape of a test that uses the fixture, while it runs."""
 UNKNOWN_TESTS: pytest.StashKey[list[str]] = pytest.StashKey()
 """Messages about node ids on the command line that no suite has."""
 CRASHED: str = "???"
@@ -173,3 +181,8 @@ def _budget(text: str) -> tuple[float, bool]:
 def is_worker(config: pytest.Config) -> bool:
     """Return whether this process is a pytest-xdist worker, which runs items but writes nothing."""
     return hasattr(config, "workerinput")
+
+
+def uses_tape(item: pytest.Item) -> bool:
+    """Return whether a test names the fixture ``evalkit_tape``, or has asked for it."""
+    return TAPE_FIXTURE in getattr(item, "fixturenames", ()) or TEST_TAPE in item.stash

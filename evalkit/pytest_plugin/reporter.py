@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 import shlex
 import shutil
-from collections.abc import Generator, Iterable, Sequence
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -31,6 +31,7 @@ from evalkit.pytest_plugin.options import (
     RESULT,
     WORKER_OUTPUT,
     is_worker,
+    uses_tape,
 )
 from evalkit.pytest_plugin.outcome_reports import (
     attach_outcome,
@@ -41,15 +42,6 @@ from evalkit.pytest_plugin.outcome_reports import (
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.stored_results import stored_outcome
 from evalkit.pytest_plugin.summary import summary_lines
-from evalkit.pytest_plugin.tape_results import (
-    ending_of,
-    module_path,
-    outcome_if_crashed,
-    outcome_of_test,
-    show_first_finding,
-    tape_of,
-    uses_tape,
-)
 from evalkit.reports.ci import github
 from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
@@ -59,7 +51,6 @@ from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output, check_writable_output
 from evalkit.session.prefetch import Prefetcher
-from evalkit.session.trials import ItemOutcome
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -97,17 +88,6 @@ def session_state(config: pytest.Config) -> SessionState:
 
             config.pluginmanager.register(AllureParameters())
     return state
-
-
-def collect_tests(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
-    """Count the tests that use tapes. Raises pytest.UsageError for options that cannot be used."""
-    try:
-        state = session_state(config)
-    except Misconfigured as error:
-        raise pytest.UsageError(str(error)) from error
-    for item in items:
-        if uses_tape(item):
-            state.count_test(item.nodeid, module_path(item))
 
 
 class Reporter:
@@ -230,31 +210,7 @@ class Reporter:
                 (title, escape_log_commands(visible(self._state.runner.redact(text))))
                 for title, text in report.sections
             ]
-        elif uses_tape(item):
-            self._attach_test(item, call, report)
         return report
-
-    def _attach_test(
-        self, item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport
-    ) -> None:
-        """Attach the verdict of a test so far, and with its teardown its result."""
-        known, redact = tape_of(item), self._state.runner.redact
-        ending = ending_of(item, call, report, redact)
-        if ending is not None:
-            known.endings.append(ending)
-            show_first_finding(report, ending)
-        if report.when != "teardown":
-            verdict = ending.verdict if ending is not None else Verdict.PASSED
-            outcome = ItemOutcome(verdict=verdict, message="", results=())
-            if report.when == "call" or not report.passed:
-                attach_outcome(report, outcome)
-                counted, reason = counted_as(report, str(verdict))
-                # Only here the secrets of its requests are known.
-                getattr(report, RESULT)["pytest"] = counted, known.clean(reason)
-            elif is_worker(self._config):
-                attach_outcome(report, outcome_if_crashed(self._state, item), IF_CRASHED)
-            return
-        attach_outcome(report, outcome_of_test(self._state, item))
 
     def pytest_report_teststatus(self, report: pytest.TestReport) -> tuple[str, str, str] | None:
         """Show an errored variant as an error, because it says nothing about the model."""

@@ -19,9 +19,8 @@ from evalkit._lib.files import display_path
 from evalkit._lib.text import shorten
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.plugins import Catalog
-from evalkit.pytest_plugin.reporter import collect_tests
 from evalkit.pytest_plugin.state import read_settings
-from evalkit.pytest_plugin.tape_results import name_in_module, tape_of
+from evalkit.pytest_plugin.tape_results import collect_tests, name_in_module, tape_of
 from evalkit.session import Settings
 from evalkit.session.settings import application_environment, rerecord_command
 from evalkit.suite.model.variants import file_word
@@ -41,7 +40,7 @@ def run_tape(item: pytest.Item) -> Iterator[Tape]:
     plugins = item.config.pluginmanager
     if not plugins.has_plugin("evalkit-tape-faults"):
         plugins.register(TapeFaults(), "evalkit-tape-faults")
-    known = tape_of(item)
+    test_tape = tape_of(item)
     # One that asks for the fixture by ``getfixturevalue`` is not known before.
     collect_tests(item.config, [item])
     # A test that another plugin runs again starts anew.
@@ -51,7 +50,7 @@ def run_tape(item: pytest.Item) -> Iterator[Tape]:
     with _message_only():
         tape = _create_tape(item, settings)
     with application_environment(settings, os.environ):
-        known.start(tape)
+        test_tape.start(tape)
         with _message_only():
             tape.__enter__()
         item.stash[_TAPE] = tape

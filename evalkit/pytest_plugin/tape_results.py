@@ -6,7 +6,7 @@ still fail.
 """
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Generator, Iterable, Sequence
 from pathlib import Path
 from unittest import SkipTest
 
@@ -14,8 +14,17 @@ import pytest
 
 from evalkit._lib.text import shorten
 from evalkit.errors import CassetteMiss, ExpectationFailed, Misconfigured, ServiceFault
-from evalkit.pytest_plugin.options import TAPE_FIXTURE, WORKER_NUMBER
+from evalkit.pytest_plugin.options import (
+    IF_CRASHED,
+    RESULT,
+    TEST_TAPE,
+    WORKER_NUMBER,
+    is_worker,
+    uses_tape,
+)
+from evalkit.pytest_plugin.outcome_reports import attach_outcome, counted_as
 from evalkit.pytest_plugin.project import project_root
+from evalkit.pytest_plugin.reporter import session_state
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.session.ledger import cassette_change, file_version
 from evalkit.session.trials import ItemOutcome
@@ -28,6 +37,7 @@ from evalkit.taping.application_results import (
 )
 from evalkit.verdict import CONVERSATION, TEST, Verdict
 
+_PLUGIN = "evalkit-tape-results"
 _READ = 50_000
 _MESSAGE = 400
 _DETAIL = 4_000
@@ -72,17 +82,55 @@ class TestTape:
             state.runner.ledger.add(exchanges, change)
 
 
-_TEST_TAPE: pytest.StashKey[TestTape] = pytest.StashKey()
+class TapeResults:
+    """Attaches the results of tests with tapes to pytest's reports."""
+
+    def __init__(self, config: pytest.Config, state: SessionState) -> None:
+        self._config = config
+        self._state = state
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_makereport(
+        self, item: pytest.Item, call: pytest.CallInfo[None]
+    ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+        """Attach the verdict of a test so far, and with its teardown its result."""
+        report = yield
+        if not uses_tape(item):
+            return report
+        test_tape = tape_of(item)
+        ending = ending_of(item, call, report, self._state.runner.redact)
+        if ending is not None:
+            test_tape.endings.append(ending)
+            show_first_finding(report, ending)
+        if report.when == "teardown":
+            attach_outcome(report, outcome_of_test(self._state, item))
+        elif report.when == "call" or not report.passed:
+            verdict = ending.verdict if ending is not None else Verdict.PASSED
+            attach_outcome(report, ItemOutcome(verdict=verdict, message="", results=()))
+            counted, reason = counted_as(report, str(verdict))
+            # Only here the secrets of its requests are known.
+            getattr(report, RESULT)["pytest"] = counted, test_tape.clean(reason)
+        elif is_worker(self._config):
+            attach_outcome(report, outcome_if_crashed(self._state, item), IF_CRASHED)
+        return report
+
+
+def collect_tests(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
+    """Count the tests that use tapes. Raises pytest.UsageError for options that cannot be used."""
+    try:
+        state = session_state(config)
+    except Misconfigured as error:
+        raise pytest.UsageError(str(error)) from error
+    if not config.pluginmanager.has_plugin(_PLUGIN):
+        config.pluginmanager.register(TapeResults(config, state), _PLUGIN)
+    for item in items:
+        if uses_tape(item):
+            state.count_test(item.nodeid, module_path(item))
 
 
 def tape_of(item: pytest.Item) -> TestTape:
-    """Return what is known of the tape of a test; from the first call on, it is a result."""
-    return item.stash.setdefault(_TEST_TAPE, TestTape())
-
-
-def uses_tape(item: pytest.Item) -> bool:
-    """Return whether a test names the fixture, or has asked for it."""
-    return TAPE_FIXTURE in getattr(item, "fixturenames", ()) or _TEST_TAPE in item.stash
+    """Return the tape of a test and its endings so far; from the first call on, it is a result."""
+    return item.stash.setdefault(TEST_TAPE, TestTape())
 
 
 def module_path(item: pytest.Item) -> str:
@@ -125,18 +173,18 @@ def ending_of(
     """Return why a phase of a test did not pass; None if it did, or only pytest says so."""
     if call.excinfo is None:
         return None
-    known, error = tape_of(item), call.excinfo.value
+    test_tape, error = tape_of(item), call.excinfo.value
 
     def clean(text: str) -> str:
         # Before a text is shortened: half a secret is not recognized.
-        return redact(known.clean(text[:_READ]))
+        return redact(test_tape.clean(text[:_READ]))
 
     if isinstance(error, pytest.skip.Exception | SkipTest) or (
         call.when == "setup" and isinstance(error, pytest.xfail.Exception)
     ):
         reason = shorten(clean(str(error)), _MESSAGE) or "no reason given"
         return Ending(code="skipped", verdict=Verdict.SKIPPED, message=reason)
-    faults = known.tape.faults if known.tape is not None else []
+    faults = test_tape.tape.faults if test_tape.tape is not None else []
     fault = error if isinstance(error, CassetteMiss) else faults[0] if faults else None
     if fault is not None and call.when != "teardown":
         is_miss = isinstance(fault, CassetteMiss)
@@ -183,14 +231,14 @@ def show_first_finding(report: pytest.TestReport, ending: Ending) -> None:
 
 def outcome_of_test(state: SessionState, item: pytest.Item) -> ItemOutcome:
     """Return the outcome of a test whose teardown has ended, and forget its tape."""
-    known = tape_of(item)
-    del item.stash[_TEST_TAPE]
-    known.count(state)
-    return _outcome(state, item, known.tape, known.endings)
+    test_tape = tape_of(item)
+    del item.stash[TEST_TAPE]
+    test_tape.count(state)
+    return _outcome(state, item, test_tape.tape, test_tape.endings)
 
 
 def outcome_if_crashed(state: SessionState, item: pytest.Item) -> ItemOutcome:
-    """Return the outcome of a test in which its worker crashes: nobody else can tell it then."""
+    """Return the outcome of a test in which its worker crashes."""
     message = "the test did not end, because its worker crashed"
     ending = Ending(code="worker_crashed", verdict=Verdict.ERRORED, message=message)
     return _outcome(state, item, None, [ending])

@@ -48,9 +48,10 @@ last-major: $(VENV)/.developer node-packages  ## run the guide's programs with t
 record: $(VENV)/.developer  ## record the shipped suites and example agents again from the local server, over HTTP
 	$(BIN)/python tools/record.py
 
-bench: $(VENV)/.developer  ## measure the budgets: replay, comparison, live sessions, report, local server
+bench: $(VENV)/.developer  ## measure the budgets: replay, probe, comparison, live sessions, report, local server
 	$(BIN)/python benchmarks/replay.py
 	$(BIN)/python benchmarks/cassette_scale.py
+	$(BIN)/python benchmarks/probe.py
 	$(BIN)/python benchmarks/compare.py
 	$(BIN)/python benchmarks/live.py
 	@if command -v chromium >/dev/null; then $(BIN)/python benchmarks/report.py; else echo "benchmarks/report.py left out: it needs chromium (apt-get install chromium)"; fi

@@ -12,12 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from evalkit._lib.json import JSON, dumps
+from evalkit.checks.core.pricing import counted_exchanges, token_totals
 from evalkit.errors import UsageError
 from evalkit.protocol.step_reader import content_blocks
 from evalkit.protocol.step_types import RESULT_OF
 from evalkit.results.records import ResultLine, TurnRecord
 from evalkit.results.result_line import outcome_of
 from evalkit.results.run_directory import Run
+from evalkit.results.stored_transcript import stored_transcript
 
 if TYPE_CHECKING:
     import polars
@@ -175,8 +177,8 @@ def _check_rows(line: ResultLine) -> Iterator[Mapping[str, Any]]:
 
 
 def _turn_rows(line: ResultLine) -> Iterator[Mapping[str, Any]]:
-    for turn in line["turns"]:
-        responses = [one["response"] for one in turn["exchanges"] if "response" in one]
+    for turn, stored in zip(line["turns"], stored_transcript(line).turns, strict=True):
+        responses = [one.response for one in stored.exchanges if one.response is not None]
         steps = [one["step"] for one in turn["steps"] if one["origin"] == "model"]
         yield {
             "turn": turn["number"],
@@ -186,8 +188,8 @@ def _turn_rows(line: ResultLine) -> Iterator[Mapping[str, Any]]:
             "text": turn["text"],
             "calls": [_called(step) for step in steps if _is_call(step)],
             "exchanges": len(turn["exchanges"]),
-            "total_tokens": _total_tokens(responses),
-            "elapsed_ms": sum(one.get("elapsed_ms") or 0 for one in responses),
+            "total_tokens": token_totals(counted_exchanges(stored.exchanges)).get("total_tokens"),
+            "elapsed_ms": sum(response.elapsed_ms or 0 for response in responses),
             "reason": turn.get("reason"),
         }
 
@@ -212,20 +214,6 @@ def _is_call(step: Mapping[str, JSON]) -> bool:
 def _called(step: Mapping[str, JSON]) -> str:
     name = step.get("name")
     return name if isinstance(name, str) else str(step["type"]).removesuffix("_call")
-
-
-def _total_tokens(responses: list[dict[str, Any]]) -> int | None:
-    """Return the sum over a turn's interactions; one that was read several times counts once."""
-    found: dict[JSON, int] = {}
-    for number, response in enumerate(responses):
-        events = [event for event in response.get("events", ()) if isinstance(event, dict)]
-        for body in (response.get("body"), *(event.get("interaction") for event in events)):
-            if not isinstance(body, dict) or not isinstance(body.get("usage"), dict):
-                continue
-            total = body["usage"].get("total_tokens")
-            if isinstance(total, int):
-                found[body.get("id") or number] = total
-    return sum(found.values()) if found else None
 
 
 def _text(value: JSON) -> str | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 import sys
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, get_args
 
@@ -75,6 +76,20 @@ def test_turns(run: Path) -> None:
     assert row["calls"] == ["get_current_temperature"]
     assert row["user"] == "What is the temperature in London?"
     assert row["total_tokens"] > 0
+
+
+def test_tokens_of_a_turn_count_each_interaction_once(tmp_path: Path) -> None:
+    turn = weather()
+    first = turn.exchanges[0].interaction
+    assert first is not None
+    # A model's text is hostile: an id may be anything.
+    first["id"], first["usage"] = ["i"], {"total_tokens": 7}
+    running = replace(turn.exchanges[0], number=3, interaction={**first, "status": "in_progress"})
+    again = replace(turn.exchanges[0], number=4)
+    turn.exchanges = [running, *turn.exchanges[:1], again]
+    make_run(tmp_path / "run", [line("polled", [turn])])
+    assert frame(tmp_path / "run", "turns")["total_tokens"].to_list() == [7]
+    assert frame(tmp_path / "run", "variants")["total_tokens"].to_list() == [7]
 
 
 @pytest.mark.parametrize("rows", get_args(Rows))

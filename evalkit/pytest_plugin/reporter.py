@@ -97,8 +97,9 @@ class Reporter:
         self._config = config
         self._state = state
         self._folded = folded
+        # By node id and worker: with --dist each, several workers run the same test.
         self._waiting: dict[tuple[str, str], dict[str, Any]] = {}
-        self._running: dict[str, dict[str, Any]] = {}
+        self._running: dict[tuple[str, str], dict[str, Any]] = {}
         self._gate: SessionGate | None = None
         self._has_other_failures = False
 
@@ -224,18 +225,18 @@ class Reporter:
         """Append a result to the journal when its test has ended, unless this is a worker."""
         if is_worker(self._config):
             return
+        node: Any = getattr(report, "node", None)
+        key = report.nodeid, node.gateway.id if node else ""
         if hasattr(report, IF_CRASHED):
-            self._running[report.nodeid] = getattr(report, IF_CRASHED)
+            self._running[key] = getattr(report, IF_CRASHED)
             delattr(report, IF_CRASHED)
-        elif report.when == CRASHED and report.nodeid in self._running:
-            setattr(report, RESULT, self._running[report.nodeid])
+        elif report.when == CRASHED and key in self._running:
+            setattr(report, RESULT, self._running[key])
         elif report.when == CRASHED:
             variants = self._state.find_variants(self._config.rootpath, report.nodeid)
             if variants:
                 reason = str(report.longrepr)
                 attach_outcome(report, self._state.not_run(variants, Verdict.ERRORED, reason))
-        node: Any = getattr(report, "node", None)
-        key = report.nodeid, node.gateway.id if node else ""
         result = getattr(report, RESULT, None)
         self._has_other_failures |= report.failed and result is None
         if result is not None:
@@ -252,7 +253,7 @@ class Reporter:
             # Another plugin will run the test again ("rerun"); the last attempt is its result.
             self._waiting.pop(key, None)
         elif report.when in ("teardown", CRASHED) and key in self._waiting:
-            self._running.pop(report.nodeid, None)
+            self._running.pop(key, None)
             result = self._waiting.pop(key)
             if report.when == "teardown" and report.failed:
                 result["pytest"] = "errored", crash_message(report)

@@ -46,8 +46,9 @@ _LEFT_ROLE: tuple[tuple[str, re.Pattern[str]], ...] = tuple(
         ),
         (
             "it says that it plays a part",
-            r"\b(?:this|our) (?:simulation|role-?play)\b|\bsimulated user\b"
-            r"|\bmy (?:persona|instructions)\b|\b(?:in|out of|break) character\b",
+            r"\b(?:end|stop|leave) (?:this|our) simulation\b|\b(?:this|our) role-?play\b"
+            r"|\bsimulated user\b|\bmy persona\b|\bmy instructions (?:say|are to|tell me)\b"
+            r"|\b(?:stay(?:ing)?|remain(?:ing)?) in character\b|\bbreak(?:ing)? character\b",
         ),
         (
             "it speaks as the assistant",

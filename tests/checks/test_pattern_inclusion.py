@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.checks.steps import compile_pattern, positions_of
+from evalkit.checks.core.step_pattern import compile_step_pattern, positions_of
 
 WORDS = ("thought", "model_output")
 PATTERNS = st.recursive(
@@ -28,13 +28,13 @@ SEQUENCES = [
 
 
 def accepts(pattern: str, words: list[str]) -> bool:
-    automaton = compile_pattern(pattern)
+    automaton = compile_step_pattern(pattern)
     return automaton.accepts([positions_of(automaton, word) for word in words])
 
 
 @given(PATTERNS, PATTERNS)
 def test_inclusion_is_that_of_the_sequences(one: str, other: str) -> None:
-    included = compile_pattern(one).includes(compile_pattern(other))
+    included = compile_step_pattern(one).includes(compile_step_pattern(other))
     assert included is not None
     missing = [words for words in SEQUENCES if accepts(other, words) and not accepts(one, words)]
     # A counterexample may be longer than these sequences, so only one direction is certain.
@@ -55,9 +55,9 @@ def test_inclusion_is_that_of_the_sequences(one: str, other: str) -> None:
     ],
 )
 def test_examples(one: str, other: str, included: bool) -> None:
-    assert compile_pattern(one).includes(compile_pattern(other)) is included
+    assert compile_step_pattern(one).includes(compile_step_pattern(other)) is included
 
 
 def test_what_is_too_large_is_unknown() -> None:
     large = "(thought | model_output)* thought" + " ." * 30
-    assert compile_pattern(large).includes(compile_pattern(".*")) in (None, False)
+    assert compile_step_pattern(large).includes(compile_step_pattern(".*")) in (None, False)

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from pydantic_core import PydanticCustomError
 
 from evalkit.checks.core.sequences import Automaton
-from evalkit.checks.steps import compile_pattern, positions_of
+from evalkit.checks.core.step_pattern import compile_step_pattern, positions_of
 
 LETTERS = {"thought": "t", "function_call": "c", "function_result": "r", "model_output": "m"}
 
@@ -42,7 +42,7 @@ TYPES = st.lists(st.sampled_from(list(LETTERS)), max_size=7)
 def test_a_pattern_matches_what_a_regular_expression_matches(
     pattern: tuple[str, str], types: list[str]
 ) -> None:
-    automaton = compile_pattern(pattern[0])
+    automaton = compile_step_pattern(pattern[0])
     expected = re.fullmatch(pattern[1], "".join(LETTERS[kind] for kind in types)) is not None
     fits = [positions_of(automaton, kind) for kind in types]
     assert automaton.accepts(fits) == expected
@@ -55,7 +55,7 @@ def test_a_pattern_matches_what_a_regular_expression_matches(
 def test_an_alignment_has_every_step_once_and_expects_a_match(
     pattern: tuple[str, str], types: list[str]
 ) -> None:
-    automaton = compile_pattern(pattern[0])
+    automaton = compile_step_pattern(pattern[0])
     fits = [positions_of(automaton, kind) for kind in types]
     rows = automaton.align(fits)
     assert rows is not None
@@ -68,7 +68,7 @@ def test_an_alignment_has_every_step_once_and_expects_a_match(
 
 
 def test_unexpected_steps_cost_nothing_where_they_are_allowed() -> None:
-    automaton = compile_pattern("thought model_output")
+    automaton = compile_step_pattern("thought model_output")
     types = ("thought", "function_call", "model_output")
     fits = [positions_of(automaton, kind) for kind in types]
     rows = automaton.align(fits, allow_extra=True)
@@ -80,14 +80,14 @@ def test_unexpected_steps_cost_nothing_where_they_are_allowed() -> None:
 
 def test_a_pattern_with_exponential_backtracking_is_linear_here() -> None:
     # (a*)*b against a…a takes 2**n tries by backtracking.
-    automaton = compile_pattern("((thought*)*)* model_output")
+    automaton = compile_step_pattern("((thought*)*)* model_output")
     thoughts = [positions_of(automaton, "thought")] * 5000
     assert not automaton.accepts(thoughts)
     assert automaton.accepts([*thoughts, positions_of(automaton, "model_output")])
 
 
 def test_an_alignment_that_is_too_large_to_show_is_refused() -> None:
-    automaton = compile_pattern("thought " * 300)
+    automaton = compile_step_pattern("thought " * 300)
     assert automaton.align([positions_of(automaton, "thought")] * 3000) is None
 
 
@@ -113,13 +113,13 @@ def test_an_alignment_that_is_too_large_to_show_is_refused() -> None:
 )
 def test_a_bad_pattern_is_refused_with_its_column(pattern: str, message: str, column: int) -> None:
     with pytest.raises(PydanticCustomError) as raised:
-        compile_pattern(pattern)
+        compile_step_pattern(pattern)
     assert message in str(raised.value)
     assert f"(column {column} of the pattern)" in str(raised.value)
 
 
 def test_a_label_includes_the_repeat_sign() -> None:
-    labels = compile_pattern("thought* (model_output)+ .?").labels
+    labels = compile_step_pattern("thought* (model_output)+ .?").labels
     assert labels[1:] == ["thought*", "model_output", ".?"]
 
 

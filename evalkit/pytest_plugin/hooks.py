@@ -26,7 +26,7 @@ from evalkit.pytest_plugin.options import (
     UNKNOWN_TESTS,
     WORKER_NUMBER,
     WORKER_OUTPUT,
-    is_worker,
+    has_workers,
     uses_tape,
 )
 from evalkit.pytest_plugin.project import check_suite_folders, is_suite
@@ -55,7 +55,7 @@ def pytest_configure(config: pytest.Config) -> None:
             "--evalkit-resume and -n exclude each other; resume in one process: leave -n out, or "
             "add -n 0"
         )
-    if config.getoption("dist", "no") != "no" and not is_worker(config):
+    if has_workers(config):
         config.pluginmanager.register(WorkerListener(config), "evalkit-worker-listener")
 
 

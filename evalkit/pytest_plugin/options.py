@@ -183,6 +183,11 @@ def is_worker(config: pytest.Config) -> bool:
     return hasattr(config, "workerinput")
 
 
+def has_workers(config: pytest.Config) -> bool:
+    """Return whether this process only controls workers of pytest-xdist."""
+    return config.getoption("dist", "no") != "no" and not is_worker(config)
+
+
 def uses_tape(item: pytest.Item) -> bool:
     """Return whether a test names the fixture ``evalkit_tape``, or has asked for it."""
     return TAPE_FIXTURE in getattr(item, "fixturenames", ()) or TEST_TAPE in item.stash

@@ -1,4 +1,4 @@
-"""Results of a session: journal, manifest, reports and the terminal summary.
+"""The hooks through which the results of a session pass, and its terminal summary.
 
 One stream of results, one writer: a result travels on pytest's own test report, in one process or
 from a worker of pytest-xdist, and the process that the user started appends it to the journal.
@@ -7,8 +7,6 @@ from a worker of pytest-xdist, and the process that the user started appends it 
 from __future__ import annotations
 
 import os
-import shlex
-import shutil
 from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -16,11 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalkit._lib.clock import timestamp
-from evalkit._lib.files import check_folder, display_path, file_errors, reason_of
+from evalkit._lib.files import check_folder
 from evalkit._lib.text import escape_log_commands, visible
-from evalkit.errors import Misconfigured, UsageError
-from evalkit.plugins import reports_of
+from evalkit.errors import Misconfigured
 from evalkit.pytest_plugin.collection import OUTCOME, VariantItem
 from evalkit.pytest_plugin.folded_misses import FoldedMisses
 from evalkit.pytest_plugin.options import (
@@ -30,6 +26,7 @@ from evalkit.pytest_plugin.options import (
     REPORTER,
     RESULT,
     WORKER_OUTPUT,
+    has_workers,
     is_worker,
     uses_tape,
 )
@@ -39,17 +36,11 @@ from evalkit.pytest_plugin.outcome_reports import (
     crash_message,
     outcome_of_setup,
 )
+from evalkit.pytest_plugin.run_writer import RunWriter
 from evalkit.pytest_plugin.state import SessionState
-from evalkit.pytest_plugin.stored_results import stored_outcome
 from evalkit.pytest_plugin.summary import summary_lines
-from evalkit.reports.ci import github
-from evalkit.reports.line_reports import write_all
-from evalkit.results import Journal, Run
-from evalkit.results.bar import NAME as BAR
-from evalkit.results.bar import file_digest, write_bar
-from evalkit.results.media import FOLDER, write_files
-from evalkit.results.result_line import with_pytest_outcome
-from evalkit.results.run_directory import DERIVED, check_output, check_writable_output
+from evalkit.results import Run
+from evalkit.results.run_directory import check_writable_output
 from evalkit.session.prefetch import Prefetcher
 from evalkit.verdict import Verdict
 
@@ -77,7 +68,7 @@ def session_state(config: pytest.Config) -> SessionState:
 
             progress = SessionProgress(config, state.runner.ledger, state.is_stored)
             config.pluginmanager.register(progress, PROGRESS)
-        if config.getoption("evalkit_changed_since") and not _has_workers(config):
+        if config.getoption("evalkit_changed_since") and not has_workers(config):
             # Start-up cost: few sessions have the option.
             from evalkit.pytest_plugin.changed_since import ChangedSelection
 
@@ -97,6 +88,7 @@ class Reporter:
         self._config = config
         self._state = state
         self._folded = folded
+        self._writer = RunWriter(state)
         # By node id and worker: with --dist each, several workers run the same test.
         self._waiting: dict[tuple[str, str], dict[str, Any]] = {}
         self._running: dict[tuple[str, str], dict[str, Any]] = {}
@@ -257,63 +249,7 @@ class Reporter:
             result = self._waiting.pop(key)
             if report.when == "teardown" and report.failed:
                 result["pytest"] = "errored", crash_message(report)
-            self._add(report.nodeid, result)
-
-    def _add(self, nodeid: str, result: dict[str, Any]) -> None:
-        try:
-            self._append(nodeid, result)
-        except Misconfigured as error:
-            # Without a place for results the session is useless, so end it.
-            raise pytest.UsageError(str(error)) from error
-
-    def _append(self, nodeid: str, item: dict[str, Any]) -> None:
-        if self._state.journal is None:
-            self._state.journal = self._open_journal()
-        for result in item["results"]:
-            is_alike = result["verdict"] == item["verdict"]
-            self._append_result(nodeid, result, item["pytest"], is_alike=is_alike)
-
-    def _append_result(
-        self, nodeid: str, result: dict[str, Any], pytest: tuple[str, str], *, is_alike: bool
-    ) -> None:
-        """Append one result; ``is_alike`` says that pytest's outcome of its test is its own."""
-        state, line, tally = self._state, result["line"], result["tally"]
-        assert state.journal is not None
-        if line in state.uncounted:
-            # A resumed result: the journal started with it.
-            state.uncounted.discard(line)
-        else:
-            outcome, reason = pytest
-            if (is_alike or tally["counts"]) and outcome != tally["verdict"]:
-                line = with_pytest_outcome(line, outcome, state.runner.redact(reason))
-                tally["outcome"] = outcome
-            media = {name: text.encode("latin-1") for name, text in result["media"].items()}
-            write_files(state.directory, media)
-            state.journal.append(line)
-        state.manifest.totals.add(tally)
-        if result["cassette"] is not None:
-            state.manifest.cassettes[result["cassette"]] = None
-        if tally["unplayed"]:
-            state.unplayed.append(nodeid)
-        state.warnings += [f"{nodeid}: {text}" for text in tally["warned"]]
-        if tally["trials"]:
-            state.flaky.append(f"{nodeid}: {tally['trials']}")
-
-    def _open_journal(self) -> Journal:
-        directory = self._state.directory
-        check_output(directory, "--evalkit-report")
-        with file_errors(directory, "cannot be written", "; name another with --evalkit-report"):
-            for name in (*DERIVED, BAR):
-                (directory / name).unlink(missing_ok=True)
-            if not self._state.resumed and (directory / FOLDER).is_dir():
-                shutil.rmtree(directory / FOLDER)
-        journal = Journal(directory, self._state.resumed.values())
-        try:
-            self._state.manifest.write(directory)
-        except Misconfigured:
-            journal.close()
-            raise
-        return journal
+            self._writer.add(report.nodeid, result)
 
     @pytest.hookimpl(tryfirst=True)
     def pytest_sessionfinish(self, session: pytest.Session) -> None:
@@ -329,11 +265,8 @@ class Reporter:
                 state.prefetcher.close()
         for (nodeid, _), result in self._waiting.items():
             # The session ended within the test's teardown.
-            self._add(nodeid, result)
-        if state.journal is not None:
-            state.journal.close()
-            self._complete_manifest()
-            self._write_reports()
+            self._writer.add(nodeid, result)
+        self._writer.finish()
         failed = state.report_errors or (
             state.strict and (state.unplayed or state.unused_cassettes)
         )
@@ -361,40 +294,6 @@ class Reporter:
         if session.exitstatus in decidable and not self._has_other_failures:
             session.exitstatus = gate.exit_codes[verdict.verdict]
 
-    def _complete_manifest(self) -> None:
-        state = self._state
-        manifest, totals = state.manifest, state.manifest.totals
-        # Resumed results count even if the session ended before their turn.
-        for line in state.uncounted:
-            totals.add(stored_outcome(line).tally)
-        totals.orphans = len(state.unused_cassettes)
-        for name in manifest.cassettes:
-            manifest.cassettes[name] = file_digest(state.settings.cassettes / name)
-        manifest.ended = timestamp()
-        manifest.not_collected = sorted(state.not_collected)
-        # If every worker crashed, nobody knows what was collected.
-        known = bool(manifest.suites or manifest.modules) and not state.not_collected
-        manifest.complete = known and totals.run + totals.deselected >= totals.collected
-        totals.collected = max(totals.collected, totals.run + totals.deselected)
-
-    def _write_reports(self) -> None:
-        state = self._state
-        try:
-            state.manifest.write(state.directory)
-            suites = state.manifest.suites.values()
-            write_bar(state.directory, state.settings.root, suites, state.runner.redact)
-            run = Run(state.directory)
-            write_all(run, reports_of(os.environ))
-            if os.environ.get("GITHUB_ACTIONS") == "true":
-                state.ci_commands = github.error_commands(run)
-                github.append_summary(run, os.environ)
-        except (OSError, Misconfigured) as error:
-            if isinstance(error, OSError):
-                error = UsageError(f"{display_path(state.directory)}: {reason_of(error)}")
-            # The results are safe, and reports can be written from them again.
-            command = shlex.join(["evalkit", "report", display_path(state.directory)])
-            state.report_errors.append(f"cannot write all reports: {error}; then run: {command}")
-
     def pytest_terminal_summary(self, terminalreporter: Any) -> None:
         """Print what was run with denominators, what is unused, and where the report is."""
         state = self._state
@@ -407,11 +306,6 @@ class Reporter:
                 terminalreporter.write_line(escape_log_commands(text), **markup)
             for command in state.ci_commands:
                 terminalreporter.write_line(command)
-
-
-def _has_workers(config: pytest.Config) -> bool:
-    """Return whether this process only controls workers of pytest-xdist."""
-    return config.getoption("dist", "no") != "no" and not is_worker(config)
 
 
 def _session_gate(config: pytest.Config, state: SessionState) -> SessionGate:

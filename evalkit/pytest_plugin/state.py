@@ -29,9 +29,7 @@ from evalkit.pytest_plugin.stored_results import (
 from evalkit.results import Journal, Manifest
 from evalkit.results.bar import file_digest, suite_record
 from evalkit.results.records import ModuleRecord
-from evalkit.results.result_line import (
-    without_test,
-)
+from evalkit.results.result_line import without_test
 from evalkit.session import Runner, Settings, VariantOutcome
 from evalkit.session.ledger import Budget, Ledger
 from evalkit.session.prefetch import Prefetcher

@@ -52,7 +52,7 @@ Examples:
     "operators",
     multiple=True,
     metavar="NAME",
-    help="Apply only this operator; repeat for several. --list-operators has their names.",
+    help="Apply only this operator, and store nothing; repeat for several (--list-operators).",
 )
 @click.option("--list-operators", is_flag=True, help="Print the operators and exit.")
 @click.option(
@@ -105,7 +105,8 @@ def probe(
         for scenario in probe_run(run.results(), rejudge, Catalog(), options):
             strength.add(scenario)
         record = strength.record()
-        if not accept:
+        # That of some operators would pass for the strength of the suites.
+        if not accept and not operators:
             _store(run, record)
     if accept:
         write_accepted(accepted, strength)

@@ -21,6 +21,7 @@ from evalkit.results.bar import file_digest, write_bar
 from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
+from evalkit.results.strength import NAME as STRENGTH
 
 
 class RunWriter:
@@ -69,7 +70,7 @@ class RunWriter:
         directory = self._state.directory
         check_output(directory, "--evalkit-report")
         with file_errors(directory, "cannot be written", "; name another with --evalkit-report"):
-            for name in (*DERIVED, BAR):
+            for name in (*DERIVED, BAR, STRENGTH):
                 (directory / name).unlink(missing_ok=True)
             if not self._state.resumed and (directory / FOLDER).is_dir():
                 shutil.rmtree(directory / FOLDER)

@@ -45,8 +45,9 @@ from evalkit.results.result_line import (
     tally_of,
 )
 from evalkit.results.run_directory import DERIVED, MANIFEST, RESULTS, Run, check_output
+from evalkit.results.strength import NAME as STRENGTH
 
-_REWRITTEN = (MANIFEST, RESULTS, BAR, *DERIVED, "data", FOLDER)
+_REWRITTEN = (MANIFEST, RESULTS, BAR, STRENGTH, *DERIVED, "data", FOLDER)
 _VERSIONS = ("evalkit", "python", "pytest", "platform")
 _SESSION = (*_VERSIONS, "started", "ended", "complete", "options", "environment", "merged")
 _VERDICTS = ("passed", "failed", "errored", "skipped")

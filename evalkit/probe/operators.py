@@ -1,6 +1,8 @@
 """The table of mutation operators: how answers of models, services and clients really go wrong."""
 
 from collections.abc import Callable, Iterator, Sequence
+from heapq import nsmallest
+from operator import itemgetter
 from random import Random
 from typing import NamedTuple
 
@@ -69,9 +71,8 @@ def mutants_of(recorded: Recorded, names: Sequence[str], most: int, random: Rand
     """Return at most ``most`` mutants of each operator, chosen at random, in the table's order."""
     chosen: list[Mutant] = []
     for name in names:
-        found = list(OPERATORS[name].mutate(recorded))
-        if len(found) > most:
-            picked = sorted(random.sample(range(len(found)), most))
-            found = [found[index] for index in picked]
-        chosen += found
+        # A long answer has thousands of mutants, each with a copy of it.
+        mutants = enumerate(OPERATORS[name].mutate(recorded))
+        picked = nsmallest(most, ((random.random(), *numbered) for numbered in mutants))
+        chosen += [mutant for _, _, mutant in sorted(picked, key=itemgetter(1))]
     return chosen

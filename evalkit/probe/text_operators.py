@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator
+from itertools import islice
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import shorten
@@ -34,6 +35,8 @@ _NEGATIONS = (
     (re.compile(r"\b(will|may|must|should)\b(?! not)"), r"\1 not"),
     (re.compile(r"\b(is|are|was|were|has|have)\b(?! not)"), r"\1 not"),
 )
+_NEAR = 100
+"""Characters before a change in which the word before it is searched."""
 _OTHER_NAMES = ("Zanzibar", "Quentin")
 _REFUSAL = "I'm sorry, but I can't help with that."
 _OTHER_LANGUAGE = "Hier ist die Antwort, um die Sie gebeten haben."
@@ -217,10 +220,10 @@ def _other_name(found: re.Match[str]) -> str:
 
 def _around(text: str, start: int, end: int) -> str:
     """Return a part of a text with the word before and the two after it, on one line."""
-    before = list(_WORD.finditer(text, 0, start))
-    after = list(_WORD.finditer(text, end))
+    before = list(_WORD.finditer(text, max(0, start - _NEAR), start))
+    after = list(islice(_WORD.finditer(text, end), 2))
     left = before[-1].start() if before else start
-    right = after[min(1, len(after) - 1)].end() if after else end
+    right = after[-1].end() if after else end
     part = text[left:right]
     return part if "\n" not in part else text[start:end]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 from copy import deepcopy
 from random import Random
 from typing import Any
@@ -155,6 +156,16 @@ def test_nothing_to_change_yields_no_mutant(name: str) -> None:
     assert not mutants(name, conversation())
     empty = conversation([[]], [[]])
     assert all(one.operator in ("usage_doubled",) for one in mutants(name, empty))
+
+
+def test_a_long_answer_needs_little_memory() -> None:
+    transcript = conversation([[text(" ".join(str(number) for number in range(10, 4_000)))]])
+    tracemalloc.start()
+    chosen = mutants_of(Recorded(transcript, []), ["number_changed"], 3, Random(1))
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert len(chosen) == 3
+    assert peak < 5 << 20
 
 
 WORDS = st.text(alphabet='aA1 .,:-\n{}[]"not is May 2026-01-31é😀', max_size=40)

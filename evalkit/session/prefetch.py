@@ -12,7 +12,8 @@ from concurrent.futures import Future, ThreadPoolExecutor
 
 from evalkit.errors import EvalkitError
 from evalkit.session.ledger import NotStarted
-from evalkit.session.runner import Runner, VariantOutcome
+from evalkit.session.outcomes import VariantOutcome
+from evalkit.session.runner import Runner
 from evalkit.suite import Variant
 
 _WINDOW = 4

@@ -7,27 +7,24 @@ those that other variants compare themselves with (``siblings``). Nothing here d
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from evalkit._lib.clock import timestamp
-from evalkit._lib.text import visible
 from evalkit._lib.version import VERSION
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.miss_report import HINT
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.protocol.wire_facts import API_REVISION, interactions_path
-from evalkit.results import Identity, Tally, result_line, result_record, tally_of
-from evalkit.results.media import extract_media, has_media
-from evalkit.results.records import ResultLine
+from evalkit.results import Identity, result_record
 from evalkit.session.effects import EndTurn, api_version, drive_variant
 from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
 from evalkit.session.ledger import Ledger, cassette_change, file_version
+from evalkit.session.outcomes import VariantOutcome, rendered_outcome
 from evalkit.session.prompt_check import pattern_warnings, refuse_keys, weak_key_warning
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.session.siblings import Siblings, VariantRun
@@ -56,26 +53,6 @@ class RunTarget(Protocol):
         evaluator: Evaluator,
     ) -> tuple[Transcript, list[str]]:
         """Return the transcript and descriptions of the unplayed recordings."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class VariantOutcome:
-    """The outcome of a variant: verdict, failure text, result line, numbers for the totals.
-
-    ``cassette`` is the cassette's path in the folder of cassettes, None in a live session.
-    ``media`` are the files that the line names, by name. ``miss`` has the cause of the first
-    request without a recording, and the report about it without its command.
-    ``is_unreachable`` says that the endpoint could not be reached.
-    """
-
-    verdict: Verdict
-    message: str
-    line: str
-    tally: Tally
-    cassette: str | None
-    media: Mapping[str, bytes] = field(default_factory=dict)
-    miss: tuple[str, str] | None = None
-    is_unreachable: bool = False
 
 
 class Runner:
@@ -354,27 +331,6 @@ class Runner:
         """Replace secrets in a text."""
         # A model may repeat a secret that it received.
         return self._redactor.text(text)
-
-
-def rendered_outcome(record: ResultLine, redact: Callable[[str], str]) -> VariantOutcome:
-    """Return a result as an outcome: its line without secrets, its media, its counts."""
-    line = result_line(record, redact)
-    media: dict[str, bytes] = {}
-    if has_media(line):
-        # Nested hundreds of levels, data stays in the line.
-        with suppress(RecursionError):
-            record = extract_media(record, lambda text: redact(text) == text, media, {})
-            line = result_line(record, redact)
-    counts = tally_of(record)
-    counts["warned"] = [redact(visible(text)) for text in counts["warned"]]
-    return VariantOutcome(
-        verdict=Verdict(record["verdict"]),
-        message=record["message"],
-        line=line,
-        tally=counts,
-        cassette=record["cassette"],
-        media=media,
-    )
 
 
 def record_hint(variant: Variant, settings: Settings) -> str:

@@ -7,7 +7,7 @@
 | all were skipped                                   | skipped  |
 | else: those that errored could have decided        | errored  |
 
-Every trial stays a result of its own, with what came of the test. One of them represents the test
+Every trial stays a result of its own, with the outcome of the test. One of them represents the test
 where tests are counted: the first with the test's verdict.
 """
 
@@ -18,7 +18,7 @@ from typing import cast
 from evalkit._lib.text import plural
 from evalkit.results.records import RepeatRecord, VerdictName
 from evalkit.results.result_line import parse_head, tally_of, trials_text, with_repeat
-from evalkit.session.runner import VariantOutcome
+from evalkit.session.outcomes import VariantOutcome
 from evalkit.suite import Variant
 from evalkit.verdict import Verdict
 

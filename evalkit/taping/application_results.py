@@ -23,7 +23,7 @@ from pathlib import Path
 from evalkit.results import Identity, result_record
 from evalkit.session.evaluation import overall_verdict
 from evalkit.session.failure_text import failure_text
-from evalkit.session.runner import VariantOutcome, rendered_outcome
+from evalkit.session.outcomes import VariantOutcome, rendered_outcome
 from evalkit.taping.conversations import TapedConversation
 from evalkit.taping.tapes import Tape
 from evalkit.transcript import Step, Transcript, Turn
@@ -144,13 +144,17 @@ def _checks(
     endings: Sequence[Ending],
 ) -> Iterator[tuple[CheckResult, int]]:
     """Yield check results with the number of their conversation, 0 for what is outside."""
-    made = tape.made_checks if tape is not None else ()
+    results = tape.expect_results if tape is not None else ()
     has_failed = any(ending.verdict in _NOT_PASSED for ending in endings)
-    kept = [one for one in made if has_failed or one.result.verdict not in _NOT_PASSED]
-    unasked = ((result, one.number) for one in conversations for result in one.unasked_findings())
-    for result, number in chain(((one.result, one.conversation) for one in kept), unasked):
+    if not has_failed:
+        # The test expected the failures of these checks.
+        results = [one for one in results if one.result.verdict not in _NOT_PASSED]
+    warnings = (
+        (one.number, result) for one in conversations for result in one.unchecked_warnings()
+    )
+    for number, result in chain(results, warnings):
         yield _shifted(result, *offsets[number - 1]), number
-    is_explained = any(one.result.verdict in _NOT_PASSED for one in kept)
+    is_explained = any(one.result.verdict in _NOT_PASSED for one in results)
     for ending in endings:
         if not (ending.code == EXPECTATION_FAILED and is_explained):
             yield ending.result(), 0

@@ -12,7 +12,7 @@ T = TypeVar("T")
 
 
 class Observer(Protocol):
-    """Yields the items of a loop and takes note of them."""
+    """Yields the items of a loop and counts them."""
 
     def __call__(
         self, items: Iterable[T], label: str, total: int, size: Callable[[T], int] | None
@@ -27,6 +27,6 @@ observer: ContextVar[Observer | None] = ContextVar("observer", default=None)
 def tracked(
     items: Iterable[T], label: str, total: int, size: Callable[[Any], int] | None = None
 ) -> Iterable[T]:
-    """Return the items of a loop, observed if somebody wants to know how far it is."""
+    """Return the items of a loop, observed if a command shows its progress."""
     observe = observer.get()
     return items if observe is None else observe(items, label, total, size)

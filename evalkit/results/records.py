@@ -108,7 +108,7 @@ class PytestRecord(TypedDict):
 
 
 class RepeatRecord(TypedDict):
-    """The test of which a result is one trial: the policy, and what came of it.
+    """The test of which a result is one trial: the policy, and its outcome.
 
     Exactly one result of the test ``counts``: where tests are counted, it represents them all. It
     is a trial with the test's ``verdict``, if any is.

@@ -99,7 +99,7 @@ class Rejudge:
         return found
 
     def _with_settings(self, line: ResultLine, settings: Mapping[str, JSON]) -> Variant | None:
-        """Return the scenario's variant with some settings, at least but for the model."""
+        """Return the scenario's variant with some settings, or one that differs in the model alone."""
         scenario = line["suite"], line["scenario"]
         variants = [one for key, one in self._variants.items() if key[:2] == scenario]
         found = next((one for one in variants if one.settings == settings), None)
@@ -242,7 +242,7 @@ def _test_of(line: ResultLine) -> tuple[str, str, tuple[str, ...], bool]:
 
 
 def _judge_test(variant: Variant | None, trials: Sequence[ResultLine]) -> None:
-    """Set what came of a test in each of its trials; one of them represents the test."""
+    """Set the outcome of a test in each of its trials; one of them represents the test."""
     if variant is None or not trials:
         return
     policy = variant.policy or TrialPolicy(len(trials), len(trials))

@@ -1,6 +1,6 @@
 """Compare the bars of two runs: load the suites that they store, judge one by the other's.
 
-Only results are judged again whose expectations differ; all others keep their verdict.
+Only results are judged again whose expectations differ; the verdict of all others stays.
 """
 
 from collections.abc import Callable, Iterable, Iterator

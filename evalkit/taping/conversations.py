@@ -34,7 +34,7 @@ class ContinuityWarning(UserWarning):
     """A request of a conversation lost its id, a setting or a signature."""
 
 
-class MadeCheck(NamedTuple):
+class ExpectResult(NamedTuple):
     """The result of a check of ``expect``, and the number of its conversation."""
 
     conversation: int
@@ -45,13 +45,13 @@ class MadeCheck(NamedTuple):
 class TapeContext:
     """What the checks of a tape need besides its conversations: cassette, checks and project.
 
-    ``made`` are the checks so far, those that failed and those that passed.
+    ``results`` are those of all checks of ``expect`` so far.
     """
 
     path: Path
     catalog: CheckCatalog
     python: PythonTargets
-    made: list[MadeCheck] = field(default_factory=list)
+    results: list[ExpectResult] = field(default_factory=list)
 
     def view(self, transcript: Transcript, turn: Turn | None) -> View:
         """Return what a check receives."""
@@ -147,27 +147,28 @@ class TapedConversation:
         checks = read_checks(entries, keywords, context.catalog)
         results = check_results(context.view(self.transcript, turn), checks)
         declared = user_location(context.python.root)
-        context.made.extend(
-            MadeCheck(self.number, replace(result, declared=declared)) for result in results
+        context.results.extend(
+            ExpectResult(self.number, replace(result, declared=declared)) for result in results
         )
         part = f", turn {turn.number}" if turn is not None else ""
         title = f"conversation {self.number}{part}: {self.summary}"
         raise_failures(results, title, display_path(context.path))
         return results
 
-    def unasked_findings(self) -> Iterator[CheckResult]:
+    def unchecked_warnings(self) -> Iterator[CheckResult]:
         """Yield the warnings about a conversation that no ``expect`` of the test reports.
 
         That is what it lost between its requests, and the findings of the default checks.
         """
-        made = [one.result for one in self._context.made if one.conversation == self.number]
-        known = {finding.code for result in made for finding in result.findings}
-        losses = [one for one in continuity_warnings(self.exchanges) if one.code not in known]
+        own = self._context.results
+        results = [one.result for one in own if one.conversation == self.number]
+        codes = {finding.code for result in results for finding in result.findings}
+        losses = [one for one in continuity_warnings(self.exchanges) if one.code not in codes]
         if losses:
             yield CheckResult(CONVERSATION, Verdict.PASSED, tuple(losses))
         view = self._context.view(self.transcript, None)
-        for check in defaults(self.transcript, [result.name for result in made]):
-            result = run_check(
+        for check in defaults(self.transcript, [result.name for result in results]):
+            yield run_check(
                 check,
                 view,
                 name=check.name,
@@ -176,7 +177,6 @@ class TapedConversation:
                 turn=None,
                 declared="",
             )
-            yield result
 
 
 class TapedTurn:

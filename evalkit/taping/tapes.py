@@ -36,7 +36,7 @@ from evalkit.plugins import Catalog
 from evalkit.session.python_targets import PythonTargets
 from evalkit.session.settings import keys_of
 from evalkit.suite import CheckCatalog
-from evalkit.taping.conversations import MadeCheck, TapeContext, TapedConversation
+from evalkit.taping.conversations import ExpectResult, TapeContext, TapedConversation
 from evalkit.taping.expectations import CheckEntry, user_stacklevel
 from evalkit.taping.interception import intercepted_http
 from evalkit.taping.running_tape import only_tape
@@ -139,9 +139,9 @@ class Tape:
         return self._plan.live
 
     @property
-    def made_checks(self) -> Sequence[MadeCheck]:
-        """The checks of ``expect`` so far."""
-        return self._context.made
+    def expect_results(self) -> Sequence[ExpectResult]:
+        """The results of ``expect`` so far."""
+        return self._context.results
 
     def redact(self, text: str) -> str:
         """Replace secrets in a text, also those that only a request of the application showed."""

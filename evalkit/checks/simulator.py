@@ -1,6 +1,6 @@
 """``simulator``: whether the model that plays the user played its part.
 
-It is on by default in conversations with a simulated user. A simulator that left its part says
+It is on by default in conversations with a simulated user. A simulator that left its role says
 nothing about the model under test, so the check is *errored* then. The rules are patterns of
 English text: they find what models write when they fall out of a role, not everything.
 """
@@ -79,7 +79,7 @@ class Simulator(Check):
     )
 
     def run(self, view: View) -> Iterator[Finding]:
-        """Yield each message that is out of the part or repeated, and a dialogue without an end."""
+        """Yield each message that is out of role or repeated, and a dialogue without an end."""
         dialogues: dict[int, list[Turn]] = {}
         for turn in view.turns:
             if turn.simulated is not None:
@@ -115,7 +115,7 @@ def _left_role(turns: Sequence[Turn]) -> Iterator[Finding]:
         for what, text in hits[:1]:
             yield Finding(
                 "simulator_left_role",
-                f"the simulated user left its part: {what} ({show(text)}); record it again, or "
+                f"the simulated user left its role: {what} ({show(text)}); record it again, or "
                 "describe the persona more closely",
                 Where(turn=turn.number),
                 got=message,

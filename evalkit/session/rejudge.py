@@ -99,7 +99,7 @@ class Rejudge:
         return found
 
     def _with_settings(self, line: ResultLine, settings: Mapping[str, JSON]) -> Variant | None:
-        """Return the scenario's variant with some settings, or one that differs in the model alone."""
+        """Return a scenario's variant by its settings, or one with another model."""
         scenario = line["suite"], line["scenario"]
         variants = [one for key, one in self._variants.items() if key[:2] == scenario]
         found = next((one for one in variants if one.settings == settings), None)

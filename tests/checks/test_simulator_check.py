@@ -53,12 +53,12 @@ def check(source: Any, entry: Any = "simulator") -> CheckResult:
         (INSTRUCTION.upper(), "it "),
     ],
 )
-def test_a_message_that_leaves_the_part_is_found(message: str, why: str) -> None:
+def test_a_message_that_leaves_its_role_is_found(message: str, why: str) -> None:
     result = check(dialogue("Where is my money?", message))
     assert result.verdict is Verdict.ERRORED
     (finding,) = result.findings
     assert finding.code == "simulator_left_role"
-    assert finding.message.startswith(f"the simulated user left its part: {why}")
+    assert finding.message.startswith(f"the simulated user left its role: {why}")
     assert (finding.where.turn, finding.got) == (2, message)
 
 

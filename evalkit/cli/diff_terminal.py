@@ -33,6 +33,7 @@ class _CassetteComparison:
 
     def __init__(self, old: Side, new: Side) -> None:
         self._problems: list[str] = []
+        self._damaged: set[str] = set()
         before, after = dict(old), dict(new)
         self._same = 0
         for name in old.keys() & new.keys():
@@ -41,6 +42,9 @@ class _CassetteComparison:
                 del before[name], after[name]
         self._old = self._texts(before)
         self._new = self._texts(after)
+        for name in self._damaged:
+            for texts in (self._old, self._new):
+                texts.pop(name, None)
         removed = {n: self._old[n].lines for n in self._old.keys() - self._new.keys()}
         self._renamed: dict[str, str] = {}
         for name in sorted(self._new.keys() - self._old.keys()):
@@ -103,6 +107,7 @@ class _CassetteComparison:
                 if (text := _text(file, name)) is not None:
                     texts[name] = text
             except CassetteError as error:
+                self._damaged.add(name)
                 self._problems.append(str(error) if name in str(error) else f"{name}: {error}")
         return texts
 

@@ -212,6 +212,18 @@ def test_a_damaged_cassette_is_reported_beside_the_rest() -> None:
     assert "1 conversation differs; 0 the same" in result.output
 
 
+def test_a_cassette_damaged_on_one_side_is_not_listed_as_added_or_removed() -> None:
+    put("one/a.yaml", stateful(RUN_A))
+    put("one/b.yaml", stateful(RUN_A))
+    put("two/a.yaml", stateful(RUN_A))
+    Path("two/b.yaml").write_text("interactions: [\n")
+    result = call("one", "two")
+    assert result.exit_code == 3
+    first, *_, last = result.output.splitlines()
+    assert first.startswith("b.yaml:1 the file is truncated")
+    assert last == "0 conversations differ; 1 the same"
+
+
 def test_the_text_of_one_cassette() -> None:
     put("a.yaml", stateful(RUN_A), suite="one")
     put("b.yaml", stateful(RUN_B), suite="two")

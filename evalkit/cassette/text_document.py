@@ -132,7 +132,7 @@ class TextDocument:
     def readings(self) -> Iterator[list[int]]:
         """Yield what may be read as one text: more than one string each.
 
-        That are the strings of one member, all strings that are not labels, and the same with the
+        These are the strings of one member, all strings that are not labels, and the same with the
         events of each step together.
         """
         members: dict[str, list[int]] = {}
@@ -189,7 +189,7 @@ class TextDocument:
     def _add_string(self, match: re.Match[str], top: _Container) -> None:
         text = match[0][1:].removesuffix('"')
         if "\\" in text:
-            # Only in a body that is not valid JSON the string may be none.
+            # Only in a body that is not valid JSON may it be no string.
             with suppress(ValueError):
                 text = json.loads(match[0], strict=False)
         if top.is_object and top.expects_name:

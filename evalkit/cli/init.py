@@ -85,7 +85,7 @@ def _check_writable(paths: Iterable[Path]) -> None:
 
 
 def _write(files: Iterable[Target]) -> Iterator[str]:
-    """Write the files and print what became of each; yield what a person must do."""
+    """Write the files and print the outcome of each; yield what a person must do."""
     for file in files:
         try:
             status, advice = file.write()

@@ -132,7 +132,7 @@ def _print(
     )
     if not pilot.knows_trials:
         click.echo(
-            "One trial per variant: every failure is taken for chance. A pilot with "
+            "One trial per variant: every failure is treated as chance. A pilot with "
             "--evalkit-repeat 3 plans better."
         )
     if not pilot.knows_change:

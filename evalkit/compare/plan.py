@@ -7,7 +7,7 @@ Then the mean difference of N scenarios with k trials each has the variance
     (2 x trial variance / trials of a scenario + change variance) / N
 
 * *Trial variance* is p(1 - p) of one variant, whose trials differ by chance. With one trial per
-  variant it is not known, and every failure is taken for chance.
+  variant it is not known, and every failure is treated as chance.
 * *Change variance* is how differently scenarios change between two runs. One run cannot show it;
   with two runs it is what their differences have beyond chance.
 

@@ -28,8 +28,9 @@ else:
 
 _CHUNK = 16 * 1024
 
-FILE_ERRORS = (OSError, UnicodeEncodeError)
-"""What opening a file raises; the second where the system's encoding cannot spell its name."""
+FILE_ERRORS = (OSError, UnicodeError)
+"""What opening and reading a file raises; the second where the system's encoding cannot spell its
+name, or where a text is not UTF-8."""
 
 
 def read_file(path: Path) -> bytes:
@@ -187,6 +188,8 @@ def reason_of(error: Exception) -> str:
     """Return why a file cannot be used; ``error`` is one of ``FILE_ERRORS``."""
     if isinstance(error, UnicodeEncodeError):
         return f"file names of this system are {error.encoding}; set PYTHONUTF8=1"
+    if isinstance(error, UnicodeDecodeError):
+        return f"not UTF-8: {error.reason}"
     return getattr(error, "strerror", None) or str(error)
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import click
 
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.text import visible
 from evalkit.cli.init_files import EXISTS, WRITTEN, Target, first_suite, suite_name, targets
 from evalkit.cli.init_project import CISystem, NewProject
@@ -87,11 +87,8 @@ def _check_writable(paths: Iterable[Path]) -> None:
 def _write(files: Iterable[Target]) -> Iterator[str]:
     """Write the files and print the outcome of each; yield what a person must do."""
     for file in files:
-        try:
+        with file_errors(file.path, "cannot be written"):
             status, advice = file.write()
-        except (OSError, UnicodeError) as error:
-            reason = getattr(error, "strerror", None) or error
-            raise UsageError(f"{display_path(file.path)}: cannot be written ({reason})") from error
         _echo(status, file.path, file.purpose)
         if advice:
             yield advice

@@ -89,7 +89,7 @@ def read_accepted(path: Path) -> list[str]:
         value = yaml.safe_load(path.read_text(encoding="utf-8"))
     except FileNotFoundError:
         return []
-    except (*FILE_ERRORS, yaml.YAMLError, UnicodeDecodeError, RecursionError) as error:
+    except (*FILE_ERRORS, yaml.YAMLError, RecursionError) as error:
         raise UsageError(f"{display_path(path)} cannot be read: {reason_of(error)}") from error
     names = value.get("accepted") or [] if isinstance(value, dict) else value or []
     if not isinstance(names, list) or not all(isinstance(name, str) for name in names):

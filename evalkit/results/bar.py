@@ -142,5 +142,5 @@ def file_digest(path: Path) -> str | None:
 def _text(path: Path) -> str | None:
     try:
         return read_file(path).decode("utf-8")
-    except (*FILE_ERRORS, UnicodeDecodeError):
+    except FILE_ERRORS:
         return None

@@ -142,19 +142,20 @@ def _other_version(place: str, version: str) -> UsageError:
 
 def read_lines(path: Path) -> Iterator[str]:
     """Yield the complete lines of a journal without newlines. Raises UsageError."""
-    try:
-        # Decoding line by line takes half the time of a text file with lines of several KB.
-        with file_errors(path, "cannot be read"), path.open("rb", buffering=_BUFFER) as file:
-            size = os.fstat(file.fileno()).st_size
+    # Decoding line by line takes half the time of a text file with lines of several KB.
+    with file_errors(path, "cannot be read"), path.open("rb", buffering=_BUFFER) as file:
+        size = os.fstat(file.fileno()).st_size
+        try:
             for line in tracked(file, f"reading {display_path(path.parent)}", size, len):
                 if line.endswith(b"\n"):
                     # Git on Windows may have converted the line ends.
                     yield line.rstrip(b"\r\n").decode("ascii")
-    except UnicodeDecodeError as error:
-        byte = error.object[error.start]
-        raise UsageError(
-            f"{path} was not written by evalkit: it contains byte 0x{byte:02X} (results are ASCII)"
-        ) from error
+        except UnicodeDecodeError as error:
+            byte = error.object[error.start]
+            raise UsageError(
+                f"{path} was not written by evalkit: it contains byte 0x{byte:02X} "
+                "(results are ASCII)"
+            ) from error
 
 
 def _lock(file: IO[bytes]) -> bool:

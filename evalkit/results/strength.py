@@ -47,7 +47,7 @@ def read_strength(directory: Path) -> StrengthRecord | None:
         text = path.read_text(encoding="utf-8")
     except FileNotFoundError:
         return None
-    except (*FILE_ERRORS, UnicodeDecodeError) as error:
+    except FILE_ERRORS as error:
         raise UsageError(f"{display_path(path)} cannot be read: {reason_of(error)}") from error
     try:
         value: Any = json.loads(text)

@@ -346,6 +346,13 @@ def test_a_folder_that_is_read_only_is_reported(tmp_path: Path) -> None:
     assert ".: cannot be written (permission denied); change its mode" in done.output
 
 
+def test_a_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_bytes(b"\xff\n")
+    done = init(tmp_path)
+    assert done.exit_code == 2
+    assert ".gitignore: cannot be written (not UTF-8: invalid start byte)" in done.output
+
+
 def test_the_folder_may_be_new(tmp_path: Path) -> None:
     done = init(tmp_path, "a b/new")
     assert done.exit_code == 0, done.output

@@ -188,11 +188,13 @@ def test_a_stored_conversation_replays(
 
 def test_nothing_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
     monkeypatch.chdir(tmp_path)
+    Path("ids.txt").write_bytes(b"v1_\xff\n")
     for arguments, message in (
         ([], "nothing to import; name files, or ids with --interaction or --ids"),
         (["--interaction", "gone", "--base-url", url], "no conversation can be read"),
         (["--interaction", "x"], "no API key: set GEMINI_API_KEY"),
-        (["--ids", "nowhere.txt"], "nowhere.txt"),
+        (["--ids", "nowhere.txt"], "nowhere.txt: cannot be read (No such file or directory)"),
+        (["--ids", "ids.txt"], "ids.txt: cannot be read (not UTF-8: invalid start byte)"),
         (["--interaction", "x", "--base-url", "ftp://x"], "ftp://x"),
     ):
         result = import_(*arguments)

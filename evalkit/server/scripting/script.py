@@ -29,7 +29,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 from evalkit._lib import yaml
-from evalkit._lib.files import nearest_entry, reason_of
+from evalkit._lib.files import FILE_ERRORS, nearest_entry, reason_of
 from evalkit._lib.json import JSON
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import did_you_mean
@@ -172,7 +172,7 @@ def load_script(path: Path = DEFAULT_SCRIPT) -> Script:
     """Read a script file. Raises ScriptError if it cannot be read or is not valid."""
     try:
         text = path.read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
+    except FILE_ERRORS as error:
         reason = f"({reason_of(error)}){nearest_entry(path)}"
         raise ScriptError(f"{path} cannot be read {reason}") from error
     return Script.load(text, path.name if path == DEFAULT_SCRIPT else str(path))

@@ -2,10 +2,10 @@
 
 An application need not converse as evalkit does: it may have answered no call, polled no run, or
 sent results together with a message. So each draft is run over its recordings, and what they do not
-have is removed from the scenario. A turn ends where its responses end (``stop_after``). Expectations
-that fail when the conversation is repeated are dropped, and so are turns that cannot be repeated. A
-scenario that still does not pass is left out. What is written is then recorded, and replayed as
-``pytest`` will replay it.
+have is removed from the scenario. A turn ends where its responses end (``stop_after``).
+Expectations that fail when the conversation is repeated are dropped, and so are turns that cannot
+be repeated. A scenario that still does not pass is left out. What is written is then recorded, and
+replayed as ``pytest`` will replay it.
 """
 
 import os

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,6 +18,7 @@ from evalkit.plugins import Catalog
 from evalkit.server import create_app, serving
 from evalkit.server.scripting.script import Script
 from evalkit.suite import load as load_suite
+from tests.importing.traffic import pytest_in
 
 SCRIPT = """\
 script: shop
@@ -57,14 +56,6 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def call(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["import", *arguments])
-
-
-def pytest_in(folder: Path, *arguments: str) -> str:
-    """Run pytest as a user would, and return its output."""
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
-    return subprocess.run(
-        command, cwd=folder, capture_output=True, text=True, timeout=60, check=False
-    ).stdout
 
 
 class Log:

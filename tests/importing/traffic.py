@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +19,7 @@ from evalkit.session import Runner, Settings
 from evalkit.suite import expand
 from evalkit.suite import load as load_suite
 from evalkit.verdict import Verdict
+from tests.environment import ONLY_EVALKIT
 
 URL = "https://generativelanguage.googleapis.com/v1/interactions"
 MODEL = "gemini-3.5-flash"
@@ -61,6 +65,20 @@ def streamed(*steps: Any, id_: str = "v1_a") -> str:
 def import_log(*exchanges: Any, name: str = "log.jsonl") -> Result:
     Path(name).write_text("\n".join(map(json.dumps, exchanges)))
     return run_import(name)
+
+
+def pytest_in(folder: Path, *arguments: str) -> str:
+    """Run pytest as a user would, and return its output."""
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *arguments]
+    return subprocess.run(
+        command,
+        cwd=folder,
+        env=os.environ | ONLY_EVALKIT,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    ).stdout
 
 
 def run_import(*arguments: str) -> Result:

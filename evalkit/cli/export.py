@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, get_args
+from typing import TYPE_CHECKING, BinaryIO, get_args
 
 import click
 
-from evalkit._lib.files import FILE_ERRORS, display_path, reason_of
+from evalkit._lib.files import atomic_writer, file_errors
 from evalkit._lib.text import plural
 from evalkit.errors import UsageError
 from evalkit.results.frame import Rows, frame, polars_library
@@ -48,25 +48,20 @@ def export(run: Path, target: Path, rows: Rows, force: bool) -> None:
     RUN is a run directory (default reports/latest). Needs polars: pip install
     'pytest-evalkit[frame]'.
     """
-    write = _WRITERS.get(target.suffix)
+    write = _WRITERS.get(target.suffix.lower())
     if write is None:
-        raise UsageError(
-            f"--to {target}: unknown format {target.suffix!r}; valid: {', '.join(_WRITERS)}"
-        )
+        raise UsageError(f"--to {target}: unknown ending; valid: {', '.join(_WRITERS)}")
     if target.exists() and not force:
         raise UsageError(f"--to {target}: the file exists; name another one, or add --force")
     table = frame(run, rows)
-    try:
+    with file_errors(target, "cannot be written"):
         target.parent.mkdir(parents=True, exist_ok=True)
-        partial = target.with_name(f".{target.name}.partial")
-        write(table, partial)
-        partial.replace(target)
-    except FILE_ERRORS as error:
-        raise UsageError(f"--to {display_path(target)}: {reason_of(error)}") from error
+        with atomic_writer(target) as file:
+            write(table, file)
     click.echo(f"{plural(table.height, 'row')} written to {target}")
 
 
-def _write_csv(table: polars.DataFrame, path: Path) -> None:
+def _write_csv(table: polars.DataFrame, file: BinaryIO) -> None:
     """Write CSV: lists joined by "; ", and no text that a spreadsheet would evaluate."""
     polars = polars_library()
     lists = [name for name, kind in table.schema.items() if kind == polars.List(polars.String)]
@@ -79,11 +74,11 @@ def _write_csv(table: polars.DataFrame, path: Path) -> None:
         for name, kind in table.schema.items()
         if kind == polars.String
     ]
-    table.with_columns(guarded).write_csv(path)
+    table.with_columns(guarded).write_csv(file)
 
 
-_WRITERS: dict[str, Callable[[polars.DataFrame, Path], None]] = {
-    ".parquet": lambda table, path: table.write_parquet(path),
+_WRITERS: dict[str, Callable[[polars.DataFrame, BinaryIO], None]] = {
+    ".parquet": lambda table, file: table.write_parquet(file),
     ".csv": _write_csv,
-    ".jsonl": lambda table, path: table.write_ndjson(path),
+    ".jsonl": lambda table, file: table.write_ndjson(file),
 }

@@ -152,13 +152,22 @@ def test_a_file_that_exists_is_replaced_on_demand_only(run: Path, tmp_path: Path
 def test_wrong_usage(run: Path, tmp_path: Path) -> None:
     unknown = export(str(run), "--to", "results.xlsx")
     assert unknown.exit_code == 2
-    assert "unknown format '.xlsx'; valid: .parquet, .csv, .jsonl" in unknown.output
+    assert "--to results.xlsx: unknown ending; valid: .parquet, .csv, .jsonl" in unknown.output
     missing = export(str(tmp_path / "nowhere"), "--to", str(tmp_path / "x.csv"))
     assert missing.exit_code == 2
     (tmp_path / "file").write_text("")
     blocked = export(str(run), "--to", str(tmp_path / "file" / "x.csv"))
     assert blocked.exit_code == 2
-    assert "Traceback" not in blocked.output
+    assert "x.csv: cannot be written (" in blocked.output
+
+
+def test_a_folder_in_the_way_is_left_alone(run: Path, tmp_path: Path) -> None:
+    folder = tmp_path / "results.CSV"
+    folder.mkdir()
+    refused = export(str(run), "--to", str(folder), "--force")
+    assert refused.exit_code == 2
+    assert "results.CSV: cannot be written (" in refused.output
+    assert [*tmp_path.glob("*results*")] == [folder]
 
 
 def test_without_polars(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -86,14 +86,15 @@ def probe(
 ) -> Iterator[ProbedScenario]:
     """Yield the results of each variant's mutants; of several trials the first is taken."""
     for line in lines:
-        if line["trial"] != 1:
-            continue
-        scenario = ProbedScenario(line["id"], line["path"], line["line"])
-        variant = None if "kind" in line else rejudge.find(line)
-        scenario.left_out = _reason_to_leave_out(line, variant)
-        if variant is not None and not scenario.left_out:
-            _Subject(variant, line, rejudge, catalog).probe(scenario, options)
-        yield scenario
+        with rejudge.reading(line):
+            scenario = ProbedScenario(line["id"], line["path"], line["line"])
+            variant = None if "kind" in line else rejudge.find(line)
+            scenario.left_out = _reason_to_leave_out(line, variant)
+            is_first = line["trial"] == 1
+            if is_first and variant is not None and not scenario.left_out:
+                _Subject(variant, line, rejudge, catalog).probe(scenario, options)
+        if is_first:
+            yield scenario
 
 
 def _reason_to_leave_out(line: ResultLine, variant: Variant | None) -> str:
@@ -175,8 +176,10 @@ class _Subject:
         A template would be rendered, a turn within a simulated dialogue has no expectations, and
         an answer may contain what no argument of a check may.
         """
-        ends_entry = self._transcript.turns[mutant.turn - 1].ends_entry
-        if mutant.suggestion is None or is_template(dumps(mutant.suggestion)) or not ends_entry:
+        is_inner = any(
+            turn.number == mutant.turn and not turn.ends_entry for turn in self._transcript.turns
+        )
+        if mutant.suggestion is None or is_template(dumps(mutant.suggestion)) or is_inner:
             return None
         try:
             item = self._expectation(mutant.suggestion)

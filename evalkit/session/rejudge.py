@@ -10,6 +10,7 @@ evaluation is that of a session. What it would send comes from the recording:
 
 import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from itertools import groupby
 from typing import Any, NamedTuple, cast
 
@@ -123,11 +124,17 @@ class Rejudge:
         A result without a conversation stays as it is; so does a test of an application, which is
         judged by its Python code. Raises UsageError for a line that is not a result.
         """
-        try:
+        with self.reading(line):
             if "kind" in line:
                 return _without_digest(line)
             variant = self.find(line, choices)
             return self._judged(variant, line) if variant is not None else None
+
+    @contextmanager
+    def reading(self, line: ResultLine) -> Iterator[None]:
+        """Raise UsageError where the block finds that a line is not a result."""
+        try:
+            yield
         except (KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{self._run.directory}: {line.get('id')} is not a valid result ({error!r}); run "

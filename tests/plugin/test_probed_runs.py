@@ -253,6 +253,21 @@ def test_wrong_usage(weak: Project, arguments: list[str], message: str) -> None:
 
 
 @pytest.mark.parametrize(
+    "change", [{"turns": [{"number": 1}]}, {"settings": None}, {"checks": 3}, {"trial": ...}]
+)
+def test_a_line_that_is_not_a_result(weak: Project, change: dict[str, Any]) -> None:
+    path = weak.root / RUN / "results.jsonl"
+    first, *lines = path.read_text().splitlines()
+    changed = {**json.loads(first), **change, "digest": ...}
+    changed = {name: value for name, value in changed.items() if value is not ...}
+    path.write_text("\n".join([json.dumps(changed), *lines]) + "\n")
+    result = probe(RUN)
+    assert result.exit_code == 2, result.output
+    assert f"{RUN}: {changed['id']} is not a valid result (" in result.output
+    assert "run its suites again" in result.output
+
+
+@pytest.mark.parametrize(
     ("name", "content", "message"),
     [
         ("evalkit-accepted.yaml", "accepted: {a: 1}", "expected 'accepted:' with a list"),

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from itertools import pairwise
-from typing import Any, TypeAlias
+from typing import TypeAlias
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import show
@@ -83,15 +83,15 @@ def reordered_calls(recorded: Recorded) -> Iterator[Mutant]:
             copy = answer.copy()
             steps = copy["steps"]
             steps[first], steps[second] = steps[second], steps[first]
-            yield _in_order(
-                turn, f"{other['name']} was called before {one['name']}", [(answer, copy)]
-            )
+            change = f"{other['name']} was called before {one['name']}"
+            yield _mutant("calls_reordered", turn, change, [(answer, copy)])
     for turn in recorded.turns:
         answers = [answer for answer in answers_of(turn) if answer.calls]
         for before, after in pairwise(answers):
             names = after.calls[0][1]["name"], before.calls[0][1]["name"]
             change = f"{names[0]} was called before {names[1]}"
-            yield _in_order(turn, change, [(before, after.copy()), (after, before.copy())])
+            swapped = [(before, after.copy()), (after, before.copy())]
+            yield _mutant("calls_reordered", turn, change, swapped)
 
 
 def calls_of_other_tools(recorded: Recorded) -> Iterator[Mutant]:
@@ -143,29 +143,20 @@ def _other_type(value: JSON) -> JSON:
     return str(value) if isinstance(value, int | float) else "x"
 
 
-def _in_order(turn: Turn, change: str, changed: Changes) -> Mutant:
-    return _mutant("calls_reordered", turn, change, changed, order="in_order")
-
-
-def _mutant(
-    operator: str,
-    turn: Turn,
-    change: str,
-    changed: Changes,
-    order: str | None = None,
-) -> Mutant:
-    calls = [
+def _mutant(operator: str, turn: Turn, change: str, changed: Changes) -> Mutant:
+    calls: JSON = [
         {"name": call["name"], "arguments": call["arguments"]}
         if call.get("arguments")
         else call["name"]
         for answer in answers_of(turn)
         for _, call in answer.calls
     ]
-    expected: dict[str, Any] = {"calls": calls, "order": order} if order else {}
+    if operator == "calls_reordered":
+        calls = {"calls": calls, "order": "in_order"}
     return Mutant(
         operator=operator,
         turn=turn.number,
         change=change,
         answers={answer.exchange.number: new for answer, new in changed},
-        suggestion={"tool_calls": expected or calls},
+        suggestion={"tool_calls": calls},
     )

@@ -36,14 +36,10 @@ def converse_again(plan: Plan, recorded: Transcript, mutant: Mutant) -> Transcri
         return transcript
     answers = _Answers(recorded.turns, mutant.answers)
     results = _RecordedResults(recorded)
-    again = drive(converse(plan), answers.send, results.call, _no_pause, answers.end_turn)
+    again = drive(converse(plan), answers.send, results.call, lambda _: None, answers.end_turn)
     for turn, before in zip(again.turns, recorded.turns, strict=True):
         turn.entry, turn.simulated = before.entry, before.simulated
     return replace(recorded, turns=again.turns, crash=again.crash)
-
-
-def _no_pause(_: float) -> None:
-    return None
 
 
 class _Answers:

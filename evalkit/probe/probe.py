@@ -211,16 +211,8 @@ def _meaning(transcript: Transcript) -> JSON:
     return [
         [turn.outcome, turn.text, [_without_volatile(step) for step in turn.steps]]
         for turn in transcript.turns
-    ] + [_usage(transcript)]
+    ] + [one.interaction and one.interaction.get("usage") for one in transcript.exchanges]
 
 
 def _without_volatile(step: Step) -> JSON:
     return {key: value for key, value in step.raw.items() if key not in _VOLATILE}
-
-
-def _usage(transcript: Transcript) -> JSON:
-    return [
-        exchange.interaction.get("usage")
-        for exchange in transcript.exchanges
-        if exchange.interaction is not None
-    ]

@@ -35,7 +35,7 @@ from evalkit.taping.application_results import (
     Ending,
     application_outcome,
 )
-from evalkit.verdict import CONVERSATION, TEST, Verdict
+from evalkit.verdict import CONVERSATION, TEST, Verdict, worst
 
 _PLUGIN = "evalkit-tape-results"
 _READ = 50_000
@@ -60,6 +60,7 @@ class TestTape:
     def __init__(self) -> None:
         self.tape: Tape | None = None
         self.endings: list[Ending] = []
+        self.is_in_call = False
         self._before: tuple[int, int] | None = None
 
     def start(self, tape: Tape) -> None:
@@ -90,6 +91,16 @@ class TapeResults:
         self._state = state
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
+    def pytest_runtest_call(self, item: pytest.Item) -> Generator[None, None, None]:
+        """Note that a test function runs: reports meanwhile are those of its subtests."""
+        test_tape = tape_of(item) if uses_tape(item) else TestTape()
+        test_tape.is_in_call = True
+        try:
+            return (yield)
+        finally:
+            test_tape.is_in_call = False
+
+    @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_makereport(
         self, item: pytest.Item, call: pytest.CallInfo[None]
     ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
@@ -99,13 +110,21 @@ class TapeResults:
             return report
         test_tape = tape_of(item)
         ending = ending_of(item, call, report, self._state.runner.redact)
-        if ending is not None:
+        if ending is not None and not (test_tape.is_in_call and ending.verdict is Verdict.SKIPPED):
             test_tape.endings.append(ending)
             show_first_finding(report, ending)
+        if (
+            report.when == "call"
+            and report.passed
+            and test_tape.endings
+            and not test_tape.is_in_call
+        ):
+            # pytest decides so too, but only when it prints the test.
+            report.outcome, report.longrepr = "failed", "a subtest failed"
         if report.when == "teardown":
             attach_outcome(report, outcome_of_test(self._state, item))
         elif report.when == "call" or not report.passed:
-            verdict = ending.verdict if ending is not None else Verdict.PASSED
+            verdict = worst(one.verdict for one in test_tape.endings)
             attach_outcome(report, ItemOutcome(verdict=verdict, message="", results=()))
             counted, reason = counted_as(report, str(verdict))
             # Only here the secrets of its requests are known.

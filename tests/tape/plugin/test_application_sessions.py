@@ -142,6 +142,38 @@ def test_the_last_attempt_is_the_result(project: TapedProject) -> None:
     assert manifest_of(project)["totals"]["collected"] == 1
 
 
+@pytest.mark.skipif(not hasattr(pytest, "Subtests"), reason="pytest 8 has no subtests")
+def test_a_test_fails_with_its_subtests(project: TapedProject) -> None:
+    project.write(
+        "test_app.py",
+        """
+        import pytest
+        from taped_application import ask
+
+        def fail():
+            assert 1 == 2
+
+        def skip():
+            pytest.skip("not here")
+
+        @pytest.mark.parametrize("act", [fail, skip, None, open])
+        def test_parts(evalkit_tape, subtests, act):
+            ask("Hello")
+            for number in range(3):
+                with subtests.test(number=number):
+                    if number == 1 and act is not None:
+                        act()
+        """,
+    )
+    result = project.record()
+    assert [one["verdict"] for one in results_of(project)] == [
+        "failed", "passed", "passed", "errored",
+    ]  # fmt: skip
+    assert ["pytest" in one for one in results_of(project)] == [False] * 4
+    assert result.parseoutcomes() == {"failed": 3, "passed": 2, "errors": 1}
+    result.stdout.fnmatch_lines(["4 application tests: 2 passed, 1 failed, 1 errored, 0 skipped"])
+
+
 def test_deselected_tests_are_counted(recorded: TapedProject) -> None:
     recorded.run("-k", "hello").assert_outcomes(failed=1, deselected=3)
     totals = manifest_of(recorded)["totals"]

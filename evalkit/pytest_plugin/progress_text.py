@@ -46,7 +46,8 @@ class ProgressText:
         console.size = ConsoleDimensions(width, 25)
         with console.capture() as capture:
             console.print(self._bar.get_renderable())
-            console.print(Text.assemble(*_joined(numbers_of(totals))), overflow="fold")
+            parts = (Text(*part) for part in numbers_of(totals))
+            console.print(Text(", ").join(parts), overflow="fold")
         return capture.get().splitlines()
 
 
@@ -69,8 +70,3 @@ def duration(seconds: float) -> str:
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
-
-
-def _joined(parts: Iterator[tuple[str, str]]) -> Iterator[tuple[str, str]]:
-    for number, part in enumerate(parts):
-        yield from ([(", ", ""), part] if number else [part])

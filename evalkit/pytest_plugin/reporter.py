@@ -7,7 +7,7 @@ from a worker of pytest-xdist, and the process that the user started appends it 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -108,7 +108,10 @@ class Reporter:
         if selected and not is_worker(session.config):
             self.start()
         if session.config.getoption("evalkit_resume"):
-            self._load_results(items)
+            try:
+                state.resume(item.variants for item in items)
+            except Misconfigured as error:
+                raise pytest.UsageError(str(error)) from error
         # A skipped variant must not be recorded ahead.
         to_run = [item for item in items if item.get_closest_marker("skip") is None]
         if is_worker(session.config) or not to_run or not state.settings.may_record:
@@ -149,12 +152,6 @@ class Reporter:
         if warning and terminal is not None:
             terminal.ensure_newline()
             terminal.write_line(f"warning: {warning}", yellow=True)
-
-    def _load_results(self, items: Sequence[VariantItem]) -> None:
-        try:
-            self._state.resume(item.variants for item in items)
-        except Misconfigured as error:
-            raise pytest.UsageError(str(error)) from error
 
     def pytest_collectreport(self, report: pytest.CollectReport) -> None:
         """Remember what could not be collected: the run is not complete."""

@@ -208,7 +208,9 @@ class Runner:
         evaluator = Evaluator(
             variant, settings.python, lambda selector: self._siblings.find(variant, selector)
         )
-        end_turn = _stop_on_failure(variant, evaluator) if variant.stop_on_failure else _continue
+        end_turn = (
+            _stop_on_failure(variant, evaluator) if variant.stop_on_failure else lambda _: True
+        )
         if variant.target is not None:
             assert self._run_target is not None, "this runner cannot run targets"
             transcript, unplayed = self._run_target(
@@ -349,10 +351,6 @@ def _at_version(
     """Return ``send`` for create requests of checks, which do not know the variant's version."""
     path = interactions_path(api_version(variant, settings))
     return lambda request: send(request._replace(path=path))
-
-
-def _continue(_: Turn) -> bool:
-    return True
 
 
 def _stop_on_failure(variant: Variant, evaluator: Evaluator) -> EndTurn:

@@ -114,7 +114,7 @@ def application_outcome(
         tags=test.tags,
         path=test.module,
         line=test.line,
-        cassette=None if tape is None or is_live else _relative(tape.path, cassettes),
+        cassette=None if tape is None or is_live else tape.path.relative_to(cassettes).as_posix(),
     )
     results = [result for result, _ in checks]
     message = ""
@@ -131,10 +131,6 @@ def application_outcome(
         for one, (turns, _) in zip(conversations, offsets, strict=True)
     ]
     return rendered_outcome(record, clean)
-
-
-def _relative(path: Path, folder: Path) -> str:
-    return path.relative_to(folder).as_posix()
 
 
 def _checks(

@@ -19,12 +19,20 @@ from pathlib import Path
 from typing import TypeVar
 
 from evalkit._lib import yaml
-from evalkit._lib.files import FILE_ERRORS, display_path, read_file, reason_of, sha256, write_atomic
+from evalkit._lib.files import (
+    FILE_ERRORS,
+    display_path,
+    file_errors,
+    read_file,
+    reason_of,
+    sha256,
+    write_atomic,
+)
 from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.fast_reader import read_rendered
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.cassette.yaml_reader import read_yaml
-from evalkit.errors import CassetteError, UsageError
+from evalkit.errors import CassetteError
 
 _BODY_HEADERS = ("content-encoding", "content-length", "transfer-encoding")
 
@@ -132,11 +140,8 @@ def write_media(path: Path, data: bytes) -> None:
     """Write a media file unless it exists. Raises UsageError if it cannot be written."""
     # An existing file with other content is damaged: its name is the digest of the content.
     if not path.exists() or read_file(path) != data:
-        try:
+        with file_errors(path, "media cannot be written"):
             write_atomic(path, data)
-        except FILE_ERRORS as error:
-            message = f"{path}: media cannot be written: {reason_of(error)}"
-            raise UsageError(message) from error
 
 
 def _extension(data: bytes) -> str:

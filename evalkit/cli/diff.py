@@ -4,7 +4,7 @@ from pathlib import Path
 
 import click
 
-from evalkit._lib.files import FILE_ERRORS, read_file, reason_of
+from evalkit._lib.files import file_errors, read_file
 from evalkit.cassette.files import read_cassette
 from evalkit.conversation.cassette_text import cassette_text
 from evalkit.errors import CassetteError, UsageError
@@ -60,10 +60,8 @@ def diff(context: click.Context, compared: tuple[str, ...], text: bool) -> None:
 
 
 def _print_text(path: Path) -> None:
-    try:
+    with file_errors(path, "cannot be read"):
         data = read_file(path)
-    except FILE_ERRORS as error:
-        raise UsageError(f"{path}: cannot be read: {reason_of(error)}") from error
     try:
         # git calls the file by another name each time, which would be a difference.
         lines = cassette_text(read_cassette(data, Path("file"))).lines

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from evalkit._lib.files import FILE_ERRORS, read_file, reason_of
+from evalkit._lib.files import file_errors, read_file
 from evalkit._lib.text import quoted
 from evalkit.cassette.files import FOLDER
 from evalkit.errors import UsageError
@@ -106,10 +106,8 @@ def _files_of(path: Path) -> Side:
 
 
 def _on_disk(path: Path) -> CassetteFile:
-    try:
+    with file_errors(path, "cannot be read"):
         data = read_file(path)
-    except FILE_ERRORS as error:
-        raise UsageError(f"{path}: cannot be read: {reason_of(error)}") from error
     return CassetteFile(_digest(data), lambda: data)
 
 

@@ -116,6 +116,7 @@ class _Subject:
         self._line = line
         self._rejudge = rejudge
         self._transcript = rejudge.transcript(line)
+        self._meaning = _meaning(self._transcript)
         self._plan = Plan(
             fields=variant.fields,
             turns=message_sources(self._transcript),
@@ -168,7 +169,7 @@ class _Subject:
         is_of_the_wire = mutant.requests is not None or any(
             isinstance(answer, list) for answer in mutant.answers.values()
         )
-        return not is_of_the_wire and equal(_meaning(transcript), _meaning(self._transcript))
+        return not is_of_the_wire and equal(_meaning(transcript), self._meaning)
 
     def _suggestion(self, mutant: Mutant, transcript: Transcript) -> JSON:
         """Return what a mutant suggests if it passes the recording and fails the mutant.

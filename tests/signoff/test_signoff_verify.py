@@ -174,13 +174,12 @@ def test_a_flipped_byte_is_found_and_named(
     )
     code, actual = verify()
     assert code == 3
-    problem = actual["problems"][0]
     named = next(one for one in actual["problems"] if path.name in one["path"])
     assert named["code"].startswith(FILES[name]) or named["code"] in (
         "signature_invalid",
         "unknown_signer",
     )
-    assert "expected" in problem["message"] or "not" in problem["message"]
+    assert path.name in named["message"]
 
 
 def test_any_bit_of_any_file(project: Project, keys: Keys) -> None:

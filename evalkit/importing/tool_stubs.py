@@ -49,7 +49,7 @@ def stub_tools(transcript: Transcript, declared: Sequence[JSON]) -> ToolStubs:
         if not isinstance(tool, Mapping) or any(equal(tool, other) for other in tools[:index]):
             continue
         name = tool.get("name")
-        if name in stubs.functions:
+        if isinstance(name, str) and name in stubs.functions:
             stubs.notes.append(f"{name} was declared in more than one way; the first one is used")
         elif tool.get("type") == "function" and isinstance(name, str) and re.match(FUNCTION, name):
             entry = {key: tool[key] for key in _DECLARATION_KEYS if tool.get(key) is not None}

@@ -332,6 +332,13 @@ def test_what_cannot_become_a_scenario_is_listed(
     assert not list(here.glob("*/alone*"))
 
 
+def test_a_tool_with_an_odd_name_is_sent_as_it_was() -> None:
+    odd = {"type": "function", "name": ["f"]}
+    outcome = import_log(exchange({"input": "Hi", "tools": [odd]}, interaction(text("Hello."))))
+    assert outcome.exit_code == 0, outcome.output
+    assert scenarios()[0]["tools"] == [odd]
+
+
 def test_a_list_of_interactions_is_not_a_conversation() -> None:
     outcome = import_log(exchange(None, {"interactions": []}, method="GET"), HELLO)
     assert outcome.exit_code == 0, outcome.output

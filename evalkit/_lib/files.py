@@ -200,7 +200,8 @@ def nearest_entry(path: Path) -> str:
     except OSError:
         return ""
     name = nearest(path.name, names)
-    return f" (did you mean '{path.with_name(name)}'?)" if name else ""
+    # A file that exists has another fault.
+    return f" (did you mean '{path.with_name(name)}'?)" if name and name != path.name else ""
 
 
 def display_path(path: Path) -> str:

@@ -75,6 +75,7 @@ def test_conversations_run_concurrently_and_are_reported_in_order(many: Project)
 
 
 def test_concurrent_cassettes_equal_sequential_ones(many: Project) -> None:
+    threads = threading.active_count()
     with serving() as url:
         options = ["suites", "--evalkit-record", "once", "--evalkit-base-url", url]
         many.run(*options, "--evalkit-cassettes", "alone").assert_outcomes(passed=24)
@@ -83,7 +84,8 @@ def test_concurrent_cassettes_equal_sequential_ones(many: Project) -> None:
             *options[:-1], url, "--evalkit-cassettes", "together", "--evalkit-concurrency", "6"
         ).assert_outcomes(passed=24)
     assert recorded(many, "alone") == recorded(many, "together")
-    assert threading.active_count() < 20
+    # Threads of servers of other tests may still be ending.
+    assert threading.active_count() < threads + 20
 
 
 def test_compared_variants_run_one_at_a_time(project: Project) -> None:

@@ -104,7 +104,7 @@ def _allowed_keys(text: str, name: str) -> Iterator[AllowedKey]:
 
 def _parse_line(line: str) -> AllowedKey:
     match = _LINE.match(line)
-    if match is None:
+    if match is None or not (addresses := match["quoted"] or match["bare"]):
         raise ValueError("expected 'addresses [options] type key'")
     try:
         key = base64.b64decode(match["key"], validate=True)
@@ -116,7 +116,7 @@ def _parse_line(line: str) -> AllowedKey:
     }
     namespaces = options.get("namespaces")
     return AllowedKey(
-        principals=tuple((match["quoted"] or match["bare"]).split(",")),
+        principals=tuple(addresses.split(",")),
         key=key,
         namespaces=None if namespaces is None else tuple(namespaces.split(",")),
         after=_parse_time(options.get("valid-after")),

@@ -206,6 +206,10 @@ def test_the_payload_is_not_parsed_before_the_key_is_known(
             "allowed_signers:1: not an allowed signer (expected 'addresses [options] type key'",
         ),
         (
+            '"" ssh-ed25519 AAAA\n',
+            "allowed_signers:1: not an allowed signer (expected 'addresses [options] type key'",
+        ),
+        (
             "\nada@example.com ssh-ed25519 A\n",
             "allowed_signers:2: not an allowed signer (the key is not base64",
         ),

@@ -117,7 +117,7 @@ def draft_scenarios(sources: Mapping[str, list[Recording]]) -> list[ScenarioDraf
 
 
 def _lists(recording: Recording) -> bool:
-    """Return whether a request reads the list of interactions, which is no conversation."""
+    """Return whether a request reads the list of interactions: not a conversation."""
     return recording.method == "GET" and split_uri(recording.uri).path.endswith("/interactions")
 
 

@@ -19,6 +19,7 @@ from typing import NamedTuple
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
+from evalkit._lib.progress import tracked
 from evalkit.compare.bar import CompareBars, compare_digests
 from evalkit.compare.gates import Gate
 from evalkit.compare.runs import compare
@@ -162,7 +163,7 @@ def _data_problems(
                 earlier = describe_difference("as an earlier record has it", subjects[name], digest)
                 yield VerificationProblem("file_changed", name, f"{name}: {earlier}")
     changed = set()
-    for name, digest in subjects.items():
+    for name, digest in tracked(subjects.items(), "verifying files", len(subjects)):
         actual = file_digest(paths.path(name))
         if actual != digest:
             changed.add(name)

@@ -16,6 +16,7 @@ from typing import Any
 
 import pytest
 
+from evalkit._lib.progress import observer
 from evalkit.results import Run
 from evalkit.signoff.policy import SignoffPolicy
 from evalkit.signoff.records import printable_signoffs
@@ -31,6 +32,25 @@ BOB = {"name": "Bob", "email": "bob@example.com", "role": "lead"}
 def sign_twice(keys: Keys) -> None:
     assert sign(keys["ed25519"]).exit_code == 0
     assert sign(keys["ecdsa"], **BOB, meaning="responsibility").exit_code == 0
+
+
+def test_the_progress_counts_every_signed_file(project: Project, keys: Keys) -> None:
+    assert sign(keys["ed25519"]).exit_code == 0
+    seen: list[tuple[str, int]] = []
+
+    def observe(items: Any, label: str, total: int, size: Any) -> Any:
+        for item in items:
+            seen.append((label, total))
+            yield item
+
+    token = observer.set(observe)
+    try:
+        assert verify()[0] == 0
+    finally:
+        observer.reset(token)
+    totals = [total for label, total in seen if label == "verifying files"]
+    assert totals
+    assert set(totals) == {len(totals)}
 
 
 def test_sign_and_verify(project: Project, keys: Keys) -> None:

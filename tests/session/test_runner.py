@@ -85,16 +85,6 @@ def run(tmp_path: Path, url: str) -> Iterator[Run]:
     sys.modules.pop("runner_tools", None)
 
 
-def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Disable retries, which have their own tests."""
-    patient = LiveTransport.__init__
-    monkeypatch.setattr(
-        LiveTransport,
-        "__init__",
-        lambda self, *args, **kwargs: patient(self, *args, **{**kwargs, "retries": 0}),
-    )
-
-
 def one(results: dict[str, dict[str, Any]]) -> dict[str, Any]:
     (result,) = results.values()
     return result
@@ -108,9 +98,8 @@ def verdicts(result: dict[str, Any]) -> list[tuple[str, str, int | None]]:
     ("message", "verdict"), [("quota", "errored"), ("down", "errored"), ("blocked", "failed")]
 )
 def test_unexpected_api_error_is_a_failure_or_an_error_by_its_code(
-    run: Run, message: str, verdict: str, monkeypatch: pytest.MonkeyPatch
+    run: Run, message: str, verdict: str, impatient: None
 ) -> None:
-    impatient(monkeypatch)
     turns = (
         f"[{{user: {message}, expect: [{{text: x}}]}}, {{user: say x, expect: [{{text: said}}]}}]"
     )
@@ -261,8 +250,7 @@ def test_message_that_reads_json_fails_when_the_previous_text_is_not_json(run: R
     assert fine["turns"][1]["user"] == [{"type": "text", "text": "say 1"}]
 
 
-def test_unreachable_endpoint_is_a_network_error(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
-    impatient(monkeypatch)
+def test_unreachable_endpoint_is_a_network_error(run: Run, impatient: None) -> None:
     result = one(run("scenarios: [{id: a, turns: [{user: say x}]}]", base_url="http://127.0.0.1:9"))
     assert result["verdict"] == "errored"
     assert result["checks"][0]["findings"][0]["code"] == "connect_failed"
@@ -307,9 +295,8 @@ def test_same_as_reports_the_missing_recording_of_the_sibling(run: Run, tmp_path
 
 
 def test_exhausted_quota_does_not_replace_a_recording(
-    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    run: Run, tmp_path: Path, impatient: None
 ) -> None:
-    impatient(monkeypatch)
     run("scenarios: [{id: a, turns: [{user: say x}]}]", live=False, mode="all")
     path = tmp_path / "cassettes" / "s" / "a.yaml"
     good = path.read_bytes()

@@ -4,12 +4,9 @@ from __future__ import annotations
 
 import re
 from argparse import ArgumentTypeError
-from typing import TYPE_CHECKING
+from typing import Any
 
 import pytest
-
-if TYPE_CHECKING:
-    from evalkit.pytest_plugin.tape_results import TestTape
 
 WORKER_OUTPUT = "evalkit"
 """The key of a pytest-xdist worker's output for its controller."""
@@ -29,8 +26,8 @@ RESULT = "evalkit_result"
 IF_CRASHED = "evalkit_if_crashed"
 """The attribute of a setup's report that carries a test's result, should its worker crash."""
 TAPE_FIXTURE = "evalkit_tape"
-TEST_TAPE: pytest.StashKey[TestTape] = pytest.StashKey()
-"""The tape of a test that uses the fixture, while it runs."""
+TEST_TAPE: pytest.StashKey[Any] = pytest.StashKey()
+"""The tape of a test that uses the fixture, while it runs; a TestTape of ``tape_results``."""
 UNKNOWN_TESTS: pytest.StashKey[list[str]] = pytest.StashKey()
 """Messages about node ids on the command line that no suite has."""
 CRASHED: str = "???"

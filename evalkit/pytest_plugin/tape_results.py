@@ -149,7 +149,8 @@ def collect_tests(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
 
 def tape_of(item: pytest.Item) -> TestTape:
     """Return the tape of a test and its endings so far; from the first call on, it is a result."""
-    return item.stash.setdefault(TEST_TAPE, TestTape())
+    tape: TestTape = item.stash.setdefault(TEST_TAPE, TestTape())
+    return tape
 
 
 def module_path(item: pytest.Item) -> str:

@@ -6,12 +6,14 @@
 | yields a finding of severity ``error`` | ``failed``; ``errored`` if it is not about the model |
 | yields findings of severity ``warn`` only | ``passed``, with warnings |
 | raises | ``errored``: it says nothing about the model and is never part of an average |
+
+A check that asks a judge also yields what it was answered, as a :class:`Judgment`.
 """
 
 from collections.abc import Iterable
 from dataclasses import KW_ONLY, asdict, dataclass, replace
 from enum import StrEnum
-from typing import Any, Self
+from typing import Any, Literal, Self
 
 from evalkit._lib.json import MISSING
 
@@ -117,11 +119,53 @@ class Finding:
         return out | {key: value for key, value in optional.items() if value is not MISSING}
 
 
+JudgmentKind = Literal["text", "yes_no", "choice", "score"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Judgment:
+    """What a judge answered to one question about a conversation.
+
+    * ``rubric`` is the text of the question, ``rubric_digest`` the SHA-256 of all that defines it:
+      the rubric and the answers that it offers, without the limit of ``expected``.
+    * ``model`` is as requested; ``model_version`` is the model that the response names.
+    * ``verdict`` is the judge's, also where the check is inverted by ``not``.
+    * ``question`` is its name, where a check asks several.
+    * ``score`` is on the rubric's own scale: what is compared with other runs. For ``yes_no`` it is
+      the probability of yes; of a choice, the position of the option from 0 if the options are
+      ordered.
+    * ``probability`` is that of a passing answer; ``confidence`` is that of the verdict.
+    * ``uncertain``: the confidence is lower than the check accepts.
+
+    A number that the judge's answer does not have is None.
+    """
+
+    kind: JudgmentKind
+    rubric: str
+    rubric_digest: str
+    model: str
+    verdict: Verdict
+    expected: dict[str, Any]
+    model_version: str | None = None
+    question: str | None = None
+    score: float | None = None
+    choice: str | None = None
+    probability: float | None = None
+    confidence: float | None = None
+    uncertain: bool = False
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the judgment as result lines contain it, without what it does not have."""
+        fields = {**asdict(self), "verdict": str(self.verdict), "uncertain": self.uncertain or None}
+        return {name: value for name, value in fields.items() if value is not None}
+
+
 @dataclass(frozen=True, slots=True)
 class CheckResult:
     """The outcome of one check of one turn, or of the whole conversation (``turn`` is None).
 
     ``declared`` is ``file:line`` of the check in the suite, ``""`` for a default check.
+    ``judgments`` are the answers of a judge; a check that errored has none.
     """
 
     name: str
@@ -130,6 +174,7 @@ class CheckResult:
     _: KW_ONLY
     turn: int | None = None
     declared: str = ""
+    judgments: tuple[Judgment, ...] = ()
 
     def to_json(self) -> dict[str, Any]:
         """Return the check result as result lines contain it."""
@@ -142,4 +187,6 @@ class CheckResult:
             out["turn"] = self.turn
         if self.declared:
             out["declared"] = self.declared
+        if self.judgments:
+            out["judgments"] = [judgment.to_json() for judgment in self.judgments]
         return out

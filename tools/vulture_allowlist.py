@@ -48,6 +48,8 @@ indentless
 strategy
 
 # Fields that pydantic reads from YAML and hands on as a mapping, and fields of JSON records.
+_.rubric_digest
+_.model_version
 _.max_regressions
 _.max_systematic_regressions
 _.latency

@@ -7,12 +7,13 @@ its schema.
 What is sent, and why so: ``conversation.side_requests``.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
 from pydantic import Field, model_validator
 
-from evalkit._lib.json import JSON
+from evalkit._lib.files import sha256
+from evalkit._lib.json import JSON, canonical
 from evalkit._lib.text import plural, shorten, show
 from evalkit.checks.core.arguments import format_number, plain
 from evalkit.checks.core.base import Check, View, option_error
@@ -30,7 +31,7 @@ from evalkit.conversation.side_requests import (
 )
 from evalkit.errors import CheckCrashed, Misconfigured
 from evalkit.transcript import Exchange, Request
-from evalkit.verdict import Finding, Severity
+from evalkit.verdict import Finding, Judgment, Severity, Verdict
 
 INSTRUCTION = (
     "You are a judge. You are given a rubric and, after it, a recorded conversation between a user"
@@ -137,18 +138,33 @@ class Judge(Check):
         levels = self.levels or {}
         return sorted(levels, key=lambda name: -levels[name])
 
-    def run(self, view: View) -> Iterator[Finding]:
-        """Ask the judge, and yield that the score is too low.
+    def run(self, view: View) -> Iterator[Finding | Judgment]:
+        """Ask the judge, and yield its judgment and that the score is too low.
 
         Raises Misconfigured, CassetteMiss, TransportError or CheckCrashed where no score is given.
         """
         request = self.request(view)
-        opinions = [self._opinion(request, view) for _ in range(self.samples)]
+        exchanges = [self._exchange(request, view) for _ in range(self.samples)]
+        opinions = list(map(self._opinion, exchanges))
         scores = list(map(_mean_score, opinions))
         mean = sum(scores) / len(scores)
         passing = sum(score >= self._least - _TOLERANCE for score in scores)
         has_passed = mean >= self._least - _TOLERANCE
         agreeing = passing if has_passed else len(scores) - passing
+        agreement = _rounded(agreeing / len(scores))
+        share = _rounded(passing / len(scores))
+        yield Judgment(
+            kind="text",
+            rubric=self.rubric,
+            rubric_digest=sha256(canonical([self.rubric, self.criteria, self._schema()])),
+            model=request.body["model"],
+            model_version=_answered_model(exchanges),
+            verdict=Verdict.PASSED if has_passed else Verdict.FAILED,
+            expected={"min": plain(self._least)},
+            score=_rounded(mean),
+            probability=share if self.samples > 1 else None,
+            confidence=agreement if self.samples > 1 else None,
+        )
         if has_passed and agreeing == len(scores):
             return
         least, samples = format_number(self._least), plural(len(scores), "sample")
@@ -170,7 +186,7 @@ class Judge(Check):
             got={
                 "score": _rounded(mean),
                 "spread": _rounded(max(scores) - min(scores)),
-                "agreement": _rounded(agreeing / len(scores)),
+                "agreement": agreement,
                 "samples": list(map(_to_json, opinions)),
             },
             severity=severity,
@@ -234,10 +250,13 @@ class Judge(Check):
         opinion = object_schema({"reason": {"type": "string"}, **verdict})
         return object_schema(dict.fromkeys(self.criteria, opinion)) if self.criteria else opinion
 
-    def _opinion(self, request: Request, view: View) -> Opinion:
-        """Ask once. Raises CheckCrashed for an unusable answer."""
+    def _exchange(self, request: Request, view: View) -> Exchange:
         exchange = Exchange(0, 0, request)
         read_response(exchange, view.ask(request))
+        return exchange
+
+    def _opinion(self, exchange: Exchange) -> Opinion:
+        """Return an answer. Raises CheckCrashed for an unusable one."""
         text, reason = answer_text(exchange, "the judge")
         if reason:
             raise CheckCrashed(reason)
@@ -259,6 +278,12 @@ class Judge(Check):
         for name, (score, reason) in opinion.items():
             criterion = [name] if name else []
             yield [*sample, *criterion, format_number(score), shorten(reason, _MAX_REASON)]
+
+
+def _answered_model(exchanges: Iterable[Exchange]) -> str | None:
+    """Return the model that responses name; several names are joined by a comma."""
+    named = {(exchange.interaction or {}).get("model") for exchange in exchanges}
+    return ", ".join(sorted(name for name in named if isinstance(name, str))) or None
 
 
 def _rounded(value: float) -> float:

@@ -134,12 +134,12 @@ class _Subject:
         )
 
     def probe(self, scenario: ProbedScenario, options: ProbeOptions) -> None:
-        judgment = self._rejudge.evaluate(self._variant, self._line, self._transcript)
-        failing = sorted({_name(check) for check in judgment.checks if _noticed(check)})
+        rejudged = self._rejudge.evaluate(self._variant, self._line, self._transcript)
+        failing = sorted({_name(check) for check in rejudged.checks if _noticed(check)})
         if failing:
             scenario.left_out = f"it does not pass the present suites: {', '.join(failing)}"
             return
-        scenario.checks = sorted({_name(check) for check in judgment.checks if check.declared})
+        scenario.checks = sorted({_name(check) for check in rejudged.checks if check.declared})
         recorded = Recorded(self._transcript, list(self._variant.tools))
         random = Random(  # noqa: S311 - a reproducible choice, nothing secret
             f"{options.seed} {self._line['id']}"
@@ -154,10 +154,10 @@ class _Subject:
         transcript = converse_again(self._plan, self._transcript, mutant)
         if self._is_same(transcript, mutant):
             return probed(result="equivalent")
-        judgment = self._rejudge.evaluate(self._variant, self._line, transcript)
-        noticed = [check for check in judgment.checks if _noticed(check)]
+        rejudged = self._rejudge.evaluate(self._variant, self._line, transcript)
+        noticed = [check for check in rejudged.checks if _noticed(check)]
         failed = [check for check in noticed if check.verdict is Verdict.FAILED]
-        if not failed and judgment.lacks_answer:
+        if not failed and rejudged.lacks_answer:
             return probed(result="undecided")
         noticed = failed or noticed
         if noticed:

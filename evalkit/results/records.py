@@ -12,6 +12,7 @@ from importlib.resources import files
 from typing import Literal, NotRequired, TypedDict
 
 from evalkit._lib.json import JSON
+from evalkit.verdict import JudgmentKind
 
 VerdictName = Literal["passed", "failed", "errored", "skipped"]
 
@@ -28,10 +29,31 @@ class FindingRecord(TypedDict):
     detail: NotRequired[str]
 
 
+class JudgmentRecord(TypedDict):
+    """What a judge answered to one question: :class:`evalkit.verdict.Judgment`.
+
+    Its position is that of its check: ``turn`` and ``declared``.
+    """
+
+    kind: JudgmentKind
+    rubric: str
+    rubric_digest: str
+    model: str
+    verdict: Literal["passed", "failed"]
+    expected: dict[str, JSON]
+    model_version: NotRequired[str]
+    question: NotRequired[str]
+    score: NotRequired[float]
+    choice: NotRequired[str]
+    probability: NotRequired[float]
+    confidence: NotRequired[float]
+    uncertain: NotRequired[Literal[True]]
+
+
 class CheckRecord(TypedDict):
     """The result of one check; ``turn`` is absent for a check of the whole conversation.
 
-    ``conversation`` is its number where a test had several.
+    ``conversation`` is its number where a test had several. ``judgments`` are absent without any.
     """
 
     name: str
@@ -40,6 +62,7 @@ class CheckRecord(TypedDict):
     turn: NotRequired[int]
     conversation: NotRequired[int]
     declared: NotRequired[str]
+    judgments: NotRequired[list[JudgmentRecord]]
 
 
 class TurnRecord(TypedDict):

@@ -38,7 +38,7 @@ _Key = tuple[str, str, tuple[str, ...]]
 """Suite, scenario, parts of the variant's name."""
 
 
-class Judgment(NamedTuple):
+class RejudgedChecks(NamedTuple):
     """The results of checks. ``lacks_answer``: a check asked a model what is not recorded."""
 
     checks: list[CheckResult]
@@ -176,13 +176,15 @@ class Rejudge:
         transcript = self.transcript(line)
         return self.evaluate(variant, line, transcript).checks
 
-    def evaluate(self, variant: Variant, line: ResultLine, transcript: Transcript) -> Judgment:
+    def evaluate(
+        self, variant: Variant, line: ResultLine, transcript: Transcript
+    ) -> RejudgedChecks:
         """Evaluate a conversation as that of a result, whose recorded answers its checks get."""
         recorded = _RecordedAnswers(transcript.judge_exchanges)
         evaluator = self.evaluator(variant, line)
         with evaluator.requests_over(recorded.send):
             evaluator.run_requesting_checks(transcript)
-        return Judgment(evaluator.evaluate(transcript), recorded.lacks_answer)
+        return RejudgedChecks(evaluator.evaluate(transcript), recorded.lacks_answer)
 
     def evaluator(self, variant: Variant, line: ResultLine) -> Evaluator:
         """Return an evaluator of a result; ``same_as`` finds the other results of the run."""

@@ -112,8 +112,48 @@ def test_the_mean_decides(options: Any, answers: list[Any], verdict: str, codes:
     result = run({"judge": options}, service)
     assert (result.verdict, [finding.code for finding in result.findings]) == (verdict, codes)
     assert service.answers == []
+    (judgment,) = result.judgments
+    assert judgment.verdict == verdict
     inverted = run({"not": {"judge": options}}, FakeService(*answers))
     assert inverted.verdict is (Verdict.PASSED if verdict == "failed" else Verdict.FAILED)
+    assert inverted.judgments == result.judgments
+
+
+def judgment(options: Any, *answers: Any) -> dict[str, Any]:
+    (record,) = run({"judge": options}, FakeService(*answers)).to_json()["judgments"]
+    return dict(record)
+
+
+def test_a_judgment_is_stored_also_where_the_check_passes() -> None:
+    dated = {
+        "status": "completed",
+        "model": "gemini-3.5-flash-001",
+        "steps": [says('{"reason": "x", "score": 1}')],
+    }
+    response = Response(200, {"content-type": "application/json"}, json.dumps(dated))
+    record = judgment({"rubric": "x", "samples": 4}, score(0.8), response, score(1), score(0.4))
+    digest = record.pop("rubric_digest")
+    assert record == {
+        "kind": "text",
+        "rubric": "x",
+        "model": "gemini-3.5-flash",
+        "model_version": "gemini-3.5-flash-001",
+        "verdict": "passed",
+        "expected": {"min": 0.7},
+        "score": 0.8,
+        "probability": 0.75,
+        "confidence": 0.75,
+    }
+    once = judgment({"rubric": "x", "min": 0.1}, score(0))
+    assert once["rubric_digest"] == digest, "the limit is not a part of the rubric"
+    assert "confidence" not in once, "one sample says nothing about its confidence"
+    others = [
+        judgment({"rubric": "y"}, score(1)),
+        judgment({"rubric": "x", "scale": [0, 2], "min": 1}, score(1)),
+        judgment(LEVELS, {"reason": "r", "level": "good"}),
+        judgment({**CRITERIA, "scale": [0, 1], "min": 1}, {"a": score(1), "b": score(1)}),
+    ]
+    assert len({digest, *(other["rubric_digest"] for other in others)}) == 5
 
 
 def test_a_low_score_reports_reasons_and_agreement() -> None:

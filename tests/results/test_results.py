@@ -142,6 +142,7 @@ RECORDS = {
         "": records.ResultLine,
         "check": records.CheckRecord,
         "finding": records.FindingRecord,
+        "judgment": records.JudgmentRecord,
         "turn": records.TurnRecord,
     },
     "manifest": {"": records.ManifestRecord, "origin": records.MergedRun},

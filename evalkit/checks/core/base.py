@@ -16,7 +16,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
 from evalkit.checks.core.strictness import Strictness
 from evalkit.transcript import Exchange, Request, Response, Step, Transcript, Turn
-from evalkit.verdict import Finding, Where
+from evalkit.verdict import Finding, Judgment, Where
 
 
 def _unavailable(*_: Any) -> Any:
@@ -228,8 +228,11 @@ class Check(Options):
             if isinstance(options.get(option), str)
         ]
 
-    def run(self, view: View) -> Iterator[Finding]:
-        """Yield what is wrong. An exception makes the variant errored, not failed."""
+    def run(self, view: View) -> Iterator[Finding | Judgment]:
+        """Yield what is wrong, and what a judge answered.
+
+        An exception makes the variant errored, not failed.
+        """
         raise NotImplementedError
 
     def matched(self, view: View) -> str:

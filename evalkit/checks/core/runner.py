@@ -27,7 +27,7 @@ from evalkit.checks.stream import Stream
 from evalkit.errors import EvalkitError
 from evalkit.protocol.wire_facts import BLOCKED_CODES
 from evalkit.transcript import Transcript, Turn
-from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
+from evalkit.verdict import CheckResult, Finding, Judgment, Severity, Verdict, Where
 
 DEFAULT_CHECKS = ("history", "stream", "simulator")
 """The names of the checks that are on by default somewhere."""
@@ -85,16 +85,21 @@ def run_check(
     """Run a check over a view and return its result; never raises an Exception."""
     try:
         # A user's check may return a list, or None.
-        yielded: Iterable[Finding] | None = check.run(view)
-        findings = list(yielded or ())
-        for finding in findings:
-            if not isinstance(finding, Finding):
-                raise TypeError(f"expected a Finding, got {shorten(repr(finding))}")
+        yielded: Iterable[Finding | Judgment] | None = check.run(view)
+        findings: list[Finding] = []
+        judgments: tuple[Judgment, ...] = ()
+        for item in yielded or ():
+            if isinstance(item, Judgment):
+                judgments += (item,)
+            elif isinstance(item, Finding):
+                findings.append(item)
+            else:
+                raise TypeError(f"expected a Finding, got {shorten(repr(item))}")
     except Exception as error:  # noqa: BLE001 - whatever a check raises is not the model's fault
         crash = _crash(name, error, turn)
         return CheckResult(name, Verdict.ERRORED, (crash,), turn=turn, declared=declared)
     if not findings and not negate:
-        return CheckResult(name, Verdict.PASSED, turn=turn, declared=declared)
+        return CheckResult(name, Verdict.PASSED, turn=turn, declared=declared, judgments=judgments)
     errors = [finding for finding in findings if finding.severity is Severity.ERROR]
     has_failed = bool(errors)
     has_fault = severity != Severity.WARN and any(
@@ -116,7 +121,9 @@ def run_check(
     verdict = Verdict.FAILED if has_failed else Verdict.PASSED
     if has_fault:
         verdict = Verdict.ERRORED
-    return CheckResult(name, verdict, tuple(findings), turn=turn, declared=declared)
+    return CheckResult(
+        name, verdict, tuple(findings), turn=turn, declared=declared, judgments=judgments
+    )
 
 
 def _holds(check: Check, view: View) -> Finding:

@@ -15,16 +15,20 @@ JSON for a streamed request, and a stream for any other, are read all the same a
 ``problems`` (``not_streamed``, ``streamed_unasked``, both with event 0: the response as a whole).
 """
 
+from collections.abc import Mapping
 from json import JSONDecodeError
 
 from evalkit._lib.json import JSON, json_type
-from evalkit._lib.text import plural, shorten
+from evalkit._lib.text import plural, shorten, show
 from evalkit.protocol.api_errors import error_of, find_error
 from evalkit.protocol.error_bodies import read_error
 from evalkit.protocol.received_json import read_received
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Response
+
+_IDENTITY = ("id", "object", "model", "agent")
+"""What an Interaction without steps has one of; that of a request with ``store: false`` has no id."""
 
 
 def read_response(exchange: Exchange, response: Response) -> None:
@@ -100,8 +104,8 @@ def _set_interaction(exchange: Exchange, body: JSON) -> None:
     difference = ""
     if not isinstance(body, dict):
         difference = f" but JSON {json_type(body)}"
-    elif (request.creates_interaction or reads) and body.keys().isdisjoint(("status", "steps")):
-        difference = ", it has no status"
+    elif request.creates_interaction or reads:
+        difference = _difference(body)
     if difference:
         text = shorten(exchange.response.text if exchange.response else "")
         exchange.failure = f"the response is not an Interaction{difference}: {text}"
@@ -116,3 +120,17 @@ def _set_interaction(exchange: Exchange, body: JSON) -> None:
             exchange.failure = f"step {number} of the response is not an object but {kind}"
             return
     exchange.interaction = body
+
+
+def _difference(body: Mapping[str, JSON]) -> str:
+    """Return what an Interaction has and ``body`` has not, ``""`` if nothing is missing.
+
+    Gateways, and APIs of others, respond with a ``status`` of their own.
+    """
+    if body.get("object") not in (None, "interaction"):
+        return f", its object is {show(body['object'])}"
+    if "steps" in body:
+        return ""
+    if not isinstance(body.get("status"), str):
+        return ", it has no status"
+    return ", it has neither id nor steps" if body.keys().isdisjoint(_IDENTITY) else ""

@@ -100,6 +100,8 @@ def error_of(status: int, body: JSON) -> ApiError:
     fields: dict[str, JSON] = error if isinstance(error, dict) else {}
     values = fields.get("code"), fields.get("status")
     codes = [str(value) for value in values if value and type(value) in (str, int)]
+    if not codes and isinstance(fields.get("type"), str):
+        codes = [fields["type"]] if fields["type"] else []
     number = next((int(code) for code in codes if _NUMBER.fullmatch(code)), None)
     if number is not None and number < len(STATUS_WORDS):
         codes.append(STATUS_WORDS[number])

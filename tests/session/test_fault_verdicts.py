@@ -97,7 +97,30 @@ INFRASTRUCTURE: dict[str, tuple[str, list[Response | Exception], str]] = {
     "answer of another API": ("", [answer({"candidates": []})], "not an Interaction"),
     "chat completion": (
         "", [answer({"id": "c-1", "object": "chat.completion", "choices": []})],
-        'not an Interaction, it has no status: {"id":"c-1","object":"chat.completion",',
+        'not an Interaction, its object is "chat.completion": {"id":"c-1",',
+    ),
+    "answer of OpenAI's Responses API": (
+        "", [answer({"id": "resp_1", "object": "response", "status": "completed", "output": []})],
+        'not an Interaction, its object is "response": {"id":"resp_1",',
+    ),
+    "poll answered by another API": (
+        "background: true,",
+        [says(status="in_progress"),
+         answer({"id": "run_1", "object": "thread.run", "status": "completed"})],
+        'its object is "thread.run"',
+    ),
+    "health page": ("", [answer({"status": "ok"})], 'it has neither id nor steps: {"status":"ok"}'),
+    "JSend": (
+        "", [answer({"status": "success", "data": {"text": "Hello"}})], "neither id nor steps",
+    ),
+    "number as status": ("", [answer({"id": "x", "status": 200})], "it has no status"),
+    "null as status": ("", [answer({"id": "x", "status": None})], "it has no status"),
+    "problem details of a gateway": (
+        "", [answer({"title": "Too Many Requests", "status": 429})], "it has no status",
+    ),
+    "error of Anthropic's API": (
+        "", [answer({"type": "error", "error": {"type": "overloaded_error", "message": "Busy"}})],
+        'overloaded_error: "Busy"; run it again',
     ),
     "poll without a run": (
         "background: true,", [says(status="in_progress"), answer("{}")], "not an Interaction",

@@ -14,9 +14,11 @@ from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
+from evalkit._lib.json import loads
 from evalkit._lib.progress import tracked
-from evalkit._lib.text import visible
-from evalkit.conversation.reconstruct import split_uri
+from evalkit._lib.text import shorten, show, visible
+from evalkit.cassette.recording import Recording
+from evalkit.conversation.reconstruct import request_of, split_uri
 from evalkit.errors import EvalkitError, SuiteErrors, UsageError
 from evalkit.importing.scenario_drafts import ScenarioDraft, SuiteDraft
 from evalkit.importing.suite_writer import write_suites
@@ -38,6 +40,8 @@ class TrialProject:
 
     def fit(self, draft: ScenarioDraft) -> str:
         """Change a draft until its scenario passes; return why it cannot, ``""`` if it does."""
+        if problem := _request_problem(draft.recordings[0]):
+            return problem
         try:
             while self._adapt(draft):
                 pass
@@ -92,6 +96,20 @@ class TrialProject:
 
     def _recorder(self, draft: ScenarioDraft, endpoint: RecordedEndpoint) -> Runner:
         return Runner(replace(self._settings(draft), mode="all"), endpoint=lambda variant: endpoint)
+
+
+def _request_problem(recording: Recording) -> str:
+    """Return why the request that began a conversation cannot be repeated, ``""`` if it can."""
+    if recording.method != "POST" or not request_of(recording).path.endswith("/interactions"):
+        return "the request that began it is not in the log; evalkit import --interaction reads it"
+    body = recording.request_body or ""
+    try:
+        value = loads(body)
+    except (ValueError, RecursionError) as error:
+        return f"the body of a request cannot be read ({error}): {shorten(str(body))}"
+    return (
+        "" if isinstance(value, dict) else f"the body of a request is not an object: {show(value)}"
+    )
 
 
 def _cut_turns(draft: ScenarioDraft, result: ResultLine, has_ended: bool) -> bool:

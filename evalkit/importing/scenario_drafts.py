@@ -124,18 +124,23 @@ def _lists(recording: Recording) -> bool:
 def _without_failed_requests(recordings: list[Recording]) -> list[Recording]:
     """Return recordings without those that failed before another request to the same resource.
 
-    A failed request is not part of the history, so what follows does not depend on it.
+    A failed request is not part of the history, so what follows does not depend on it; unless it
+    names the interaction whose stream was cut.
     """
     useful: list[Recording] = []
     later: set[tuple[str, str]] = set()
+    continued: set[str] = set()
     for recording in reversed(recordings):
         request = request_of(recording)
         exchange = Exchange(1, 1, request)
         read_response(exchange, response_of(recording))
         has_failed = exchange.error is not None or exchange.failure is not None
-        if not has_failed or (request.method, request.path) not in later:
+        is_continued = str((exchange.interaction or {}).get("id")) in continued
+        if not has_failed or is_continued or (request.method, request.path) not in later:
             useful.insert(0, recording)
         later.add((request.method, request.path))
+        if isinstance(body := request.body, dict) and body.get("previous_interaction_id"):
+            continued.add(str(body["previous_interaction_id"]))
     return useful
 
 
@@ -192,7 +197,9 @@ def _draft_scenario(
     if others:
         names = ", ".join(sorted(others))
         tools.notes.append(f"requests differ in {names}; all turns have the first values")
-    if not settings["stream"] and any(each.events is not None for each in creates):
+    if not settings["stream"] and any(
+        each.events is not None or each.request.streamed for each in creates
+    ):
         tools.notes.append("some responses were streamed; here all of them are plain JSON")
     entry: dict[str, JSON] = {
         "id": id_,

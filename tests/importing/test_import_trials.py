@@ -250,6 +250,64 @@ def test_a_resumed_stream_is_one_stream(name: str) -> None:
     assert "five" in cassette.read_text()
 
 
+WHOLE = interaction(text("one two three four five"))
+CALLING = streamed(call(number=1)).split("\n\n")
+COMPLETED: dict[str, list[Any]] = {
+    "read once": [STREAM, get(WHOLE)],
+    "read with its input": [STREAM, get(interaction(user("Hello"), *WHOLE["steps"]))],
+    "read until it was whole": [STREAM, get(RUNNING), get(WHOLE)],
+    "after a failed attempt": [STREAM, get({"error": {"code": "api_error"}}), get(WHOLE)],
+    "after an error in the stream": [
+        exchange(
+            {"input": "Hello", "stream": True},
+            "".join([*FRAMES[:4], *sse_text([{"event_type": "error", "error": {"code": 504}}])]),
+        ),
+        get(WHOLE),
+    ],
+    "after a resumption that was cut": [STREAM, resume("3", FRAMES[4:6]), get(WHOLE)],
+    "before another turn": [STREAM, get(WHOLE), CONTINUED],
+    "in a later turn": [
+        exchange({"input": "Hi"}, interaction(text("Hi."), id_="v1_0")),
+        exchange(
+            {"input": "Hello", "stream": True, "previous_interaction_id": "v1_0"},
+            "".join(FRAMES[:4]),
+        ),
+        get(WHOLE),
+    ],
+    "with a call": [
+        exchange(
+            {"input": "Order 1?", "stream": True, "tools": [TOOL]},
+            "\n\n".join(CALLING[:2]) + "\n\n",
+        ),
+        get(interaction(call(number=1))),
+        follow_up([result()], SECOND, tools=[TOOL]),
+    ],
+}
+
+
+@pytest.mark.parametrize("name", COMPLETED)
+def test_a_cut_stream_that_was_read_whole_is_one_turn(name: str) -> None:
+    outcome = import_log(*COMPLETED[name])
+    assert outcome.exit_code == 0, outcome.output
+    assert "left out" not in outcome.output
+    (scenario,) = scenarios()
+    assert "stream" not in scenario
+    assert len(scenario["turns"]) == 1 + (name in ("before another turn", "in a later turn"))
+    assert "here all of them are plain JSON" in Path("suites/log.yaml").read_text()
+    assert ("find_order" if name == "with a call" else "five") in next(
+        Path("cassettes").rglob("*.yaml")
+    ).read_text()
+
+
+@pytest.mark.parametrize("last", [RUNNING, "", {"error": {"code": 503}}])
+def test_a_cut_stream_that_was_not_read_whole_is_listed(last: Any) -> None:
+    for later in ([get(last)], [get(last), CONTINUED], [CONTINUED]):
+        outcome = import_log(STREAM, *later)
+        assert outcome.exit_code == 2, outcome.output
+        assert "the stream broke off after 4 events" in outcome.output
+        assert not Path("suites").exists()
+
+
 def test_a_stream_that_no_resumption_completes_is_listed() -> None:
     outcome = import_log(STREAM, resume("3", FRAMES[4:6]), HELLO)
     assert outcome.exit_code == 0, outcome.output
@@ -305,7 +363,17 @@ CUT = streamed(text("Hi."))[:-200]
         (exchange({"input": "Cut", "stream": True}, CUT), "the stream broke off after"),
         (exchange({"input": "Cut"}, ""), "HTTP 200 with an empty body"),
         (exchange({"input": "Cut"}, "<html>"), "HTTP 200 with a body that is not JSON"),
-        (get(interaction(text("Hi.")), "v1_z"), "missing key 'model'"),
+        (get(interaction(text("Hi.")), "v1_z"), "the request that began it is not in the log"),
+        (exchange({"input": "Cut", "labels": {"a": float("nan")}}, interaction()), "NaN is not"),
+        (exchange('{"model": "m", "input": "Cut"', interaction()), "cannot be read (Expecting ','"),
+        (
+            exchange('{"model": "m", "model": "n"}', interaction()),
+            'key "model" occurs more than once',
+        ),
+        (exchange("model=m&input=Cut", interaction()), "of a request cannot be read"),
+        (exchange("[]", interaction()), "the body of a request is not an object: []"),
+        (exchange(None, interaction()), "the body of a request cannot be read"),
+        (exchange('{"input": "Cut"}', interaction()), "missing key 'model'"),
         (exchange({"input": "Cut", "model": 5}, interaction()), "'model'"),
         (exchange({"input": []}, interaction()), "not with a message"),
         (exchange({"input": "Cut"}, None, status=0), ": the log has no response"),

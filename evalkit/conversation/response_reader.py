@@ -28,7 +28,7 @@ from evalkit.protocol.stream_assembler import assemble
 from evalkit.transcript import Exchange, Response
 
 _IDENTITY = ("id", "object", "model", "agent")
-"""What an Interaction without steps has one of; that of a request with ``store: false`` has no id."""
+"""What an Interaction without steps has one of; with ``store: false`` it has no id."""
 
 
 def read_response(exchange: Exchange, response: Response) -> None:

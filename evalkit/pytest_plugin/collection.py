@@ -54,7 +54,8 @@ class SuiteFile(pytest.File):
             numbered = f"{name}#{variant.trial}"
             # With an explicit id pytest applies its own rules for brackets to it, which
             # --last-failed and ids on the command line need.
-            yield state.item_class(variant).from_parent(
+            is_labeled = any(map(state.is_label, variant.tags))
+            yield (LabeledVariantItem if is_labeled else VariantItem).from_parent(
                 self,
                 name=numbered if numbered in arguments else name,
                 nodeid=f"{self.nodeid}::{variant.name}",

@@ -16,7 +16,6 @@ from evalkit.cassette.files import recorded_model
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import Problem, SuiteErrors, UsageError
 from evalkit.plugins import Catalog
-from evalkit.pytest_plugin.collection import LabeledVariantItem, VariantItem
 from evalkit.pytest_plugin.command_line import repeated_command
 from evalkit.pytest_plugin.options import LEDGER, LEDGER_FILE, WORKER_NUMBER
 from evalkit.pytest_plugin.project import folder_of, project_root
@@ -216,10 +215,6 @@ class SessionState:
     def is_label(self, tag: str) -> bool:
         """Return whether a tag is also a mark of another plugin, which needs arguments."""
         return tag in self._labels
-
-    def item_class(self, variant: Variant) -> type[VariantItem]:
-        """Return the class of a variant's item."""
-        return VariantItem if self._labels.isdisjoint(variant.tags) else LabeledVariantItem
 
     def run(self, variants: Sequence[Variant]) -> ItemOutcome:
         """Return the outcome of a test: stored by an earlier session, or of a run."""

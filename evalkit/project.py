@@ -5,17 +5,14 @@ files register. It is always the code that the project has now. Nothing else is 
 revisions only suites are read, and those are data.
 """
 
-import shlex
-import tomllib
-from collections.abc import Iterable, Iterator, Mapping
-from configparser import ConfigParser
-from configparser import Error as ConfigError
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
 from functools import partial
 from importlib.util import module_from_spec, spec_from_file_location
 from pathlib import Path
-from typing import Any
 
 from evalkit._lib.files import display_path
+from evalkit._lib.pytest_settings import UNREADABLE, find_settings
 from evalkit.compare.bar import BarComparison, ComparedChoices
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.plugins import Catalog
@@ -24,17 +21,6 @@ from evalkit.results.run_directory import find_project_root
 from evalkit.session.python_targets import NoPython, PythonTargets
 from evalkit.session.run_bars import compare_bars, load_suites
 from evalkit.suite import Suite
-
-_CONFIGURATIONS: Mapping[str, tuple[str, ...]] = {
-    "pytest.toml": ("pytest",),
-    ".pytest.toml": ("pytest",),
-    "pytest.ini": ("pytest",),
-    ".pytest.ini": ("pytest",),
-    "pyproject.toml": ("tool", "pytest"),
-    "tox.ini": ("pytest",),
-    "setup.cfg": ("tool:pytest",),
-}
-"""Where pytest looks for its options, in its order: files, and the table or section in each."""
 
 
 def root_of(run: Run) -> Path:
@@ -46,34 +32,14 @@ def root_of(run: Run) -> Path:
 
 
 def pytest_option(root: Path, name: str) -> list[str]:
-    """Return the words of an option in the project's pytest configuration, none if it is not set.
+    """Return the words of an option in the project's pytest settings, none if it is not set.
 
-    As for pytest, the first file that configures it is the only one. One that cannot be read is
-    skipped: pytest itself reports it.
+    There are none in settings that cannot be read, which pytest itself reports.
     """
-    for file, table in _CONFIGURATIONS.items():
-        try:
-            options = _pytest_table(root / file, table)
-        except (OSError, ValueError, LookupError, TypeError, AttributeError, ConfigError):
-            continue
-        value = options.get(name) or []
-        return list(map(str, value)) if isinstance(value, list) else shlex.split(str(value))
+    with suppress(*UNREADABLE):
+        if settings := find_settings(root):
+            return settings.words(name) or []
     return []
-
-
-def _pytest_table(path: Path, table: tuple[str, ...]) -> Mapping[str, Any]:
-    """Return the options in a file. Raises LookupError if it does not configure pytest."""
-    text = path.read_text("utf-8-sig")
-    if path.suffix == ".toml":
-        value: Any = tomllib.loads(text)
-        for key in table:
-            value = value[key]
-        options: Mapping[str, Any] = value.get("ini_options", value)
-        return options
-    parser = ConfigParser(interpolation=None)
-    parser.read_string(text)
-    # pytest.ini configures pytest even if it is empty.
-    return parser[table[0]] if parser.has_section(table[0]) or "pytest.ini" not in path.name else {}
 
 
 def project_python(root: Path) -> PythonTargets:

@@ -17,8 +17,9 @@ import yaml
 from jinja2 import Environment
 
 from evalkit._lib.files import write_atomic
+from evalkit._lib.pytest_settings import SettingsFile
 from evalkit.cli.init_project import CISystem, NewProject
-from evalkit.cli.init_pytest import NEW_FILE, PytestFile
+from evalkit.cli.init_pytest import NEW_FILE, advice, has_suites, text_with
 from evalkit.cli.schema import suite_schema
 
 WRITTEN, ADDED, EXISTS, TO_DO = "written", "added to", "exists", "to do"
@@ -110,7 +111,7 @@ class AddedLines(NamedTuple):
 class PytestSetting(NamedTuple):
     """The setting that says where suites are, in the file that pytest reads."""
 
-    file: PytestFile
+    file: SettingsFile
     suites: Path
 
     @property
@@ -125,11 +126,11 @@ class PytestSetting(NamedTuple):
 
     def write(self) -> tuple[str, str]:
         """Add the setting unless the file has it."""
-        if self.file.has_suites(self.suites):
+        if has_suites(self.file, self.suites):
             return EXISTS, ""
-        text = self.file.text_with(self.suites)
+        text = text_with(self.file, self.suites)
         if text is None:
-            return TO_DO, f"set in {self.path.name}: {self.file.advice(self.suites)}"
+            return TO_DO, f"set in {self.path.name}: {advice(self.file, self.suites)}"
         write_atomic(self.path, text)
         return ADDED, ""
 

@@ -9,7 +9,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from evalkit._lib.files import display_path
-from evalkit.cli.init_pytest import PytestFile, find_pytest_file
+from evalkit._lib.pytest_settings import SettingsFile
+from evalkit.cli.init_pytest import find_pytest_file
 from evalkit.errors import UsageError
 from evalkit.signoff.git import output
 
@@ -41,7 +42,7 @@ class NewProject:
     root: Path
     top: Path
     has_repository: bool
-    pytest_file: PytestFile | None
+    pytest_file: SettingsFile | None
 
     @classmethod
     def find(cls, folder: Path) -> "NewProject":

@@ -128,7 +128,7 @@ def test_the_setting_goes_into_the_file_that_pytest_reads(tmp_path: Path, name: 
     assert line.endswith("\r\n") == ("\r\n" in text)
     found = find_pytest_file(tmp_path, tmp_path)
     assert found is not None
-    assert (found.path.name, found.suites) == (name, ["suites"])
+    assert (found.path.name, found.words("evalkit_suites")) == (name, ["suites"])
 
 
 def test_the_first_of_several_files_is_the_one_that_pytest_reads(tmp_path: Path) -> None:

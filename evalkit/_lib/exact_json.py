@@ -120,7 +120,7 @@ def write_exact(value: Any, **options: Any) -> str:
     """
     if not _has_respelled(value):
         return json.dumps(value, **options)
-    return _MARKED.sub(r"\1", json.dumps(_marked(value), **options))
+    return _MARKED.sub(r"\1", json.dumps(map_leaves(value, _mark_number), **options))
 
 
 def _is_respelled(value: Any) -> bool:
@@ -144,18 +144,23 @@ def _has_respelled(value: Any) -> bool:
     return False
 
 
-def _marked(value: Any) -> Any:
+def map_leaves(value: Any, change: Callable[[Any], Any]) -> Any:
+    """Return a JSON value with everything changed that is neither an object nor a list."""
     # Loops, because a comprehension would double the stack that deep nesting needs.
     if isinstance(value, dict):
         mapping = {}
         for key, item in value.items():
-            mapping[key] = _marked(item)
+            mapping[key] = map_leaves(item, change)
         return mapping
     if isinstance(value, list | tuple):
         items = []
         for item in value:
-            items.append(_marked(item))
+            items.append(map_leaves(item, change))
         return items
+    return change(value)
+
+
+def _mark_number(value: Any) -> Any:
     if not _is_respelled(value):
         return value
     return _MARK + (value.text if isinstance(value, ExactNumber) else _shortest(value))

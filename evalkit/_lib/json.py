@@ -14,12 +14,12 @@ Python's ``==`` differs in the last point.
 import json
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Any
 
 import orjson
 
-from evalkit._lib.exact_json import ExactNumber, read_exact, write_exact
+from evalkit._lib.exact_json import ExactNumber, map_leaves, read_exact, write_exact
 
 # A JSON value. The type is Any because what the service sends may have any shape, and a recursive
 # union would need a cast at every access.
@@ -136,23 +136,23 @@ def escape_unicode(text: str) -> str:
 
 def canonical(value: JSON) -> str:
     """Return the same text for equal values: sorted keys, integral floats as integers."""
-    return json.dumps(_with_plain_numbers(value), separators=(",", ":"), sort_keys=True)
+    return json.dumps(map_leaves(value, _plain_number), separators=(",", ":"), sort_keys=True)
 
 
-def _with_plain_numbers(value: JSON) -> JSON:
-    # Loops, because a comprehension would double the stack that deep nesting needs.
-    if isinstance(value, dict):
-        mapping = {}
-        for key, item in value.items():
-            mapping[key] = _with_plain_numbers(item)
-        return mapping
-    if isinstance(value, list):
-        items = []
-        for item in value:
-            items.append(_with_plain_numbers(item))
-        return items
+def _plain_number(value: JSON) -> JSON:
     is_whole = isinstance(value, float) and math.isfinite(value) and value.is_integer()
     return int(value) if is_whole else value
+
+
+def without_nulls(value: JSON, data: Collection[str] = ()) -> JSON:
+    """Return a JSON value without the members that are null, but for those inside ``data``."""
+    if isinstance(value, dict):
+        return {
+            name: item if name in data else without_nulls(item, data)
+            for name, item in value.items()
+            if item is not None
+        }
+    return [without_nulls(item, data) for item in value] if isinstance(value, list) else value
 
 
 def equal(left: JSON, right: JSON) -> bool:

@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from hashlib import sha256
 
+from evalkit._lib.exact_json import map_leaves
 from evalkit._lib.json import JSON, equal, loads
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.compare.alignment import cited_sources
@@ -171,17 +172,19 @@ def escape_templates(value: JSON) -> JSON:
 
     YAML has no half surrogate pairs; each becomes U+FFFD.
     """
-    if isinstance(value, str):
-        value = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
-        if not _TEMPLATE.search(value):
-            return value
-        # A text with the end of a raw block is printed as a string literal.
-        if "endraw" in value:
-            return "{{ " + repr(value) + " }}"
-        return "{% raw %}" + value + "{% endraw %}"
-    if isinstance(value, Mapping):
-        return {key: escape_templates(item) for key, item in value.items()}
-    return [escape_templates(item) for item in value] if isinstance(value, list) else value
+    return map_leaves(value, _escape_text)
+
+
+def _escape_text(value: JSON) -> JSON:
+    if not isinstance(value, str):
+        return value
+    text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    if not _TEMPLATE.search(text):
+        return text
+    # A text with the end of a raw block is printed as a string literal.
+    if "endraw" in text:
+        return "{{ " + repr(text) + " }}"
+    return "{% raw %}" + text + "{% endraw %}"
 
 
 def _draft_scenario(

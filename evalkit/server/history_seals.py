@@ -23,9 +23,8 @@ import hashlib
 import hmac
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Any
 
-from evalkit._lib.json import canonical
+from evalkit._lib.json import canonical, without_nulls
 from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_types import CLIENT_STEPS
 
@@ -134,15 +133,7 @@ def canonical_text(step: RawStep) -> bytes:
     step = dict(step)
     if step["type"] == "thought" or step.get("signature") == "":
         step.pop("signature", None)
-    return canonical(_without_nulls(step)).encode()
-
-
-def _without_nulls(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {name: _without_nulls(item) for name, item in value.items() if item is not None}
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
+    return canonical(without_nulls(step)).encode()
 
 
 def keyed_code(key: bytes, purpose: bytes, data: bytes, size: int = _CODE_SIZE) -> bytes:

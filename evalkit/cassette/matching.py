@@ -129,9 +129,9 @@ class Player:
             self._index = {}
             for number, recording in enumerate(self.recordings):
                 value = body_value(recording.request_body)
-                key = _key(recording.method, route_of(recording.uri), value)
+                key = request_key(recording.method, route_of(recording.uri), value)
                 self._index.setdefault(key, deque()).append(number)
-        numbers = self._index.get(_key(method, route, body))
+        numbers = self._index.get(request_key(method, route, body))
         if numbers is not None:
             return numbers
         path, query = route
@@ -140,10 +140,11 @@ class Player:
             query = tuple((name, self.redactor.parameter(value)) for name, value in query)
             body = _redacted_body(body, self.redactor)
         body, _ = redact_fields(body, path)
-        return self._index.get(_key(method, (path, query), body))
+        return self._index.get(request_key(method, (path, query), body))
 
 
-def _key(method: str, route: Route, body: JSON) -> bytes:
+def request_key(method: str, route: Route, body: JSON) -> bytes:
+    """Return a digest that is equal for equal requests."""
     path, query = route
     parts = "\n".join((method, path, repr(query), _canonical_text(body)))
     return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()

@@ -10,12 +10,18 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from functools import cached_property
-from hashlib import blake2b
 from typing import NamedTuple
 from urllib.parse import unquote
 
-from evalkit._lib.json import JSON, canonical, dumps
-from evalkit.cassette.matching import Player, Query, body_value, normalize_route, route_of
+from evalkit._lib.json import JSON, dumps, without_nulls
+from evalkit.cassette.matching import (
+    Player,
+    Query,
+    body_value,
+    normalize_route,
+    request_key,
+    route_of,
+)
 from evalkit.cassette.miss_report import (
     UnmatchedRequest,
     describe_recording,
@@ -24,7 +30,7 @@ from evalkit.cassette.miss_report import (
 )
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.secret_fields import redact_fields
-from evalkit.protocol.step_types import CONTENT_TYPES
+from evalkit.protocol.input_reader import items_of
 
 _PLAYED_ONCE = "each recording is played once; restart the server, or use --replay-again"
 
@@ -60,12 +66,7 @@ class NormalizedRequest(UnmatchedRequest):
     @property
     def key(self) -> bytes:
         """A digest that is equal for equal requests."""
-        try:
-            text = canonical(self.body)
-        except RecursionError:  # nested hundreds of levels deep: then the spelling counts
-            text = repr(self.body)
-        parts = "\n".join((self.method, self.path, repr(self.query), text))
-        return blake2b(parts.encode("utf-8", "surrogatepass"), digest_size=16).digest()
+        return request_key(self.method, (self.path, self.query), self.body)
 
 
 def normalize_request(method: str, path: str, query: Query, body: JSON) -> NormalizedRequest:
@@ -92,47 +93,10 @@ def normalize_body(body: JSON) -> JSON:
         return body.decode("latin-1")
     if not isinstance(body, dict):
         return body
-    body = _without_nulls(body)
+    body = without_nulls(body, _DATA_FIELDS)
     if "input" in body:
-        body["input"] = _steps(body["input"])
+        body["input"] = [item.step for item in items_of(body["input"])]
     return body
-
-
-def _steps(value: JSON) -> JSON:
-    if isinstance(value, str):
-        return [_user_input({}, value)]
-    items = [value] if isinstance(value, dict) else value
-    if not isinstance(items, list) or not all(isinstance(item, dict) for item in items):
-        return value
-    types = [item.get("type", "text") for item in items]
-    if items and all(isinstance(type_, str) and type_ in CONTENT_TYPES for type_ in types):
-        return [_user_input({}, items)]
-    return [
-        _user_input(item, item.get("content")) if item.get("type") == "user_input" else item
-        for item in items
-    ]
-
-
-def _user_input(step: dict[str, JSON], content: JSON) -> JSON:
-    if isinstance(content, str):
-        content = [{"type": "text", "text": content}]
-    if isinstance(content, list):
-        content = [
-            {"type": "text", **block} if isinstance(block, dict) else block for block in content
-        ]
-    return {**step, "type": "user_input", "content": content}
-
-
-def _without_nulls(value: JSON) -> JSON:
-    if isinstance(value, dict):
-        return {
-            name: item if name in _DATA_FIELDS else _without_nulls(item)
-            for name, item in value.items()
-            if item is not None
-        }
-    if isinstance(value, list):
-        return [_without_nulls(item) for item in value]
-    return value
 
 
 class PlayedCassette:

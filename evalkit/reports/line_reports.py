@@ -29,8 +29,8 @@ class LineReport(ABC):
         """Add a result: its head (shared, not to be changed), its line, its line number."""
 
     @abstractmethod
-    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
-        """Write the report and return its path; ``suites`` are the counts of all results."""
+    def finish(self, suites: Mapping[str, ResultCounts], total: ResultCounts) -> Path:
+        """Write the report and return its path; the counts are those of all results."""
 
     def close(self) -> None:  # noqa: B027 - most reports have no temporary files
         """Release temporary files, whether the report was written or not."""
@@ -48,21 +48,23 @@ def write_all(run: Run, reports: Iterable[Callable[[Run], Any]]) -> list[Any]:
         (line_reports if is_line_report else others).append(report)
     with ExitStack() as stack:
         opened = [stack.enter_context(closing(report(run))) for report in line_reports]
-        suites = _read(run, opened) if opened else {}
-        written: list[Any] = [report.finish(suites) for report in opened]
+        suites, total = _read(run, opened) if opened else ({}, ResultCounts())
+        written: list[Any] = [report.finish(suites, total) for report in opened]
     return written + [report(run) for report in others]
 
 
-def _read(run: Run, reports: Sequence[LineReport]) -> dict[str, ResultCounts]:
+def _read(run: Run, reports: Sequence[LineReport]) -> tuple[dict[str, ResultCounts], ResultCounts]:
     suites: dict[str, ResultCounts] = defaultdict(ResultCounts)
+    total = ResultCounts()
     for number, line in enumerate(run.lines(), 1):
         try:
             head = parse_head(line)
             suites[head["suite"]].add(head)
+            total.add(head)
             for report in reports:
                 report.add(head, line, number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{run.directory / 'results.jsonl'}:{number} cannot be read: {error}"
             ) from error
-    return suites
+    return suites, total

@@ -77,28 +77,6 @@ class ResultCounts:
         self.warnings += warnings
         self.warned += warnings > 0
 
-    @classmethod
-    def sum(cls, counts: Iterable[ResultCounts]) -> ResultCounts:
-        """Return the sum of several counts."""
-        total = cls()
-        for other in counts:
-            total.verdicts += other.verdicts
-            total.outcomes += other.outcomes
-            total.tags += other.tags
-            for tag, clusters in other.clusters.items():
-                own = total.clusters.setdefault(tag, {})
-                for name, (size, passed) in clusters.items():
-                    sums = own.setdefault(name, [0, 0])
-                    sums[0] += size
-                    sums[1] += passed
-            total.rows += other.rows
-            total.trials += other.trials
-            total.sizes.extend(other.sizes)
-            total.times.extend(other.times)
-            for name in ("tests", "warned", "warnings", "unplayed", "checks", "tokens"):
-                setattr(total, name, getattr(total, name) + getattr(other, name))
-        return total
-
     def passed(self, tag: str = "") -> list[ClusterSum]:
         """Return the scored results that passed, over clusters, of a tag or of all."""
         return [ClusterSum(*sums) for _, sums in sorted(self.clusters.get(tag, {}).items())]

@@ -20,9 +20,8 @@ class Badge(LineReport):
     def add(self, head: ResultHead, line: str, number: int) -> None:
         """Do nothing: the badge shows the counts of all results."""
 
-    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
+    def finish(self, suites: Mapping[str, ResultCounts], total: ResultCounts) -> Path:
         """Write the badge."""
-        total = ResultCounts.sum(suites.values())
         message = "nothing scored"
         if total.scored:
             message = f"{total.verdicts['passed']} of {total.scored} passed"

@@ -51,7 +51,7 @@ class Ctrf(LineReport):
         self._tests.append(self._spool.put(dumps(_test(head))))
         self._counts[STATUSES[outcome_of(head)]] += 1
 
-    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
+    def finish(self, suites: Mapping[str, ResultCounts], total: ResultCounts) -> Path:
         """Write the file."""
         manifest = self.run.manifest
         for name in manifest.get("not_collected", ()):

@@ -85,7 +85,7 @@ class JUnit(LineReport):
         suite.spans.append(self._spool.put(suite.waiting))
         suite.waiting = ""
 
-    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
+    def finish(self, suites: Mapping[str, ResultCounts], total: ResultCounts) -> Path:
         """Write the file."""
         path = self.run.directory / "junit.xml"
         with atomic_writer(path) as file:

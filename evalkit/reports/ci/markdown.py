@@ -68,9 +68,8 @@ class MarkdownSummary(LineReport):
         name = code(f"{head['suite']}::{test_name(head)}")
         self._groups[kind].add(f"| {_MARKS[kind]} | {name} | {reason} |\n")
 
-    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
+    def finish(self, suites: Mapping[str, ResultCounts], total: ResultCounts) -> Path:
         """Write the file."""
-        total = ResultCounts.sum(suites.values())
         parts = [part.encode() for part in _head(self.run.manifest, total)]
         if strength := read_strength(self.run.directory):
             parts.append(f"Expectations: {strength_text(strength)}.\n\n".encode())

@@ -147,7 +147,7 @@ class RunPage(LineReport):
             variant = PlainVariant(rank=rank, number=number, head=head, anchor=anchor, text=text)
             self._plain.setdefault(suite, []).append(variant)
 
-    def finish(self, suites: Mapping[str, ResultCounts]) -> Path:
+    def finish(self, suites: Mapping[str, ResultCounts], total: ResultCounts) -> Path:
         """Write the page."""
         directory = self.run.directory
         with (directory / "results.jsonl").open("rb") as results:
@@ -156,7 +156,6 @@ class RunPage(LineReport):
         files: list[dict[str, JSON]] = []
         if self._packs.size + self._media.size > LARGE:
             files = write_data(directory, self._packs, self._media, digest)
-        total = ResultCounts.sum(suites.values())
         strength = read_strength(directory)
         script, style = page_script(), resource("css/report.css") + print_style(digest)
         path = write_page(

@@ -1,6 +1,5 @@
 """``evalkit lint``: what is wrong, risky or new in cassettes from any tool."""
 
-import textwrap
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -10,7 +9,7 @@ import click
 
 from evalkit._lib.text import plural, show, visible
 from evalkit.cli.main import EXIT_FAILED, EXIT_INTEGRITY, EXIT_PASS
-from evalkit.cli.output import echo_json
+from evalkit.cli.output import WIDTH, echo_json, wrapped
 from evalkit.errors import UsageError
 from evalkit.lint import RULES, LintFinding, LintOptions, LintOutcome
 from evalkit.lint import lint as lint_paths
@@ -18,7 +17,6 @@ from evalkit.lint.file_search import find_eval_files
 from evalkit.lint.rules import SEVERITIES, TOPICS, select_codes
 from evalkit.project import pytest_option
 
-_WIDTH = 80
 _COLORS = {"error": "red", "warn": "yellow", "info": "cyan"}
 _EPILOG = """\b
 Examples:
@@ -149,33 +147,21 @@ def _report(outcome: LintOutcome) -> Iterator[str]:
             yield from _finding_lines(finding)
     if outcome.findings:
         yield ""
-    yield from _wrap(_summary(outcome), "")
+    yield from wrapped(_summary(outcome), hanging="")
 
 
 def _finding_lines(finding: LintFinding) -> Iterator[str]:
     label = click.style(finding.severity, fg=_COLORS[finding.severity])
-    text = f"{finding.severity} {finding.code}: {visible(finding.message)}"
-    first, *rest = _wrap(text, "  ", "    ")
+    first, *rest = wrapped(f"{finding.severity} {finding.code}: {finding.message}", "  ")
     yield first.replace(finding.severity, label, 1)
     yield from rest
     where = finding.where
     if where.get("pointer"):
-        yield from _wrap(f"at {where.get('part', '')} {visible(where['pointer'])}", "    ")
+        yield from wrapped(f"at {where.get('part', '')} {where['pointer']}", "    ", hanging="")
     for name, value in (("expected", finding.expected), ("got", finding.got)):
-        text = show(value, _WIDTH - 14)
+        text = show(value, WIDTH - 14)
         if text != "(absent)":
             yield f"    {name:<8}  {text}"
-
-
-def _wrap(text: str, indent: str, subsequent_indent: str | None = None) -> list[str]:
-    return textwrap.wrap(
-        text,
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=indent if subsequent_indent is None else subsequent_indent,
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
 
 
 def _summary(outcome: LintOutcome) -> str:

@@ -11,6 +11,7 @@ import json
 import os
 import re
 import sys
+import textwrap
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, TextIO, cast
@@ -23,6 +24,7 @@ from evalkit.protocol.wire_facts import API_KEY_VARIABLES
 # Colors and bold, dim, italic, underlined, reversed text; not concealed text, in which Jenkins has
 # its console notes.
 _STYLE = re.compile(r"(\x1b\[(?:(?:[0-57]|22|2[347-9]|[349][0-9]|10[0-7]|[34]8[;:][0-9;:]+);?)*m)")
+WIDTH = 80
 _LINE_END = re.compile(r"(\r?\n)")
 
 _STRICT = ("strict", "surrogateescape")
@@ -91,6 +93,21 @@ def _visible(text: str) -> str:
         lines[::2] = map(visible, lines[::2])
         parts[at] = "".join(lines)
     return "".join(parts)
+
+
+def wrapped(text: str, indent: str = "", *, hanging: str = "  ") -> list[str]:
+    """Return the visible text as lines of at most 80 columns, unless a name is longer.
+
+    ``hanging`` is by how much more the lines after the first are indented.
+    """
+    return textwrap.wrap(
+        visible(text),
+        WIDTH,
+        initial_indent=indent,
+        subsequent_indent=indent + hanging,
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def echo_json(value: Any) -> None:

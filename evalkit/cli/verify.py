@@ -4,7 +4,6 @@ The verdict is printed first, then the problems, then the records. Text from fil
 invisible characters made visible.
 """
 
-import textwrap
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -14,8 +13,8 @@ import click
 from evalkit._lib.clock import now
 from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
-from evalkit._lib.text import plural, visible
-from evalkit.cli.output import echo_json
+from evalkit._lib.text import plural
+from evalkit.cli.output import echo_json, wrapped
 from evalkit.cli.report import page_differences
 from evalkit.config import NAME, Config, find_config, load_config, parse_config
 from evalkit.errors import UsageError
@@ -38,7 +37,6 @@ Examples:
   evalkit verify reports/latest --allowed-signers .evalkit/allowed_signers
   evalkit verify reports/latest --signers-from origin/main --json
 """
-_WIDTH = 80
 _MAX_PROBLEMS = 50
 _NO_CONFIG = f"verified without a policy, because there is no {NAME} (see --config)"
 
@@ -169,17 +167,17 @@ def _add_authors(
 
 def _lines(run: Path, result: VerificationResult, trust: TrustSettings) -> Iterator[str]:
     """Yield the lines to print, of at most 80 columns unless a name is longer."""
-    yield from _wrap(_verdict(run, result, trust), "")
+    yield from wrapped(_verdict(run, result, trust))
     if not trust.config:
-        yield from _wrap(f"{_NO_CONFIG}: one approval is enough, and no gate is required", "  ")
+        yield from wrapped(f"{_NO_CONFIG}: one approval is enough, and no gate is required", "  ")
     for note in result.notes:
-        yield from _wrap(f"not verified: {note}", "  ")
+        yield from wrapped(f"not verified: {note}", "  ")
     for problem in result.problems[:_MAX_PROBLEMS]:
-        yield from _wrap(f"{problem.code}  {problem.message}", "  ")
+        yield from wrapped(f"{problem.code}  {problem.message}", "  ")
     if len(result.problems) > _MAX_PROBLEMS:
         yield f"  … and {len(result.problems) - _MAX_PROBLEMS} more, with --json"
     if result.records:
-        yield from _wrap(f"Records ({TIME_SOURCE})", "")
+        yield from wrapped(f"Records ({TIME_SOURCE})")
     for record in result.records:
         yield from _record_lines(record)
 
@@ -197,25 +195,14 @@ def _verdict(run: Path, result: VerificationResult, trust: TrustSettings) -> str
 
 
 def _record_lines(record: Signoff) -> Iterator[str]:
-    yield from _wrap(f"{record.number}  {record.signer}", "  ")
+    yield from wrapped(f"{record.number}  {record.signer}", "  ")
     details = [
         f"{record.decision} ({record.meaning}) as {record.role}, {record.time}",
         *record.details,
     ]
     details.append(f"key {record.keyid}")
     for detail in details:
-        yield from _wrap(detail, "     ")
-
-
-def _wrap(text: str, indent: str) -> list[str]:
-    return textwrap.wrap(
-        visible(text),
-        _WIDTH,
-        initial_indent=indent,
-        subsequent_indent=f"{indent}  ",
-        break_long_words=False,
-        break_on_hyphens=False,
-    )
+        yield from wrapped(detail, "     ")
 
 
 def _to_json(result: VerificationResult, trust: TrustSettings) -> dict[str, JSON]:

@@ -201,7 +201,7 @@ def cited_text(text: str, start: JSON, end: JSON) -> CitedText:
     Of an incorrect span as much as possible is read: offsets are clamped to the text; offsets
     inside a character count code points instead. A missing ``start`` is 0, digits are a number.
     """
-    first, last = _offset(0 if start is None else start), _offset(end)
+    first, last = whole_number(0 if start is None else start), whole_number(end)
     if first is None or last is None:
         return CitedText("", "no_span")
     data = text.encode("utf-8", "surrogatepass")
@@ -221,7 +221,8 @@ def cited_text(text: str, start: JSON, end: JSON) -> CitedText:
         return CitedText(text[low:high], code or "inside_character")
 
 
-def _offset(value: JSON) -> int | None:
+def whole_number(value: JSON) -> int | None:
+    """Return a number that may be spelled as ``1.0`` or ``"1"``, None for anything else."""
     if isinstance(value, bool):
         return None
     if isinstance(value, int):

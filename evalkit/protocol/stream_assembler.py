@@ -11,7 +11,6 @@ after the first ``interaction.completed`` may add steps but change no other fiel
 section 11).
 """
 
-import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
@@ -19,6 +18,7 @@ from evalkit._lib.json import JSON, equal, json_type
 from evalkit._lib.text import shorten
 from evalkit.protocol.api_errors import error_of
 from evalkit.protocol.step_draft import StepDraft, fold
+from evalkit.protocol.step_reader import whole_number
 from evalkit.protocol.step_types import RUNNING
 from evalkit.protocol.stream_order import (
     COMPLETED,
@@ -271,14 +271,10 @@ class StreamAssembler:
         self._advance(index, STOP, number)
 
     def _index_of(self, event: dict[str, JSON], number: int, default: int) -> int:
-        index = event.get("index")
-        if type(index) is int and index >= 0:
-            return index
         # Some services spell integers as 0.0, or as strings.
-        if isinstance(index, float) and math.isfinite(index) and index.is_integer() and index >= 0:
-            return int(index)
-        if isinstance(index, str) and index.isascii() and index.isdigit() and len(index) < 10:
-            return int(index)
+        index = whole_number(event.get("index"))
+        if index is not None and index >= 0:
+            return index
         self._report_missing(event, number, "index")
         return default
 

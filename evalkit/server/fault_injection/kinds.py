@@ -122,7 +122,7 @@ def _without_length(reply: Reply) -> dict[str, str]:
 
 
 def _error(values: Values, reply: Reply) -> Reply:
-    error = _error_response(values)
+    error = error_of(values)
     if values["after"] is not None and reply.is_stream and reply.status < 400:
         event = {"event_type": "error", **error.body()}
         frame = f"event: error\ndata: {dumps(event)}\n\n"
@@ -130,14 +130,15 @@ def _error(values: Values, reply: Reply) -> Reply:
     return replace(_SHAPES[values["shape"]](error), delay=reply.delay, faults=reply.faults)
 
 
-def _error_response(values: Values) -> ErrorResponse:
+def error_of(values: Values) -> ErrorResponse:
+    """Return the error of a fault's values, or of a rule's ``error``."""
     retry_after, retry_delay = values.get("retry_after"), values.get("retry_delay")
     if retry_delay is None and values["status"] == 429:
         retry_delay = retry_after  # the service always says it in the body, often only there
     return ErrorResponse(
         values["status"],
-        values["message"] or "",
-        code=values["code"] or "",
+        values.get("message") or "",
+        code=values.get("code") or "",
         headers={} if retry_after is None else {"retry-after": str(retry_after)},
         gateway=values.get("shape") == "gateway",
         retry_delay=retry_delay,
@@ -223,7 +224,7 @@ def _end_with(after: int, text: str) -> Change:
 
 
 def _end_with_bare_error(values: Values) -> Change:
-    return _end_with(values["after"], dumps(_error_response(values).body()) + "\n")
+    return _end_with(values["after"], dumps(error_of(values).body()) + "\n")
 
 
 def _halve_event(values: Values) -> Change:

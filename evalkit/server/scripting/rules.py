@@ -31,8 +31,9 @@ from evalkit.server.answers.step_builders import (
     text_output,
     url_citation,
 )
+from evalkit.server.fault_injection.kinds import error_of
 from evalkit.server.fault_injection.plans import FaultPlan
-from evalkit.server.requests.error_response import ErrorResponse, bad_request
+from evalkit.server.requests.error_response import bad_request
 from evalkit.suite.model.templates import render
 
 _RENDERED_KEYS = ("status", "errors", "usage", "fields", "files", "delay", "event_delay")
@@ -88,22 +89,10 @@ class ScriptRule:
                 setattr(draft, key, int(data[key]))
         if "error" in data:
             fields = data["error"] if isinstance(data["error"], dict) else {"status": data["error"]}
-            draft.error = _build_error(fields, variables)
+            draft.error = error_of(render(fields, variables))
             draft.error_after = fields.get("after")
         draft.faults = self.faults
         return draft
-
-
-def _build_error(fields: Mapping[str, JSON], variables: Mapping[str, JSON]) -> ErrorResponse:
-    wait = fields.get("retry_after")
-    return ErrorResponse(
-        int(fields["status"]),
-        str(render(fields.get("message", ""), variables)),
-        code=fields.get("code", ""),
-        headers={} if wait is None else {"retry-after": str(int(wait))},
-        gateway=fields.get("shape") == "gateway",
-        retry_delay=fields.get("retry_delay"),
-    )
 
 
 def _build_steps(

@@ -5,8 +5,6 @@ keywords of simple declarations are checked here first, and only a call that may
 validated in full.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from itertools import islice
 

@@ -3,8 +3,6 @@
 A call without a result, a function that no request declares, arguments that do not fit.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Sequence
 from itertools import chain
 

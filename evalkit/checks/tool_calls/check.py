@@ -7,8 +7,6 @@ which the expected ones are written. With ``order: in_order`` they must also be 
 written.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import ClassVar, Literal

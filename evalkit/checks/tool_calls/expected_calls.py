@@ -1,7 +1,5 @@
 """Expected calls of ``tool_calls``, and which arguments fit them."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Annotated, Any, ClassVar, Literal, Self
 

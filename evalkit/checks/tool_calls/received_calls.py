@@ -1,7 +1,5 @@
 """The calls that a model made: functions, MCP tools and tools of the service."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import NamedTuple
 

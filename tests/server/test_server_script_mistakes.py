@@ -29,7 +29,7 @@ MISTAKES: list[tuple[str, str, list[str]]] = [
     (
         "rule that says nothing",
         "script: t\nrules:\n  - name: a",
-        ["t.yaml:3:5 needs one of error, errors, plain, reply, status, steps"],
+        ["t.yaml:3:5 needs one of blocked, decide, error, errors, plain, reply, status, steps"],
     ),
     (
         "unknown condition",

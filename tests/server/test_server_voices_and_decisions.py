@@ -51,6 +51,74 @@ REFUSED: list[tuple[str, dict[str, Any], int, str]] = [
 ]
 
 
+TONE = {"type": "choice", "instructions": "Tone?", "criteria": {"rude": "", "kind": ""}}
+CLEAR = {"type": "score", "instructions": "Clear?", "criteria": ["no", "so-so", "yes"]}
+RULES = """\
+  - {when: {question: {matches: 'is it (?P<what>\\w+)'}}, decide: "{{ 0.9 if match.what == 'raining' else 0.2 }}"}
+  - {when: {question: tone?, text: {contains: hello}}, decide: kind}
+  - {when: {question: tone?}, decide: {rude: 0.7, kind: 0.3}}
+  - {when: {question: clear?}, times: 1, decide: 2}
+  - {when: {question: clear?}, decide: {1: 0.5, 2: 0.5}}
+  - {when: {question: bad}, decide: 3}
+  - {when: {question: worse}, decide: mauve}
+  - {when: {question: secret}, blocked: prohibited_content}
+  - {when: {question: busy}, error: {status: 503, message: later}}
+  - {reply: not for decisions}
+"""
+
+
+def decide(client: Any, text: str, **questions: Any) -> Any:
+    return client(
+        "POST",
+        "/v1beta/decisions",
+        {"model": "gemini-decision-1", "input": text, "questions": questions},
+    )
+
+
+def yes_no(instructions: str) -> dict[str, Any]:
+    return {"type": "noul", "instructions": instructions}
+
+
+def test_rules_decide_each_question(scripted: Any) -> None:
+    client = scripted(RULES)
+    first = decide(client, "Hello", a=yes_no("Is it raining?"), b=TONE, c=CLEAR)["answers"]
+    assert first["a"] == {"type": "noul", "noul": 0.9, "confidence": 0.9}
+    assert (first["b"]["choice"], first["b"]["probabilities"]) == ("kind", {"rude": 0, "kind": 1})
+    assert (first["c"]["score"], first["c"]["legend"]["2"]) == (2, "yes")
+    second = decide(client, "Bye", a=yes_no("Is it dry?"), b=TONE, c=CLEAR)["answers"]
+    assert second["a"]["noul"] == 0.2
+    assert (second["b"]["choice"], second["b"]["confidence"]) == ("rude", 0.7)
+    assert (second["c"]["score"], second["c"]["probabilities"]["0"]) == (1.5, 0)
+    assert client.create("Hello")["steps"][-1]["content"][0]["text"] == "not for decisions"
+
+
+def test_a_rule_may_block_or_refuse_a_decision(scripted: Any) -> None:
+    client = scripted(RULES)
+    blocked = decide(client, "Hello", a=yes_no("other"), b=yes_no("secret"))
+    assert blocked.keys() == {"prompt_feedback", "usage"}
+    assert blocked["prompt_feedback"] == {"block_reason": "prohibited_content"}
+    decide(client, "Hello", a=yes_no("busy"))
+    assert client.last.status == 503
+
+
+@pytest.mark.parametrize(
+    ("question", "message"),
+    [
+        (yes_no("bad"), "'decide' must be the probability of yes, got 3."),
+        ({**TONE, "instructions": "worse"}, "'decide' names \"mauve\"; valid: rude, kind."),
+    ],
+)
+def test_a_rule_that_cannot_decide_is_named(scripted: Any, question: Any, message: str) -> None:
+    error = decide(scripted(RULES), "x", a=question)["error"]["message"]
+    assert "rule at test.yaml:" in error
+    assert message.rstrip(".") in error
+
+
+def test_an_input_of_too_many_tokens_is_refused(client: Any) -> None:
+    error = decide(client, "word " * 300_000, a=NOUL)["error"]["message"]
+    assert error.endswith("at most 262144 are accepted.")
+
+
 @pytest.mark.parametrize(("resource", "body", "status", "expected"), REFUSED)
 def test_an_invalid_request_is_refused(
     client: Any, resource: str, body: dict[str, Any], status: int, expected: str

@@ -55,20 +55,27 @@ def judge_answer(request: InteractionRequest) -> InteractionDraft | None:
     return InteractionDraft([text_output(json.dumps(answer, indent=2, ensure_ascii=False))])
 
 
-def _rating(properties: Mapping[str, JSON], rubric: str, text: str) -> dict[str, JSON]:
-    """Return the reason and the level or score of a text by one rubric."""
+def judged_text(request: InteractionRequest) -> str | None:
+    """Return the answer that a judge's request is about, None for other requests."""
+    return _last_model_text(_read(request)[1]) if side_role(request.body) == "judge" else None
+
+
+def quoted_share(rubric: str, text: str) -> tuple[float, str]:
+    """Return the share of a rubric's quoted words that a text contains, and the reason."""
     expected = _QUOTED.findall(rubric)
     missing = [words for words in expected if words.casefold() not in text.casefold()]
     if missing:
-        share = 1 - len(missing) / len(expected)
         quoted = (json.dumps(words, ensure_ascii=False) for words in missing)
-        reason = f"The answer does not contain {' and '.join(quoted)}."
-    elif expected:
-        share, reason = 1.0, "The answer contains everything that the rubric quotes."
-    elif text.strip():
-        share, reason = 1.0, "There is an answer."
-    else:
-        share, reason = 0.0, "There is no answer."
+        share = 1 - len(missing) / len(expected)
+        return share, f"The answer does not contain {' and '.join(quoted)}."
+    if expected:
+        return 1.0, "The answer contains everything that the rubric quotes."
+    return (1.0, "There is an answer.") if text.strip() else (0.0, "There is no answer.")
+
+
+def _rating(properties: Mapping[str, JSON], rubric: str, text: str) -> dict[str, JSON]:
+    """Return the reason and the level or score of a text by one rubric."""
+    share, reason = quoted_share(rubric, text)
     levels = (properties.get("level") or {}).get("enum")
     if levels:
         index = min(int((1 - share) * len(levels)), len(levels) - 1)

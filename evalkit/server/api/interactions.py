@@ -119,6 +119,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         webhooks: Webhooks,
         on_violation: OnViolation,
         selector: FaultSelector,
+        rule_uses: Counter[str],
     ) -> None:
         super().__init__("interaction", "interactions", StoredInteraction.current)
         self._script = script
@@ -128,7 +129,7 @@ class Interactions(ResourceCollection[StoredInteraction]):
         self._on_violation = on_violation
         self._selector = selector
         self._known = KnownNames(script.known.models, script.known.agents, created_agents)
-        self._rule_uses: Counter[str] = Counter()
+        self._rule_uses = rule_uses
         self._requests: Counter[str] = Counter()
 
     def create(self, call: Call) -> Reply:

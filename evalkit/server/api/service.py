@@ -8,6 +8,7 @@ server; it is not thread-safe.
 
 import hmac
 import re
+from collections import Counter
 from collections.abc import Callable
 
 from evalkit.protocol.wire_facts import (
@@ -18,7 +19,7 @@ from evalkit.protocol.wire_facts import (
 )
 from evalkit.server.api.agents import Agents, Triggers
 from evalkit.server.api.credentials import AuthTokens, Credentials
-from evalkit.server.api.decisions import create_decision
+from evalkit.server.api.decisions import Decisions
 from evalkit.server.api.environments import Environments
 from evalkit.server.api.interactions import Interactions
 from evalkit.server.api.voices import Voices
@@ -61,8 +62,11 @@ class Service:
         self.agents = Agents(script.known.agents)
         self.environments = Environments(key)
         self.webhooks = Webhooks(key)
+        rule_uses: Counter[str] = Counter()
+        self.decisions = Decisions(script, rule_uses)
         self.interactions = Interactions(
             script,
+            rule_uses=rule_uses,
             key=key,
             created_agents=self.agents.by_id,
             environments=self.environments,
@@ -149,7 +153,7 @@ _ROUTES: dict[str, dict[str, Operation]] = {
     f"{_PREFIX}/interactions/{_ID}/auth_tokens(?:/auth_tokens)?/(?P<token>[^/]+)": {
         "DELETE": lambda service: service.auth_tokens.delete
     },
-    f"{_PREFIX}/decisions": {"POST": lambda service: create_decision},
+    f"{_PREFIX}/decisions": {"POST": lambda service: service.decisions.create},
     f"{_PREFIX}/credentials/?": {
         "POST": lambda service: service.credentials.create,
         "GET": lambda service: service.credentials.list_page,

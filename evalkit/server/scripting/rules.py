@@ -10,7 +10,8 @@ An entry of ``steps:`` is a mapping with one kind (``text``, ``json``, ``call``,
 the answer is completed.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from evalkit._lib.json import JSON, MISSING, equal
@@ -63,14 +64,29 @@ class ScriptRule:
 
         Raises ErrorResponse naming the rule if a template fails on the values of this request.
         """
-        try:
+        with self.located_errors():
             return self._build(request, variables)
+
+    @contextmanager
+    def located_errors(self) -> Iterator[None]:
+        """Raise an error of the block as an ErrorResponse that names the rule."""
+        try:
+            yield
         except (ValueError, TypeError, KeyError) as error:
             reason = str(error).replace("\n", " ")
             raise bad_request(
                 f"The script's {self.location} cannot answer this request: {reason}",
                 code="failed_precondition",
             ) from error
+
+    def answers(self, question: str | None) -> bool:
+        """Return whether the rule may answer a question of a decision; None: an interaction."""
+        when = self.data.get("when", {})
+        if "decide" in self.data or "blocked" in self.data:
+            return question is not None
+        if question is None:
+            return "question" not in when
+        return "error" in self.data and (when.get("judge") is True or "question" in when)
 
     def _build(
         self, request: InteractionRequest, variables: Mapping[str, JSON]
@@ -259,6 +275,9 @@ _CONDITIONS: dict[str, Callable[[JSON, InteractionRequest, dict[str, JSON]], boo
     ),
     "anywhere": lambda test, request, context: _match_messages(
         test, reversed(request.texts), context, "earlier"
+    ),
+    "question": lambda test, request, context: _match_messages(
+        test, [context["question"]], context, "match"
     ),
     "results": lambda test, request, context: _match_results(test, request.results),
     "request": lambda tests, request, context: _match_fields(tests, request.body),

@@ -59,6 +59,7 @@ CONTEXT_NAMES = (
     "model",
     "agent",
     "attached",
+    "question",
 )
 """The names templates may use, besides the script's ``vars`` (and ``item`` beside ``each``)."""
 
@@ -127,11 +128,12 @@ class Script:
         return script
 
     def find(
-        self, request: InteractionRequest, uses: Mapping[str, int]
+        self, request: InteractionRequest, uses: Mapping[str, int], question: str | None = None
     ) -> tuple[ScriptRule, dict[str, JSON]] | None:
         """Return the first rule that matches, and the names of its templates.
 
-        ``uses`` counts the answers of each rule by its location.
+        ``uses`` counts the answers of each rule by its location. ``question`` is the text of the
+        question where the request is one for a decision.
         """
         role = side_role(request.body)
         read = as_simulator_sees(request) if role == "simulator" else request
@@ -139,11 +141,13 @@ class Script:
             when = rule.data.get("when", {})
             # The request of a judge or a simulated user contains a whole conversation, and would
             # match conditions that are meant for the conversation.
-            if role is not None and when.get(role) is not True:
+            if role is not None and question is None and when.get(role) is not True:
+                continue
+            if not rule.answers(question):
                 continue
             if uses.get(rule.location, 0) >= rule.data.get("times", math.inf):
                 continue
-            variables = self._variables(read)
+            variables = {**self._variables(read), "question": question or ""}
             if matches(when, read, variables):
                 return rule, variables
         return None

@@ -71,6 +71,7 @@ CONDITIONS: dict[str, JSON] = {
     "store": _BOOLEAN,
     "request": _FIELDS,
     "judge": _BOOLEAN,
+    "question": _TEXT,
     "simulator": _BOOLEAN,
     "not": {"$ref": "#/$defs/when"},
 }
@@ -136,6 +137,8 @@ RULE_KEYS: dict[str, JSON] = {
     "error": {"type": ["integer", "object"], "minimum": 400, "maximum": 599, **_ERROR},
     "usage": {"type": "object"},
     "fields": {"type": "object"},
+    "decide": {"type": ["number", "string", "object"]},
+    "blocked": _STRING,
     "files": {"type": "object", "additionalProperties": _STRING},
     "polls": _COUNT,
     "delay": _SECONDS,
@@ -143,12 +146,11 @@ RULE_KEYS: dict[str, JSON] = {
     "cut_after": _COUNT,
     "faults": True,
 }
+_ANSWERS = ("blocked", "decide", "error", "errors", "plain", "reply", "status", "steps")
 _RULE = {
     "type": "object",
     **_keys(RULE_KEYS),
-    "anyOf": [
-        {"required": [key]} for key in ("error", "errors", "plain", "reply", "status", "steps")
-    ],
+    "anyOf": [{"required": [key]} for key in _ANSWERS],
     "not": {"required": ["reply", "steps"]},
 }
 SCRIPT_SCHEMA: dict[str, JSON] = {

@@ -43,6 +43,7 @@ from evalkit.protocol.step_reader import RawStep, steps_of
 from evalkit.transcript import Exchange, Turn
 
 _NOT_SETTINGS = frozenset(("input", "previous_interaction_id", "continuation_token"))
+_DECISION_PARTS = ("answers", "prompt_feedback")
 
 
 class CassetteText(NamedTuple):
@@ -119,8 +120,12 @@ class _CassetteTextBuilder:
         self._count(exchange)
         body = exchange.request.body
         yield f"{role} {body.get('model') or body.get('agent') or ''}".rstrip()
-        for step in steps_of(exchange.interaction or {}):
+        answer = exchange.interaction or {}
+        for step in steps_of(answer):
             yield from indent(step_lines(step))
+        for name in _DECISION_PARTS:
+            if name in answer:
+                yield from indent(member_lines(name, answer[name]))
         if exchange.error is not None:
             yield f"  error {exchange.error.label}: {exchange.error.message}"
 

@@ -2,7 +2,8 @@
 
 They are in the same cassette as the conversation, so they must be recognizable without the suite:
 their labels (docs/protocol.md section 2, ``labels``) say who sent them. The service stores labels
-and otherwise ignores them.
+and otherwise ignores them. A decision (section 12) has no labels: the names of its questions say
+it.
 
 The text of a model is hostile, and here another model reads it. So it is marked as data three
 times: the instruction says so, it is JSON with one entry per line, so that no text can look like a
@@ -23,12 +24,19 @@ from evalkit._lib.exact_json import write_exact
 from evalkit._lib.json import JSON
 from evalkit._lib.text import plural, show
 from evalkit.protocol.step_reader import content_blocks, output_text
-from evalkit.protocol.wire_facts import DEFAULT_API_VERSION, interactions_path
+from evalkit.protocol.wire_facts import (
+    DEFAULT_API_VERSION,
+    interactions_path,
+    resource_path,
+)
 from evalkit.transcript import Exchange, Request, Step, Turn
 
 SideRole = Literal["judge", "simulator"]
 _VERSION = "1"
 """Increased by a change of the meaning of these requests."""
+
+_QUESTION = "evalkit.judge"
+"""How the names of a judge's questions begin."""
 
 _SIGNATURES = frozenset(("signature", "thought_signature"))
 _OMITTED = _SIGNATURES | {"id", "call_id", "type"}
@@ -39,7 +47,12 @@ _BREAKS = re.compile("[\x85\u2028\u2029\ud800-\udfff]")
 
 def side_role(body: Any) -> SideRole | None:
     """Return who sent a request body beside a conversation, None for any other body."""
-    labels = body.get("labels") if isinstance(body, Mapping) else None
+    labels, questions = (
+        body.get(name) if isinstance(body, Mapping) else None for name in ("labels", "questions")
+    )
+    if isinstance(questions, Mapping) and questions:
+        is_judge = all(str(name).startswith(_QUESTION) for name in questions)
+        return "judge" if is_judge else None
     role = labels.get("evalkit") if isinstance(labels, Mapping) else None
     return role if role in ("judge", "simulator") else None
 
@@ -72,20 +85,67 @@ def side_request(
     return Request("POST", interactions_path(DEFAULT_API_VERSION), body)
 
 
+def decision_request(*, model: str, texts: Iterable[str], questions: Mapping[str, JSON]) -> Request:
+    """Return a judge's request to the decisions resource; ``""`` names a question without a name.
+
+    The texts are sent once, however many questions there are.
+    """
+    body: dict[str, JSON] = {
+        "model": model,
+        "input": [{"type": "text", "text": text} for text in texts],
+        "questions": {_question_id(name): question for name, question in questions.items()},
+    }
+    return Request("POST", resource_path(DEFAULT_API_VERSION, "decisions"), body)
+
+
+def decision_answers(
+    exchange: Exchange, names: Iterable[str], subject: str
+) -> tuple[dict[str, JSON], str]:
+    """Return the answers to questions by name, and why there are none, ``""`` if there are.
+
+    ``subject`` names in the reason who should have answered.
+    """
+    if reason := _failure_text(exchange, subject):
+        return {}, reason
+    body = exchange.interaction or {}
+    feedback = body.get("prompt_feedback")
+    if isinstance(feedback, dict) and feedback.get("block_reason"):
+        message = feedback.get("block_reason_message")
+        more = f" ({show(message, 200)})" if message else ""
+        return {}, f"{subject}'s input was blocked: {show(feedback['block_reason'])}{more}"
+    found = body.get("answers")
+    answers = found if isinstance(found, dict) else {}
+    for name in names:
+        if _question_id(name) not in answers:
+            question = f"the question {show(name)}" if name else "the question"
+            return {}, f"{subject} did not answer {question}"
+    return {name: answers[_question_id(name)] for name in names}, ""
+
+
+def _question_id(name: str) -> str:
+    return f"{_QUESTION}.{name}" if name else _QUESTION
+
+
 def answer_text(exchange: Exchange, subject: str) -> tuple[str, str]:
     """Return the text of an answer, and why there is none, ``""`` if there is one.
 
     ``subject`` names in the reason who should have answered.
     """
-    error, interaction = exchange.error, exchange.interaction
-    if error is not None:
-        return "", f"{subject} did not answer: the API returned {error.summary}"
-    if interaction is None or exchange.failure is not None:
-        reason = exchange.failure or "there is no Interaction"
-        return "", f"{subject}'s answer cannot be read: {reason}"
+    if reason := _failure_text(exchange, subject):
+        return "", reason
+    interaction = exchange.interaction or {}
     if (status := interaction.get("status")) not in ("completed", None):
         return "", f"{subject}'s answer did not end: its status is {show(status)}"
     return output_text(interaction.get("steps") or []), ""
+
+
+def _failure_text(exchange: Exchange, subject: str) -> str:
+    if exchange.error is not None:
+        return f"{subject} did not answer: the API returned {exchange.error.summary}"
+    if exchange.interaction is None or exchange.failure is not None:
+        reason = exchange.failure or "there is no Interaction"
+        return f"{subject}'s answer cannot be read: {reason}"
+    return ""
 
 
 def object_schema(properties: Mapping[str, JSON]) -> dict[str, JSON]:

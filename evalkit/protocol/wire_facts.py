@@ -321,9 +321,14 @@ COMPUTER_FUNCTIONS = frozenset(
 )
 
 
+def resource_path(version: str, resource: str) -> str:
+    """Return the path of a resource; an empty version has no path segment."""
+    return f"/{version}/{resource}" if version else f"/{resource}"
+
+
 def interactions_path(version: str) -> str:
-    """Return the path of the interactions collection; an empty version has no path segment."""
-    return f"/{version}/interactions" if version else "/interactions"
+    """Return the path of the interactions collection."""
+    return resource_path(version, "interactions")
 
 
 def is_retryable(status: int) -> bool:

@@ -18,7 +18,7 @@ from evalkit.cassette.files import load_cassette
 from evalkit.cassette.miss_report import HINT
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
-from evalkit.protocol.wire_facts import API_REVISION, interactions_path
+from evalkit.protocol.wire_facts import API_REVISION, resource_path
 from evalkit.results import Identity, result_record
 from evalkit.session.effects import EndTurn, api_version, drive_variant
 from evalkit.session.evaluation import Evaluator, overall_verdict
@@ -348,9 +348,11 @@ def record_hint(variant: Variant, settings: Settings) -> str:
 def _at_version(
     send: Callable[[Request], Response], variant: Variant, settings: Settings
 ) -> Callable[[Request], Response]:
-    """Return ``send`` for create requests of checks, which do not know the variant's version."""
-    path = interactions_path(api_version(variant, settings))
-    return lambda request: send(request._replace(path=path))
+    """Return ``send`` for requests of checks, which do not know the variant's version."""
+    version = api_version(variant, settings)
+    return lambda request: send(
+        request._replace(path=resource_path(version, request.path.rpartition("/")[2]))
+    )
 
 
 def _stop_on_failure(variant: Variant, evaluator: Evaluator) -> EndTurn:

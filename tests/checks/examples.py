@@ -96,7 +96,9 @@ def run(example: Example) -> list[CheckResult]:
 
 
 def judged(text: str) -> Response:
-    """Return the response with a judge's answer."""
+    """Return the response with a judge's answer: a decision, or what it writes."""
+    if text.startswith('{"answers"'):
+        return Response(200, {"content-type": "application/json"}, text)
     answer = {
         "status": "completed",
         "steps": [{"type": "model_output", "content": [{"type": "text", "text": text}]}],

@@ -16,6 +16,7 @@ there cannot be ordered: if it differs, the check is *changed*.
 | ``exempt`` | fewer values |
 | ``start``, ``end`` | the longer text |
 | ``rule`` | any value instead of none; two values cannot be ordered |
+| ``options`` | compared by the strictness of its own options |
 | ``each`` | more entries, and each by the strictness of its own options |
 | ``schema`` | the narrower JSON Schema |
 | ``part`` | compared as a part of a property of the check, which is declared like an option |
@@ -36,7 +37,7 @@ Strictness = (
     Literal[
         "higher", "lower", "bounds", "true", "false", "required_words", "forbidden_words",
         "any_words", "required", "allowed", "exempt", "start", "end", "rule", "each", "schema",
-        "part",
+        "options", "part",
     ]
     | Mapping[str, Sequence[str]]
     | Callable[[Any, Any], "Order"]
@@ -93,6 +94,9 @@ def _value_changes(
         return
     if kind == "each":
         yield from _entry_changes(old, new, label)
+    elif isinstance(old, BaseModel) and isinstance(new, BaseModel) and kind == "options":
+        for change in option_changes(old, new):
+            yield change._replace(option=f"{label}.{change.option}")
     elif kind == "schema":
         if None in (old, new):
             order = Order.STRICTER if old is None else Order.CHANGED
@@ -105,7 +109,7 @@ def _value_changes(
             order = _partial_order(kind, old, new)
         elif callable(kind):
             order = kind(old, new)
-        elif kind is not None:
+        elif kind not in (None, "options"):
             order = _ORDERS[kind](_absent(old), _absent(new))
         if order is not Order.SAME:
             yield OptionChange(label, order, f"{_text(old)} → {_text(new)}")

@@ -100,7 +100,7 @@ class Text(Check):
                 for word in words
                 if isinstance(word, str)
                 and not shows_difference(finding.detail)
-                and (note := lookalike_note(word, source))
+                and (note := lookalike_note(self._fold(word), self._fold(source)))
             ]
             if finding.code == "text_missing" and not notes:
                 notes = list(self._elsewhere(view, words))

@@ -33,6 +33,7 @@ OBJECT = {"type": "object", "properties": {"a": {"type": "integer"}}, "required"
         ({"type": "objekt"}, {"a": 1}, ""),
         ("not a schema", {"a": 1}, ""),
         ({"properties": {"a": {"$ref": "https://example.org/x"}}}, {"a": 1}, ""),
+        ({"properties": {"default": {"type": "STRING"}}}, {"default": 1}, "/default must be of type"),
         ({"properties": {c: {"type": "null"} for c in "abcde"}}, dict.fromkeys("abcde", 1), "2 more"),
     ],
 )  # fmt: skip
@@ -85,6 +86,14 @@ def test_the_quick_comparison_accepts_only_what_is_valid(schema: Any, value: Any
         ({"type": "OBJECT", "properties": {"type": {"type": "STRING", "enum": ["NULL"]}}}, {"type": "NULL"}, 0),
         ({"type": "ARRAY", "items": {"type": "BOOLEAN"}}, ["x"], 1),
         ({"properties": {"nullable": {"type": "string"}}}, {"nullable": "x"}, 0),
+        ({"properties": {"default": {"type": "STRING", "nullable": True}}}, {"default": None}, 0),
+        ({"properties": {"enum": {"items": {"type": "STRING"}}}}, {"enum": [1]}, 1),
+        ({"$ref": "#/$defs/const", "$defs": {"const": {"type": "STRING"}}}, "x", 0),
+        ({"properties": {"type": {"enum": ["STRING"]}}}, {"type": "STRING"}, 0),
+        ({"properties": {"properties": {"type": "OBJECT", "default": {"type": "X"}}}}, {"properties": 1}, 1),
+        ({"patternProperties": {"^x": {"type": "string", "nullable": True}}}, {"x1": None}, 0),
+        ({"prefixItems": [{"type": "STRING", "nullable": True}]}, [None], 0),
+        ({"allOf": [{"type": "string"}], "nullable": True}, None, 0),
     ],
 )  # fmt: skip
 def test_nullable_and_types_in_capitals_mean_what_openapi_says(
@@ -104,7 +113,7 @@ def test_a_schema_means_the_same_wherever_it_is_used(arguments: Any) -> None:
     tools = [{"type": "function", "name": "f", "parameters": NULLABLE}]
     is_valid = arguments == {"n": None}
     source = {"steps": steps, "request": {"tools": tools}}
-    assert codes("tool_calls", source) == [] if is_valid else ["arguments_invalid"]
+    assert codes("tool_calls", source) == ([] if is_valid else ["arguments_invalid"])
     plain = {"steps": steps, "request": {"tools": [{"type": "function", "name": "f"}]}}
     call = {"name": "f", "arguments": NULLABLE, "match": "schema"}
     assert codes({"tool_calls": [call]}, plain) == ([] if is_valid else ["arguments_differ"])

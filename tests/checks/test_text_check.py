@@ -115,6 +115,12 @@ LOOKALIKES = [
     ("abc", "ab\u200bc", "U+200B ZERO WIDTH SPACE"),
     ("abc", "a\u202ebc", "U+202E RIGHT-TO-LEFT OVERRIDE"),
     ("fine", "\ufb01ne", "U+FB01 LATIN SMALL LIGATURE FI"),
+    ("\u1ed9", "o\u0302\u0323", "'o' with U+0302 COMBINING CIRCUMFLEX ACCENT"),
+    ("it's", "it\u02bcs", "U+02BC MODIFIER LETTER APOSTROPHE"),
+    ("1~2", "1\u301c2", "U+301C WAVE DASH"),
+    ("7:30", "7\u223630", "U+2236 RATIO"),
+    ("\ud55c", "\u1112\u1161\u11ab", "U+1112 HANGUL CHOSEONG HIEUH"),
+    ("ab", "a\u115fb", "U+115F HANGUL CHOSEONG FILLER"),
     ("\uff21B", "AB", "'A', not U+FF21 FULLWIDTH LATIN CAPITAL LETTER A"),
 ]
 
@@ -134,6 +140,21 @@ def test_text_that_only_looks_alike_is_named(expected: str, got: str, note: str)
         (finding, *_) = judge(entry, source).findings
         named = note.split(", not")[0].split()[-1]
         assert named in f"{finding.message} {finding.detail}", finding
+
+
+@pytest.mark.parametrize(
+    ("expected", "got", "name"),
+    [("CAF\u00c9", "cafe\u0301", "ACUTE"), ("20 C", "20\u2009c", "THIN SPACE"), ("A-B", "a\u2011b", "HYPHEN")],
+)  # fmt: skip
+@pytest.mark.parametrize("rule", ["contains", "any_of", "starts_with", "ends_with", "similar_to"])
+def test_upper_case_hides_no_lookalike(expected: str, got: str, name: str, rule: str) -> None:
+    options = {
+        rule: [expected] if rule == "any_of" else expected,
+        "ignore_case": True,
+        "min_ratio": 1,
+    }
+    (finding,) = judge({"text": options}, output(got)).findings
+    assert name in finding.detail
 
 
 def call_of(text: str) -> dict[str, Any]:

@@ -18,8 +18,9 @@ from evalkit.transcript import Turn
 from evalkit.verdict import Finding, Where
 
 _FENCE = re.compile(r"\s*(```|~~~)")
-_OPENING = re.compile(r"[ ]{0,3}(```+|~~~+)[^`]*")
-_CLOSING = re.compile(r"[ ]{0,3}(```+|~~~+)[ ]*")
+_OPENING = re.compile(r"[ ]{0,3}(```+|~~~+)([^`]*)")
+# A line of a document from Windows ends with a carriage return.
+_CLOSING = re.compile(r"[ ]{0,3}(```+|~~~+)[ \t\r]*")
 _START = re.compile(r"[\[{]")
 _MAX_STARTS = 20
 _LONGEST_FENCE = 32
@@ -47,16 +48,21 @@ def parse(text: str) -> ParsedOutput:
 
 
 def fenced_document(text: str) -> str | ParsedOutput:
-    """Return what is in the only Markdown fence of a text, the text where there is none."""
-    fences = list(_fenced_blocks(text.split("\n")))
+    """Return what is in the only Markdown fence of a text, the text where there is none.
+
+    Where there are several, it is the only one that is labeled as JSON.
+    """
+    blocks = list(_fenced_blocks(text.split("\n")))
+    labeled = [content for label, content in blocks if label.lower().startswith("json")]
+    fences = labeled or [content for _, content in blocks]
     if len(fences) > 1:
         problem = f"the output has {len(fences)} Markdown code fences, expected one"
         return ParsedOutput(MISSING, problem, text.find(fences[1]))
     return fences[0] if fences else text
 
 
-def _fenced_blocks(lines: list[str]) -> Iterator[str]:
-    """Yield the content of each fence that is closed, in linear time."""
+def _fenced_blocks(lines: list[str]) -> Iterator[tuple[str, str]]:
+    """Yield the label and the content of each fence that is closed, in linear time."""
     # The last lines that could close a fence, by its character and length: a text may open
     # thousands of fences and close none.
     last = {}
@@ -69,12 +75,12 @@ def _fenced_blocks(lines: list[str]) -> Iterator[str]:
         opening = _OPENING.fullmatch(lines[number])
         number += 1
         mark = opening[1][:_LONGEST_FENCE] if opening else ""
-        if not mark or last.get(mark, -1) < number:
+        if not opening or last.get(mark, -1) < number:
             continue
         start = number
         while not ((match := _CLOSING.fullmatch(lines[number])) and match[1].startswith(mark)):
             number += 1
-        yield "\n".join(lines[start:number])
+        yield opening[2].strip(), "\n".join(lines[start:number])
         number += 1
 
 

@@ -32,6 +32,15 @@ _MAX_COUNTED = 10_000
 _MAX_NOTES = 8
 _TYPES = ("array", "boolean", "integer", "null", "number", "object", "string")
 _DATA_KEYWORDS = frozenset({"const", "enum", "default", "examples"})
+NAMED_SCHEMAS = (
+    "properties",
+    "patternProperties",
+    "$defs",
+    "definitions",
+    "dependentSchemas",
+    "dependencies",
+)
+"""Keywords whose value maps names to schemas; a name may be that of a keyword."""
 
 
 class Violation(NamedTuple):
@@ -100,29 +109,26 @@ def _compile(text: str) -> tuple[Validator | None, list[SchemaProblem]]:
     return kind(schema, registry=EMPTY_REGISTRY, format_checker=kind.FORMAT_CHECKER), []
 
 
-def _plain_types(schema: JSON) -> JSON:
-    """Return a schema with its types in lower case."""
+def _plain_types(schema: JSON, *, has_names: bool = False) -> JSON:
+    """Return a schema with its types in lower case; ``has_names`` of a map of named schemas."""
     if isinstance(schema, list):
         return [_plain_types(item) for item in schema]
     if not isinstance(schema, dict):
         return schema
     return {
         key: _plain_type(value)
-        if key == "type"
+        if key == "type" and not has_names
         else value
-        if key in _DATA_KEYWORDS
-        else _plain_types(value)
+        if key in _DATA_KEYWORDS and not has_names
+        else _plain_types(value, has_names=key in NAMED_SCHEMAS and not has_names)
         for key, value in schema.items()
     }
 
 
 def _plain_type(kind: JSON) -> JSON:
-    """Return the value of ``type``, or the schema of a property of that name."""
     if isinstance(kind, list):
         return [_plain_type(item) for item in kind]
-    if not isinstance(kind, str):
-        return _plain_types(kind)
-    return kind.lower() if kind.lower() in _TYPES else kind
+    return kind.lower() if isinstance(kind, str) and kind.lower() in _TYPES else kind
 
 
 def _or_null(check: Callable[..., Any]) -> Callable[..., Any]:
@@ -201,7 +207,7 @@ def _message(error: ValidationError) -> str:
     return f"breaks {error.validator}: {show(expected, 60)}{got}"
 
 
-def _references(schema: JSON, path: Path) -> Iterator[tuple[Path, str]]:
+def _references(schema: JSON, path: Path, *, has_names: bool = False) -> Iterator[tuple[Path, str]]:
     items: Any = ()
     if isinstance(schema, Mapping):
         items = schema.items()
@@ -210,5 +216,6 @@ def _references(schema: JSON, path: Path) -> Iterator[tuple[Path, str]]:
     for key, value in items:
         if key in ("$ref", "$dynamicRef", "$id") and isinstance(value, str):
             yield (*path, key), value
-        elif key not in _DATA_KEYWORDS:
-            yield from _references(value, (*path, key))
+        elif has_names or key not in _DATA_KEYWORDS:
+            names = key in NAMED_SCHEMAS and not has_names
+            yield from _references(value, (*path, key), has_names=names)

@@ -10,7 +10,7 @@ from pydantic import AfterValidator, BeforeValidator, Field, model_validator
 from evalkit._lib.json import JSON, MISSING, equal, json_type
 from evalkit._lib.patterns import compile_pattern
 from evalkit._lib.text import did_you_mean, show
-from evalkit.checks.core.arguments import Amount, Regex, format_number, plain
+from evalkit.checks.core.arguments import Amount, Number, Regex, format_number, plain
 from evalkit.checks.core.base import Check, Options, View, option_error
 from evalkit.checks.core.formatting import against, excerpt, first_difference
 from evalkit.checks.core.json_output import read_output
@@ -37,8 +37,8 @@ class QueryRules(Options):
     matches: Regex | None = Field(
         None, description="A regular expression to be found in the string."
     )
-    min: float | None = Field(None, description="Smallest number allowed.")
-    max: float | None = Field(None, description="Largest number allowed.")
+    min: Number | None = Field(None, description="Smallest number allowed.")
+    max: Number | None = Field(None, description="Largest number allowed.")
     length: Amount | None = Field(
         None,
         description="Characters of a string, items of an array, keys of an object:"

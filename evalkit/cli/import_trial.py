@@ -47,6 +47,8 @@ class TrialProject:
                 pass
         except SuiteErrors as error:
             return error.problems[0].message
+        except RecursionError:
+            return "it contains JSON that is nested too deep for a suite"
         except EvalkitError as error:
             return str(error).partition("\n")[0]
         return ""

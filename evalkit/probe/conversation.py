@@ -6,14 +6,14 @@ what it returned for the same arguments, else what it returned last: no code of 
 """
 
 from collections.abc import Mapping, Sequence
-from copy import copy, deepcopy
+from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
 from evalkit._lib.json import JSON, dumps
 from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.errors import Disconnected
-from evalkit.probe.recorded import Changed, Mutant
+from evalkit.probe.recorded import Changed, Mutant, copy_json
 from evalkit.protocol.stream_writer import events_of, sse_text
 from evalkit.transcript import Exchange, Request, Response, Transcript, Turn
 
@@ -126,4 +126,4 @@ def _with_own_requests(transcript: Transcript) -> Transcript:
 
 def message_sources(transcript: Transcript) -> list[MessageAsRecorded]:
     """Return the user's messages of a conversation as the turns of a plan."""
-    return [MessageAsRecorded(deepcopy(turn.user)) for turn in transcript.turns]
+    return [MessageAsRecorded(copy_json(turn.user)) for turn in transcript.turns]

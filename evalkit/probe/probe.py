@@ -11,12 +11,14 @@ no Python tool of the project runs; Python checks do.
 | ``undecided`` | a check that asks a model has no recorded answer about this conversation |
 """
 
+import json
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 from random import Random
 from typing import Literal
 
+from evalkit._lib.exact_json import FINITE
 from evalkit._lib.json import JSON, dumps, equal
 from evalkit.conversation import Plan
 from evalkit.probe.conversation import converse_again, message_sources
@@ -183,8 +185,10 @@ class _Subject:
         if mutant.suggestion is None or is_template(dumps(mutant.suggestion)) or is_inner:
             return None
         try:
+            json.loads(dumps(mutant.suggestion), **FINITE)
             item = self._expectation(mutant.suggestion)
-        except BadArguments:
+        # A suite has no numbers beyond floats, and no value that is nested hundreds of levels deep.
+        except (BadArguments, ValueError, RecursionError):
             return None
         evaluator = self._rejudge.evaluator(self._variant, self._line)
         verdicts = [

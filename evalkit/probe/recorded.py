@@ -6,10 +6,10 @@ is re-sent incompletely) is changed in the requests of the finished conversation
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from copy import deepcopy
 from dataclasses import dataclass
-from typing import NamedTuple, TypeAlias
+from typing import Any, NamedTuple, TypeAlias
 
+from evalkit._lib.exact_json import map_leaves
 from evalkit._lib.json import JSON, loads
 from evalkit.protocol.step_reader import RawStep, content_blocks, steps_of, text_blocks
 from evalkit.transcript import Exchange, Transcript, Turn
@@ -45,7 +45,8 @@ class Answer(NamedTuple):
 
     def copy(self) -> Interaction:
         """Return a copy that an operator may change."""
-        return deepcopy(self.interaction)
+        copied: Interaction = copy_json(self.interaction)
+        return copied
 
     @property
     def calls(self) -> list[tuple[int, RawStep]]:
@@ -92,6 +93,11 @@ def answers_of(turn: Turn) -> list[Answer]:
         for exchange in turn.exchanges
         if exchange.interaction is not None
     ]
+
+
+def copy_json(value: Any) -> Any:
+    """Return a copy of a JSON value whose objects and lists may be changed."""
+    return map_leaves(value, lambda leaf: leaf)
 
 
 def document(text: str) -> JSON:

@@ -6,6 +6,7 @@ from itertools import groupby
 
 import yaml
 
+from evalkit._lib.exact_json import ExactNumber
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import plural
 from evalkit.probe.operators import OPERATORS
@@ -13,6 +14,16 @@ from evalkit.probe.probe import ProbedMutant, ProbedScenario
 from evalkit.probe.strength import Strength
 
 _INDENT = " " * 6
+
+
+class _Dumper(yaml.SafeDumper):
+    pass
+
+
+_Dumper.add_representer(
+    ExactNumber,
+    lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.text),
+)
 
 
 def survivor_lines(strength: Strength, most: int | None) -> Iterator[str]:
@@ -46,8 +57,13 @@ def expectation_text(entry: JSON) -> str:
     """Return an entry of ``expect`` as YAML on one line."""
     if isinstance(entry, str):
         return f"- {entry}"
-    text = yaml.safe_dump(
-        entry, default_flow_style=True, sort_keys=False, allow_unicode=True, width=10_000
+    text = yaml.dump(
+        entry,
+        Dumper=_Dumper,
+        default_flow_style=True,
+        sort_keys=False,
+        allow_unicode=True,
+        width=10_000,
     )
     return f"- {text.strip()[1:-1]}"
 

@@ -1,11 +1,10 @@
 """Operators that change streams, and the history that a client sends again."""
 
 from collections.abc import Callable, Iterator
-from copy import deepcopy
 from itertools import pairwise
 
 from evalkit._lib.json import JSON
-from evalkit.probe.recorded import Mutant, Recorded
+from evalkit.probe.recorded import Mutant, Recorded, copy_json
 from evalkit.transcript import Exchange, Transcript, Turn
 
 Input = list[dict[str, JSON]]
@@ -42,7 +41,7 @@ def _history(
         for turn in recorded.turns:
             for exchange in turn.exchanges:
                 steps = _sent_history(exchange)
-                if steps is not None and edit(deepcopy(steps)):
+                if steps is not None and edit(copy_json(steps)):
                     yield Mutant(
                         operator=operator,
                         turn=turn.number,
@@ -107,7 +106,7 @@ def _edit_of(number: int, edit: Callable[[Input], bool]) -> Callable[[Transcript
         for exchange in transcript.exchanges:
             steps = _sent_history(exchange)
             if exchange.number == number and steps is not None:
-                body = {**exchange.request.body, "input": deepcopy(steps)}
+                body = {**exchange.request.body, "input": copy_json(steps)}
                 edit(body["input"])
                 exchange.request = exchange.request._replace(body=body)
 

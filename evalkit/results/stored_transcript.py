@@ -34,16 +34,19 @@ def stored_transcript(line: ResultLine) -> Transcript:
 
 def restore_media(value: JSON, restored: Callable[[str], str]) -> JSON:
     """Return a value with long data in place of the names of its files (:mod:`.media`)."""
+    # Loops, because a comprehension would double the stack that deep nesting needs.
     if isinstance(value, list):
-        return [restore_media(item, restored) for item in value]
+        items = []
+        for item in value:
+            items.append(restore_media(item, restored))
+        return items
     if not isinstance(value, dict):
         return value
-    return {
-        key: restored(item)
-        if key == "data" and isinstance(item, str)
-        else restore_media(item, restored)
-        for key, item in value.items()
-    }
+    mapping = {}
+    for key, item in value.items():
+        is_data = key == "data" and isinstance(item, str)
+        mapping[key] = restored(item) if is_data else restore_media(item, restored)
+    return mapping
 
 
 def _turn(turn: Mapping[str, Any]) -> Turn:

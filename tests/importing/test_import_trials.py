@@ -354,6 +354,9 @@ def test_an_expectation_that_does_not_hold_is_dropped_with_a_note() -> None:
     assert "turn 1, expectation dropped: json_schema" in Path("suites/log.yaml").read_text()
 
 
+DEEP: Any = "bottom"
+for _ in range(450):
+    DEEP = [DEEP]
 CUT = streamed(text("Hi."))[:-200]
 
 
@@ -376,6 +379,10 @@ CUT = streamed(text("Hi."))[:-200]
         (exchange('{"input": "Cut"}', interaction()), "missing key 'model'"),
         (exchange({"input": "Cut", "model": 5}, interaction()), "'model'"),
         (exchange({"input": []}, interaction()), "not with a message"),
+        (
+            exchange({"input": "Cut", "tools": [TOOL]}, interaction(call(x=DEEP))),
+            "it contains JSON that is nested too deep for a suite",
+        ),
         (exchange({"input": "Cut"}, None, status=0), ": the log has no response"),
         (
             exchange(

@@ -156,6 +156,19 @@ def test_an_answer_that_no_expectation_can_quote(weak: Project) -> None:
     assert "\u202e" not in result.output
 
 
+@pytest.mark.parametrize("value", ["1e400", "[" * 450 + "]" * 450, "12345678901234567890.10"])
+def test_arguments_that_are_hard_to_quote(weak: Project, value: str) -> None:
+    for path in (weak.root / "cassettes").rglob("london*.yaml"):
+        text = path.read_text()
+        assert '"location": "London"' in text
+        path.write_text(text.replace('"location": "London"', f'"location": "London", "n": {value}'))
+    assert weak.run("suites").ret == 0
+    result = probe(RUN, "--all")
+    assert result.exit_code == 0, result.output
+    assert "called with" in result.output
+    assert "!!float" not in result.output
+
+
 def test_suites_are_replayed_first(weak: Project, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD")
     monkeypatch.delenv("PYTEST_PLUGINS")

@@ -11,7 +11,14 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from typing import Annotated, Any, ClassVar, Self
 
-from pydantic import AfterValidator, BeforeValidator, Field, ValidationError, model_validator
+from pydantic import (
+    AfterValidator,
+    BeforeValidator,
+    Field,
+    ValidationError,
+    WrapValidator,
+    model_validator,
+)
 from pydantic.errors import PydanticUserError
 from pydantic_core import PydanticCustomError
 
@@ -116,12 +123,21 @@ def open_words(valid: Iterable[str], name: str) -> Callable[[str], str]:
     return validate
 
 
+def _exact(value: Any, parse: Callable[[Any], float]) -> float:
+    number = parse(value)
+    return value if type(value) is int else number
+
+
+Number = Annotated[float, WrapValidator(_exact)]
+"""A number; an integer of any length keeps its value."""
+
+
 class Bounds(Options):
     """Limits of a number, both inclusive; at least one is required."""
 
     strictness: ClassVar[Mapping[str, Strictness]] = {"min": "higher", "max": "lower"}
-    min: float | None = Field(None, description="Smallest value allowed.")
-    max: float | None = Field(None, description="Largest value allowed.")
+    min: Number | None = Field(None, description="Smallest value allowed.")
+    max: Number | None = Field(None, description="Largest value allowed.")
 
     @model_validator(mode="after")
     def _refuse_empty_range(self) -> Self:
@@ -183,7 +199,7 @@ def format_number(value: float) -> str:
 
 def plain(value: float) -> float:
     """Return an integral float as an integer."""
-    return int(value) if float(value).is_integer() else value
+    return int(value) if isinstance(value, int) or value.is_integer() else value
 
 
 Path = tuple[str | int, ...]

@@ -16,11 +16,11 @@ from evalkit.probe.strength import Strength
 _INDENT = " " * 6
 
 
-class _Dumper(yaml.SafeDumper):
+class _EntryDumper(yaml.SafeDumper):
     pass
 
 
-_Dumper.add_representer(
+_EntryDumper.add_representer(
     ExactNumber,
     lambda dumper, number: dumper.represent_scalar("tag:yaml.org,2002:float", number.text),
 )
@@ -59,7 +59,7 @@ def expectation_text(entry: JSON) -> str:
         return f"- {entry}"
     text = yaml.dump(
         entry,
-        Dumper=_Dumper,
+        Dumper=_EntryDumper,
         default_flow_style=True,
         sort_keys=False,
         allow_unicode=True,

@@ -130,6 +130,11 @@ def plural(count: int, singular: str, plural_form: str = "") -> str:
     return f"{count} {singular if count == 1 else plural_form or singular + 's'}"
 
 
+def as_sentence(text: str) -> str:
+    """Return a text as a sentence: a capital and a full stop; empty stays empty."""
+    return f"{text[:1].upper()}{text[1:]}." if text else ""
+
+
 def duration(milliseconds: float) -> str:
     """Return ``412 ms``, ``1.2 s`` or ``2 min 5 s``, halves rounded up."""
     if milliseconds < 999.5:

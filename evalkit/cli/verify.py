@@ -242,6 +242,7 @@ def _record_json(record: Signoff) -> dict[str, JSON]:
             "reason": gate.reason,
             "baseline": gate.baseline,
         },
+        "stopped": record.stopped,
         "review": record.review and review_json(record.review),
         "override": record.override,
         "deviations": [deviation._asdict() for deviation in record.deviations],

@@ -21,6 +21,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from evalkit.compare.confidence_sequence import confidence_sequence
 from evalkit.compare.distributions import t_quantile
 from evalkit.compare.intervals import CONFIDENCE, Interval, unseen_share, wilson
 
@@ -149,13 +150,20 @@ def _degrees_of_freedom(
     return max(1.0, squares * squares / (pairs + own))
 
 
-def rate_interval(clusters: Sequence[ClusterSum], confidence: float = CONFIDENCE) -> Interval:
+def rate_interval(
+    clusters: Sequence[ClusterSum], confidence: float = CONFIDENCE, largest: int | None = None
+) -> Interval:
     """Return the interval of a pass rate over clusters; 0 to 1 with fewer than two.
 
     Wilson's interval of as many results as are independent (the number divided by the design
     effect), with Student's quantile. It is at least as wide as if nothing had failed: a failure
-    must not make the rate look more certain.
+    must not make the rate look more certain. With ``largest`` it is valid at any time of stopping.
     """
+    if largest is not None:
+        # As observations of -1 and 1, whose mean is twice the rate minus 1.
+        signed = ((size, 2 * passed - size) for size, passed in clusters)
+        low, high = confidence_sequence(signed, largest, confidence)
+        return Interval((1 + low) / 2, (1 + high) / 2)
     mean = cluster_mean(clusters)
     if mean is None or mean.error is None:
         return Interval(0.0, 1.0)

@@ -23,6 +23,8 @@ from evalkit.compare.trials import (
 )
 from evalkit.errors import UsageError
 from evalkit.results import Run
+from evalkit.results.early_stop import left_out_tests, sequential_of
+from evalkit.results.records import SequentialRecord
 from evalkit.results.result_line import count_verdicts, parse_result
 
 _ID = re.compile(r'\{"schema_version":\s?\d+,\s?"id":\s?("(?:[^"\\]|\\.)*")')
@@ -34,7 +36,8 @@ class ComparedRun:
     """One run of a comparison, named by directory, and choices if some are selected.
 
     ``rows`` has each result once; ``duplicates`` counts the results that were in the run again.
-    ``left_out`` are collected variants that were neither deselected nor have a result.
+    ``left_out`` are collected variants that were neither deselected nor have a result, except those
+    that a run left out by plan, which is described by ``sequential``.
     """
 
     name: str
@@ -45,6 +48,12 @@ class ComparedRun:
     deselected: int = 0
     left_out: int = 0
     duplicates: int = 0
+    sequential: SequentialRecord | None = None
+
+    @property
+    def largest(self) -> int | None:
+        """The most results of a cluster if the run could stop at any time, else None."""
+        return self.sequential["largest"] if self.sequential is not None else None
 
     @cached_property
     def models(self) -> list[str]:
@@ -105,9 +114,10 @@ class ComparedRun:
             "deselected": self.deselected,
             "left_out": self.left_out,
             "duplicates": self.duplicates,
+            "sequential": self.sequential,
             **counts,
             "pass_rate": counts["passed"] / counts["scored"] if counts["scored"] else None,
-            "pass_rate_interval": list(rate_interval(self.passed)),
+            "pass_rate_interval": list(rate_interval(self.passed, largest=self.largest)),
             "trials": {
                 "variants": trials.variants,
                 "most": trials.most,
@@ -138,6 +148,7 @@ def compared_run(
     unique = unique_rows(rows)
     totals = run.manifest.get("totals") or {}
     collected, deselected = totals.get("collected", 0), totals.get("deselected", 0)
+    sequential = sequential_of(run.manifest)
     name = str(run.directory)
     return ComparedRun(
         name=f"{name} ({', '.join(map(str, choices))})" if choices else name,
@@ -146,8 +157,12 @@ def compared_run(
         is_complete=run.manifest.get("complete") is not False,
         collected=collected,
         deselected=deselected,
-        left_out=max(0, collected - deselected - sum(row.counts for row in unique)),
+        left_out=max(
+            0,
+            collected - deselected - left_out_tests(sequential) - sum(row.counts for row in unique),
+        ),
         duplicates=len(rows) - len(unique),
+        sequential=sequential,
     )
 
 

@@ -9,11 +9,12 @@ left out of the identity by which results are paired. The model is also left out
 one model and they differ, because then the model is what is compared.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
+from typing import Literal
 
-from evalkit._lib.text import quoted
+from evalkit._lib.text import as_sentence, quoted
 from evalkit.compare.bar import (
     BarComparison,
     BarList,
@@ -22,6 +23,7 @@ from evalkit.compare.bar import (
     bar_verdicts,
 )
 from evalkit.compare.compared_run import ComparedRun
+from evalkit.compare.early_decision import DECIDABLE, early_decision, without_early_passes
 from evalkit.compare.evidence import Evidence, TagEvidence, by_tag, evidence
 from evalkit.compare.evidence_rules import EVIDENCE_RULES
 from evalkit.compare.figure_rows import FigureRow, metric_rows, run_rows
@@ -48,6 +50,7 @@ from evalkit.compare.sentences import (
     significance,
 )
 from evalkit.compare.variant_changes import VariantChange, variant_changes
+from evalkit.results.early_stop import early_stop_text
 from evalkit.results.result_line import count_verdicts
 
 _ONLY_EVIDENCE = "the gate has no rule about the model, and its rules about the evidence are met"
@@ -77,7 +80,13 @@ class Comparison:
     @cached_property
     def pairing(self) -> Pairing:
         """The runs side by side."""
-        return pair_runs(self.baseline.rows, self.candidate.rows)
+        return pair_runs(self.baseline.rows, self.candidate.rows, self._not_run)
+
+    @property
+    def _not_run(self) -> Collection[str]:
+        """The clusters that the candidate left out by plan."""
+        record = self.candidate.sequential
+        return record["not_run"] if record is not None else ()
 
     @property
     def is_replayed(self) -> bool:
@@ -93,7 +102,24 @@ class Comparison:
     def evidence(self) -> Evidence:
         """What the scored pairs show, at the gate's confidence."""
         bound = self.gate.non_inferiority
-        return evidence(self.pairing.scored, bound.confidence if bound else CONFIDENCE)
+        confidence = bound.confidence if bound else CONFIDENCE
+        return evidence(self.pairing.scored, confidence, self.largest)
+
+    @property
+    def largest(self) -> int | None:
+        """The most pairs of a cluster if a run could stop at any time, else None."""
+        sizes = (self.baseline.largest, self.candidate.largest)
+        return max((size for size in sizes if size is not None), default=None)
+
+    @property
+    def stopped(self) -> str:
+        """When the runs stopped that could stop early, and what that saved; empty for others."""
+        runs = (("baseline: ", self.baseline), ("", self.candidate))
+        return "; ".join(
+            f"{name}{early_stop_text(run.sequential)}"
+            for name, run in runs
+            if run.sequential is not None
+        )
 
     @cached_property
     def metrics(self) -> dict[str, MetricDifference]:
@@ -106,7 +132,7 @@ class Comparison:
     @cached_property
     def tags(self) -> dict[str, TagEvidence]:
         """What the pairs of each tag show."""
-        return by_tag(self.pairing.scored)
+        return by_tag(self.pairing.scored, self.largest)
 
     @cached_property
     def unit(self) -> str:
@@ -157,11 +183,11 @@ class Comparison:
         return bar_lists(self.bar, self.bar_verdicts)
 
     @cached_property
-    def verdict(self) -> GateVerdict:
-        """The gate's verdict."""
+    def facts(self) -> GateInput:
+        """What the rules of the gate read."""
         rows = self.candidate.rows
         tagged = grouped((tag, row.verdict) for row in rows for tag in dict.fromkeys(row.tags))
-        facts = GateInput(
+        return GateInput(
             evidence=self.evidence,
             unit=self.unit,
             candidate=self.candidate.counts,
@@ -174,11 +200,24 @@ class Comparison:
             missing=self.missing,
             bar=self.bar,
             bar_verdicts=self.bar_verdicts,
+            largest=self.candidate.largest,
+            left_out=len(self._not_run),
+            stopped=self.stopped,
         )
+
+    @cached_property
+    def verdict(self) -> GateVerdict:
+        """The gate's verdict."""
         name = self.gate_name
         if self.named_gate is None:
             name = f"{name} ({self.gate.description})"
-        return evaluate_gate(name, self.gate, facts)
+        return evaluate_gate(name, self.gate, self.facts)
+
+    @property
+    def early_decision(self) -> Literal["pass", "fail"] | None:
+        """What the rules have decided that need not wait for every scenario."""
+        rules = {name: MODEL_RULES[name] for name in DECIDABLE}
+        return early_decision(self.gate, _verdicts(rules, self.gate, self.facts))
 
     @cached_property
     def warnings(self) -> list[str]:
@@ -253,6 +292,7 @@ class Comparison:
         pairing = self.pairing
         lists = [
             ("Removed", pairing.removed),
+            ("Not run by plan", pairing.not_run),
             ("Added", pairing.added),
             ("Trials without a partner", pairing.unmatched),
         ]
@@ -266,7 +306,8 @@ class Comparison:
     @property
     def sentences(self) -> list[str]:
         """What the figures mean: significance, the drop that would be found, flakiness."""
-        return list(filter(None, (self.significance, self.sensitivity, self.flakiness)))
+        texts = (as_sentence(self.stopped), self.significance, self.sensitivity, self.flakiness)
+        return list(filter(None, texts))
 
     @property
     def significance(self) -> str:
@@ -286,7 +327,9 @@ class Comparison:
 
 def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
     """Return the verdict of a gate over a comparison: that of its worst rule."""
-    about_model = tuple(_verdicts(MODEL_RULES, gate, facts))
+    about_model = tuple(
+        without_early_passes(gate, _verdicts(MODEL_RULES, gate, facts), facts.left_out)
+    )
     rules = (*about_model, *_verdicts(EVIDENCE_RULES, gate, facts))
     outcomes = {rule.verdict for rule in rules}
     order: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
@@ -297,7 +340,8 @@ def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
         for rule in (about_model if verdict == "pass" else rules)
         if rule.verdict == verdict
     ]
-    return GateVerdict(name, verdict, "; ".join(messages) or _ONLY_EVIDENCE, rules)
+    reason = "; ".join(messages) or _ONLY_EVIDENCE
+    return GateVerdict(name, verdict, "; ".join(filter(None, (reason, facts.stopped))), rules)
 
 
 def _verdicts(rules: Mapping[str, Rule], gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:

@@ -46,6 +46,7 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
             "added": len(pairing.added),
             "removed": len(pairing.removed),
             "unmatched_trials": len(pairing.unmatched),
+            "not_run": len(pairing.not_run),
         },
         "clusters": found.mean
         and {
@@ -61,6 +62,8 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
         "difference": table.difference,
         "confidence": found.confidence,
         "interval": list(found.interval),
+        "interval_method": "fixed sample" if found.largest is None else "confidence sequence",
+        "stopped": comparison.stopped,
         "intervals": {
             "score": list(found.score),
             "cluster_robust": _interval(found.robust),
@@ -77,6 +80,7 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
         "added": [_row(row) for row in pairing.added],
         "removed": [_row(row) for row in pairing.removed],
         "unmatched": [_row(row) for row in pairing.unmatched],
+        "not_run": [_row(row) for row in pairing.not_run],
         "by_check": {name: flips._asdict() for name, flips in by_check(scored).items()},
         "by_code": {name: flips._asdict() for name, flips in by_code(scored).items()},
         "by_tag": {

@@ -4,10 +4,13 @@ Only scored pairs count; an errored result is in no average. The unit of evidenc
 scenario, or its case row where it has cases, with all its variants and trials. p value, interval
 and detectable drop are computed from the same clusters and never contradict each other: the
 interval contains 0 exactly if the runs do not differ significantly at its confidence.
+
+A session that could stop early looked at its results again and again. Its p value and interval are
+those of a confidence sequence (:mod:`.confidence_sequence`), whether it stopped or not.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
 from evalkit.compare.clusters import (
@@ -18,6 +21,7 @@ from evalkit.compare.clusters import (
     sign_flip_test,
     smallest_p,
 )
+from evalkit.compare.confidence_sequence import anytime_p, confidence_sequence
 from evalkit.compare.distributions import z_quantile
 from evalkit.compare.intervals import (
     CONFIDENCE,
@@ -40,7 +44,8 @@ class Evidence:
     clusters that improved or regressed. ``effective`` is the number of independent pairs that the
     pairs are worth. ``score`` is Tango's interval of so many; ``robust`` the cluster-robust one
     (None with fewer than two clusters). ``detectable`` is the smallest drop that would be found
-    with a chance of 80 %, None if none would.
+    with a chance of 80 %, None if none would. ``largest`` is the most pairs of a cluster if p and
+    interval are valid at any time of stopping, else None; such evidence has no detectable drop.
     """
 
     table: PairTable
@@ -53,6 +58,7 @@ class Evidence:
     robust: Interval | None
     interval: Interval
     detectable: float | None
+    largest: int | None = None
 
     @property
     def clusters(self) -> int:
@@ -67,7 +73,9 @@ class Evidence:
     @property
     def is_out_of_reach(self) -> bool:
         """Whether no split could be significant, because too few clusters differ."""
-        return not _is_significant(smallest_p(self.differing), self.confidence)
+        return self.largest is None and not _is_significant(
+            smallest_p(self.differing), self.confidence
+        )
 
     @property
     def spread(self) -> Spread | None:
@@ -89,10 +97,24 @@ def _is_significant(p: float, confidence: float) -> bool:
     return p < round(1 - confidence, 12)
 
 
-def evidence(pairs: Sequence[Pair], confidence: float = CONFIDENCE) -> Evidence:
-    """Return what scored pairs show; there may be none."""
+def evidence(
+    pairs: Sequence[Pair], confidence: float = CONFIDENCE, largest: int | None = None
+) -> Evidence:
+    """Return what scored pairs show; there may be none.
+
+    ``largest`` is the most pairs of a cluster in runs that could stop at any time, else None.
+    """
     groups = grouped((pair.candidate.cluster, pair.difference) for pair in pairs)
-    return cluster_evidence(pair_table(pairs), cluster_sums(groups), confidence)
+    found = cluster_evidence(pair_table(pairs), clusters := cluster_sums(groups), confidence)
+    if largest is None:
+        return found
+    return replace(
+        found,
+        largest=largest,
+        p=anytime_p(clusters, largest),
+        interval=confidence_sequence(clusters, largest, confidence),
+        detectable=None,
+    )
 
 
 def cluster_evidence(
@@ -163,10 +185,10 @@ class TagEvidence(NamedTuple):
     interval: Interval
 
 
-def by_tag(pairs: Iterable[Pair]) -> dict[str, TagEvidence]:
+def by_tag(pairs: Iterable[Pair], largest: int | None = None) -> dict[str, TagEvidence]:
     """Return the evidence of each tag of the candidate, with Holm's correction."""
     tagged = grouped((tag, pair) for pair in pairs for tag in dict.fromkeys(pair.candidate.tags))
-    results = {tag: evidence(tagged[tag]) for tag in sorted(tagged)}
+    results = {tag: evidence(tagged[tag], largest=largest) for tag in sorted(tagged)}
     corrected = holm({tag: result.p for tag, result in results.items()})
     return {
         tag: TagEvidence(result.table, result.p, corrected[tag], result.interval)

@@ -24,6 +24,10 @@ def _complete(name: str, required: bool, _: Gate, facts: GateInput) -> Iterator[
     if not required:
         return
     message = "both runs ended"
+    if facts.left_out:
+        message += (
+            f"; {plural(facts.left_out, 'scenario')} not run by plan, because a gate was decided"
+        )
     if missing.unfinished:
         message = f"the {' and the '.join(missing.unfinished)} run did not end"
     if missing.left_out:

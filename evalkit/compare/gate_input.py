@@ -44,7 +44,9 @@ class GateInput:
 
     ``evidence`` has the gate's confidence; ``candidate`` and ``tags`` are counts of verdicts;
     ``passed`` are the candidate's scored results over clusters. ``unknown`` says why a metric is
-    not known or not comparable.
+    not known or not comparable. ``largest`` is the most results of a cluster if the candidate
+    could stop early, else None; ``left_out`` counts its clusters that were not run by plan,
+    ``stopped`` is the sentence about both runs.
     """
 
     evidence: Evidence
@@ -59,6 +61,9 @@ class GateInput:
     missing: MissingEvidence
     bar: BarComparison
     bar_verdicts: BarVerdicts
+    largest: int | None = None
+    left_out: int = 0
+    stopped: str = ""
 
 
 Rule = Callable[[str, Any, Gate, GateInput], Iterator[RuleVerdict]]

@@ -76,7 +76,8 @@ def _non_inferiority(
 def _settling(margin: float, facts: GateInput) -> str:
     """Return how much evidence would settle a margin: show that the drop is smaller, or larger."""
     found, mean, spread = facts.evidence, facts.evidence.mean, facts.evidence.spread
-    if mean is None or spread is None:
+    # The plan is that of a fixed sample; a confidence sequence needs more.
+    if mean is None or spread is None or found.largest is not None:
         return ""
     side = 1 if found.table.difference > -margin else -1
     mirrored = spread._replace(mean=side * spread.mean)
@@ -117,7 +118,7 @@ def _min_pass_rate(
     if not scored:
         yield RuleVerdict(name, "inconclusive", "no result was scored: the pass rate is unknown")
         return
-    low, high = rate_interval(facts.passed, bound.confidence)
+    low, high = rate_interval(facts.passed, bound.confidence, facts.largest)
     rate = f"{passed} of {scored} scored results passed ({passed / scored:.1%}, between {low:.1%} "
     rate += f"and {high:.1%})"
     outcome = outcome_of(passed == scored)
@@ -135,7 +136,7 @@ def _min_pass_rate(
 
 
 def _for_bound(interval: Interval | None, value: float, bound: float, facts: GateInput) -> str:
-    if interval is None:
+    if interval is None or facts.largest is not None:
         return ""
     clusters = facts.evidence.clusters
     return _would_settle(clusters_for_bound(interval, value, bound, clusters, POWER), facts)

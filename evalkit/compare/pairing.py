@@ -2,11 +2,12 @@
 
 A pair is one variant and trial that both runs have, so an added scenario shifts no other pair. A
 result that only one run has is *added* or *removed* if its whole variant is. If the runs differ in
-their number of trials, the surplus is *unmatched* and counts as neither.
+their number of trials, the surplus is *unmatched* and counts as neither. What the candidate did not
+start because its gate was decided is *not run*, and not removed.
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
@@ -74,12 +75,16 @@ def _names(codes: Iterable[tuple[str, str]]) -> list[str]:
 
 @dataclass(frozen=True, kw_only=True)
 class Pairing:
-    """Two runs side by side, in the candidate's order; ``removed`` is in the baseline's."""
+    """Two runs side by side, in the candidate's order.
+
+    ``removed`` and ``not_run`` are in the baseline's.
+    """
 
     pairs: list[Pair]
     added: list[ResultRow]
     removed: list[ResultRow]
     unmatched: list[ResultRow]
+    not_run: list[ResultRow]
 
     @cached_property
     def scored(self) -> list[Pair]:
@@ -87,16 +92,25 @@ class Pairing:
         return [pair for pair in self.pairs if pair.scored]
 
 
-def pair_runs(baseline: Sequence[ResultRow], candidate: Sequence[ResultRow]) -> Pairing:
-    """Pair two runs in time and memory proportional to their rows."""
+def pair_runs(
+    baseline: Sequence[ResultRow],
+    candidate: Sequence[ResultRow],
+    not_run: Collection[str] = (),
+) -> Pairing:
+    """Pair two runs in time and memory proportional to their rows.
+
+    ``not_run`` are the clusters that the candidate left out by plan.
+    """
     old, new = ({row.key: row for row in rows} for rows in (baseline, candidate))
     old_variants, new_variants = ({row.variant for row in rows.values()} for rows in (old, new))
     only_new = [row for key, row in new.items() if key not in old]
     only_old = [row for key, row in old.items() if key not in new]
+    absent = [row for row in only_old if row.variant not in new_variants]
     return Pairing(
         pairs=[Pair(old[key], row) for key, row in new.items() if key in old],
         added=[row for row in only_new if row.variant not in old_variants],
-        removed=[row for row in only_old if row.variant not in new_variants],
+        removed=[row for row in absent if row.cluster not in not_run],
+        not_run=[row for row in absent if row.cluster in not_run],
         unmatched=[row for row in only_new if row.variant in old_variants]
         + [row for row in only_old if row.variant in new_variants],
     )

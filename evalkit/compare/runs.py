@@ -54,13 +54,8 @@ def compare(
             "choices of this one with --baseline AXIS=CHOICE and --candidate AXIS=CHOICE"
         )
     axes = dict.fromkeys(choice.axis for choice in (*baseline_choices, *candidate_choices))
-    if len(old_run.models) == len(new_run.models) == 1 and old_run.models != new_run.models:
-        axes.setdefault("model")
+    old_run, new_run = pairable_runs(old_run, new_run, axes)
     if axes:
-        old_run, new_run = (
-            replace(run, rows=[without_axes(row, axes) for row in run.rows])
-            for run in (old_run, new_run)
-        )
         refuse_ambiguous(old_run.rows, axes, baseline_choices, "baseline")
         refuse_ambiguous(new_run.rows, axes, candidate_choices, "candidate")
     choices = ComparedChoices(baseline=dict(baseline_choices), candidate=dict(candidate_choices))
@@ -91,6 +86,24 @@ def compare(
         unknown=_unknown_metrics(old_run, new_run, prices, gate),
         currency=currency,
     )
+
+
+def pairable_runs(
+    baseline: ComparedRun, candidate: ComparedRun, axes: dict[str, None]
+) -> tuple[ComparedRun, ComparedRun]:
+    """Return both runs without the parts of some axes in the keys of their results.
+
+    Adds the model to the axes where each run has one and they differ.
+    """
+    if len(baseline.models) == len(candidate.models) == 1 and baseline.models != candidate.models:
+        axes.setdefault("model")
+    if not axes:
+        return baseline, candidate
+    old, new = (
+        replace(run, rows=[without_axes(row, axes) for row in run.rows])
+        for run in (baseline, candidate)
+    )
+    return old, new
 
 
 def _model_notes(pairing: Pairing, axes: Iterable[str]) -> Iterator[str]:

@@ -74,6 +74,9 @@ _TEXTS: Mapping[str, RuleTexts] = {
         "too many pairs regressed",
         "Read the regressions; accept what is intended with evalkit review.",
     ),
+    "max_regressions inconclusive": RuleTexts(
+        "not every scenario ran", "Run all scenarios, without --evalkit-until-decided."
+    ),
     "non_inferiority": RuleTexts(
         "the candidate is worse by more than the margin",
         "Read the regressions and what they have in common.",
@@ -201,9 +204,10 @@ def interval_text(found: Evidence, unit: str) -> str:
     size = ""
     if mean is not None and mean.effective < 0.95 * mean.clusters:
         size = f" of different size, worth {mean.effective:.1f}"
+    how = "" if found.largest is None else ", valid at any time of stopping"
     return (
         f"Difference {points(found.table.difference)} points, between {found.interval.points} "
-        f"({found.confidence:.0%}, {plural(found.clusters, unit)}{size})."
+        f"({found.confidence:.0%}{how}, {plural(found.clusters, unit)}{size})."
     )
 
 
@@ -214,10 +218,11 @@ def significance(found: Evidence, unit: str) -> str:
         return "No pair was scored in both runs."
     if not table.differing:
         return f"No pair differs ({plural(table.pairs, 'pair')})."
+    valid = ", valid at any time of stopping" if found.largest is not None else ""
     level = "" if found.confidence == CONFIDENCE else f" at {found.confidence:.0%} confidence"
     split = (
         f"{table.regressed} regressed, {table.improved} improved, of "
-        f"{plural(table.pairs, 'pair')}: p = {found.p:.4g}"
+        f"{plural(table.pairs, 'pair')}: p = {found.p:.4g}{valid}"
     )
     if found.is_out_of_reach:
         verb = "differs" if found.differing == 1 else "differ"
@@ -235,7 +240,7 @@ def significance(found: Evidence, unit: str) -> str:
 def sensitivity(found: Evidence, unit: str) -> str:
     """Return a sentence on the drop that so many scenarios can show."""
     table, mean = found.table, found.mean
-    if mean is None:
+    if mean is None or found.largest is not None:
         return ""
     basis = plural(mean.clusters, unit)
     if mean.has_repeats:
@@ -285,6 +290,11 @@ def evidence_warnings(missing: MissingEvidence, found: Evidence, unit: str) -> I
         yield (
             f"results that only the candidate has, and that failed: {missing.added_failures}; they "
             "are in no pair"
+        )
+    if found.largest is not None:
+        yield (
+            "a run could stop early: the intervals of tokens, cost and time do not take it into "
+            "account"
         )
     mean = found.mean
     if mean is not None and mean.is_dominated:

@@ -13,10 +13,11 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, cast
 
 from evalkit._lib.json import JSON, dumps
-from evalkit._lib.text import visible
+from evalkit._lib.text import as_sentence, visible
 from evalkit.compare.clusters import ClusterSum
 from evalkit.compare.rows import cluster_name
 from evalkit.reports.formatting import count, findings_of
+from evalkit.results.early_stop import early_stop_text, left_out_tests, sequential_of
 from evalkit.results.records import ManifestRecord, ResultHead
 from evalkit.results.result_line import counts_as_test, outcome_of, verdict_of
 
@@ -123,8 +124,10 @@ class Overview:
 def overview(manifest: ManifestRecord, counts: ResultCounts) -> Overview:
     """Return the summary of a run."""
     totals: Mapping[str, int] = cast("Any", manifest.get("totals", {}))
-    deselected = totals.get("deselected", 0)
-    # Variants that -k and -m left out were left out on purpose: no result is missing.
+    sequential = sequential_of(manifest)
+    # Variants that -k and -m left out, or that a decided gate made needless, were left out on
+    # purpose: no result is missing.
+    deselected = totals.get("deselected", 0) + left_out_tests(sequential)
     selected = max(totals.get("collected", 0) - deselected, counts.results)
     is_complete = manifest.get("complete", True) is True
     broken = manifest.get("not_collected", [])
@@ -138,6 +141,7 @@ def overview(manifest: ManifestRecord, counts: ResultCounts) -> Overview:
                 f"{visible(name)} could not be collected; its scenarios were not run."
                 for name in broken
             ),
+            *([as_sentence(early_stop_text(sequential))] if sequential else ()),
             *_notices(totals, counts, selected, is_complete or bool(broken)),
         ],
         tiles=_tiles(counts, selected, deselected),

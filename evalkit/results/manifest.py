@@ -18,7 +18,7 @@ from evalkit._lib.files import file_errors, write_atomic
 from evalkit._lib.json import JSON, indented
 from evalkit._lib.text import plural
 from evalkit._lib.version import VERSION
-from evalkit.results.records import ManifestRecord, ModuleRecord, SuiteRecord
+from evalkit.results.records import ManifestRecord, ModuleRecord, SequentialRecord, SuiteRecord
 from evalkit.results.result_line import SCHEMA_VERSION, Tally
 from evalkit.results.run_directory import MANIFEST
 
@@ -115,6 +115,7 @@ class Manifest:
         self.ended: str | None = None
         self.complete = False
         self.not_collected: list[str] = []
+        self.sequential: SequentialRecord | None = None
 
     def to_json(self) -> ManifestRecord:
         """Return the manifest as it is in ``manifest.json``."""
@@ -139,6 +140,8 @@ class Manifest:
             manifest["modules"] = [self.modules[path] for path in sorted(self.modules)]
         if self.not_collected:
             manifest["not_collected"] = self.not_collected
+        if self.sequential is not None:
+            manifest["sequential"] = self.sequential
         return manifest
 
     def write(self, directory: Path) -> None:

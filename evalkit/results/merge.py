@@ -28,6 +28,7 @@ from evalkit._lib.text import plural, shorten, visible
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results.bar import NAME as BAR
 from evalkit.results.bar import read_bar, write_bar_file
+from evalkit.results.early_stop import sequential_of
 from evalkit.results.manifest import Totals, write_manifest
 from evalkit.results.media import FOLDER, copy_files
 from evalkit.results.records import (
@@ -170,6 +171,11 @@ def merge_runs(
     """
     opened = [_open_run(path) for path in {path.resolve(): path for path in runs}.values()]
     shards = [Shard(run.directory.as_posix(), run.manifest) for run in opened]
+    _refuse(
+        "runs of --evalkit-until-decided cannot be merged, because each decided for itself:",
+        [shard.name for shard in shards if sequential_of(shard.manifest) is not None],
+        "run all suites in one session",
+    )
     check_sources(shards)
     results = MergedResults()
     with atomic_writer(folder / RESULTS) as file:

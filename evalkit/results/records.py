@@ -222,6 +222,36 @@ class MergedRun(SessionRecord):
     digest: str
 
 
+class SavingsRecord(TypedDict):
+    """About what the scenarios would have cost that were not run by plan.
+
+    ``source`` is the run by whose results this is estimated; what is not known is None.
+    """
+
+    results: int
+    tokens: int | None
+    cost: float | None
+    currency: str
+    source: Literal["the baseline", "this run"]
+
+
+class SequentialRecord(TypedDict):
+    """How a run could stop early (``--evalkit-until-decided``).
+
+    Of ``scenarios`` (or cases of them) with ``largest`` results at most, visited in an order that
+    follows from ``seed``, those in ``not_run`` were not started, each with so many tests, because
+    the gate was decided: ``decision`` is None if it never was.
+    """
+
+    gate: str
+    seed: int
+    scenarios: int
+    largest: int
+    decision: Literal["pass", "fail"] | None
+    not_run: dict[str, int]
+    saved: NotRequired[SavingsRecord]
+
+
 class ManifestRecord(SessionRecord):
     """The whole ``manifest.json``."""
 
@@ -231,6 +261,7 @@ class ManifestRecord(SessionRecord):
     cassettes: list[FileRecord]
     not_collected: NotRequired[list[str]]
     rejudged: NotRequired[dict[str, str]]
+    sequential: NotRequired[SequentialRecord]
     totals: dict[str, int]
 
 

@@ -114,7 +114,8 @@ class Signoff(SignerDecision):
     ``path`` is the record's file in the run directory, ``keyid`` the key's fingerprint, ``run`` the
     run directory's path from the project root. ``previous`` is the file of the previous record
     (None for the first), ``result`` the payload of the test-result. ``subjects`` are the digests of
-    all files that the decision is about. ``bar`` says when the expectations were committed.
+    all files that the decision is about. ``bar`` says when the expectations were committed,
+    ``stopped`` when a run that could stop early did.
     """
 
     path: str
@@ -131,6 +132,7 @@ class Signoff(SignerDecision):
     tool: Mapping[str, str]
     subjects: Mapping[str, str]
     bar: str = ""
+    stopped: str = ""
 
     @property
     def signer(self) -> str:
@@ -151,8 +153,7 @@ class Signoff(SignerDecision):
         if gate is not None:
             lines[1] = f"gate {gate.name}: {gate.verdict} against {gate.baseline} ({gate.reason})"
             lines += [f"allowed: {name} ({why})" for name, why in gate.definition.allow.items()]
-        if self.bar:
-            lines.append(self.bar)
+        lines += filter(None, (self.bar, self.stopped))
         if self.override:
             lines.append(f"override: {self.override}")
         lines += [f"deviation until {one.until}: {one.what}; {one.why}" for one in self.deviations]
@@ -224,6 +225,7 @@ def signoff_predicate(record: Signoff) -> dict[str, JSON]:
         "authors": list(record.authors),
         "tool": dict(record.tool),
         "bar": record.bar,
+        **({"stopped": record.stopped} if record.stopped else {}),
     }
 
 
@@ -295,6 +297,7 @@ def read_signoff(payload: bytes, path: str, keyid: str) -> Signoff:
             authors=tuple(value["authors"]),
             tool=value["tool"],
             bar=value.get("bar", ""),
+            stopped=value.get("stopped", ""),
             subjects=subjects,
         )
         # The schema checks the format of times and days, not that they exist.

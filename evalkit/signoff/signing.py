@@ -25,6 +25,7 @@ from evalkit.compare.rows import Prices
 from evalkit.compare.runs import compare
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
+from evalkit.results.early_stop import early_stop_text, sequential_of
 from evalkit.results.records import judged_by
 from evalkit.results.run_directory import SIGNOFFS
 from evalkit.signoff import digest_manifest
@@ -128,7 +129,7 @@ def sign(
     IntegrityError for a run that is not complete or has changed.
     """
     _check_request(request, policy, now.date())
-    results = _read_complete_run(run)
+    results, sequential = _read_complete_run(run), sequential_of(run.manifest)
     files, others = list_records(run.directory)
     if others:
         raise IntegrityError(
@@ -181,6 +182,7 @@ def sign(
         tool={"evalkit": VERSION, "python": platform.python_version()},
         subjects=subjects,
         bar=bar_history(run, paths.root),
+        stopped=early_stop_text(sequential) if sequential is not None else "",
     )
     decision = encode_payload(statement(SIGNOFF, signoff_predicate(record), subjects))
     envelopes = [signer(payload) for payload in ([decision] if existing else [decision, result])]

@@ -304,6 +304,7 @@ def test_json() -> None:
     }
     assert actual["counts"] == {
         "paired": 5, "scored": 4, "clusters": 4, "unscored": 1, "added": 1, "removed": 1, "unmatched_trials": 0,
+        "not_run": 0,
     }  # fmt: skip
     assert actual["by_check"] == {"text": {"regressed": 1, "improved": 1, "both_failed": 0}}
     assert (actual["mcnemar_p"], actual["difference"]) == (1.0, 0.0)

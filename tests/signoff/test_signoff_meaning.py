@@ -14,7 +14,16 @@ import pytest
 from evalkit.signoff.key_strength import weakness
 from evalkit.signoff.ssh import SshSignature, fingerprint, read_signature
 from tests.signoff.conftest import Keys
-from tests.signoff.signing_project import Project, codes, make_key, sha256, sign, verify
+from tests.signoff.signing_project import (
+    Project,
+    codes,
+    evalkit,
+    make_key,
+    result,
+    sha256,
+    sign,
+    verify,
+)
 
 DECISIONS = b"""evalkit_decisions: 1
 decisions:
@@ -66,6 +75,28 @@ def test_a_file_that_appears_after_signing_is_found(
     refused = sign(keys["ecdsa"], email="bob@example.com")
     assert refused.exit_code == 3
     assert f"{name}: was added after signoffs/0001.intoto.jsonl" in refused.output
+
+
+def test_every_form_says_that_a_run_stopped_early(project: Project, keys: Keys) -> None:
+    lines = [result("one"), result("two")]
+    sequential = {
+        "gate": "release", "seed": 1, "scenarios": 3, "largest": 1, "decision": "pass",
+        "not_run": {"s::three": 1},
+    }  # fmt: skip
+    totals = {**project.manifest(lines)["totals"], "collected": 3}
+    project.write_run(project.run, lines, sequential=sequential, totals=totals)
+    assert sign(keys["ed25519"]).exit_code == 0
+    stopped = (
+        "stopped early after 2 of 3 scenarios: gate release decided (pass); the interval is valid "
+        "under optional stopping"
+    )
+    text = " ".join(evalkit("verify", "reports/latest").output.split())
+    assert f"1 not run no gate {stopped}" in text
+    assert verify()[1]["records"][0]["stopped"] == stopped
+    # What was left out by plan is signed: nobody can add to it later.
+    totals["collected"] = 2
+    project.write_run(project.run, lines, totals=totals)
+    assert "file_changed" in codes(verify()[1])
 
 
 def test_what_was_there_is_signed_whatever_it_is(project: Project, keys: Keys) -> None:

@@ -70,11 +70,16 @@ class Figures(NamedTuple):
     distributions: list[Histogram]
 
 
-def figures(suites: Mapping[str, ResultCounts], total: ResultCounts) -> Figures:
-    """Return the figures of a run, without empty tables and charts."""
+def figures(
+    suites: Mapping[str, ResultCounts], total: ResultCounts, largest: int | None = None
+) -> Figures:
+    """Return the figures of a run, without empty tables and charts.
+
+    ``largest`` is the most results of a cluster if the run could stop early, else None.
+    """
     by_suite = {name: counts.passed() for name, counts in suites.items()}
     by_tag = {tag: total.passed(tag) for tag in total.tags}
-    rates = [_rate_table("suite", by_suite), _rate_table("tag", by_tag)]
+    rates = [_rate_table("suite", by_suite, largest), _rate_table("tag", by_tag, largest)]
     distributions = [
         _distribution("Tokens", total.noun, total.sizes, lambda value: f"{value:,.0f}"),
         _distribution("Recorded time", total.noun, total.times, duration),
@@ -85,15 +90,17 @@ def figures(suites: Mapping[str, ResultCounts], total: ResultCounts) -> Figures:
     )
 
 
-def _rate_table(by: str, passed: Mapping[str, Sequence[ClusterSum]]) -> RateTable:
+def _rate_table(
+    by: str, passed: Mapping[str, Sequence[ClusterSum]], largest: int | None
+) -> RateTable:
     rates = [(mean.value, name) for name in passed if (mean := cluster_mean(passed[name]))]
     rates.sort()
-    rows = [_rate(name, passed[name]) for _, name in rates[:SHOWN]]
+    rows = [_rate(name, passed[name], largest) for _, name in rates[:SHOWN]]
     return RateTable(by, rows, max(0, len(rates) - SHOWN))
 
 
-def _rate(name: str, clusters: Sequence[ClusterSum]) -> RateRow:
-    low, high = (100 * share for share in rate_interval(clusters))
+def _rate(name: str, clusters: Sequence[ClusterSum], largest: int | None) -> RateRow:
+    low, high = (100 * share for share in rate_interval(clusters, largest=largest))
     passed = round(sum(cluster.total for cluster in clusters))
     scored = sum(cluster.size for cluster in clusters)
     share = 100 * passed / scored

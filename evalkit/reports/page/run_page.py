@@ -36,6 +36,7 @@ from evalkit.reports.page.step_labels import LABELS
 from evalkit.reports.page.templating import content_policy, resource, write_page
 from evalkit.reports.plain_text import conversation_text, findings_text
 from evalkit.results import Run
+from evalkit.results.early_stop import sequential_of
 from evalkit.results.records import ResultHead
 from evalkit.results.result_line import is_passed_trial
 from evalkit.results.run_directory import SIGNOFFS
@@ -156,13 +157,13 @@ class RunPage(LineReport):
         files: list[dict[str, JSON]] = []
         if self._packs.size + self._media.size > LARGE:
             files = write_data(directory, self._packs, self._media, digest)
-        strength = read_strength(directory)
+        strength, sequential = read_strength(directory), sequential_of(self.run.manifest)
         script, style = page_script(), resource("css/report.css") + print_style(digest)
         path = write_page(
             directory / "index.html",
             "page.html",
             overview=overview(self.run.manifest, total),
-            figures=figures(suites, total),
+            figures=figures(suites, total, sequential["largest"] if sequential else None),
             strength=strength_text(strength) if strength else "",
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],

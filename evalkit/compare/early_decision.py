@@ -1,0 +1,75 @@
+"""What of a gate can be decided before every scenario ran. Pure.
+
+A rule with an always-valid interval can be decided either way. Any other rule can at most fail
+early: a count of what ran says nothing of what did not, and the intervals of means of tokens, cost
+and time are those of a fixed sample. ``max_systematic_regressions`` is a count, too, but of chance
+events it is the one that a few scenarios show as well as all: one such variant fails the gate at
+once, and without one the gate passes by its interval.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import Literal
+
+from evalkit._lib.text import plural
+from evalkit.compare.gates import Gate, PassRateBound, RuleVerdict
+
+_BY_INTERVAL = ("non_inferiority", "min_pass_rate")
+DECIDABLE = (*_BY_INTERVAL, "max_systematic_regressions")
+"""The rules that may decide a gate early."""
+_MEAN = "its interval is that of a fixed number of scenarios"
+_NEEDS_ALL: Mapping[str, str] = {
+    "max_regressions": "it counts over all scenarios",
+    "pass_hat": "it has no interval",
+    "tokens": _MEAN,
+    "cost": _MEAN,
+    "latency": _MEAN,
+    "required_tags": "all results with the tag must pass",
+}
+"""The rules that cannot pass before every scenario ran, and why."""
+
+
+def rules_that_need_all(gate: Gate) -> Iterator[tuple[str, str]]:
+    """Yield the rules of a gate that cannot pass before every scenario ran, and why."""
+    for name, reason in _NEEDS_ALL.items():
+        if getattr(gate, name) not in (None, []):
+            yield name, reason
+    if _least_rate(gate) == 1:
+        yield "min_pass_rate", "no result may fail"
+
+
+def undecidable(gate: Gate) -> str:
+    """Return why a gate cannot be decided early, ``""`` if it can."""
+    if rules := [f"{name} ({reason})" for name, reason in rules_that_need_all(gate)]:
+        return f"cannot pass before every scenario ran, because of {', '.join(rules)}"
+    if all(getattr(gate, name) is None for name in _BY_INTERVAL):
+        return f"has no rule with an interval (expected {' or '.join(_BY_INTERVAL)})"
+    return ""
+
+
+def early_decision(gate: Gate, rules: Iterable[RuleVerdict]) -> Literal["pass", "fail"] | None:
+    """Return what the rules of ``DECIDABLE`` have decided, None if they have not."""
+    verdicts: dict[str, set[str]] = {}
+    for rule in rules:
+        verdicts.setdefault(rule.rule.partition(".")[0], set()).add(rule.verdict)
+    if any("fail" in found for found in verdicts.values()):
+        return "fail"
+    needed = [name for name in _BY_INTERVAL if getattr(gate, name) is not None]
+    return "pass" if all(verdicts.get(name) == {"pass"} for name in needed) else None
+
+
+def without_early_passes(
+    gate: Gate, rules: Iterable[RuleVerdict], left_out: int
+) -> Iterator[RuleVerdict]:
+    """Yield the verdicts of rules, inconclusive where a pass needs the scenarios left out."""
+    reasons = dict(rules_that_need_all(gate)) if left_out else {}
+    for rule in rules:
+        reason = reasons.get(rule.rule.partition(".")[0])
+        if reason is not None and rule.verdict == "pass":
+            why = f"{rule.message}; {plural(left_out, 'scenario')} not run by plan, and {reason}"
+            rule = rule._replace(verdict="inconclusive", message=why)
+        yield rule
+
+
+def _least_rate(gate: Gate) -> float | None:
+    bound = gate.min_pass_rate
+    return bound.rate if isinstance(bound, PassRateBound) else bound

@@ -22,7 +22,7 @@ of the capital, which is at least -stake, and whose mean is 0 if m is the mean.
 
 import math
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 
 from evalkit.compare.distributions import bisect
 from evalkit.compare.intervals import Interval
@@ -66,13 +66,15 @@ def anytime_p(clusters: Iterable[tuple[int, float]], largest: int) -> float:
 
 def clusters_without_difference(margin: float, confidence: float) -> int:
     """Return how many clusters without any difference show that the mean is above ``-margin``."""
-    count = 1
-    while confidence_sequence([(1, 0.0)] * count, 1, confidence).low <= -margin:
-        count += 1
-    return count
+    limit = math.log(2 / round(1 - confidence, 12))
+    # The largest stake alone needs so many, and is a part of the capital.
+    most = (limit + math.log(len(STAKES))) / math.log1p(margin / (1 - margin))
+    return math.ceil(
+        bisect(0.0, most, lambda count: log_capital({(1, 0.0): count}, 1, -margin) < limit)
+    )
 
 
-def log_capital(counts: Counter[tuple[int, float]], largest: int, mean: float) -> float:
+def log_capital(counts: Mapping[tuple[int, float], float], largest: int, mean: float) -> float:
     """Return the logarithm of the capital of bets that the mean is above ``mean``.
 
     It decreases with ``mean``, from which follows that the claims not rejected are an interval.

@@ -6,18 +6,22 @@ that compares needs the run of ``--evalkit-baseline``. Any other looks at the se
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from evalkit.compare.compared_run import compared_run
+from evalkit.checks.core.pricing import cost_of
+from evalkit.compare.compared_run import ComparedRun, compared_run
 from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import Gate
-from evalkit.compare.runs import compare
+from evalkit.compare.rows import ResultRow
+from evalkit.compare.runs import compare, pairable_runs
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
 from evalkit.project import project_bars
 from evalkit.results import Run
+from evalkit.results.records import SavingsRecord, SequentialRecord
 
 if TYPE_CHECKING:
     import pytest
@@ -35,16 +39,16 @@ class SessionGate:
 
     def __init__(self, config: pytest.Config, root: Path) -> None:
         self._config: Config = load_config(find_config(root))
-        self._name, gate = self._config.gate(config.getoption("evalkit_gate"))
+        self.name, gate = self._config.gate(config.getoption("evalkit_gate"))
         assert gate is not None, "an unknown gate is refused"
-        self._gate: Gate = gate
+        self.gate: Gate = gate
         baseline: str | None = config.getoption("evalkit_baseline")
         self._baseline = None
         if baseline is not None:
             self._baseline = Run(config.invocation_params.dir / baseline)
         elif rules := list(_comparing_rules(gate)):
             raise UsageError(
-                f"gate {self._name!r} compares ({', '.join(rules)}); name the run to compare with: "
+                f"gate {self.name!r} compares ({', '.join(rules)}); name the run to compare with: "
                 "--evalkit-baseline RUN"
             )
 
@@ -54,15 +58,58 @@ class SessionGate:
             return compare(
                 self._baseline,
                 run,
-                gate_name=self._name,
-                gate=self._gate,
+                gate_name=self.name,
+                gate=self.gate,
                 prices=self._config.prices,
                 compare_bars=project_bars,
             )
         alone = compared_run(run, (), self._config.prices)
         return Comparison(
-            baseline=alone, candidate=alone, gate_name=self._name, named_gate=self._gate
+            baseline=alone, candidate=alone, gate_name=self.name, named_gate=self.gate
         )
+
+    def early_decision(
+        self, rows: Sequence[ResultRow], record: SequentialRecord
+    ) -> Literal["pass", "fail"] | None:
+        """Return what the gate has decided by some results, None if it has not."""
+        candidate = ComparedRun(name="", rows=rows, sequential=record)
+        old, new = self._baseline_run or candidate, candidate
+        old, new = pairable_runs(old, new, {})
+        comparison = Comparison(
+            baseline=old, candidate=new, gate_name=self.name, named_gate=self.gate
+        )
+        return comparison.early_decision
+
+    def savings(
+        self, clusters: Collection[str], results: int, rows: Sequence[ResultRow]
+    ) -> SavingsRecord:
+        """Return about what so many results of some clusters would have cost.
+
+        They are taken to cost as much as the baseline's, or as ``rows`` if it has none of them.
+        """
+        known = [
+            row
+            for row in (self._baseline_run.rows if self._baseline_run is not None else ())
+            if row.cluster in clusters and row.tokens is not None
+        ]
+        rows = known or [row for row in rows if row.tokens is not None]
+        prices = self._config.prices
+        costs = [cost_of(row.usage, prices[row.model]) for row in rows if row.model in prices]
+        tokens = sum(row.tokens or 0 for row in rows)
+        is_priced = bool(rows) and len(costs) == len(rows) and None not in costs
+        return {
+            "results": results,
+            "tokens": round(tokens * results / len(rows)) if rows else None,
+            "cost": sum(filter(None, costs)) * results / len(rows) if is_priced else None,
+            "currency": self._config.currency,
+            "source": "the baseline" if known else "this run",
+        }
+
+    @cached_property
+    def _baseline_run(self) -> ComparedRun | None:
+        if self._baseline is None:
+            return None
+        return compared_run(self._baseline, (), self._config.prices)
 
 
 def _comparing_rules(gate: Gate) -> list[str]:

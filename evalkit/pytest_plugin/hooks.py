@@ -55,8 +55,37 @@ def pytest_configure(config: pytest.Config) -> None:
             "--evalkit-resume and -n exclude each other; resume in one process: leave -n out, or "
             "add -n 0"
         )
+    _check_until_decided(config)
     if has_workers(config):
         config.pluginmanager.register(WorkerListener(config), "evalkit-worker-listener")
+
+
+def _check_until_decided(config: pytest.Config) -> None:
+    """Refuse what ``--evalkit-until-decided`` cannot be combined with; set its gate."""
+    gate: str | None = config.getoption("evalkit_until_decided")
+    if gate is None:
+        if config.getoption("evalkit_seed") is not None:
+            raise pytest.UsageError(
+                "--evalkit-seed is the order of --evalkit-until-decided; add it"
+            )
+        return
+    option = f"--evalkit-until-decided {gate}"
+    if not config.getoption("evalkit_live") and config.getoption("evalkit_record") == "none":
+        raise pytest.UsageError(
+            f"{option}: a replay costs nothing that could be saved; add --evalkit-live, or "
+            "--evalkit-record all"
+        )
+    if config.getoption("numprocesses", None) or has_workers(config):
+        raise pytest.UsageError(
+            f"{option}: workers of pytest-xdist cannot decide together; leave -n out, and run "
+            "conversations at once with --evalkit-concurrency"
+        )
+    if config.getoption("evalkit_gate") not in (None, gate):
+        raise pytest.UsageError(
+            f"{option} and --evalkit-gate {config.getoption('evalkit_gate')} name two gates; leave "
+            "--evalkit-gate out"
+        )
+    vars(config.option)["evalkit_gate"] = gate
 
 
 def pytest_sessionstart(session: pytest.Session) -> None:

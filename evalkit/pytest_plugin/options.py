@@ -102,6 +102,18 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run directory that the gate compares with; without it, a gate about this run alone",
     )
     group.addoption(
+        "--evalkit-until-decided",
+        metavar="GATE",
+        help="start scenarios in random order until this gate of evalkit.yaml is decided, and exit "
+        "with its verdict, as with --evalkit-gate",
+    )
+    group.addoption(
+        "--evalkit-seed",
+        metavar="N",
+        type=_whole,
+        help="the order of --evalkit-until-decided (default: another one each time; it is printed)",
+    )
+    group.addoption(
         "--evalkit-budget",
         metavar="AMOUNT",
         type=_budget,
@@ -157,8 +169,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def _positive(text: str) -> int:
-    if not text.isdigit() or int(text) < 1:
-        raise ArgumentTypeError(f"{text!r} is not a whole number from 1")
+    return _whole(text, 1)
+
+
+def _whole(text: str, least: int = 0) -> int:
+    if not (text.isascii() and text.isdigit()) or int(text) < least:
+        raise ArgumentTypeError(f"{text!r} is not a whole number from {least}")
     return int(text)
 
 

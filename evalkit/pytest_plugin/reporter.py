@@ -107,11 +107,15 @@ class Reporter:
             return
         if selected and not is_worker(session.config):
             self.start()
+            if session.config.getoption("evalkit_until_decided"):
+                items = self._order(session)
         if session.config.getoption("evalkit_resume"):
             try:
                 state.resume(item.variants for item in items)
             except Misconfigured as error:
                 raise pytest.UsageError(str(error)) from error
+        if state.until_decided is not None:
+            state.until_decided.start_at(items)
         # A skipped variant must not be recorded ahead.
         to_run = [item for item in items if item.get_closest_marker("skip") is None]
         if is_worker(session.config) or not to_run or not state.settings.may_record:
@@ -132,6 +136,23 @@ class Reporter:
         if state.concurrency > 1:
             variants = [one for item in to_run for one in item.variants if not state.is_stored(one)]
             state.prefetcher = Prefetcher(state.runner, variants, state.concurrency)
+
+    def _order(self, session: pytest.Session) -> list[VariantItem]:
+        """Order the scenarios at random, and return the tests in this order."""
+        # Start-up cost: few sessions have the option.
+        from evalkit.pytest_plugin.until_decided import UntilDecided
+
+        assert self._gate is not None, "the option names a gate"
+        try:
+            state = UntilDecided(session, self._state, self._gate)
+        except Misconfigured as error:
+            raise pytest.UsageError(str(error)) from error
+        self._state.until_decided, self._state.manifest.sequential = state, state.record
+        terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
+        for line in state.introduction if terminal is not None else ():
+            terminal.ensure_newline()
+            terminal.write_line(line)
+        return [item for item in session.items if isinstance(item, VariantItem)]
 
     def start(self) -> None:
         """Refuse outputs and a gate that cannot be used, and warn of a weak key, before any test.
@@ -163,6 +184,13 @@ class Reporter:
         """End the session instead of starting a conversation that must not start."""
         state = self._state
         variants = item.variants if isinstance(item, VariantItem) else ()
+        if (
+            state.until_decided is not None
+            and isinstance(item, VariantItem)
+            and not state.until_decided.may_start(item)
+        ):
+            state.runner.ledger.count(planned=-len(variants))
+            return True
         if (variants or uses_tape(item)) and not state.may_run(variants):
             item.session.shouldstop = state.runner.ledger.stop_reason
             return True

@@ -18,6 +18,7 @@ from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
 from evalkit.results.bar import NAME as BAR
 from evalkit.results.bar import file_digest, write_bar
+from evalkit.results.early_stop import left_out_tests
 from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
@@ -65,6 +66,8 @@ class RunWriter:
             state.warnings += [f"{nodeid}: {text}" for text in tally["warned"]]
             if tally["trials"]:
                 state.flaky.append(f"{nodeid}: {tally['trials']}")
+        if state.until_decided is not None:
+            state.until_decided.add(nodeid, [result["line"] for result in item["results"]])
 
     def _open_journal(self) -> Journal:
         directory = self._state.directory
@@ -102,7 +105,10 @@ class RunWriter:
         manifest.not_collected = sorted(state.not_collected)
         # If every worker crashed, nobody knows what was collected.
         is_known = bool(manifest.suites or manifest.modules) and not state.not_collected
-        manifest.complete = is_known and totals.run + totals.deselected >= totals.collected
+        if state.until_decided is not None:
+            state.until_decided.finish()
+        accounted = totals.run + totals.deselected + left_out_tests(manifest.sequential)
+        manifest.complete = is_known and accounted >= totals.collected
         totals.collected = max(totals.collected, totals.run + totals.deselected)
 
     def _write_reports(self) -> None:

@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -38,6 +38,9 @@ from evalkit.suite import Suite, Variant, cassettes_of, expand, load
 from evalkit.suite.model.variants import tests_of
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
+
+if TYPE_CHECKING:
+    from evalkit.pytest_plugin.until_decided import UntilDecided
 
 _NEEDS_ARGUMENTS = re.compile(r"(\w+)\(\s*\w+\s*[,)]")
 """A registered mark whose first parameter has no default: ``timeout(timeout, method=None)``."""
@@ -109,6 +112,7 @@ class SessionState:
     def __init__(self, config: pytest.Config, environment: Mapping[str, str]) -> None:
         self.settings = read_settings(config, environment)
         self._repeat: int | None = config.getoption("evalkit_repeat")
+        self._until_decided: str | None = config.getoption("evalkit_until_decided")
         self.runner = Runner(
             self.settings,
             run_target=_run_target,
@@ -136,6 +140,7 @@ class SessionState:
         self.flaky: list[str] = []
         self.report_errors: list[str] = []
         self.gate_text = ""
+        self.until_decided: UntilDecided | None = None
         self.selection = ""
         self.unaffected = 0
         self.ci_commands: list[str] = []
@@ -261,7 +266,7 @@ class SessionState:
 
         Raises UsageError.
         """
-        lines = stored_results(self.directory, self.manifest.suites)
+        lines = stored_results(self.directory, self.manifest.suites, self._until_decided)
         for variants in tests:
             stored = {one.id: lines[one.id] for one in variants if one.id in lines}
             if len(stored) == len(variants) and all(

@@ -12,19 +12,23 @@ from typing import Any
 
 from evalkit.errors import UsageError
 from evalkit.results import Run, tally_of
+from evalkit.results.early_stop import sequential_of
 from evalkit.results.result_line import counts_as_test, parse_head, trials_text, verdict_of
-from evalkit.results.run_directory import RESULTS
+from evalkit.results.run_directory import MANIFEST, RESULTS
 from evalkit.session import VariantOutcome
 from evalkit.session.trials import ItemOutcome
 from evalkit.suite.model.policies import TrialPolicy
 from evalkit.verdict import Verdict
 
 
-def stored_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+def stored_results(
+    directory: Path, suites: Mapping[str, Mapping[str, Any]], until_decided: str | None
+) -> dict[str, str]:
     """Return the reusable result lines of a run directory by variant id; none without a run.
 
-    ``suites`` are the collected suites by path. Raises UsageError for a changed suite and for a
-    line that cannot be read.
+    ``suites`` are the collected suites by path, ``until_decided`` is the gate of a session that may
+    stop early. Raises UsageError for a changed suite, for a line that cannot be read, and for a run
+    that could stop early where this session cannot, or the reverse.
     """
     if not (directory / RESULTS).exists():
         return {}
@@ -38,6 +42,14 @@ def stored_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> 
             f"cannot resume {directory}: {', '.join(sorted(changed))} changed since; "
             "run without --evalkit-resume"
         )
+    record = sequential_of(run.manifest)
+    gate = record["gate"] if record is not None else None
+    if gate != until_decided:
+        why = f"was run until gate {gate} is decided; add --evalkit-until-decided {gate}"
+        if gate is None:
+            why = "was not run in random order, as --evalkit-until-decided needs; run without "
+            why += "--evalkit-resume"
+        raise UsageError(f"cannot resume {directory}: it {why}")
     lines = {}
     for number, line in enumerate(run.lines(), 1):
         try:
@@ -50,6 +62,19 @@ def stored_results(directory: Path, suites: Mapping[str, Mapping[str, Any]]) -> 
                 "run without --evalkit-resume"
             ) from error
     return lines
+
+
+def stored_seed(directory: Path, seed: int | None) -> int | None:
+    """Return the seed of the run to resume; without one ``seed``. Raises UsageError for another."""
+    record = sequential_of(Run(directory).manifest) if (directory / MANIFEST).exists() else None
+    if record is None or seed == record["seed"]:
+        return seed
+    if seed is not None:
+        raise UsageError(
+            f"cannot resume {directory}: its order is that of --evalkit-seed {record['seed']}, not "
+            f"{seed}; leave --evalkit-seed out"
+        )
+    return record["seed"]
 
 
 def policy_of(line: str) -> TrialPolicy | None:

@@ -27,7 +27,8 @@ class Prefetcher:
     def __init__(self, runner: Runner, variants: Sequence[Variant], concurrency: int) -> None:
         self._runner = runner
         self._waiting = [item for item in reversed(variants) if runner.may_run_concurrently(item)]
-        self._started: dict[int, Future[VariantOutcome]] = {}
+        self._started: dict[int, tuple[Variant, Future[VariantOutcome]]] = {}
+        self._is_suspended = False
         self._window = _WINDOW * concurrency
         self._pool = ThreadPoolExecutor(concurrency, thread_name_prefix="evalkit")
 
@@ -37,23 +38,38 @@ class Prefetcher:
         Raises NotStarted, and what ``Runner.run`` raises.
         """
         self._start()
-        future = self._started.pop(id(variant), None)
-        if future is None:
+        started = self._started.pop(id(variant), None)
+        if started is None:
+            self._waiting = [one for one in self._waiting if one is not variant]
             return self._run(variant)
         try:
-            return future.result()
+            return started[1].result()
         finally:
             self._start()
 
     def has_outcome(self, variant: Variant) -> bool:
         """Wait for a variant that was started; return whether it could reach the endpoint."""
-        future = self._started.get(id(variant))
+        started = self._started.get(id(variant))
         try:
-            return future is not None and not future.result().is_unreachable
+            return started is not None and not started[1].result().is_unreachable
         except NotStarted:
             return False
         except EvalkitError:
             return True
+
+    def suspend(self) -> list[Variant]:
+        """Start nothing until ``resume``; return the variants that run already, or have run."""
+        self._is_suspended = True
+        for key, (variant, future) in reversed(list(self._started.items())):
+            # One that still waits for a thread has not started.
+            if future.cancel():
+                del self._started[key]
+                self._waiting.append(variant)
+        return [variant for variant, _ in self._started.values()]
+
+    def resume(self) -> None:
+        """Start variants again."""
+        self._is_suspended = False
 
     def close(self) -> None:
         """Start nothing more, and wait for running conversations so that they are stored."""
@@ -61,9 +77,9 @@ class Prefetcher:
         self._pool.shutdown(wait=True, cancel_futures=True)
 
     def _start(self) -> None:
-        while self._waiting and len(self._started) < self._window:
+        while self._waiting and not self._is_suspended and len(self._started) < self._window:
             variant = self._waiting.pop()
-            self._started[id(variant)] = self._pool.submit(self._run, variant)
+            self._started[id(variant)] = variant, self._pool.submit(self._run, variant)
 
     def _run(self, variant: Variant) -> VariantOutcome:
         self._runner.ledger.check()

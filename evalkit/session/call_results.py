@@ -21,7 +21,8 @@ def call_results(
     """Report calls of undeclared functions, invalid arguments, calls without an answer.
 
     An application with a ``target`` has tools of its own, and a ``tool_calls`` check reports the
-    first two itself, except arguments that only the Python function refuses.
+    first two itself, except arguments that only the Python function refuses. The parameters of a
+    predefined function are the service's, so a misfit is not the model's fault.
     """
     faults, unanswered = [], []
     for turn in transcript.turns:
@@ -45,16 +46,23 @@ def call_results(
                     faults.append(Finding("undeclared_tool", message, where, got=name))
                 continue
             parameters = tool.schema(variant.variables)
+            is_predefined = isinstance(arguments, dict) and tool.is_predefined(
+                variant.scenario.fields.get("tools", [])
+            )
             # Where the check reports misfits, only what Python is called with is left to look at.
-            needs_fit = tool.python or not is_checked
+            needs_fit = tool.python or not (is_checked or is_predefined)
             reason = misfit(parameters, arguments) if needs_fit else ""
-            if reason and not is_checked:
+            if reason and is_predefined:
+                unanswered.append(_without_answer(name, arguments, where))
+            elif reason and not is_checked:
                 faults.append(arguments_invalid(name, arguments, reason, where))
             if not isinstance(arguments, dict):
                 continue
             if not reason and tool.calls_python(arguments, variant.variables):
                 reason = signature_misfit(tool.python, arguments, parameters)
-                if reason:
+                if reason and is_predefined:
+                    unanswered.append(_without_answer(name, arguments, where))
+                elif reason:
                     faults.append(arguments_invalid(name, arguments, reason, where))
             if (
                 tool.results

@@ -53,13 +53,19 @@ def run(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Run:
     monkeypatch.setattr("evalkit.session.effects.time.sleep", lambda seconds: None)
 
     def go(
-        expect: str, *responses: Response | Exception, fields: str = "", turns: str = ""
+        expect: str,
+        *responses: Response | Exception,
+        fields: str = "",
+        turns: str = "",
+        tools: str = "{}",
     ) -> dict[str, Any]:
         path = tmp_path / "suites" / "s.yaml"
         path.parent.mkdir(exist_ok=True)
         turns = turns or f"[{{user: hi, expect: {expect}}}]"
         path.write_text(
-            f"suite: s\nscenarios: [{{id: a, model: m, {fields} turns: {turns}}}]\n", "utf-8"
+            f"suite: s\ntools: {tools}\n"
+            f"scenarios: [{{id: a, model: m, {fields} turns: {turns}}}]\n",
+            "utf-8",
         )
         (variant,) = expand(load(path, root=tmp_path, checks=Catalog()))
         settings = Settings(
@@ -361,3 +367,58 @@ def test_a_variant_is_not_blamed_for_the_variant_that_it_is_compared_with(
     outcomes = [session.run(variant) for variant in variants]
     assert [outcome.verdict for outcome in outcomes] == ["errored", "errored"]
     assert "a[stateful] cannot be compared" in outcomes[1].message
+
+
+PARAMETERS = "parameters: {type: object, properties: {x: {type: integer}}}, result: ok"
+
+
+@pytest.mark.parametrize(
+    ("name", "tool", "listed", "arguments", "verdict", "code"),
+    [
+        ("click_at", PARAMETERS, "{type: computer_use}", {"x": "a"}, "passed", ""),
+        ("scroll_at", PARAMETERS, "{type: computer_use}, scroll_at", {"x": []}, "passed", ""),
+        ("fly", f"predefined: true, {PARAMETERS}", "", {"x": "a"}, "passed", ""),
+        (
+            "click_at",
+            "python: 'screen_of_tests:click'",
+            "{type: computer_use}",
+            {"x": 1, "button": "left"},
+            "passed",
+            "call_without_answer",
+        ),
+        ("click_at", PARAMETERS, "{type: computer_use}", "1", "failed", "arguments_invalid"),
+        ("click_at", PARAMETERS, "click_at", {"x": "a"}, "failed", "arguments_invalid"),
+        (
+            "click_at",
+            PARAMETERS,
+            "{type: computer_use, excluded_predefined_functions: [click_at]}, click_at",
+            {"x": "a"},
+            "failed",
+            "arguments_invalid",
+        ),
+    ],
+)
+def test_the_parameters_of_a_predefined_function_are_those_of_the_service(
+    run: Run,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    name: str,
+    tool: str,
+    listed: str,
+    arguments: Any,
+    verdict: str,
+    code: str,
+) -> None:
+    (tmp_path / "screen_of_tests.py").write_text("def click(x):\n    return x\n")
+    monkeypatch.syspath_prepend(str(tmp_path))
+    call = {"type": "function_call", "id": "c", "name": name, "arguments": arguments}
+    result = run(
+        "[]",
+        says(call, status="requires_action"),
+        says(text("Done.")),
+        fields=f"tools: [{listed}],",
+        tools=f"{{{name}: {{description: d, {tool}}}}}",
+    )
+    assert result["verdict"] == verdict
+    codes = [finding["code"] for check in result["checks"] for finding in check["findings"]]
+    assert codes == ([code] if code else [])

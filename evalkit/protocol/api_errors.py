@@ -57,14 +57,21 @@ class ApiError(NamedTuple):
         return f"{self.label}: {show(self.message, 300)}"
 
     @property
+    def words(self) -> frozenset[str]:
+        """Every word that names the error, in lower case: codes, status, reasons of details."""
+        error = _error_object(self.body)
+        fields = error if isinstance(error, dict) else {}
+        words = [self.code, fields.get("code"), fields.get("status"), *_reasons(self.body)]
+        return frozenset(word.lower() for word in words if isinstance(word, str))
+
+    @property
     def advice(self) -> str | None:
         """What to do about an error that says nothing about the model, None for any other.
 
         This is the fault table of ``wire_facts``, applied.
         """
-        words = {self.code.lower(), *(reason.lower() for reason in _reasons(self.body))}
         for row in FAULTS:
-            if not words.isdisjoint(row.words):
+            if not self.words.isdisjoint(row.words):
                 return row.advice
         for row in FAULTS:
             if row.message and re.search(row.message, self.message):

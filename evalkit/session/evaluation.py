@@ -21,6 +21,7 @@ that are on by default always run: a broken history is often why a later turn wa
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -182,17 +183,16 @@ class Evaluator:
         if any(item.name == "simulator" for item in self._variant.turn_expectations):
             declared.add("simulator")
         for check in defaults(view.transcript, declared):
-            results.append(
-                run_check(
-                    check,
-                    view,
-                    name=check.name,
-                    negate=False,
-                    severity=Severity.ERROR,
-                    turn=None,
-                    declared="",
-                )
+            result = run_check(
+                check,
+                view,
+                name=check.name,
+                negate=False,
+                severity=Severity.ERROR,
+                turn=None,
+                declared="",
             )
+            results.append(self._without_expected_errors(result, transcript))
         if self._variant.target is not None:
             # Start-up cost: only an application can lose what evalkit itself sends again.
             from evalkit.checks.history.continuity import continuity_warnings
@@ -228,6 +228,24 @@ class Evaluator:
                 if result.verdict is Verdict.ERRORED:
                     return result.findings[0]
         return None
+
+    def _without_expected_errors(self, result: CheckResult, transcript: Transcript) -> CheckResult:
+        """Return a result without the events in a stream of errors that the scenario expects."""
+        expected = {
+            turn.number
+            for turn in transcript.turns
+            if turn.outcome == "api_error" and self._is_expected(turn)
+        }
+        findings = tuple(
+            finding
+            for finding in result.findings
+            if finding.code != "error_event" or finding.where.turn not in expected
+        )
+        if result.verdict is Verdict.FAILED and findings != result.findings:
+            has_failed = any(finding.severity is Severity.ERROR for finding in findings)
+            verdict = Verdict.FAILED if has_failed else Verdict.PASSED
+            return replace(result, verdict=verdict, findings=findings)
+        return result
 
     def _is_expected(self, turn: Turn) -> bool:
         if turn.outcome not in ("completed", "api_error"):

@@ -162,6 +162,11 @@ INFRASTRUCTURE: dict[str, tuple[str, list[Response | Exception], str]] = {
     "idle run": (
         "background: true,", [says(status="in_progress"), says(status="idle")], "is idle",
     ),
+    "unknown status": (
+        "background: true,", [says(status="in_progress"), says(status="suspended")],
+        'no answer and the unknown status "suspended"; run it again',
+    ),
+    "unknown status after a thought": ("", [says(thought(), status="pending")], '"pending"'),
     "cancelled run": ("", [says(text("Hel"), status="cancelled")], "was cancelled"),
     "run that failed by the service": (
         "background: true,",
@@ -259,6 +264,13 @@ def test_a_fault_of_the_model_is_failed_and_named(run: Run, case: str) -> None:
     [
         ("[{error: {status: 429, code: resource_exhausted}}]",
          answer({"error": {"code": 429, "status": "RESOURCE_EXHAUSTED"}}, status=429)),
+        ("[{error: {code: api_key_expired}}]",
+         answer({"error": {"code": 400, "status": "INVALID_ARGUMENT",
+                           "details": [{"reason": "API_KEY_EXPIRED"}]}}, status=400)),
+        ("[{error: {code: INVALID_ARGUMENT}}]",
+         answer({"error": {"code": "invalid_request", "status": "INVALID_ARGUMENT"}}, status=400)),
+        ("[{text: Hello}]", says(text("Hello"), status="archived")),
+        ("[{status: suspended}]", says(status="suspended")),
         ("[{error: {status: 401}}]", answer({"error": {}}, status=401)),
         ("[{error: {code: api_error}}]", says(status="failed", errors=[{"code": "api_error"}])),
         ("[{error: {code: unavailable}}]", says({"type": "model_output", "error": {"code": 14}})),
@@ -272,6 +284,26 @@ def test_an_expected_end_passes_whosever_fault_it_is(
     run: Run, expect: str, response: Response
 ) -> None:
     assert run(expect, response)["verdict"] == "passed"
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        {"code": 504, "status": "DEADLINE_EXCEEDED"},
+        {"code": "safety", "message": "No."},
+        {"code": "invalid_request", "message": "No."},
+    ],
+)
+@pytest.mark.parametrize("events", [[], HALF])
+def test_an_expected_error_of_a_stream_passes(
+    run: Run, events: list[Any], error: dict[str, Any]
+) -> None:
+    word = error.get("status", error["code"])
+    broken = stream(*events, failure(**error))
+    expected = run(f"[{{error: {{code: {word}}}}}]", broken, fields="stream: true,")
+    assert expected["verdict"] == "passed"
+    both = run(f"[{{error: {word}}}, stream]", broken, fields="stream: true,")
+    assert both["verdict"] == "failed"
 
 
 @pytest.mark.parametrize(

@@ -6,8 +6,9 @@ that reads them reports a wrong text. Its message says what the text really is.
 
 from collections.abc import Iterable
 
+from evalkit._lib.text import show
 from evalkit.protocol.api_errors import errors_of_run
-from evalkit.protocol.step_types import UNANSWERED
+from evalkit.protocol.step_types import STATUSES, UNANSWERED
 from evalkit.protocol.wire_facts import BLOCKED_CODES, RUN_AGAIN
 from evalkit.transcript import Turn
 
@@ -39,7 +40,9 @@ def describe_ending(turn: Turn, check: str = "") -> str:
         return f"the answer is incomplete: it was cut off at {limit} tokens (max_output_tokens)"
     if turn.status in _STATUSES:
         return _STATUSES[turn.status] if check != "status" else ""
-    is_empty = turn.outcome == "completed" and all(step.type == "thought" for step in turn.steps)
+    if _is_of_unknown_status(turn):
+        return f"the interaction has no answer and the unknown status {show(turn.status)}"
+    is_empty = turn.outcome == "completed" and _has_no_answer(turn)
     return "the answer is empty" if is_empty and check in _OUTPUT_CHECKS else ""
 
 
@@ -62,9 +65,18 @@ def fault_advice(turn: Turn) -> str | None:
         polls = bool(turn.exchanges) and turn.exchanges[-1].request.method == "GET"
         return turn.error.advice or (RUN_AGAIN if polls else None)
     advice = [error.advice for error in errors_of_run(turn.interaction or {})]
-    if not advice and turn.status in UNANSWERED:
+    if not advice and (turn.status in UNANSWERED or _is_of_unknown_status(turn)):
         return RUN_AGAIN
     return advice[0] if advice and None not in advice else None
+
+
+def _is_of_unknown_status(turn: Turn) -> bool:
+    """Return whether a turn may not have ended: a newer service has further statuses."""
+    return turn.status not in (None, *STATUSES) and _has_no_answer(turn)
+
+
+def _has_no_answer(turn: Turn) -> bool:
+    return all(step.type == "thought" for step in turn.steps)
 
 
 def _output_limit(turn: Turn) -> int | None:

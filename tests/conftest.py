@@ -2,8 +2,13 @@
 
 from __future__ import annotations
 
+import pkgutil
+from importlib import import_module
+
 import pytest
 from hypothesis import HealthCheck, settings
+
+import evalkit
 
 # Few examples in each of many runs find more than many examples in a few; `thorough` is for a
 # change of the code that a property describes. Time limits would depend on the machine.
@@ -22,6 +27,27 @@ settings.register_profile("thorough", settings.get_profile("quick"), max_example
 settings.load_profile("quick")
 
 pytest_plugins = ["pytester"]
+
+LATE_MODULES = ("httpcore", "rich.progress")
+
+
+@pytest.fixture(scope="session")
+def loaded_modules() -> None:
+    """Load all modules of evalkit, and those that its libraries load when they are used.
+
+    After each of its tests pytester unloads what the test has loaded, and the next one would have
+    to load it again.
+    """
+    names = [module.name for module in pkgutil.walk_packages(evalkit.__path__, "evalkit.")]
+    names.remove("evalkit.__main__")
+    for name in (*names, *LATE_MODULES):
+        import_module(name)
+
+
+@pytest.fixture
+def pytester(loaded_modules: None, pytester: pytest.Pytester) -> pytest.Pytester:
+    """Return pytest's own tester, with the modules loaded before it."""
+    return pytester
 
 
 @pytest.fixture(autouse=True)

@@ -153,7 +153,6 @@ SESSIONS = {
         SLOW,
     ),
     "workers": Session({"passed": 2, "failed": 2}, "-p xdist -n 2"),
-    "workers by file": Session({"passed": 2, "failed": 2}, "-p xdist -n 2 --dist loadfile"),
     "workers by group": Session(
         {"passed": 2, "failed": 2},
         "-p xdist -n 2 --dist loadgroup",

@@ -104,7 +104,6 @@ def evalkit(*arguments: str | Path) -> tuple[int, str]:
     ("options", "conftest", "counts", "verdicts"),
     [
         ("-n 2 --dist loadgroup", GROUP, {"passed": 3, "failed": 1}, "fppp"),
-        ("-n 2 --dist each", "", {"passed": 6, "failed": 2}, "ffpppppp"),
         ("-n 1", CRASH, {"passed": 2, "failed": 1, "errors": 1}, "efpp"),
         (
             "-n 2 --dist each",
@@ -113,7 +112,7 @@ def evalkit(*arguments: str | Path) -> tuple[int, str]:
             "effppppp",
         ),
     ],
-    ids=["workers by group", "each worker", "crashed worker", "one of each crashed"],
+    ids=["workers by group", "crashed worker", "one of each crashed"],
 )
 def test_workers(
     recorded: TapedProject, options: str, conftest: str, counts: dict[str, int], verdicts: str

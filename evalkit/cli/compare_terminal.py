@@ -19,6 +19,7 @@ from evalkit.compare.variant_changes import CHANGES, VariantChange
 MAX_LISTED = 20
 """Entries of a list that are printed; the rest is counted, and is in comparison.json."""
 
+_MAX_NAME = 30
 _WIDEST = 60
 """Characters of two values that fit side by side."""
 _STYLES = {"pass": "bold green", "fail": "bold red", "inconclusive": "bold yellow"}
@@ -142,7 +143,7 @@ def _print_metrics(comparison: Comparison, console: Console) -> None:
         return
     table = grid("", "baseline", "candidate", "change", "between")
     for row in rows:
-        name = row.name if row.change else f"  {row.name}"
+        name = shorten(row.label, _MAX_NAME) if row.change else f"  {row.name}"
         table.add_row(name, row.baseline, row.candidate, row.change, row.between)
     console.print(table)
     console.print()

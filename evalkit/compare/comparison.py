@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Literal
 
-from evalkit._lib.text import as_sentence, quoted
+from evalkit._lib.text import as_sentence, plural, quoted, visible
 from evalkit.compare.bar import (
     BarComparison,
     BarList,
@@ -26,11 +26,16 @@ from evalkit.compare.compared_run import ComparedRun
 from evalkit.compare.early_decision import DECIDABLE, early_decision, without_early_passes
 from evalkit.compare.evidence import Evidence, TagEvidence, by_tag, evidence
 from evalkit.compare.evidence_rules import EVIDENCE_RULES
-from evalkit.compare.figure_rows import FigureRow, metric_rows, run_rows
+from evalkit.compare.figure_rows import FigureRow, metric_rows, run_rows, score_rows
 from evalkit.compare.gate_input import GateInput, MissingEvidence, Rule, allowed_names
 from evalkit.compare.gates import LIVE, REPLAY, Gate, GateOutcome, GateVerdict, RuleVerdict
 from evalkit.compare.intervals import CONFIDENCE
-from evalkit.compare.metrics import MetricDifference, metric_differences
+from evalkit.compare.metrics import (
+    MetricDifference,
+    ScoreDifference,
+    metric_differences,
+    score_differences,
+)
 from evalkit.compare.model_rules import MODEL_RULES
 from evalkit.compare.pairing import (
     Pair,
@@ -130,6 +135,11 @@ class Comparison:
         return {name: one for name, one in differences.items() if name not in self.unknown}
 
     @cached_property
+    def scores(self) -> list[ScoreDifference]:
+        """The scores of judges that both runs have."""
+        return score_differences(self.pairing.scored)
+
+    @cached_property
     def tags(self) -> dict[str, TagEvidence]:
         """What the pairs of each tag show."""
         return by_tag(self.pairing.scored, self.largest)
@@ -225,9 +235,21 @@ class Comparison:
         return [
             *evidence_warnings(self.missing, self.evidence, self.unit),
             *self._unused_exceptions(),
+            *self._other_judges(),
             *self.notes,
             *self.unknown.values(),
         ]
+
+    def _other_judges(self) -> Iterator[str]:
+        by_models = grouped((score.models, score.name) for score in self.scores)
+        for (old, new), names in by_models.items():
+            if old != new:
+                verb = "was" if len(names) == 1 else "were"
+                yield (
+                    f"{plural(len(names), 'rubric')} {verb} judged by {visible(old)} in the "
+                    f"baseline and by {visible(new)} in the candidate: a difference of the scores "
+                    "may be the judges'"
+                )
 
     def _unused_exceptions(self) -> Iterator[str]:
         missing = self.missing
@@ -269,8 +291,8 @@ class Comparison:
 
     @cached_property
     def metric_rows(self) -> list[FigureRow]:
-        """Tokens, cost and time as rows of text."""
-        return list(metric_rows(self.metrics, self.currency))
+        """Scores of judges, tokens, cost and time as rows of text."""
+        return [*score_rows(self.scores), *metric_rows(self.metrics, self.currency)]
 
     def changed(self, change: PairChange) -> list[Pair]:
         """Return the pairs of one change, in the candidate's order."""

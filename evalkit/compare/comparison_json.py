@@ -94,6 +94,15 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
             for tag, result in comparison.tags.items()
         },
         "metrics": {name: _metric(metric) for name, metric in comparison.metrics.items()},
+        "scores": [
+            {
+                "rubric_digest": score.digest,
+                "name": score.name,
+                "judges": list(score.models),
+                **_metric(score.metric),
+            }
+            for score in comparison.scores
+        ],
         "bar": {
             **comparison.bar.to_json(),
             **{

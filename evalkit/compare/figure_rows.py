@@ -1,12 +1,13 @@
 """The figures of a comparison as rows of text, the same in every form. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 
+from evalkit._lib.text import visible
 from evalkit.compare.compared_run import ComparedRun
 from evalkit.compare.evidence import Evidence
 from evalkit.compare.intervals import points
-from evalkit.compare.metrics import MetricDifference
+from evalkit.compare.metrics import MetricDifference, ScoreDifference
 
 CONVERSATIONS = 1_000
 """The number of conversations whose cost is shown: that of one has too many zeros."""
@@ -17,13 +18,22 @@ _COUNTS = ("results", "passed", "failed", "errored", "skipped")
 
 @dataclass(frozen=True, kw_only=True)
 class FigureRow:
-    """A figure of both runs; ``change`` and its interval ``between`` only where there is one."""
+    """A figure of both runs; ``change`` and its interval ``between`` only where there is one.
+
+    ``subject`` is text of a suite that says what the figure is about, not escaped.
+    """
 
     name: str
     baseline: str
     candidate: str
     change: str = ""
     between: str = ""
+    subject: str = ""
+
+    @property
+    def label(self) -> str:
+        """The name with what it is about."""
+        return f"{self.name}: {visible(self.subject)}" if self.subject else self.name
 
 
 def run_rows(baseline: ComparedRun, candidate: ComparedRun, found: Evidence) -> list[FigureRow]:
@@ -72,6 +82,20 @@ def metric_rows(metrics: Mapping[str, MetricDifference], currency: str) -> Itera
                 change=metric.change_text if is_mean else "",
                 between=metric.between_text if is_mean else "",
             )
+
+
+def score_rows(scores: Iterable[ScoreDifference]) -> Iterator[FigureRow]:
+    """Yield the mean score of each judge, with its change."""
+    for score in scores:
+        metric = score.metric
+        yield FigureRow(
+            name="score",
+            subject=score.name,
+            baseline=f"{metric.baseline.mean:.3g}",
+            candidate=f"{metric.candidate.mean:.3g}",
+            change=f"{metric.difference:+.3g}",
+            between=metric.between_text,
+        )
 
 
 def _label(name: str, currency: str) -> tuple[str, float]:

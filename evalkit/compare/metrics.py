@@ -1,10 +1,10 @@
-"""Compare tokens, cost and time of scored pairs. Pure.
+"""Compare tokens, cost, time and the scores of judges of scored pairs. Pure.
 
 Means are over pairs where both runs have the value; their intervals are over clusters.
 """
 
 import math
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
@@ -83,6 +83,47 @@ def metric_differences(
     return differences
 
 
+class ScoreDifference(NamedTuple):
+    """What a judge gives both runs for one rubric.
+
+    ``models`` are the judges of the baseline and of the candidate: if they differ, so may the
+    scores.
+    """
+
+    digest: str
+    name: str
+    models: tuple[str, str]
+    metric: MetricDifference
+
+
+def score_differences(
+    pairs: Sequence[Pair], confidence: float = CONFIDENCE
+) -> list[ScoreDifference]:
+    """Return the difference of each judge's score, of the rubrics that both runs have."""
+    judged = grouped(
+        ((old.digest, old.name), (pair.candidate.cluster, old, new))
+        for pair in pairs
+        for old in pair.baseline.scores
+        for new in pair.candidate.scores
+        if (old.digest, old.name) == (new.digest, new.name)
+    )
+    differences = []
+    for (digest, name), scores in judged.items():
+        values = [(cluster, old.score, new.score) for cluster, old, new in scores]
+        # A score has no zero from which it could be so many percent higher.
+        metric = _metric_difference(values, len(values), confidence, has_ratio=False)
+        models = (
+            _names(old.model for _, old, _ in scores),
+            _names(new.model for _, _, new in scores),
+        )
+        differences.append(ScoreDifference(digest, name, models, metric))
+    return differences
+
+
+def _names(models: Iterable[str]) -> str:
+    return ", ".join(sorted(set(models)))
+
+
 def _metric_value(row: ResultRow, name: str, include: Collection[ExtraKind]) -> float | None:
     value: float | None = getattr(row, name)
     for extra in row.extra:
@@ -93,7 +134,11 @@ def _metric_value(row: ResultRow, name: str, include: Collection[ExtraKind]) -> 
 
 
 def _metric_difference(
-    values: Sequence[tuple[str, float, float]], total: int, confidence: float
+    values: Sequence[tuple[str, float, float]],
+    total: int,
+    confidence: float,
+    *,
+    has_ratio: bool = True,
 ) -> MetricDifference:
     old, new, change = (
         cluster_sums(grouped(column))
@@ -104,7 +149,7 @@ def _metric_difference(
         )
     )
     mean, candidate = cluster_mean(change), cluster_mean(new)
-    ratio = ratio_of_means(new, old, confidence)
+    ratio = ratio_of_means(new, old, confidence) if has_ratio else None
     return MetricDifference(
         pairs=len(values),
         total=total,

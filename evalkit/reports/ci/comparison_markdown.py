@@ -113,7 +113,8 @@ def _figures(comparison: Comparison, *, is_short: bool = False) -> str:
         sides = (code(one, limit) if is_text else one for one in (row.baseline, row.candidate))
         change = f"{row.change}, between {row.between}" if row.change else ""
         if row.change or row in comparison.run_rows:
-            lines.append(f"| {row.name} | {' | '.join(sides)} | {change} |\n")
+            name = f"{row.name}: {code(row.subject, limit)}" if row.subject else row.name
+            lines.append(f"| {name} | {' | '.join(sides)} | {change} |\n")
     return f"{''.join(lines)}\n{' '.join(comparison.sentences)}\n\n"
 
 

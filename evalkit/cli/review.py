@@ -99,9 +99,9 @@ def review(
 ) -> None:
     """Decide what a run leaves open for people.
 
-    Accept, reject or skip each failure, regression and new or changed snapshot of RUN (a run
-    directory, default reports/latest). Decisions are stored in RUN/decisions.yaml, bound to the
-    results they were made on.
+    Accept, reject or skip each uncertain judgment, failure, regression and new or changed snapshot
+    of RUN (a run directory, default reports/latest). Decisions are stored in RUN/decisions.yaml,
+    bound to the results they were made on.
     """
     by_options = bool(accept or reject or undo or keep)
     if web and (as_list or as_json or by_options):

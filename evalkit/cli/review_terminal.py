@@ -54,8 +54,8 @@ _CHOICES: dict[str, Choice | Literal["keep"]] = {
     "k": "keep",
 }
 _HELP = """\
-  a  accept: this failure is right as it is, or this text becomes the snapshot
-  r  reject: it must be corrected
+  a  accept: the judge is right, this failure is right as it is, or this text becomes the snapshot
+  r  reject: the judge is wrong, or what differs must be corrected
   s  skip: decide later
   k  keep the decision that an earlier run offers
   g  decide about the whole group of identical differences, or about this one only

@@ -79,9 +79,9 @@ class ResultRow:
     ``request_parts`` are the settings sent with every turn, the user's messages, and the model and
     tier that answered, each as canonical JSON; none if nothing was sent. ``location`` is
     ``file:line`` of the scenario. ``case`` is the label of its case row, empty without one;
-    ``extra`` are tokens that are not part of ``usage``; ``scores`` are those of judges; ``source`` says whether its responses were
-    ``replayed``, ``recorded``, ``live`` or ``mixed``, None without any. Of several trials that are
-    one test, one ``counts`` as the test.
+    ``extra`` are tokens that are not part of ``usage``; ``scores`` are those of judges; ``source``
+    says whether its responses were ``replayed``, ``recorded``, ``live`` or ``mixed``, None without
+    any. Of several trials that are one test, one ``counts`` as the test.
     """
 
     id: str

@@ -1,14 +1,16 @@
 """Build the queue of a review from results. Pure.
 
-The queue has failures, regressions, new and changed snapshots. An item is one finding that failed
-its check, or one snapshot that is not approved. Errored results are listed and not decided: they
-say nothing about the model. An item is identified by its result, check, code and location, so its
-key is the same in every run. ``digest`` is that of its result line, computed here and compared with
-the one in the line, so that no altered line is accepted.
+The queue has uncertain judgments, failures, regressions, new and changed snapshots. An item is one
+judgment whose confidence is too low, one finding that failed its check, or one snapshot that is not
+approved. Judgments come first: what they say about the answer is still open. Errored results are
+listed and not decided: they say nothing about the model. An item is identified by its result,
+check, code and location, so its key is the same in every run. ``digest`` is that of its result
+line, computed here and compared with the one in the line, so that no altered line is accepted.
 
 Items with an identical difference form a group, which one decision can settle. They share check and
 code, the message apart from numbers, and the difference apart from positions: the removed and added
-lines of a changed snapshot, the value of a new one, the expected value of another finding.
+lines of a changed snapshot, the value of a new one, the expected value of another finding. An
+uncertain judgment is a group of its own, because each answer is judged by itself.
 """
 
 import re
@@ -19,7 +21,8 @@ from typing import Literal, NamedTuple, cast, get_args
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, MISSING, canonical, loads
-from evalkit._lib.text import shorten, visible
+from evalkit._lib.text import shorten, show, visible
+from evalkit.checks.core.formatting import table
 from evalkit.checks.snapshot import Kind as Form
 from evalkit.checks.snapshot import render
 from evalkit.compare.rows import grouped
@@ -27,7 +30,7 @@ from evalkit.errors import UsageError
 from evalkit.results.result_line import checked_digest
 from evalkit.verdict import Where
 
-ItemKind = Literal["failure", "new snapshot", "changed snapshot"]
+ItemKind = Literal["uncertain judgment", "failure", "new snapshot", "changed snapshot"]
 
 MAX_NAME = 300
 """Characters of a check, code or location that are kept: a model may choose a key of any length."""
@@ -36,6 +39,7 @@ _SNAPSHOT_KINDS: Mapping[str, ItemKind] = {
     "snapshot_new": "new snapshot",
     "snapshot_differs": "changed snapshot",
 }
+_UNCERTAIN = "judge_uncertain"
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _KEY_LENGTH = 12
 
@@ -134,7 +138,7 @@ def build_queue(
     items = [item for entry in results.values() if isinstance(entry, list) for item in entry]
     groups = grouped((item.group, item) for item in items)
     items = [item for group in groups.values() for item in group]
-    items.sort(key=lambda item: not item.regressed)
+    items.sort(key=lambda item: (item.code != _UNCERTAIN, not item.regressed))
     errors = tuple(entry for entry in results.values() if isinstance(entry, ErroredResult))
     return ReviewQueue(tuple(items), errors, frozenset(map(visible, results)))
 
@@ -144,10 +148,12 @@ def _items(
 ) -> Iterator[ReviewItem]:
     ids: Counter[str] = Counter()
     result = visible(line["id"])
-    for check, finding in _open_findings(line):
+    for check, finding in (*_open_findings(line), *_uncertain_judgments(line)):
         where = finding.get("where", {})
         name, code = visible(check["name"]), visible(finding["code"])
         location = visible(str(Where(**{"turn": check.get("turn"), **where}))) or "conversation"
+        if finding.get("question"):
+            location += f", question {visible(finding['question'])}"
         id_ = _item_id(result, name, code, location)
         ids[id_] += 1
         if ids[id_] > 1:
@@ -156,9 +162,12 @@ def _items(
             id_ = _item_id(result, name, code, location)
         kind = _SNAPSHOT_KINDS.get(code, "failure") if _is_snapshot(where) else "failure"
         form = cast("Form", where["kind"]) if kind != "failure" else None
+        kind = "uncertain judgment" if code == _UNCERTAIN else kind
         expected, got = finding.get("expected", MISSING), finding.get("got", MISSING)
         difference = _group_difference(kind, form, finding["message"], location, expected, got)
         group = sha256(canonical([name, code, regressed, difference]))
+        if kind == "uncertain judgment":
+            group = sha256(id_)
         yield ReviewItem(
             key=sha256(id_)[:_KEY_LENGTH],
             result=result,
@@ -168,7 +177,7 @@ def _items(
             kind=kind,
             digest=digest,
             group="g" + group[: _KEY_LENGTH - 1],
-            regressed=regressed,
+            regressed=regressed and kind != "uncertain judgment",
             message=finding["message"],
             expected=expected,
             got=got,
@@ -201,6 +210,40 @@ def _open_findings(
                 yield check, finding
     if failed and not has_error:
         yield {"name": "variant"}, {"code": "failed", "message": line["message"]}
+
+
+def _uncertain_judgments(
+    line: Mapping[str, JSON],
+) -> Iterator[tuple[Mapping[str, JSON], Mapping[str, JSON]]]:
+    """Yield checks with a finding for each judgment whose confidence is too low."""
+    for check in line["checks"]:
+        for judgment in check.get("judgments", ()):
+            if judgment.get("uncertain"):
+                yield check, {**_judgment_finding(line, check, judgment), "code": _UNCERTAIN}
+
+
+def _judgment_finding(
+    line: Mapping[str, JSON], check: Mapping[str, JSON], judgment: Mapping[str, JSON]
+) -> dict[str, JSON]:
+    """Return what a person reads to decide whether a judge is right."""
+    least = judgment["expected"].get("min_confidence")
+    confidence = f"{judgment['confidence']}, expected at least {least}"
+    answer = {name: judgment[name] for name in ("choice", "score") if name in judgment}
+    rows = {
+        "rubric": judgment["rubric"],
+        "judge": judgment.get("model_version") or judgment["model"],
+        "verdict": f"{judgment['verdict']}, with the confidence {confidence}",
+        "answer": f"{show(answer)}, expected {show(judgment['expected'])}",
+        "probability": f"{judgment['probability']} that it passes",
+    }
+    texts = [turn["text"] for turn in line["turns"] if turn["number"] == check.get("turn")]
+    text = (texts or [turn["text"] for turn in line["turns"][-1:]] or [""])[0]
+    return {
+        "message": f"is the judge right that this {judgment['verdict']}? Its confidence is "
+        f"{confidence}",
+        "question": judgment.get("question"),
+        "detail": f"{table([[*row] for row in rows.items()])}\n\nthe model's answer\n{text}",
+    }
 
 
 def _is_snapshot(where: Mapping[str, JSON]) -> bool:

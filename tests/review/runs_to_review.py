@@ -11,10 +11,11 @@ from evalkit.checks.snapshot import Kind, path_of
 from evalkit.results import Run
 from evalkit.review.decisions import Choice, Decision
 from evalkit.review.session import DecisionRequest, Reviewer, ReviewSession
-from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
+from evalkit.verdict import CheckResult, Finding, Judgment, Severity, Verdict, Where
 from tests.reports.sample import line, make_run, weather
 
 ADA = Reviewer("Ada", "ada@example.org")
+PASSED = Verdict.PASSED
 BOB = Reviewer("Bob", "bob@example.org")
 SUITE = "suites/weather.yaml"
 
@@ -46,6 +47,30 @@ def errs(scenario: str = "rome", message: str = "no answer came") -> str:
         verdict=Verdict.ERRORED,
         message=message,
     )
+
+
+def judged(scenario: str = "london", *confidences: float, verdict: Verdict = PASSED) -> str:
+    """Return a result of which a judge gave verdicts; below 0.8 they are uncertain."""
+    judgments = tuple(
+        Judgment(
+            kind="yes_no",
+            rubric="It names \x1b[31mthe weather.",
+            rubric_digest="a" * 64,
+            model="gemini-decision-1",
+            model_version="gemini-decision-1-001",
+            verdict=verdict,
+            expected={"min": 0.5, "min_confidence": 0.8},
+            question=f"q{number}" if number else None,
+            score=confidence,
+            probability=confidence,
+            confidence=confidence,
+            uncertain=confidence < 0.8,
+        )
+        for number, confidence in enumerate(confidences or (0.6,))
+    )
+    findings = (Finding("judge_below", "too low", Where(turn=1)),) * (verdict is Verdict.FAILED)
+    check = CheckResult("judge", verdict, findings, turn=1, judgments=judgments)
+    return line(scenario, [weather()], [check], verdict=verdict)
 
 
 def file_of(scenario: str, kind: Kind = "text") -> str:

@@ -13,7 +13,7 @@ from evalkit.cli.main import main
 from evalkit.review.decisions import DecisionFile
 from evalkit.verdict import Finding, Where
 from tests.reports.sample_cases import hostile_line
-from tests.review.runs_to_review import errs, fails, file_of, passes, project, snapshot
+from tests.review.runs_to_review import errs, fails, file_of, judged, passes, project, snapshot
 
 RUN = "reports/latest"
 WHO = ("--name", "Ada", "--email", "ada@example.org")
@@ -63,6 +63,25 @@ def test_stepping_through_everything(here: Path) -> None:
     assert f"wrote {file_of('c')}" in again.output
     assert path.read_text() == "neu\n"
     assert again.exit_code == 1  # something is rejected
+
+
+def test_an_uncertain_judgment_is_asked_about_first(here: Path) -> None:
+    project(here, [fails("a"), judged("b", 0.62)])
+    actual = review(typed="v\nr\na\n")
+    first = actual.output.index("uncertain judgment  weather::b[stateless]")
+    assert first < actual.output.index("failure  weather::a[stateless]")
+    shown = [line.strip() for line in actual.output.splitlines()]
+    for line in (
+        "rubric       It names <U+001B>[31mthe weather.",
+        "verdict      passed, with the confidence 0.62, expected at least 0.8",
+        'answer       {"score": 0.62}, expected {"min": 0.5, "min_confidence": 0.8}',
+        "probability  0.62 that it passes",
+        "It is 22 degrees Celsius in London.",
+    ):
+        assert line in shown
+    assert max(map(len, shown)) <= 80
+    assert decided() == [("b", "reject", ""), ("a", "accept", "")]
+    assert DecisionFile(Path(RUN)).read()[0].code == "judge_uncertain"
 
 
 def test_nothing_left_and_nothing_rejected_is_a_pass(here: Path) -> None:

@@ -23,7 +23,7 @@ from evalkit.review.queue import (
 from evalkit.verdict import CheckResult, Finding, Severity, Verdict, Where
 from tests.reports.sample import line
 from tests.reports.sample_cases import every_line, failed_line, hostile_line
-from tests.review.runs_to_review import errs, fails, file_of, passes, snapshot
+from tests.review.runs_to_review import errs, fails, file_of, judged, passes, snapshot
 
 
 def queue(*lines: str, regressed: tuple[str, ...] = ()) -> ReviewQueue:
@@ -39,6 +39,36 @@ def with_digest(value: dict[str, Any]) -> str:
 def one(text: str, **more: Any) -> ReviewItem:
     (item,) = queue(text, **more).items
     return item
+
+
+def test_uncertain_judgments_come_first_and_are_decided_one_by_one() -> None:
+    items = queue(
+        fails("paris"),
+        judged("rome", 0.9),
+        judged("london", 0.6, 0.95, 0.7),
+        judged("oslo", 0.55, verdict=Verdict.FAILED),
+        regressed=("weather::paris[stateless]", "weather::oslo[stateless]"),
+    ).items
+    assert [(item.kind, item.result.split("[")[0], item.location) for item in items[:3]] == [
+        ("uncertain judgment", "weather::london", "turn 1"),
+        ("uncertain judgment", "weather::london", "turn 1, question q2"),
+        ("uncertain judgment", "weather::oslo", "turn 1"),
+    ]
+    assert [item.code for item in items[3:]] == ["not_contained", "judge_below"]
+    assert len({item.group for item in items}) == len({item.key for item in items}) == 5
+    assert [item.regressed for item in items] == [False, False, False, True, True]
+    first = items[0]
+    assert first.message == (
+        "is the judge right that this passed? Its confidence is 0.6, expected at least 0.8"
+    )
+    for text in ("the weather.", "gemini-decision-1-001", '"score": 0.6', "22 degrees"):
+        assert text in first.detail
+    assert "\x1b" not in first.detail
+    assert diff_lines(first) == []
+
+
+def test_judgments_of_an_errored_result_are_not_decided() -> None:
+    assert queue(judged("oslo", 0.5, verdict=Verdict.ERRORED)).items == ()
 
 
 def test_a_finding_is_an_item_with_a_unique_name() -> None:

@@ -30,6 +30,7 @@ from tests.review.runs_to_review import (
     decide,
     fails,
     file_of,
+    judged,
     passes,
     project,
     session,
@@ -275,6 +276,14 @@ def test_deciding_one_after_the_other(site: Site, tmp_path: Path) -> None:
     assert site.entries() == [("a", "accept"), ("b", "skip"), ("c", "accept")]
     assert DecisionFile(site.session.run.directory).read()[0].comment == "fine,\nas it is"
     assert (tmp_path / file_of("c")).read_text() == "new\n"
+
+
+def test_an_uncertain_judgment_is_shown_with_its_rubric(tmp_path: Path) -> None:
+    with review_of(session(tmp_path, [fails("a"), judged("b", 0.62)])) as site, site.client() as it:
+        page = html.unescape(it.get(f"/item/{key_of(site)}").text)
+    assert '<h2 id="what">What the judge says</h2>' in page
+    for text in ("It names <U+001B>[31mthe weather.", "0.62 that it passes", "22 degrees Celsius"):
+        assert text in page
 
 
 def test_one_decision_for_the_group(site: Site) -> None:

@@ -217,6 +217,12 @@ class Turn:
         return not is_inner or self.outcome != "completed"
 
     @property
+    def history(self) -> list[dict[str, JSON]]:
+        """The steps that a turn after it re-sends: the user's message, then its own."""
+        message: dict[str, JSON] = {"type": "user_input", "content": self.user}
+        return [message, *(step.raw for step in self.steps)]
+
+    @property
     def interaction(self) -> dict[str, JSON] | None:
         """The last raw Interaction of the turn, or None."""
         for exchange in reversed(self.exchanges):
@@ -254,7 +260,8 @@ class Transcript:
     request. ``crash`` is the exception that ended the conversation (CassetteMiss, TransportError,
     ToolCrashed); the ``reason`` of its turn has the message. ``judge_exchanges`` are the requests
     of checks about the conversation, ``simulator_exchanges`` those for the messages of a simulated
-    user; they are not part of it.
+    user; they are not part of it. ``locked`` says that each turn continues the turns of another
+    conversation, and not those before it (``LockRecord`` of :mod:`evalkit.results.records`).
     """
 
     settings: dict[str, JSON] = field(default_factory=dict)
@@ -262,6 +269,7 @@ class Transcript:
     crash: Exception | None = None
     judge_exchanges: list[Exchange] = field(default_factory=list)
     simulator_exchanges: list[Exchange] = field(default_factory=list)
+    locked: Mapping[str, JSON] | None = None
 
     @property
     def exchanges(self) -> Iterator[Exchange]:

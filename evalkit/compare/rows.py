@@ -16,7 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
 from evalkit._lib.text import shorten
-from evalkit.results.records import ResultHead
+from evalkit.results.records import LockRecord, ResultHead
 from evalkit.results.result_line import counts_as_test
 from evalkit.verdict import Verdict, worst
 
@@ -81,7 +81,9 @@ class ResultRow:
     ``file:line`` of the scenario. ``case`` is the label of its case row, empty without one;
     ``extra`` are tokens that are not part of ``usage``; ``scores`` are those of judges; ``source``
     says whether its responses were ``replayed``, ``recorded``, ``live`` or ``mixed``, None without
-    any. Of several trials that are one test, one ``counts`` as the test.
+    any. Of several trials that are one test, one ``counts`` as the test. ``locked`` says what its
+    turns continue, if they are locked; for a turn, ``conversation`` is the digest of the answers
+    that it continues.
     """
 
     id: str
@@ -108,6 +110,8 @@ class ResultRow:
     extra: tuple[ExtraUsage, ...] = ()
     scores: tuple[JudgedScore, ...] = ()
     counts: bool
+    locked: LockRecord | None = None
+    conversation: str = ""
 
     @property
     def scored(self) -> bool:
@@ -174,7 +178,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         tokens=usage.get("total_tokens"),
         elapsed_ms=amount(metrics.get("elapsed_ms")),
         cost=amount(metrics.get("cost")),
-        answer_digest=_answer_digest(line["turns"]),
+        answer_digest=answer_digest(line["turns"]),
         request_parts=_request_parts(line),
         location=f"{line['path']}:{line['line']}",
         case=str(settings.get("case") or ""),
@@ -182,7 +186,10 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         usage=usage,
         extra=tuple(_extra_usage(line, model)),
         scores=tuple(_judged_scores(line)),
-        counts=counts_as_test(cast("ResultHead", line)),
+        # Of the turns of a result, the first one is the test.
+        counts=counts_as_test(cast("ResultHead", line)) and line.get("turn", 1) == 1,
+        locked=line.get("locked"),
+        conversation=line.get("conversation", ""),
     )
 
 
@@ -257,8 +264,8 @@ def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
     if not turns:
         return {}
     parts: dict[str, JSON] = {**line.get("settings", {})}
-    for number, turn in enumerate(turns, 1):
-        entry = turn.get("entry", number)
+    for turn in turns:
+        entry = turn.get("entry", turn["number"])
         if "simulated" in turn:
             # Its messages follow from the answers.
             parts[f"simulated user of turn {entry}"] = turn["simulated"]["user"]
@@ -284,7 +291,8 @@ def _interactions(turns: Iterable[Mapping[str, JSON]]) -> Iterator[Mapping[str, 
             yield from (one for one in found if isinstance(one, dict))
 
 
-def _answer_digest(turns: Iterable[Mapping[str, JSON]]) -> str:
+def answer_digest(turns: Iterable[Mapping[str, JSON]]) -> str:
+    """Return the digest of everything that is the same in two recordings of the same answers."""
     answers = [
         [
             turn["outcome"],

@@ -26,10 +26,11 @@ Otherwise a turn, and with it the conversation, ends as follows:
 | an unusable response, a broken stream, a missing id, a limit of the plan | ``incomplete`` | – |
 | an EvalkitError of the driver or the turn's content | ``incomplete`` | the exception |
 
-The timeline contains the steps received until then.
+The timeline contains the steps received until then. With ``plan.locked`` a turn continues the turns
+of another conversation, so only an exception ends the conversation.
 """
 
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Sequence
 from typing import Any, NamedTuple, TypeAlias
 from urllib.parse import quote
 
@@ -137,6 +138,7 @@ class _Engine:
         self.transcript = Transcript({**fields, **modes, **plan.settings})
         self.path = interactions_path(plan.api_version)
         self.history = HISTORIES[plan.history](fields, plan.given)
+        self.earlier: Sequence[Turn] | None = None
         self.calls = AnsweredCalls()
         self.first_fields = {key: fields[key] for key in _FIRST_FIELDS if key in fields}
         # A stateless history sets ``store`` itself; else it is a field like any other.
@@ -155,8 +157,14 @@ class _Engine:
 
     def run(self) -> Conversation:
         for entry, source in enumerate(self.plan.turns, 1):
+            if self.plan.locked is not None:
+                self.lock(self.plan.locked, entry)
             if self.stop is not None:
                 self.begin(entry, outcome="not_run", reason=self.stop)
+            elif self.earlier is not None and len(self.earlier) < entry - 1:
+                missing = f"turn {len(self.earlier) + 1} of the baseline is missing or incomplete"
+                reason = f"{missing}, so this turn has nothing to continue; run the baseline again"
+                self.begin(entry, outcome="incomplete", reason=reason)
             elif isinstance(source, SimulatedUser):
                 yield from self.run_dialogue(entry, source)
             else:
@@ -164,6 +172,16 @@ class _Engine:
                 yield from self.attempt(turn, source)
                 yield from self.end(turn)
         return self.transcript
+
+    def lock(self, turns: Sequence[Turn], entry: int) -> None:
+        """Continue from the turns of another conversation that are before an entry."""
+        self.earlier = turns[: entry - 1]
+        steps = [step for turn in self.earlier for step in turn.history]
+        fields = self.plan.fields
+        self.history = HISTORIES[self.plan.history](fields, [*self.plan.given, *steps])
+        self.calls, self.open_calls = AnsweredCalls(), []
+        if self.transcript.crash is None:
+            self.stop = None
 
     def begin(self, entry: int, **fields: Any) -> Turn:
         """Append a turn to the transcript."""
@@ -224,7 +242,8 @@ class _Engine:
 
     def run_turn(self, turn: Turn, source: TurnSource) -> Generator[Effect, Any, None]:
         """Run one turn. Raises TurnEnded or an EvalkitError if it cannot be completed."""
-        content = source.content(context(self.transcript.turns[:-1]))
+        earlier = self.transcript.turns[:-1] if self.earlier is None else self.earlier
+        content = source.content(context(earlier))
         turn.user = blocks(content)
         part = self.history.message(content, (yield from self.answer_open_calls()))
         rounds = 0

@@ -44,7 +44,8 @@ class Plan:
     A simulated user among the ``turns`` makes as many turns as its conversation has.
     ``stop_after`` says, by the number of an entry of ``turns``, after how many responses it ends
     even if the model waits for results or a run goes on. ``given`` are steps of a conversation that
-    the first turn continues. ``settings`` are added to those of the transcript.
+    the first turn continues. With ``locked`` each turn continues as many turns of that conversation
+    as are before it, and not those of its own. ``settings`` are added to those of the transcript.
     """
 
     fields: Mapping[str, JSON]
@@ -60,6 +61,7 @@ class Plan:
     max_hops: int = 64
     stop_after: Mapping[int, int] = field(default_factory=dict)
     given: Sequence[dict[str, JSON]] = ()
+    locked: Sequence[Turn] | None = None
 
 
 class TurnView:

@@ -180,8 +180,7 @@ def visible_conversation(
     """
     steps = list(given)
     for turn in turns:
-        steps.append({"type": "user_input", "content": turn.user})
-        steps += [step.raw for step in turn.steps]
+        steps += turn.history
     for step in steps:
         if step.get("type") == "user_input":
             yield {"user": _content(content_blocks(step))}

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from evalkit._lib.text import show
 from evalkit.checks.core.base import View
 from evalkit.checks.history.check import History
+from evalkit.conversation.reconstruct import has_message
 from evalkit.lint.cassette_view import CassetteView, resends_model_steps
 from evalkit.lint.rules import RuleFinding
 from evalkit.transcript import Exchange, Transcript, Turn
@@ -22,7 +23,7 @@ def check_history(view: CassetteView) -> Iterator[RuleFinding]:
     # Forks share the beginning of a conversation, so a finding can be made several times.
     findings: dict[tuple[str, int | None, str | None], RuleFinding] = {}
     checked: set[int] = set()
-    for thread in view.threads:
+    for thread in _threads(view):
         first = thread[0]
         unknown = RuleFinding(
             "history_unknown",
@@ -40,6 +41,20 @@ def check_history(view: CassetteView) -> Iterator[RuleFinding]:
             findings.setdefault((finding.code, finding.exchange, finding.pointer), finding)
     yield from findings.values()
     yield from _check_previous_ids(view)
+
+
+def _threads(view: CassetteView) -> Iterator[list[Exchange]]:
+    """Yield the conversations; of a locked session each message begins one."""
+    for thread in view.threads:
+        if not view.cassette.metadata.get("locked"):
+            yield thread
+            continue
+        turns: list[list[Exchange]] = []
+        for exchange in thread:
+            if has_message(exchange.request) or not turns:
+                turns.append([])
+            turns[-1].append(exchange)
+        yield from turns
 
 
 def _unchecked(thread: list[Exchange], checked: set[int]) -> list[Exchange]:

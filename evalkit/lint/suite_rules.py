@@ -22,6 +22,7 @@ from evalkit.lint.file_search import LintFiles
 from evalkit.lint.rules import RuleFinding
 from evalkit.results import Run
 from evalkit.suite import Suite, Variant, cassettes_of, expand, load
+from evalkit.suite.model.variants import unlocked_cassette
 
 _TRIAL = re.compile(r"\.trial[0-9]+(?=\.yaml\Z)")
 _RECORDING = re.compile(r"recording ([0-9]+): (.*)", re.DOTALL)
@@ -99,7 +100,7 @@ def find_orphan_snapshots(suite_files: SuiteFiles) -> Iterator[tuple[str, RuleFi
 def check_orphan(view: CassetteView, suite_files: SuiteFiles) -> Iterator[RuleFinding]:
     """Yield a finding where no variant plays a cassette of a suite."""
     folder = view.path.absolute().parent.name
-    key = f"{folder}/{view.path.name}"
+    key = unlocked_cassette(f"{folder}/{view.path.name}")
     in_suite = folder in suite_files.suites
     names = {key, _TRIAL.sub("", key)}
     if not names.isdisjoint(suite_files.cassettes):

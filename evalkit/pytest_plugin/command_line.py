@@ -15,7 +15,7 @@ _REPEATED = frozenset(
     [
         *("-c", "--config-file", "--rootdir", "--confcutdir", "--noconftest", "--import-mode"),
         *("-o", "--override-ini", "-p"),
-        *("--evalkit-cassettes", "--evalkit-report", "--evalkit-base-url"),
+        *("--evalkit-cassettes", "--evalkit-report", "--evalkit-base-url", "--evalkit-locked"),
         *("--evalkit-api-version", "--evalkit-model", "--evalkit-repeat", "--evalkit-budget"),
     ]
 )

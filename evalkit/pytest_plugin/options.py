@@ -114,6 +114,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="the order of --evalkit-until-decided (default: another one each time; it is printed)",
     )
     group.addoption(
+        "--evalkit-locked",
+        metavar="BASELINE",
+        help="run directory whose turns conversations continue: turn k is asked after turns 1 to "
+        "k - 1 of its answers; then compare with evalkit compare --locked",
+    )
+    group.addoption(
         "--evalkit-budget",
         metavar="AMOUNT",
         type=_budget,

@@ -4,6 +4,7 @@ import json
 import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,7 +36,7 @@ from evalkit.session.prefetch import Prefetcher
 from evalkit.session.secret_values import SecretValues
 from evalkit.session.trials import ItemOutcome, item_outcome
 from evalkit.suite import Suite, Variant, cassettes_of, expand, load
-from evalkit.suite.model.variants import tests_of
+from evalkit.suite.model.variants import tests_of, unlocked_cassette
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
 
@@ -52,6 +53,7 @@ _REPORTED_OPTIONS = (
     "api_version",
     "model",
     "repeat",
+    "locked",
     "strict",
     "changed_since",
 )
@@ -60,6 +62,13 @@ _REPORTED_OPTIONS = (
 def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Settings:
     """Read the settings of a session from its options and the environment; set its limits."""
     set_limits(config.getini("evalkit_limits"))
+    baseline: str | None = config.getoption("evalkit_locked")
+    locked = None if baseline is None else config.invocation_params.dir / baseline
+    if locked is not None and locked.resolve() == folder_of(config, "report").resolve():
+        raise UsageError(
+            f"--evalkit-locked {baseline} is the directory that this session writes its results "
+            "to; name another one with --evalkit-report"
+        )
     return Settings.read(
         project_root(config),
         folder_of(config, "cassettes"),
@@ -71,6 +80,7 @@ def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Sett
         patterns=config.getini("evalkit_redact"),
         packages=config.getini("evalkit_python"),
         command=repeated_command(config),
+        locked=locked,
     )
 
 
@@ -176,13 +186,13 @@ class SessionState:
                 "they name cassettes and results); rename one of them"
             )
             raise SuiteErrors([Problem(suite.label, line, 1, message)])
-        variants = expand(suite, models=self._models, repeat=self._repeat)
+        variants = self._variants(suite)
         self.runner.introduce(variants)
         collected = sum(1 for _ in tests_of(variants))
         self.manifest.suites[suite.label] = suite_record(suite, collected)
         self._suites.append(suite)
         self.manifest.totals.collected += collected
-        self._used_cassettes.update(variant.cassette for variant in variants)
+        self._used_cassettes.update(unlocked_cassette(one.cassette) for one in variants)
         if self._models:
             self._used_cassettes.update(cassettes_of(suite, "", self._repeat))
         return variants
@@ -205,10 +215,15 @@ class SessionState:
         if not path.endswith((".yaml", ".yml")):
             return ()
         suite = load(root / path, root=self.settings.root, checks=self._catalog)
-        variants = expand(suite, models=self._models, repeat=self._repeat)
+        variants = self._variants(suite)
         # pytest-xdist may append a group to the name.
         names = name, name.rpartition("@")[0]
         return next((test for test in tests_of(variants) if test[0].name in names), ())
+
+    def _variants(self, suite: Suite) -> list[Variant]:
+        variants = expand(suite, models=self._models, repeat=self._repeat)
+        is_locked = self.settings.locked is not None
+        return [replace(one, is_locked=True) for one in variants] if is_locked else variants
 
     def mark(self, tag: str) -> pytest.MarkDecorator:
         """Return a tag as a mark, registered so that ``--strict-markers`` accepts it."""
@@ -266,7 +281,12 @@ class SessionState:
 
         Raises UsageError.
         """
-        lines = stored_results(self.directory, self.manifest.suites, self._until_decided)
+        lines = stored_results(
+            self.directory,
+            self.manifest.suites,
+            until_decided=self._until_decided,
+            locked=self.manifest.options["locked"],
+        )
         for variants in tests:
             stored = {one.id: lines[one.id] for one in variants if one.id in lines}
             if len(stored) == len(variants) and all(
@@ -280,7 +300,8 @@ class SessionState:
     def find_unused_cassettes(self) -> None:
         """Set ``unused_cassettes``: those beside the collected suites' that no variant uses.
 
-        Those of other models are used by sessions with ``--evalkit-model``.
+        Those of other models are used by sessions with ``--evalkit-model``, and those beside used
+        ones by sessions with ``--evalkit-locked``.
         """
         top = self.settings.cassettes
         folders = {name.partition("/")[0] for name in self._used_cassettes}
@@ -289,7 +310,7 @@ class SessionState:
             for directory, _, files in os.walk(top / folder):
                 below = Path(directory).relative_to(top).as_posix()
                 names.update(f"{below}/{name}" for name in files if name.endswith(".yaml"))
-        unused = names - self._used_cassettes
+        unused = {name for name in names if unlocked_cassette(name) not in self._used_cassettes}
         models = {name: recorded_model(top / name) for name in unused}
         of_models = {
             model: {
@@ -300,7 +321,9 @@ class SessionState:
             for model in set(filter(None, models.values()))
         }
         self.unused_cassettes = sorted(
-            name for name in unused if name not in of_models.get(models[name], ())
+            name
+            for name in unused
+            if unlocked_cassette(name) not in of_models.get(models[name], ())
         )
         # One string per variant, not needed again.
         self._used_cassettes.clear()

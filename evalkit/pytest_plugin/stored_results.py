@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from evalkit._lib.json import JSON
 from evalkit.errors import UsageError
 from evalkit.results import Run, tally_of
 from evalkit.results.early_stop import sequential_of
@@ -22,13 +23,18 @@ from evalkit.verdict import Verdict
 
 
 def stored_results(
-    directory: Path, suites: Mapping[str, Mapping[str, Any]], until_decided: str | None
+    directory: Path,
+    suites: Mapping[str, Mapping[str, Any]],
+    *,
+    until_decided: str | None,
+    locked: JSON,
 ) -> dict[str, str]:
     """Return the reusable result lines of a run directory by variant id; none without a run.
 
     ``suites`` are the collected suites by path, ``until_decided`` is the gate of a session that may
-    stop early. Raises UsageError for a changed suite, for a line that cannot be read, and for a run
-    that could stop early where this session cannot, or the reverse.
+    stop early, ``locked`` the baseline that its turns continue. Raises UsageError for a changed
+    suite, for a line that cannot be read, for a run that could stop early where this session
+    cannot, or the reverse, and for a run with another baseline.
     """
     if not (directory / RESULTS).exists():
         return {}
@@ -50,6 +56,12 @@ def stored_results(
             why = "was not run in random order, as --evalkit-until-decided needs; run without "
             why += "--evalkit-resume"
         raise UsageError(f"cannot resume {directory}: it {why}")
+    before = run.manifest.get("options", {}).get("locked")
+    if before != locked:
+        raise UsageError(
+            f"cannot resume {directory}: --evalkit-locked was {before or 'not given'}, and is "
+            f"{locked or 'not given'} now; run without --evalkit-resume"
+        )
     lines = {}
     for number, line in enumerate(run.lines(), 1):
         try:

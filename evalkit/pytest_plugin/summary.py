@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
+from evalkit._lib.files import display_path
 from evalkit._lib.text import plural, visible
 from evalkit.pytest_plugin.state import SessionState
 
@@ -55,6 +56,8 @@ def _summary(state: SessionState) -> Iterator[str]:
     if state.settings.may_record:
         ledger = state.runner.ledger
         yield ledger.totals.summary(ledger.has_prices, live=state.settings.live)
+    if state.settings.locked is not None:
+        yield f"locked: each turn continues the turns of {display_path(state.settings.locked)}"
     yield from _first("flaky: ", state.flaky)
     yield from _first("", state.warnings)
     yield (

@@ -144,16 +144,29 @@ class RepeatRecord(TypedDict):
     counts: bool
 
 
+class LockRecord(TypedDict):
+    """The conversation of a baseline that each turn of a result continues.
+
+    ``answers`` is the digest of its answers, ``model`` its model or agent. ``history`` is
+    ``unsigned`` where another model got its turns without thoughts and signatures.
+    """
+
+    answers: str
+    model: str
+    history: Literal["exact", "unsigned"]
+
+
 class ResultHead(Identity):
     """A result without its transcript.
 
     ``pytest`` is absent where its outcome is the verdict, ``repeat`` where the result is a test of
-    its own.
+    its own, ``locked`` where a turn continues the turns before it.
     """
 
     schema_version: int
     pytest: NotRequired[PytestRecord]
     repeat: NotRequired[RepeatRecord]
+    locked: NotRequired[LockRecord]
     verdict: VerdictName
     message: str
     checks: list[CheckRecord]

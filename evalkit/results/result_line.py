@@ -72,6 +72,7 @@ def result_record(
         "checks": [check.to_json() for check in checks],
         "metrics": metrics(transcript),
         "unplayed": list(unplayed),
+        **({"locked": dict(transcript.locked)} if transcript and transcript.locked else {}),
         "settings": transcript.settings if transcript is not None else {},
         "turns": [turn.to_json() for turn in turns],
     }

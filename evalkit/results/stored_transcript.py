@@ -4,11 +4,15 @@ Everything that checks read is in the line: requests, interactions, events, erro
 not there are the headers of responses, and of a stream the bytes between its events.
 """
 
+import base64
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, cast
 
 from evalkit._lib.json import JSON, dumps
+from evalkit.cassette.files import PREFIX
 from evalkit.conversation.response_reader import read_response
+from evalkit.results.media import read_file
 from evalkit.results.records import ResultLine
 from evalkit.transcript import (
     ApiError,
@@ -29,7 +33,20 @@ def stored_transcript(line: ResultLine) -> Transcript:
         turns=[_turn(cast("Mapping[str, Any]", turn)) for turn in line["turns"]],
         judge_exchanges=[_exchange(one, 0) for one in line.get("judge_exchanges", ())],
         simulator_exchanges=[_exchange(one, 0) for one in line.get("simulator_exchanges", ())],
+        locked=cast("Mapping[str, JSON] | None", line.get("locked")),
     )
+
+
+def transcript_with_media(line: ResultLine, directory: Path) -> Transcript:
+    """Return the conversation of a result with the media of its run directory."""
+
+    def restored(text: str) -> str:
+        if not text.startswith(f"{PREFIX}sha256:"):
+            return text
+        data = read_file(directory, text.removeprefix(f"{PREFIX}sha256:"))
+        return base64.b64encode(data).decode("ascii") if data is not None else text
+
+    return stored_transcript(cast("ResultLine", restore_media(cast("JSON", line), restored)))
 
 
 def restore_media(value: JSON, restored: Callable[[str], str]) -> JSON:

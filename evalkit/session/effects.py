@@ -17,6 +17,7 @@ from evalkit.conversation import (
 )
 from evalkit.errors import TimedOut
 from evalkit.session.given_steps import given_steps
+from evalkit.session.locked_turns import LockedTurns
 from evalkit.session.settings import Settings
 from evalkit.transcript import Request, Response, Transcript, Turn
 
@@ -31,9 +32,16 @@ POLL_LIMIT = 3600
 
 
 def drive_variant(
-    variant: Variant, transport: Transport, settings: Settings, end_turn: EndTurn
+    variant: Variant,
+    transport: Transport,
+    settings: Settings,
+    end_turn: EndTurn,
+    locked: LockedTurns | None,
 ) -> Transcript:
-    """Run the conversation over a transport; faults are part of the transcript."""
+    """Run the conversation over a transport; faults are part of the transcript.
+
+    With ``locked`` each turn continues the turns of that conversation.
+    """
     deadline = time.monotonic() + variant.timeout if variant.timeout else None
     replayed, polled = True, 0.0
 
@@ -85,11 +93,14 @@ def drive_variant(
         max_tool_rounds=variant.max_tool_rounds,
         stop_after=variant.scenario.stop_after,
         given=given_steps(variant),
+        locked=locked and locked.turns,
         poll_seconds=settings.poll_seconds,
         api_version=api_version(variant, settings),
         settings=variant.settings,
     )
-    return drive(converse(plan), send, call, pause, end_turn)
+    transcript = drive(converse(plan), send, call, pause, end_turn)
+    transcript.locked = locked and locked.record
+    return transcript
 
 
 def turn_sources(variant: Variant) -> list[TurnSource | SimulatedUser]:

@@ -17,11 +17,16 @@
 
 Checks of the whole conversation run if every turn completed or ended in an expected error. Checks
 that are on by default always run: a broken history is often why a later turn was refused.
+
+In a locked conversation the checks of a turn read the turns that it continues, and then itself.
+Several turns are not one conversation, so checks of the whole are skipped, and those that are on by
+default run for each turn.
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import PurePosixPath
 from typing import Any, cast
 
@@ -31,6 +36,7 @@ from evalkit.checks.core.base import Approved, Check, View
 from evalkit.checks.core.ending import fault_advice, is_expected_end
 from evalkit.checks.core.runner import DEFAULT_CHECKS, defaults, run_check, unexpected_error
 from evalkit.conversation import context
+from evalkit.conversation.locked import continued_conversation
 from evalkit.errors import (
     CassetteMiss,
     ConnectFailed,
@@ -129,12 +135,12 @@ class Evaluator:
             for turn in transcript.turns
             if turn.number not in self._turn_results and turn.ends_entry and self._is_expected(turn)
         ]
-        if all(map(self._is_expected, transcript.turns)):
+        if _is_one_conversation(transcript) and all(map(self._is_expected, transcript.turns)):
             parts.append((None, self._variant.expect))
         for turn, expect in parts:
+            view = self._view(transcript, turn)
             for index, item in enumerate(expect):
-                if _sends_requests(item, transcript, turn):
-                    view = self._view(transcript, turn)
+                if _sends_requests(item, view):
                     self._request_results[_number(view), index] = self._run(item, view)
         transcript.judge_exchanges = self._requests.exchanges
         self._miss = self._requests.miss
@@ -173,7 +179,11 @@ class Evaluator:
         results += call_results(self._variant, transcript, self._signature_misfit)
         expect = self._variant.expect
         view = self._view(reconstructed or transcript, None)
-        if all(map(self._is_expected, transcript.turns)):
+        views = [view]
+        if not _is_one_conversation(transcript):
+            results += map(partial(self._skipped, turn=None), expect)
+            views = [self._view(transcript, turn) for turn in transcript.turns]
+        elif all(map(self._is_expected, transcript.turns)):
             results += self._run_all(expect, view)
         else:
             for item in expect:
@@ -183,16 +193,19 @@ class Evaluator:
         if any(item.name == "simulator" for item in self._variant.turn_expectations):
             declared.add("simulator")
         for check in defaults(view.transcript, declared):
-            result = run_check(
-                check,
-                view,
-                name=check.name,
-                negate=False,
-                severity=Severity.ERROR,
-                turn=None,
-                declared="",
-            )
-            results.append(self._without_expected_errors(result, transcript))
+            for one in views:
+                result = run_check(
+                    check,
+                    one,
+                    name=check.name,
+                    negate=False,
+                    severity=Severity.ERROR,
+                    turn=_number(one),
+                    declared="",
+                )
+                results.append(self._without_expected_errors(result, transcript))
+        if transcript.locked is not None and transcript.locked["history"] == "unsigned":
+            results.append(_unsigned_history(transcript.locked["model"]))
         if self._variant.target is not None:
             # Start-up cost: only an application can lose what evalkit itself sends again.
             from evalkit.checks.history.continuity import continuity_warnings
@@ -268,7 +281,7 @@ class Evaluator:
     def _run(self, item: Expectation, view: View) -> CheckResult:
         number, declared = _number(view), f"{self._variant.suite.label}:{item.line}"
         try:
-            check = _check_of(item, view.transcript, view.turn)
+            check = _check_of(item, view)
         except SuiteErrors as error:
             message = "the check's arguments cannot be rendered"
             finding = Finding("misconfigured", message, Where(turn=number), detail=str(error))
@@ -290,6 +303,8 @@ class Evaluator:
         return CheckResult(item.name, Verdict.SKIPPED, turn=turn, declared=declared)
 
     def _view(self, transcript: Transcript, turn: Turn | None) -> View:
+        if turn is not None and transcript.locked is not None:
+            transcript = continued_conversation(transcript, turn)
         return View(
             transcript,
             turn,
@@ -334,20 +349,35 @@ def _number(view: View) -> int | None:
     return view.turn.number if view.turn is not None else None
 
 
-def _check_of(item: Expectation, transcript: Transcript, turn: Turn | None) -> Check:
+def _is_one_conversation(transcript: Transcript) -> bool:
+    """Return whether no turn continues another conversation than the one before it."""
+    return transcript.locked is None or len(transcript.turns) < 2
+
+
+def _unsigned_history(model: JSON) -> CheckResult:
+    """Return a warning that locked turns got a history without thoughts."""
+    message = (
+        f"each turn continues the turns of {model} without thoughts and signatures, which bind "
+        "that model"
+    )
+    finding = Finding("unsigned_history", message, severity=Severity.WARN)
+    return CheckResult(CONVERSATION, Verdict.PASSED, (finding,))
+
+
+def _check_of(item: Expectation, view: View) -> Check:
     """Return the check of an entry. Raises SuiteErrors if it reads earlier turns and cannot."""
     check: Check = item.built
     if item.deferred is not None:
-        before = transcript.turns
-        if turn is not None:
-            before = [one for one in before if one.entry < turn.entry]
+        before: Sequence[Turn] = view.transcript.turns
+        if view.turn is not None:
+            before = [one for one in before if one.entry < view.turn.entry]
         check = item.check(context(before))
     return check
 
 
-def _sends_requests(item: Expectation, transcript: Transcript, turn: Turn | None) -> bool:
+def _sends_requests(item: Expectation, view: View) -> bool:
     try:
-        return _check_of(item, transcript, turn).sends_requests
+        return _check_of(item, view).sends_requests
     except SuiteErrors:
         # Reported when the check is run.
         return False

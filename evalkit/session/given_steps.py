@@ -40,7 +40,7 @@ def _recorded_turns(cassette: Path, _version: int) -> Sequence[Sequence[dict[str
     """
     recorded = load_cassette(cassette)
     turns = [
-        [{"type": "user_input", "content": turn.user}, *(step.raw for step in turn.steps)]
+        turn.history
         for turn in (transcript_of(recorded).turns if recorded is not None else ())
         if turn.outcome == "completed"
     ]

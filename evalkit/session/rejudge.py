@@ -8,7 +8,6 @@ evaluation is that of a session. What it would send comes from the recording:
 * A ``python`` check or tool runs the project's present function, never code of another revision.
 """
 
-import base64
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import groupby
@@ -16,13 +15,11 @@ from typing import Any, NamedTuple, cast
 
 from evalkit._lib.json import JSON, equal
 from evalkit._lib.text import plural, show
-from evalkit.cassette.files import PREFIX
 from evalkit.compare.bar import NO_CHOICES, ComparedChoices
 from evalkit.errors import CheckCrashed, UsageError
 from evalkit.results import Run
-from evalkit.results.media import read_file
 from evalkit.results.records import ResultLine, VerdictName
-from evalkit.results.stored_transcript import restore_media, stored_transcript
+from evalkit.results.stored_transcript import transcript_with_media
 from evalkit.session.evaluation import Evaluator, overall_verdict, recorded_crash
 from evalkit.session.failure_text import failure_text
 from evalkit.session.python_targets import PythonTargets
@@ -192,16 +189,9 @@ class Rejudge:
 
     def transcript(self, line: ResultLine) -> Transcript:
         """Return the stored conversation of a result, with its media."""
-        stored = cast("ResultLine", restore_media(cast("JSON", line), self._restored))
-        transcript = stored_transcript(stored)
+        transcript = transcript_with_media(line, self._run.directory)
         transcript.crash = recorded_crash(line["checks"])
         return transcript
-
-    def _restored(self, text: str) -> str:
-        if not text.startswith(f"{PREFIX}sha256:"):
-            return text
-        data = read_file(self._run.directory, text.removeprefix(f"{PREFIX}sha256:"))
-        return base64.b64encode(data).decode("ascii") if data is not None else text
 
     def _sibling(self, line: ResultLine, selector: Mapping[str, Any]) -> Transcript | None:
         settings = {**line["variant"], **selector}

@@ -19,11 +19,12 @@ from evalkit.cassette.miss_report import HINT
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
 from evalkit.protocol.wire_facts import API_REVISION, resource_path
-from evalkit.results import Identity, result_record
+from evalkit.results import Identity, Run, result_record
 from evalkit.session.effects import EndTurn, api_version, drive_variant
 from evalkit.session.evaluation import Evaluator, overall_verdict
 from evalkit.session.failure_text import failure_text
 from evalkit.session.ledger import Ledger, cassette_change, file_version
+from evalkit.session.locked_turns import BaselineTurns
 from evalkit.session.outcomes import VariantOutcome, rendered_outcome
 from evalkit.session.prompt_check import pattern_warnings, refuse_keys, weak_key_warning
 from evalkit.session.settings import Settings, rerecord_command
@@ -88,6 +89,7 @@ class Runner:
         self._reachable = True
         self._checked_tools: set[tuple[str, str]] = set()
         self._siblings = Siblings(settings, self._converse)
+        self._baseline = settings.locked and BaselineTurns(Run(settings.locked))
 
     @property
     def key_warning(self) -> str | None:
@@ -148,7 +150,8 @@ class Runner:
             from evalkit.conversation.reconstruct import transcript_of
 
             cassette = load_cassette(self.cassette(variant))
-            if cassette is not None:
+            # The cassette of a locked variant has one conversation for each turn.
+            if cassette is not None and not variant.is_locked:
                 reconstructed = transcript_of(cassette)
                 reconstructed.settings = transcript.settings
         results = evaluator.evaluate(transcript, reconstructed)
@@ -208,9 +211,10 @@ class Runner:
         evaluator = Evaluator(
             variant, settings.python, lambda selector: self._siblings.find(variant, selector)
         )
-        end_turn = (
-            _stop_on_failure(variant, evaluator) if variant.stop_on_failure else lambda _: True
-        )
+        locked = self._baseline.of(variant) if self._baseline else None
+        # A locked turn does not depend on the one before it.
+        stops = variant.stop_on_failure and locked is None
+        end_turn = _stop_on_failure(variant, evaluator) if stops else lambda _: True
         if variant.target is not None:
             assert self._run_target is not None, "this runner cannot run targets"
             transcript, unplayed = self._run_target(
@@ -225,7 +229,7 @@ class Runner:
         transport = self._transport(variant, settings)
         try:
             with evaluator.requests_over(_at_version(transport.send, variant, settings)):
-                transcript = drive_variant(variant, transport, settings, end_turn)
+                transcript = drive_variant(variant, transport, settings, end_turn, locked)
                 if settings.may_record:
                     self._reachable = not isinstance(transcript.crash, ConnectFailed)
                 transport.finish(evaluator.run_requesting_checks(transcript))
@@ -293,6 +297,7 @@ class Runner:
             "suite": variant.suite.name,
             "scenario": variant.name,
             "suite_digest": f"sha256:{variant.suite.digest}",
+            **({"locked": True} if variant.is_locked else {}),
         }
 
     def _outcome(

@@ -37,7 +37,7 @@ class Settings:
     ``root`` is the project's root, ``cassettes`` an absolute folder. ``patterns`` are regular
     expressions of further texts to redact. ``packages`` are those whose functions suites may name
     beside the project's own. ``api_version`` replaces that of suites. ``command`` are the words
-    that start such a session.
+    that start such a session. ``locked`` is the run directory whose turns conversations continue.
     """
 
     root: Path
@@ -51,6 +51,7 @@ class Settings:
     patterns: tuple[str, ...] = ()
     packages: tuple[str, ...] = ()
     command: tuple[str, ...] = ("pytest",)
+    locked: Path | None = None
 
     @classmethod
     def read(
@@ -66,6 +67,7 @@ class Settings:
         patterns: Sequence[str] = (),
         packages: Sequence[str] = (),
         command: Sequence[str] = ("pytest",),
+        locked: Path | None = None,
     ) -> Settings:
         """Combine options and environment. All keys of the environment are secrets, used or not."""
         keys = keys_of(environment)
@@ -84,6 +86,7 @@ class Settings:
             patterns=tuple(patterns),
             packages=tuple(packages),
             command=tuple(command),
+            locked=locked,
         )
 
     @property

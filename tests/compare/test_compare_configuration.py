@@ -85,8 +85,8 @@ def test_prompts_are_part_of_the_request() -> None:
 def test_turns_that_did_not_happen_do_not_differ() -> None:
     old, new, errored = line("a"), line("a"), line("a", "errored")
     turn = old["turns"][0]
-    old["turns"].append({**turn, "user": [{"type": "text", "text": "More?"}]})
-    new["turns"].append({**turn, "user": [], "outcome": "not_run"})
+    old["turns"].append({**turn, "number": 2, "user": [{"type": "text", "text": "More?"}]})
+    new["turns"].append({**turn, "number": 2, "user": [], "outcome": "not_run"})
     errored["turns"] = []
     for one in (new, errored):
         assert request_changes(pair_runs(rows([old]), rows([one]))) == []

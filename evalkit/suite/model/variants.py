@@ -10,6 +10,8 @@ Adding a scenario, a turn, a choice or a row with an ``id`` never renames anothe
 A cassette's file name has the same parts, with characters replaced that a file system would refuse;
 two variants whose file names would be equal are refused at load. A model that is not the suite's
 own is the last part of the file name, so that its recordings are beside those of the suite's own.
+A locked session (``--evalkit-locked``) has cassettes of its own, too, named ``…~locked.yaml``. No
+other name has that character.
 """
 
 import re
@@ -46,6 +48,7 @@ _TRIAL_SUFFIX = re.compile(r"(^|\.)trial(\d+)$")
 _RESERVED = re.compile(r"(?i)^(con|prn|aux|nul|com\d|lpt\d)(?=\.|$)")
 _MAX_BYTES = 80
 MAX_NAME_BYTES = 200
+_LOCKED = "~locked"
 
 _TEXT_FIELDS = ("system_instruction", "response_mime_type", "cached_content")
 
@@ -77,6 +80,12 @@ def cassette_file(scenario: str, parts: tuple[str, ...], trial: int, model: str 
     if trial > 1:
         words.append(f"trial{trial}")
     return bounded(".".join(words), MAX_NAME_BYTES) + ".yaml"
+
+
+def unlocked_cassette(name: str) -> str:
+    """Return the name of a cassette without what a locked session adds to it."""
+    start, locked, _ = name.rpartition(f"{_LOCKED}.yaml")
+    return f"{start}.yaml" if locked else name
 
 
 def file_word(text: str) -> str:
@@ -112,7 +121,7 @@ class Variant:
     ``parts`` label those that are part of the name. ``cassette_parts`` are the parts in the name of
     its cassette, before ``other_model``, a model that is not the suite's own. Everything else is
     computed on demand, since all variants stay in memory until the session ends. All trials of a
-    variant with a ``policy`` are one test.
+    variant with a ``policy`` are one test. If it ``is_locked``, its turns continue a baseline's.
     """
 
     suite: Suite = field(repr=False)
@@ -124,6 +133,7 @@ class Variant:
     trial: int
     row: int = field(repr=False)
     policy: TrialPolicy | None = field(default=None, repr=False)
+    is_locked: bool = field(default=False, repr=False)
 
     @property
     def name(self) -> str:
@@ -139,6 +149,8 @@ class Variant:
     def cassette(self) -> str:
         """The cassette's path in the directory of cassettes, with forward slashes."""
         file = cassette_file(self.scenario.id, self.cassette_parts, self.trial, self.other_model)
+        if self.is_locked:
+            file = f"{file.removesuffix('.yaml')}{_LOCKED}.yaml"
         return f"{self.suite.name}/{file}"
 
     @property

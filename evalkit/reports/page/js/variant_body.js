@@ -158,6 +158,11 @@ function sideAnswer(exchange) {
   );
 }
 
+// What the turns of a locked result continue.
+const lockText = ({ model, history }) =>
+  `each turn continues the turns of ${model}` +
+  (history === "unsigned" ? ", without thoughts and signatures" : ", as they were received");
+
 function facts(result, anchor, number) {
   const settings = Object.entries(result.variant).map(
     ([name, value]) => `${name} ${typeof value === "string" ? value : JSON.stringify(value)}`,
@@ -165,6 +170,7 @@ function facts(result, anchor, number) {
   const rows = [
     ["Declared", `${result.path}:${result.line}`],
     [result.kind === "test" ? "Settings" : "Variant", settings.join(", ")],
+    ["Locked", result.locked ? lockText(result.locked) : ""],
     ["Tokens", tokenText(result.metrics.tokens)],
     ["Simulated user", sideText(result.metrics.simulator)],
     ["Judges", sideText(result.metrics.judge)],

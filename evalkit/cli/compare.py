@@ -14,6 +14,7 @@ from evalkit.cli.output import echo_json
 from evalkit.compare.comparison_json import comparison_json
 from evalkit.compare.runs import compare as compare_runs
 from evalkit.compare.selection import AxisChoice, parse_choice
+from evalkit.compare.turn_results import TurnRun
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
 from evalkit.project import project_bars
@@ -57,6 +58,11 @@ Examples:
 @click.option("--baseline-model", metavar="MODEL", help="The same as --baseline model=MODEL.")
 @click.option("--candidate-model", metavar="MODEL", help="The same as --candidate model=MODEL.")
 @click.option(
+    "--locked",
+    is_flag=True,
+    help="Compare turn by turn; CANDIDATE was run with --evalkit-locked BASELINE.",
+)
+@click.option(
     "--config",
     type=click.Path(path_type=Path),
     help="Gates and prices; default: the nearest evalkit.yaml.",
@@ -80,6 +86,7 @@ def compare(
     candidate_choices: Sequence[str],
     baseline_model: str | None,
     candidate_model: str | None,
+    locked: bool,
     config: Path | None,
     out: Path | None,
     as_json: bool,
@@ -101,10 +108,17 @@ def compare(
             "CANDIDATE is missing; to compare two models or other choices of one run, give "
             "--baseline AXIS=CHOICE and --candidate AXIS=CHOICE"
         )
+    if locked and candidate is None:
+        raise UsageError(
+            "--locked compares two runs; name the one that was run with --evalkit-locked BASELINE "
+            "as CANDIDATE"
+        )
     settings = load_config(config or find_config(Path.cwd()))
     name, gate = settings.gate(gate_name)
     baseline_run = Run(baseline)
     candidate_run = Run(candidate) if candidate is not None else baseline_run
+    if locked:
+        baseline_run, candidate_run = TurnRun(baseline_run), TurnRun(candidate_run)
     comparison = compare_runs(
         baseline_run,
         candidate_run,

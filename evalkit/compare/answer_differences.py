@@ -36,7 +36,8 @@ def answer_differences(pairing: Pairing, baseline: Run, candidate: Run) -> dict[
 
 def first_difference(old: Sequence[TurnRecord], new: Sequence[TurnRecord]) -> str:
     """Return where two conversations diverge, in one line; empty if the model said the same."""
-    for number, (before, after) in enumerate(zip_longest(old, new), 1):
+    for position, (before, after) in enumerate(zip_longest(old, new), 1):
+        number = (before or after).get("number", position)
         if before is None or after is None:
             return f"turn {number}: in the {'candidate' if before is None else 'baseline'} only"
         difference = _turn_difference(before, after)

@@ -68,7 +68,8 @@ class Comparison:
     Without a ``named_gate`` the one that fits the runs' source applies. ``configuration`` lists
     what else differs between the runs, ``find_differences`` where answers with the same verdict
     do; ``notes`` are what a reader must know about that. ``unknown`` says why a metric is not
-    known, ``currency`` that of the prices, empty if it is not declared.
+    known, ``currency`` that of the prices, empty if it is not declared. ``by_turn`` says that
+    pairs are turns of locked conversations.
     """
 
     baseline: ComparedRun
@@ -81,6 +82,7 @@ class Comparison:
     notes: Sequence[str] = ()
     unknown: Mapping[str, str] = field(default_factory=dict)
     currency: str = ""
+    by_turn: bool = False
 
     @cached_property
     def pairing(self) -> Pairing:
@@ -221,7 +223,8 @@ class Comparison:
         name = self.gate_name
         if self.named_gate is None:
             name = f"{name} ({self.gate.description})"
-        return evaluate_gate(name, self.gate, self.facts)
+        verdict = evaluate_gate(name, self.gate, self.facts)
+        return verdict._replace(reason=f"locked: {verdict.reason}") if self.by_turn else verdict
 
     @property
     def early_decision(self) -> Literal["pass", "fail"] | None:

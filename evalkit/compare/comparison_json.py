@@ -30,6 +30,7 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
         "schema_version": SCHEMA_VERSION,
         "verdict": verdict.verdict,
         "reason": verdict.reason,
+        "locked": comparison.by_turn,
         "gate": {
             "name": verdict.gate,
             "rules": [rule._asdict() for rule in verdict.rules],

@@ -22,7 +22,7 @@ _CONTEXT = 40
 _MODEL_SETTINGS = frozenset({"model", "agent"})
 _MODULE = "test module"
 _VERSIONS = ("evalkit", "python", "pytest")
-_IGNORED_OPTIONS = frozenset({"report", "model", "models"})
+_IGNORED_OPTIONS = frozenset({"report", "model", "models", "locked"})
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,6 +19,7 @@ from evalkit.compare.gates import Gate
 from evalkit.compare.pairing import Pairing, pair_runs
 from evalkit.compare.rows import Prices, ResultRow, grouped
 from evalkit.compare.selection import AxisChoice, refuse_ambiguous, without_axes
+from evalkit.compare.turn_results import TurnRun, aligned_turns, lock_notes
 from evalkit.errors import UsageError
 from evalkit.results import Run
 
@@ -35,7 +36,7 @@ def compare(
     currency: str = "",
     compare_bars: CompareBars = compare_digests,
 ) -> Comparison:
-    """Compare two runs, or two choices of one run.
+    """Compare two runs, or two choices of one run; turn by turn if both are a TurnRun.
 
     ``compare_bars`` compares what they were judged by; without it, only digests are compared.
     Raises UsageError for a line that is not a result, for choices without results, and for a run
@@ -58,12 +59,17 @@ def compare(
     if axes:
         refuse_ambiguous(old_run.rows, axes, baseline_choices, "baseline")
         refuse_ambiguous(new_run.rows, axes, candidate_choices, "candidate")
+    if isinstance(candidate, TurnRun):
+        rows = old_run.rows, new_run.rows
+        old_run = replace(old_run, rows=aligned_turns(*rows))
+        new_run = replace(new_run, rows=aligned_turns(*reversed(rows)))
     choices = ComparedChoices(baseline=dict(baseline_choices), candidate=dict(candidate_choices))
     bar = compare_bars(baseline, candidate, choices)
     pairing = pair_runs(old_run.rows, new_run.rows)
+    lock = lock_notes((baseline, candidate), (old_run.rows, new_run.rows), pairing)
     manifests = baseline.manifest, candidate.manifest
     changes = [*run_changes(*manifests), *request_changes(pairing)]
-    notes = change_warnings(changes, axes)
+    notes = lock + change_warnings(changes, axes)
     notes += _model_notes(pairing, axes)
     if (
         not is_same_run
@@ -84,6 +90,7 @@ def compare(
         configuration=[str(change) for change in changes],
         notes=notes,
         unknown=_unknown_metrics(old_run, new_run, prices, gate),
+        by_turn=isinstance(candidate, TurnRun),
         currency=currency,
     )
 

@@ -17,6 +17,7 @@ from evalkit.compare.comparison import Comparison
 from evalkit.compare.gates import Gate
 from evalkit.compare.rows import ResultRow
 from evalkit.compare.runs import compare, pairable_runs
+from evalkit.compare.turn_results import turn_runs
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
 from evalkit.project import project_bars
@@ -42,7 +43,13 @@ class SessionGate:
         self.name, gate = self._config.gate(config.getoption("evalkit_gate"))
         assert gate is not None, "an unknown gate is refused"
         self.gate: Gate = gate
-        baseline: str | None = config.getoption("evalkit_baseline")
+        locked: str | None = config.getoption("evalkit_locked")
+        baseline: str | None = config.getoption("evalkit_baseline") or locked
+        if locked and baseline != locked:
+            raise UsageError(
+                f"--evalkit-baseline {baseline} and --evalkit-locked {locked} are different runs; "
+                "a locked run is compared with the one that it continues: name only that"
+            )
         self._baseline = None
         if baseline is not None:
             self._baseline = Run(config.invocation_params.dir / baseline)
@@ -56,8 +63,7 @@ class SessionGate:
         """Return the comparison with the baseline; without one, the run beside itself."""
         if self._baseline is not None:
             return compare(
-                self._baseline,
-                run,
+                *turn_runs(self._baseline, run),
                 gate_name=self.name,
                 gate=self.gate,
                 prices=self._config.prices,

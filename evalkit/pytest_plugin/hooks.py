@@ -80,6 +80,11 @@ def _check_until_decided(config: pytest.Config) -> None:
             f"{option}: workers of pytest-xdist cannot decide together; leave -n out, and run "
             "conversations at once with --evalkit-concurrency"
         )
+    if config.getoption("evalkit_locked"):
+        raise pytest.UsageError(
+            f"{option}: a locked session is compared turn by turn when it has ended; leave "
+            "--evalkit-locked out, or use --evalkit-gate"
+        )
     if config.getoption("evalkit_gate") not in (None, gate):
         raise pytest.UsageError(
             f"{option} and --evalkit-gate {config.getoption('evalkit_gate')} name two gates; leave "

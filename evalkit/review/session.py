@@ -19,6 +19,7 @@ from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.json import JSON
 from evalkit._lib.text import visible
 from evalkit.compare.runs import compare
+from evalkit.compare.turn_results import turn_runs, whole_id
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.run_directory import MANIFEST, RESULTS
@@ -217,8 +218,9 @@ class ReviewSession:
     def _regressed(self) -> set[str]:
         if self._baseline is None:
             return set()
-        comparison = compare(self._baseline, self.run)
-        return {pair.candidate.id for pair in comparison.changed("regressed")}
+        comparison = compare(*turn_runs(self._baseline, self.run))
+        regressed = {pair.candidate.id for pair in comparison.changed("regressed")}
+        return set(map(whole_id, regressed)) if comparison.by_turn else regressed
 
 
 def _remembered_baseline(file: DecisionFile) -> Run | None:

@@ -17,6 +17,7 @@ from evalkit.compare.bar import (
 )
 from evalkit.compare.expectation_changes import bar_changes, count_expectations
 from evalkit.compare.rows import ResultRow, result_row
+from evalkit.compare.turn_results import TurnRun, turn_results
 from evalkit.errors import SuiteErrors
 from evalkit.results import Run
 from evalkit.results.bar import Files, read_bar, unpacked
@@ -75,11 +76,14 @@ def _compare(
         scenarios |= set(_with_other_snapshots(old, files))
         rejudge = Rejudge(candidate, old, python)
         judged: list[ResultRow] = []
-        for line in candidate.results():
+        whole = candidate.whole if isinstance(candidate, TurnRun) else candidate
+        for line in whole.results():
             if f"{line['suite']}::{line['scenario']}" in scenarios:
                 record = rejudge.judge(line, choices)
                 if record is not None:
-                    judged.append(result_row(record))
+                    judged += map(
+                        result_row, [record] if whole is candidate else turn_results(record)
+                    )
     expectations = count_expectations(old, choices.baseline)
     return BarComparison(changes=changes, expectations=expectations, judged=judged)
 

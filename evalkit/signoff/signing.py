@@ -23,6 +23,7 @@ from evalkit.compare.bar import CompareBars, compare_digests
 from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
 from evalkit.compare.runs import compare
+from evalkit.compare.turn_results import turn_runs
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
 from evalkit.results.early_stop import early_stop_text, sequential_of
@@ -301,8 +302,7 @@ def _evaluate_gate(
         return None
     name, gate = request.gate
     comparison = compare(
-        baseline,
-        run,
+        *turn_runs(baseline, run),
         gate_name=name,
         gate=gate,
         prices=request.prices,

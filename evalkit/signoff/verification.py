@@ -23,6 +23,7 @@ from evalkit._lib.progress import tracked
 from evalkit.compare.bar import CompareBars, compare_digests
 from evalkit.compare.gates import Gate
 from evalkit.compare.runs import compare
+from evalkit.compare.turn_results import turn_runs
 from evalkit.errors import UsageError
 from evalkit.results import Run
 from evalkit.results.records import judged_by, schema_error
@@ -286,8 +287,7 @@ def _gate_problems(
         return
     try:
         verdict = compare(
-            Run(paths.root / gate.baseline),
-            Run(paths.run),
+            *turn_runs(Run(paths.root / gate.baseline), Run(paths.run)),
             gate_name=gate.name,
             gate=gate.definition,
             prices=gate.prices,

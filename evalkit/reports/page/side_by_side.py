@@ -59,7 +59,7 @@ class ComparedTurn:
 def compare_turns(old: ResultLine, new: ResultLine) -> list[ComparedTurn]:
     """Return two result lines turn by turn."""
     pairs = zip_longest(old["turns"], new["turns"])
-    return [_turn(number, before, after) for number, (before, after) in enumerate(pairs, 1)]
+    return [_turn((before or after)["number"], before, after) for before, after in pairs]
 
 
 def _turn(number: int, old: TurnRecord | None, new: TurnRecord | None) -> ComparedTurn:

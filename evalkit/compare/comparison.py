@@ -55,7 +55,7 @@ from evalkit.compare.sentences import (
     significance,
 )
 from evalkit.compare.variant_changes import VariantChange, variant_changes
-from evalkit.results.early_stop import early_stop_text
+from evalkit.results.early_stop import SIMULATED_ERRORS, early_stop_text
 from evalkit.results.result_line import count_verdicts
 
 _ONLY_EVIDENCE = "the gate has no rule about the model, and its rules about the evidence are met"
@@ -331,7 +331,8 @@ class Comparison:
     @property
     def sentences(self) -> list[str]:
         """What the figures mean: significance, the drop that would be found, flakiness."""
-        texts = (as_sentence(self.stopped), self.significance, self.sensitivity, self.flakiness)
+        stopped = [as_sentence(self.stopped), SIMULATED_ERRORS] if self.stopped else []
+        texts = (*stopped, self.significance, self.sensitivity, self.flakiness)
         return list(filter(None, texts))
 
     @property

@@ -17,7 +17,12 @@ from evalkit._lib.text import as_sentence, visible
 from evalkit.compare.clusters import ClusterSum
 from evalkit.compare.rows import cluster_name
 from evalkit.reports.formatting import count, findings_of
-from evalkit.results.early_stop import early_stop_text, left_out_tests, sequential_of
+from evalkit.results.early_stop import (
+    SIMULATED_ERRORS,
+    early_stop_text,
+    left_out_tests,
+    sequential_of,
+)
 from evalkit.results.records import ManifestRecord, ResultHead
 from evalkit.results.result_line import counts_as_test, outcome_of, verdict_of
 
@@ -141,7 +146,11 @@ def overview(manifest: ManifestRecord, counts: ResultCounts) -> Overview:
                 f"{visible(name)} could not be collected; its scenarios were not run."
                 for name in broken
             ),
-            *([as_sentence(early_stop_text(sequential))] if sequential else ()),
+            *(
+                [f"{as_sentence(early_stop_text(sequential))} {SIMULATED_ERRORS}"]
+                if sequential
+                else ()
+            ),
             *_notices(totals, counts, selected, is_complete or bool(broken)),
         ],
         tiles=_tiles(counts, selected, deselected),

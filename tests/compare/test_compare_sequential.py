@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import itertools
 import math
+import re
 from collections import Counter
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -34,6 +36,7 @@ from evalkit.compare.confidence_sequence import (
 )
 from evalkit.compare.early_decision import undecidable
 from evalkit.compare.gates import LIVE, Gate
+from evalkit.results.early_stop import SIMULATED_ERRORS
 from evalkit.results.records import SequentialRecord
 from tests.compare.lines import line, rows, split
 
@@ -121,6 +124,14 @@ def test_few_sessions_err_however_often_they_look(effect: str, clusters: int, tr
     assert found.failed <= 0.025 + slack
     assert found.passed + found.failed <= 0.05 + slack
     assert found.always >= 0.95 - slack
+
+
+def test_the_errors_on_the_page_are_those_in_the_documentation() -> None:
+    text = (Path(__file__).parents[2] / "docs/explanation/statistics.md").read_text("utf-8")
+    (table,) = re.findall(r"covered always \|\n.*\n((?:\|.*\n)+)", text)
+    errors = [100 - float(row.split("|")[5].strip(" %")) for row in table.splitlines()]
+    assert len(errors) == len(CLUSTERS) * len(TRIALS)
+    assert f"{max(errors):.1f} % decided wrongly" in SIMULATED_ERRORS
 
 
 @pytest.mark.parametrize(("trials", "least"), [(1, (0.3, 0.7)), (5, (0.7, 0.85))])
@@ -237,7 +248,7 @@ def test_one_systematic_regression_decides() -> None:
 
 
 STOPPED = (
-    "stopped early after 50 of 60 scenarios: gate release decided (pass); the interval is valid "
+    "stopped early after 50 of 60 scenarios: decided (pass); the interval is valid "
     "under optional stopping; saved 10 scenarios, 20 results, about 1,234 tokens, cost 0.5 EUR (by "
     "the results of the baseline)"
 )
@@ -264,7 +275,7 @@ def test_what_was_not_run_by_plan_is_neither_missing_nor_silent() -> None:
         == "0 of 60 variants of the baseline are not in the candidate, none may"
     )
     assert [title for title, _ in found.unpaired] == ["Not run by plan"]
-    assert found.sentences[0] == f"S{STOPPED[1:]}."
+    assert found.sentences[:2] == [f"S{STOPPED[1:]}.", SIMULATED_ERRORS]
     assert "valid at any time of stopping, 50 scenarios" in found.interval_text
     actual = comparison_json(found)
     assert (actual["interval_method"], actual["stopped"]) == ("confidence sequence", STOPPED)
@@ -301,8 +312,7 @@ def test_the_interval_is_the_sequential_one_even_if_the_run_did_not_stop() -> No
     wide, narrow = undecided.evidence.interval, fixed.evidence.interval
     assert wide.low < narrow.low < narrow.high < wide.high
     assert undecided.stopped == (
-        "gate release was not decided when the run ended; the interval is valid under optional "
-        "stopping"
+        "not decided when the run ended; the interval is valid under optional stopping"
     )
     assert undecided.verdict.reason.endswith(undecided.stopped)
     assert any("could stop early" in warning for warning in undecided.warnings)
@@ -318,4 +328,4 @@ def test_a_baseline_that_stopped_early() -> None:
         named_gate=gate(**NON_INFERIOR),
     )
     assert found.evidence.largest == 1
-    assert found.stopped.startswith("baseline: all 60 scenarios ran: gate release decided (pass);")
+    assert found.stopped.startswith("baseline: all 60 scenarios ran: decided (pass);")

@@ -93,7 +93,7 @@ def test_a_run_stops_when_its_gate_is_decided(many: LiveProject) -> None:
     assert result.ret == 0
     left_out = NUMBER - NEEDED
     stopped = (
-        f"topped early after {NEEDED} of {NUMBER} scenarios: gate release decided (pass); the "
+        f"topped early after {NEEDED} of {NUMBER} scenarios: decided (pass); the "
         f"interval is valid under optional stopping; saved {left_out} scenarios, {left_out} results, "
         "about * tokens, cost * EUR (by the results of the baseline)"
     )
@@ -120,7 +120,7 @@ def test_a_run_stops_when_its_gate_is_decided(many: LiveProject) -> None:
     latest = many.root / "reports/latest"
     for name in ("index.html", "summary.md"):
         text = (latest / name).read_text()
-        assert "Stopped early after 8 of 14 scenarios: gate release decided (pass)" in text
+        assert "Stopped early after 8 of 14 scenarios: decided (pass)" in text
         assert "Not finished" not in text
     # Whoever compares the run later gets the same interval, and the same explanation.
     compared = CliRunner().invoke(
@@ -161,7 +161,7 @@ def test_a_worse_candidate_stops_as_well(many: LiveProject, worse: str) -> None:
     assert result.ret == 1
     assert many.record()["decision"] == "fail"
     assert len(many.order()) < NUMBER
-    result.stdout.fnmatch_lines(["gate fine: fail: inferior: *: gate fine decided (fail); *"])
+    result.stdout.fnmatch_lines(["gate fine: fail: inferior: *: decided (fail); *"])
 
 
 def test_one_systematic_regression_decides(many: LiveProject, worse: str) -> None:
@@ -242,7 +242,7 @@ def test_a_budget_ends_a_run_that_is_not_decided(many: LiveProject) -> None:
     result = many.live(*UNTIL, "--evalkit-budget", "50 tokens", "--evalkit-seed", "3")
     assert result.ret == pytest.ExitCode.INTERRUPTED
     result.stdout.fnmatch_lines(
-        ["gate release: inconclusive: *gate release was not decided when the run ended; *"]
+        ["gate release: inconclusive: *; not decided when the run ended; *"]
     )
     assert many.project.manifest()["complete"] is False
     assert (many.record()["decision"], many.record()["not_run"]) == (None, {})

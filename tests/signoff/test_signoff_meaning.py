@@ -87,7 +87,7 @@ def test_every_form_says_that_a_run_stopped_early(project: Project, keys: Keys) 
     project.write_run(project.run, lines, sequential=sequential, totals=totals)
     assert sign(keys["ed25519"]).exit_code == 0
     stopped = (
-        "stopped early after 2 of 3 scenarios: gate release decided (pass); the interval is valid "
+        "stopped early after 2 of 3 scenarios: decided (pass); the interval is valid "
         "under optional stopping"
     )
     text = " ".join(evalkit("verify", "reports/latest").output.split())

@@ -7,6 +7,7 @@ An ``input`` may be a string, one content object, a list of content objects (eac
 """
 
 from collections.abc import Iterator
+from itertools import groupby
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON, MISSING, resolve_pointer
@@ -70,17 +71,16 @@ def _items(value: JSON, pointer: str) -> Iterator[InputItem]:
         yield InputItem(_user_input(value), pointer, None)
     else:
         blocks = content_blocks(value) if type_of(value) == "user_input" else []
-        results = {
-            index: block
-            for index, block in enumerate(blocks)
-            if isinstance(block, dict) and type_of(block) == "function_result"
-        }
-        for index, result in results.items():
-            yield InputItem(result, f"{pointer}/content/{index}", result)
-        if not results:
+        if not any(map(_is_result, blocks)):
             yield InputItem(comparable(value), pointer, value)
-        elif rest := [block for index, block in enumerate(blocks) if index not in results]:
-            yield InputItem(_user_input(rest), pointer, None)
+            return
+        for is_result, group in groupby(enumerate(blocks), lambda item: _is_result(item[1])):
+            items = list(group)
+            if is_result:
+                for index, block in items:
+                    yield InputItem(block, f"{pointer}/content/{index}", block)
+            else:
+                yield InputItem(_user_input([block for _, block in items]), pointer, None)
 
 
 def _user_input(content: JSON) -> RawStep:
@@ -96,11 +96,17 @@ def _blocks(content: JSON) -> JSON:
 
 
 def _typed(block: JSON) -> JSON:
-    is_untyped_text = isinstance(block, dict) and "type" not in block and "text" in block
-    return {"type": "text", **block} if is_untyped_text else block
+    if isinstance(block, str):
+        return {"type": "text", "text": block}
+    is_untyped_text = isinstance(block, dict) and block.get("type") is None and "text" in block
+    return {**block, "type": "text"} if is_untyped_text else block
+
+
+def _is_result(block: JSON) -> bool:
+    return isinstance(block, dict) and type_of(block) == "function_result"
 
 
 def _is_content(value: JSON) -> bool:
     if not isinstance(value, dict):
         return False
-    return type_of(value) in CONTENT_TYPES or ("type" not in value and "text" in value)
+    return type_of(value) in CONTENT_TYPES or (value.get("type") is None and "text" in value)

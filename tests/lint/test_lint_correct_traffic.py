@@ -127,7 +127,7 @@ def test_input_in_every_shape_is_read_as_steps() -> None:
         ({"type": "text", "text": "x"}, [text]),
         ([{"text": "x"}], [text]),
         (result, [result]),
-        ({"type": "user_input", "content": [{"text": "x"}, result]}, [result, text]),
+        ({"type": "user_input", "content": [{"text": "x"}, result]}, [text, result]),
         ([1, "x", None, result], [result]),
         ({}, [{}]),
     ):

@@ -9,10 +9,11 @@ Some clients send function results as content of a ``user_input`` step; they bec
 own, at the position where they are.
 """
 
-from collections.abc import Iterator, Sequence
-from itertools import groupby
+import re
+from collections.abc import Sequence
 
 from evalkit._lib.json import JSON
+from evalkit.protocol.input_reader import items_of
 from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_types import CLIENT_STEPS, CONTENT_TYPES, MEDIA_TYPES
 from evalkit.server.requests.bodies import ARRAY, BASE64, BOOLEAN, STRING, check, validator
@@ -98,50 +99,24 @@ def read_input(
     Raises ErrorResponse (400) naming the position, for example ``input[2].content[0].data``.
     """
     check(value, _INPUT, "input")
-    if isinstance(value, list):
-        paths = [f"input[{index}]" for index in range(len(value))]
-        items = [
-            (path, _read_item(item, path, on_violation))
-            for path, item in zip(paths, value, strict=True)
-        ]
-    else:
-        items = [("input", _read_item(value, "input", on_violation))]
-    if len({_is_content(item) for item in items}) == 2:
+    parts = value if isinstance(value, list) else [value]
+    for index, part in enumerate(parts):
+        _check_item(part, f"input[{index}]" if parts is value else "input", on_violation)
+    if len({_is_content(part) for part in parts}) == 2:
         message = (
             "'input' mixes steps and contents; put the contents into a step of type user_input."
         )
         on_violation(bad_request(message, is_inferred=True))
-    steps: list[tuple[str, RawStep]] = []
-    for are_contents, group in groupby(items, _is_content):
-        if are_contents:
-            contents = list(group)
-            step = {"type": "user_input", "content": [content for _, content in contents]}
-            steps.append((contents[0][0], step))
-        else:
-            for path, step in group:
-                steps += _split_results(path, step)
-    return steps
+    return [(_position(item.pointer), item.step) for item in items_of(value)]
 
 
-def _is_content(item: tuple[str, RawStep]) -> bool:
-    return item[1]["type"] in CONTENT_TYPES
+def _is_content(part: JSON) -> bool:
+    return isinstance(part, str) or (part.get("type") or "text") in CONTENT_TYPES
 
 
-def _split_results(path: str, step: RawStep) -> Iterator[tuple[str, RawStep]]:
-    """Yield the function results in a message's content as steps, and the rest as messages."""
-    content = step["content"] if step["type"] == "user_input" else []
-    if all(block["type"] != "function_result" for block in content):
-        yield path, step
-        return
-    numbered = list(enumerate(content))
-    for is_result, group in groupby(numbered, lambda one: one[1]["type"] == "function_result"):
-        blocks = list(group)
-        first = f"{path}.content[{blocks[0][0]}]"
-        if not is_result:
-            yield first, {**step, "content": [block for _, block in blocks]}
-            continue
-        for index, block in blocks:
-            yield f"{path}.content[{index}]", block
+def _position(pointer: str) -> str:
+    """Return a JSON Pointer as the API spells it: ``input[2].content[0]``."""
+    return re.sub(r"\.([0-9]+)", r"[\1]", pointer[1:].replace("/", "."))
 
 
 def last_messages(steps: Sequence[RawStep]) -> list[RawStep]:
@@ -152,19 +127,16 @@ def last_messages(steps: Sequence[RawStep]) -> list[RawStep]:
     return [step for step in steps[start:] if step["type"] == "user_input"]
 
 
-def _read_item(item: JSON, path: str, on_violation: OnViolation) -> dict[str, JSON]:
-    """Return a content block or step with its type; the content of a message becomes a list."""
+def _check_item(item: JSON, path: str, on_violation: OnViolation) -> None:
+    """Check a content block or a step, and the content of a message."""
     if isinstance(item, str):
-        item = {"text": item}
-    if isinstance(item, dict) and item.get("type") is None and isinstance(item.get("text"), str):
-        item = {**item, "type": "text"}
-    check(item, _ITEM, path)
-    check(item, _VALIDATORS.get(item["type"], _ITEM), path, on_violation)
-    if item["type"] != "user_input":
-        return dict(item)
-    content = item["content"] if isinstance(item["content"], list) else [item["content"]]
-    blocks = [
-        _read_item(block, f"{path}.content[{index}]", on_violation)
-        for index, block in enumerate(content)
-    ]
-    return {**item, "content": blocks}
+        return
+    if not (isinstance(item, dict) and item.get("type") is None and "text" in item):
+        check(item, _ITEM, path)
+    kind = item.get("type") or "text"
+    check(item, _VALIDATORS.get(kind, _ITEM), path, on_violation)
+    content = item["content"] if kind == "user_input" else ()
+    if isinstance(content, dict):
+        content = [content]
+    for index, block in enumerate(() if isinstance(content, str) else content):
+        _check_item(block, f"{path}.content[{index}]", on_violation)

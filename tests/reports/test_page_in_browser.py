@@ -277,6 +277,55 @@ def test_answers_of_judges_are_shown(tmp_path: Path, open_page: Open) -> None:
     assert tab.page.evaluate("window.hacked") is None
 
 
+def test_judgments_are_shown_with_their_probability(tmp_path: Path, open_page: Open) -> None:
+    result = json.loads(passing(1))
+    judgment = {
+        "kind": "yes_no",
+        "rubric": f"It offers a refund. {HOSTILE}",
+        "rubric_digest": "a" * 64,
+        "model": "gemini-decision-1",
+        "model_version": "gemini-decision-1-001",
+        "verdict": "passed",
+        "expected": {"min": 0.5, "min_confidence": 0.8},
+        "question": "refund",
+        "score": 0.62,
+        "probability": 0.62,
+        "confidence": 0.62,
+        "uncertain": True,
+    }
+    written = {**judgment, "kind": "text", "score": 4, "verdict": "failed"}
+    for name in ("question", "probability", "confidence", "uncertain"):
+        del written[name]
+    check = {"name": "judge", "verdict": "passed", "findings": [], "turn": 1}
+    result["checks"] = [
+        {**check, "judgments": [judgment, {**judgment, "kind": "choice", "choice": "polite"}]},
+        {**check, "judgments": [written]},
+    ]
+    answers = {"evalkit.judge": {"type": "noul", "noul": 0.62}}
+    bodies = [{"answers": answers}, {"prompt_feedback": {"block_reason": "safety"}}]
+    result["judge_exchanges"] = [
+        {"number": 1, "request": {}, "response": {"status": 200, "source": "live", "body": body}}
+        for body in bodies
+    ]
+    tab = open_page(write_page(make_run(tmp_path, [json.dumps(result)])))
+    variant = tab.open_variant("v.weather-city1-stateless")
+    checks = variant.locator("details.checks", has_text="2 checks")
+    first, second, third = checks.locator("li li").all_text_contents()
+    assert first.startswith("passed refund: It offers a refund. </script>")
+    assert first.endswith(
+        "uncertain score 0.62, probability of passing 0.62, confidence 0.62, gemini-decision-1-001"
+    )
+    assert "chose polite, score 0.62" in second
+    assert third.startswith("failed It offers")
+    assert third.endswith(" score 4, gemini-decision-1-001")
+    judges = variant.locator("details.checks", has_text="Answers of judges")
+    texts = judges.locator("li").all_text_contents()
+    assert texts == [
+        json.dumps(one, separators=(",", ":")) for one in (answers, bodies[1]["prompt_feedback"])
+    ]
+    assert tab.page.evaluate("window.hacked") is None
+
+
 def test_simulated_messages_and_their_exchanges_are_shown(tmp_path: Path, open_page: Open) -> None:
     result = json.loads(passing(1))
     user = {"persona": HOSTILE, "goal": "x", "max_turns": 6}

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
-from evalkit._lib.text import shorten, show
+from evalkit._lib.text import shorten, show, visible
 from evalkit.checks.core.arguments import format_number, plain
 from evalkit.checks.core.formatting import table
 from evalkit.checks.core.schema_validation import violations
@@ -130,7 +130,8 @@ def decision_findings(
         for name in ("noul", "choice", "score", "probabilities", "confidence")
         if name in answer
     }
-    detail = table([["rubric", shorten(question.rubric, _MAX_RUBRIC)], *_rows(question, answer)])
+    rubric = visible(shorten(question.rubric, _MAX_RUBRIC))
+    detail = f"{rubric}\n{table([*_rows(question, answer)])}"
     if judgment.verdict is Verdict.FAILED:
         code = "judge_choice" if question.kind == "choice" else "judge_below"
         yield Finding(

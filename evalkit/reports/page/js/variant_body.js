@@ -15,6 +15,7 @@ const OUTCOMES = {
   not_run: "not run",
 };
 const SIDE_ANSWER = 1000;
+const RUBRIC = 300;
 
 function findingElement(finding) {
   const value = (name, text) =>
@@ -152,10 +153,9 @@ function sideAnswer(exchange) {
   const body = exchange.response ? exchange.response.body : null;
   const steps = isObject(body) && Array.isArray(body.steps) ? body.steps.filter(isObject) : [];
   const problem = exchange.error ? apiError(exchange.error) : exchange.failure || "";
-  return shorten(
-    [problem, outputText(steps)].filter(Boolean).join(" ") || "no answer",
-    SIDE_ANSWER,
-  );
+  const decision = isObject(body) ? body.prompt_feedback || body.answers : null;
+  const text = decision ? JSON.stringify(decision) : outputText(steps);
+  return shorten([problem, text].filter(Boolean).join(" ") || "no answer", SIDE_ANSWER);
 }
 
 // What the turns of a locked result continue.
@@ -288,6 +288,28 @@ function conversationHeading(number, total, { model, agent, history, stream }) {
   );
 }
 
+// What a judge answered to one question.
+function judgmentItem(judgment) {
+  const numbers = [
+    ["chose", judgment.choice],
+    ["score", judgment.score],
+    ["probability of passing", judgment.probability],
+    ["confidence", judgment.confidence],
+  ]
+    .filter(([, value]) => value !== undefined)
+    .map(([name, value]) => `${name} ${value}`);
+  const judge = judgment.model_version || judgment.model;
+  const question = judgment.question ? `${judgment.question}: ` : "";
+  return make(
+    "li",
+    { class: judgment.verdict },
+    make("b", { class: "badge" }, judgment.verdict),
+    ` ${question}${shorten(judgment.rubric, RUBRIC)} `,
+    judgment.uncertain ? [make("b", { class: "uncertain" }, "uncertain"), " "] : "",
+    make("span", { class: "aside" }, [...numbers, judge].join(", ")),
+  );
+}
+
 function checkItem(check, anchor) {
   const conversation = ["conversation", check.conversation].filter(Boolean).join(" ");
   const outside = check.name === "test" ? "outside the conversation" : conversation;
@@ -302,6 +324,7 @@ function checkItem(check, anchor) {
     make("a", { href: `#${anchor}` }, check.name),
     " ",
     make("span", { class: "aside" }, aside),
+    check.judgments ? make("ul", null, check.judgments.map(judgmentItem)) : "",
   );
 }
 

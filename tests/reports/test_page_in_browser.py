@@ -302,7 +302,8 @@ def test_judgments_are_shown_with_their_probability(tmp_path: Path, open_page: O
         {**check, "judgments": [written]},
     ]
     answers = {"evalkit.judge": {"type": "noul", "noul": 0.62}}
-    bodies = [{"answers": answers}, {"prompt_feedback": {"block_reason": "safety"}}]
+    feedback = {"block_reason": "safety"}
+    bodies: list[Any] = [{"answers": answers}, {"prompt_feedback": feedback}]
     result["judge_exchanges"] = [
         {"number": 1, "request": {}, "response": {"status": 200, "source": "live", "body": body}}
         for body in bodies
@@ -320,9 +321,7 @@ def test_judgments_are_shown_with_their_probability(tmp_path: Path, open_page: O
     assert third.endswith(" score 4, gemini-decision-1-001")
     judges = variant.locator("details.checks", has_text="Answers of judges")
     texts = judges.locator("li").all_text_contents()
-    assert texts == [
-        json.dumps(one, separators=(",", ":")) for one in (answers, bodies[1]["prompt_feedback"])
-    ]
+    assert texts == [json.dumps(one, separators=(",", ":")) for one in (answers, feedback)]
     assert tab.page.evaluate("window.hacked") is None
 
 

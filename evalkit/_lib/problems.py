@@ -9,9 +9,12 @@ import re
 from collections.abc import Callable, Iterable, Mapping
 from functools import cached_property
 from types import MappingProxyType
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
-from evalkit._lib.yaml import Position, ValuePath, YamlError, locate
+from pydantic import ValidationError
+
+from evalkit._lib.text import shorten
+from evalkit._lib.yaml import ListLines, Position, ValuePath, YamlError, locate
 from evalkit.errors import Problem
 
 KeyOrValue = Literal["key", "value"]
@@ -197,3 +200,15 @@ class ProblemList:
         """Raise ``error_type`` with all problems; return if there are none."""
         if self._problems:
             raise error_type(self.in_file_order())
+
+
+def first_entry_problem(
+    error: ValidationError, document: Any, lines: ListLines, entries: str
+) -> tuple[int, str]:
+    """Return the line and text of the first problem of a file that is a list of ``entries``."""
+    first = error.errors(include_url=False)[0]
+    line, path = 1, first["loc"]
+    if len(path) > 1:
+        line, path = lines.of(document[entries])[int(path[1])], path[2:]
+    key = shorten(".".join(map(str, path)), 60) or "the entry"
+    return line, f"{key}: {first['msg'].removeprefix('Value error, ')}"

@@ -1,6 +1,5 @@
 """``evalkit probe``: change recorded answers, and see which changes no expectation notices."""
 
-import os
 import subprocess
 import sys
 from collections.abc import Iterator, Sequence
@@ -13,8 +12,9 @@ import click
 from evalkit._lib.files import display_path
 from evalkit._lib.text import did_you_mean, plural, visible
 from evalkit.cli.main import EXIT_FAILED, EXIT_PASS
+from evalkit.cli.run_files import add_to_run
 from evalkit.errors import UsageError
-from evalkit.plugins import Catalog, reports_of
+from evalkit.plugins import Catalog
 from evalkit.probe.operators import OPERATORS
 from evalkit.probe.probe import ProbeOptions
 from evalkit.probe.probe import probe as probe_run
@@ -26,9 +26,8 @@ from evalkit.probe.strength import (
 )
 from evalkit.probe.survivor_text import survivor_lines
 from evalkit.project import load_all, project_python, root_of
-from evalkit.reports.line_reports import write_all
 from evalkit.results import Run
-from evalkit.results.run_directory import MANIFEST, SIGNOFFS
+from evalkit.results.run_directory import MANIFEST
 from evalkit.results.strength import StrengthRecord, strength_text, write_strength
 from evalkit.session.rejudge import Rejudge
 
@@ -107,7 +106,7 @@ def probe(
         record = strength.record()
         # That of some operators would pass for the strength of the suites.
         if not accept and not operators:
-            _store(run, record)
+            add_to_run(run, "the strength", lambda: write_strength(run.directory, record))
     if accept:
         write_accepted(accepted, strength)
         click.echo(f"{plural(record['survived'], 'survivor')} added to {display_path(accepted)}")
@@ -150,15 +149,6 @@ def _run_of(paths: tuple[Path, ...]) -> Iterator[Run]:
             tail = "\n".join((done.stdout + done.stderr).splitlines()[-20:])
             raise UsageError(f"the suites cannot be replayed:\n{tail}")
         yield Run(Path(folder))
-
-
-def _store(run: Run, record: StrengthRecord) -> None:
-    """Write the strength into the run and its reports, unless that would break a signature."""
-    if (run.directory / SIGNOFFS).is_dir():
-        click.echo(f"{run.directory} is signed, so the strength is not added to it", err=True)
-        return
-    write_strength(run.directory, record)
-    write_all(run, reports_of(os.environ))
 
 
 def _report(record: StrengthRecord) -> None:

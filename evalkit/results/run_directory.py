@@ -9,17 +9,19 @@ size needs little memory.
 import json
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from evalkit._lib.files import (
+    FILE_ERRORS,
     check_folder,
     display_path,
     file_errors,
     nearest_entry,
+    read_file,
     reason_of,
     try_lock,
     write_atomic,
@@ -39,6 +41,25 @@ SIGNOFFS = "signoffs"
 _BUFFER = 256 << 10
 _FIRST_KEY = b'{"schema_version"'
 _VERSION = re.compile(r'\{"schema_version": ?([^,}]{1,40})')
+
+
+def read_extra_file(path: Path, command: str, is_valid: Callable[[Any], bool]) -> Any:
+    """Return the JSON of a file that a command adds to a run, None if it does not exist.
+
+    Raises UsageError for one that cannot be read or is not valid. ``is_valid`` may raise for it.
+    """
+    try:
+        value = json.loads(read_file(path))
+        ok = is_valid(value)
+    except FileNotFoundError:
+        return None
+    except FILE_ERRORS as error:
+        raise UsageError(f"{display_path(path)} cannot be read: {reason_of(error)}") from error
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        ok = False
+    if not ok:
+        raise UsageError(f"{display_path(path)} is not what {command} writes; run it again")
+    return value
 
 
 class Journal:

@@ -9,9 +9,9 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final, TypedDict
 
-from evalkit._lib.files import FILE_ERRORS, display_path, reason_of, write_atomic
+from evalkit._lib.files import write_atomic
 from evalkit._lib.json import JSON
-from evalkit.errors import UsageError
+from evalkit.results.run_directory import read_extra_file
 
 NAME = "strength.json"
 _COUNTS: Final = ("caught", "survived", "accepted", "equivalent", "undecided")
@@ -42,23 +42,13 @@ def write_strength(directory: Path, record: StrengthRecord) -> Path:
 
 def read_strength(directory: Path) -> StrengthRecord | None:
     """Return the stored totals, None where the run was not probed. Raises UsageError."""
-    path = directory / NAME
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return None
-    except FILE_ERRORS as error:
-        raise UsageError(f"{display_path(path)} cannot be read: {reason_of(error)}") from error
-    try:
-        value: Any = json.loads(text)
-        record: StrengthRecord = value
-        is_valid = record["strength"] is None or 0 <= record["strength"] <= 1
-        is_valid &= all(isinstance(record[name], int) for name in _COUNTS)
-    except (ValueError, TypeError, KeyError, RecursionError):
-        is_valid = False
-    if not is_valid:
-        raise UsageError(f"{display_path(path)} is not what evalkit probe writes; run it again")
+    record: StrengthRecord | None = read_extra_file(directory / NAME, "evalkit probe", _is_valid)
     return record
+
+
+def _is_valid(value: Any) -> bool:
+    is_share = value["strength"] is None or 0 <= value["strength"] <= 1
+    return is_share and all(isinstance(value[name], int) for name in _COUNTS)
 
 
 def strength_text(record: StrengthRecord) -> str:

@@ -24,7 +24,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from evalkit._lib import yaml
 from evalkit._lib.files import display_path, file_errors, try_lock, write_atomic
-from evalkit._lib.text import shorten, visible
+from evalkit._lib.problems import first_entry_problem
+from evalkit._lib.text import visible
 from evalkit.errors import IntegrityError, UsageError
 
 NAME = "decisions.yaml"
@@ -107,12 +108,7 @@ def parse(text: str, name: str) -> list[Decision]:
     try:
         return _DecisionList.model_validate(value).decisions or []
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        line, path = 1, first["loc"]
-        if len(path) > 1:
-            line, path = lines.of(value["decisions"])[int(path[1])], path[2:]
-        key = shorten(".".join(map(str, path)), 60) or "the entry"
-        raise _invalid_file(name, line, f"{key}: {first['msg']}") from error
+        raise _invalid_file(name, *first_entry_problem(error, value, lines, "decisions")) from error
 
 
 def _invalid_file(name: str, line: int, reason: str) -> IntegrityError:

@@ -142,7 +142,7 @@ FAULTS = [
         ],
     ),
     ("a.jsonl", '{"a": ' + "[" * 100_000, ["suites/a.jsonl:1:1 not JSON: "]),
-    ("a.txt", "x\n", ["suites/a.txt:1:1 cases are read from .csv and .jsonl files, not .txt"]),
+    ("a.txt", "x\n", ["suites/a.txt:1:1 rows are read from .csv and .jsonl files, not .txt"]),
 ]
 
 

@@ -155,7 +155,7 @@ def read_data_file(path: Path, name: str) -> list[DataRow]:
     reader = _READERS.get(suffix)
     if reader is None:
         ending = suffix or "files without an ending"
-        raise _file_error(name, f"cases are read from .csv and .jsonl files, not {ending}")
+        raise _file_error(name, f"rows are read from .csv and .jsonl files, not {ending}")
     source = SourceText(name, read_text(path, name), PLAIN_LINE_BREAKS)
     problems: list[Problem] = []
     rows = list(reader(source, problems))

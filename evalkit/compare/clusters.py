@@ -27,9 +27,9 @@ from evalkit.compare.intervals import CONFIDENCE, Interval, unseen_share, wilson
 
 
 class ClusterSum(NamedTuple):
-    """The number of observations in a cluster, and their sum."""
+    """The number of observations in a cluster, and their sum; both may be of weights."""
 
-    size: int
+    size: float
     total: float
 
 
@@ -50,7 +50,7 @@ class ClusterMean:
     """
 
     clusters: int
-    size: int
+    size: float
     value: float
     error: float | None
     freedom: float

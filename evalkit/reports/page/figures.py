@@ -102,7 +102,7 @@ def _rate_table(
 def _rate(name: str, clusters: Sequence[ClusterSum], largest: int | None) -> RateRow:
     low, high = (100 * share for share in rate_interval(clusters, largest=largest))
     passed = round(sum(cluster.total for cluster in clusters))
-    scored = sum(cluster.size for cluster in clusters)
+    scored = round(sum(cluster.size for cluster in clusters))
     share = 100 * passed / scored
     return RateRow(
         name=name,

@@ -155,6 +155,7 @@ _EXPECTED = {
     "string_too_short": "a text that is not empty",
     "float_parsing": "a number",
     "int_parsing": "a whole number",
+    "string_pattern_mismatch": "a number of days such as 90d",
 }
 
 

@@ -38,6 +38,8 @@ _.capture_signals
 _.row_factory
 _.dispatch
 _.evalkit_decisions
+_.evalkit_calibrations
+_.calibrated
 _.evalkit
 _.is_closing
 resume_reading

@@ -17,10 +17,11 @@ from evalkit.compare.selection import AxisChoice, parse_choice
 from evalkit.compare.turn_results import TurnRun
 from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
-from evalkit.project import project_bars
+from evalkit.project import project_bars, root_of
 from evalkit.reports.ci.comparison_markdown import write_comment, write_summary
 from evalkit.reports.page import comparison_page
 from evalkit.results import Run
+from evalkit.results.calibrations import read_calibrations
 
 _EPILOG = """\b
 Exit codes: 0 pass, 1 fail, 2 usage, 4 inconclusive.
@@ -129,6 +130,7 @@ def compare(
         prices=settings.prices,
         currency=settings.currency,
         compare_bars=project_bars,
+        calibrations=read_calibrations(root_of(candidate_run)),
     )
     text = json.dumps(comparison_json(comparison), indent=2)
     folder = out or candidate_run.directory / "comparison"

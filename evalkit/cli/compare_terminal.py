@@ -104,9 +104,9 @@ def _print_runs(comparison: Comparison, console: Console) -> None:
     for row in comparison.run_rows:
         old, new = visible(row.baseline), visible(row.candidate)
         if len(old) + len(new) > _WIDEST:
-            console.print(Text(f"{row.name}  {old} → {new}", "dim"), soft_wrap=True)
+            console.print(Text(f"{row.label}  {old} → {new}", "dim"), soft_wrap=True)
         else:
-            table.add_row(row.name, old, new)
+            table.add_row(Text(shorten(row.label, _MAX_NAME)), Text(old), Text(new))
     console.print(table)
     console.print()
 
@@ -122,6 +122,8 @@ def _print_pair_table(comparison: Comparison, console: Console) -> None:
     console.print(table)
     if pairs.pairs:
         _print_paragraph(console, comparison.interval_text)
+    for sentence in comparison.judge_sentences:
+        _print_paragraph(console, sentence)
     for sentence in comparison.sentences:
         _print_paragraph(console, sentence)
     console.print()

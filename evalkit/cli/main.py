@@ -36,6 +36,9 @@ class CommandEntry(NamedTuple):
 
 
 COMMANDS = {
+    "calibrate": CommandEntry(
+        "evalkit.cli.calibrate:calibrate", "Measure how well judges agree with people."
+    ),
     "compare": CommandEntry(
         "evalkit.cli.compare:compare", "Compare two runs and decide whether the gate passes."
     ),

@@ -54,6 +54,13 @@ ALL_NEW = "all-new"
     help="Earlier run whose decisions are offered for identical results.",
 )
 @click.option(
+    "--judgments",
+    type=click.IntRange(min=0),
+    default=0,
+    metavar="N",
+    help="Ask also about a random sample of N judgments ('evalkit calibrate').",
+)
+@click.option(
     "--web", is_flag=True, help="Decide on a page in the browser, served to this computer only."
 )
 @allow_host_option
@@ -84,6 +91,7 @@ def review(
     run: Path,
     baseline: Path | None,
     carry_from: Path | None,
+    judgments: int,
     web: bool,
     allow_host: tuple[str, ...],
     as_list: bool,
@@ -120,6 +128,7 @@ def review(
         lambda: root or find_project_root(run_.directory, run_.manifest),
         baseline=Run(baseline) if baseline is not None else None,
         earlier=Run(carry_from) if carry_from is not None else None,
+        judgments=judgments,
     )
     console = Console(highlight=False)
     if by_options:

@@ -30,6 +30,7 @@ from evalkit.compare.figure_rows import FigureRow, metric_rows, run_rows, score_
 from evalkit.compare.gate_input import GateInput, MissingEvidence, Rule, allowed_names
 from evalkit.compare.gates import LIVE, REPLAY, Gate, GateOutcome, GateVerdict, RuleVerdict
 from evalkit.compare.intervals import CONFIDENCE
+from evalkit.compare.judges import JudgeComparison, compare_judges, judge_rates, judgments_of
 from evalkit.compare.metrics import (
     MetricDifference,
     ScoreDifference,
@@ -55,6 +56,7 @@ from evalkit.compare.sentences import (
     significance,
 )
 from evalkit.compare.variant_changes import VariantChange, variant_changes
+from evalkit.results.calibrations import Calibration
 from evalkit.results.early_stop import SIMULATED_ERRORS, early_stop_text
 from evalkit.results.result_line import count_verdicts
 
@@ -69,7 +71,7 @@ class Comparison:
     what else differs between the runs, ``find_differences`` where answers with the same verdict
     do; ``notes`` are what a reader must know about that. ``unknown`` says why a metric is not
     known, ``currency`` that of the prices, empty if it is not declared. ``by_turn`` says that
-    pairs are turns of locked conversations.
+    pairs are turns of locked conversations. ``calibrations`` are of the project's judges.
     """
 
     baseline: ComparedRun
@@ -83,6 +85,7 @@ class Comparison:
     unknown: Mapping[str, str] = field(default_factory=dict)
     currency: str = ""
     by_turn: bool = False
+    calibrations: Sequence[Calibration] = ()
 
     @cached_property
     def pairing(self) -> Pairing:
@@ -189,6 +192,15 @@ class Comparison:
         """Where the candidate's verdicts depend on whose expectations judge them."""
         return bar_verdicts(self.candidate.rows, self.bar.judged)
 
+    @cached_property
+    def judges(self) -> list[JudgeComparison]:
+        """The judges of the candidate, beside those of the baseline."""
+        old, new = (
+            judge_rates(judgments_of(run.rows), self.calibrations)
+            for run in (self.baseline, self.candidate)
+        )
+        return compare_judges(self.pairing.scored, old, new)
+
     @property
     def bar_lists(self) -> list[BarList]:
         """What people should know about whose expectations decided."""
@@ -215,6 +227,8 @@ class Comparison:
             largest=self.candidate.largest,
             left_out=len(self._not_run),
             stopped=self.stopped,
+            judges=[one.candidate for one in self.judges],
+            started=self.candidate.started,
         )
 
     @cached_property
@@ -290,7 +304,21 @@ class Comparison:
     @cached_property
     def run_rows(self) -> list[FigureRow]:
         """Both runs as rows of text."""
-        return run_rows(self.baseline, self.candidate, self.evidence)
+        return [*run_rows(self.baseline, self.candidate, self.evidence), *self.judge_rows]
+
+    @cached_property
+    def judge_rows(self) -> list[FigureRow]:
+        """The rates of judges, and the corrected ones, as rows of text."""
+        return [row for judge in self.judges for row in judge.rows()]
+
+    @property
+    def judge_sentences(self) -> list[str]:
+        """The differences of those rates, where the same judge judged both runs."""
+        return [
+            f"{row.label}: difference {row.change}, between {row.between}."
+            for row in self.judge_rows
+            if row.change
+        ]
 
     @cached_property
     def metric_rows(self) -> list[FigureRow]:

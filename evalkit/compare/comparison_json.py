@@ -104,6 +104,7 @@ def comparison_json(comparison: Comparison) -> dict[str, JSON]:
             }
             for score in comparison.scores
         ],
+        "judges": [judge.to_json() for judge in comparison.judges],
         "bar": {
             **comparison.bar.to_json(),
             **{

@@ -36,7 +36,7 @@ that differ a lot.
 
 
 def confidence_sequence(
-    clusters: Iterable[tuple[int, float]], largest: int, confidence: float
+    clusters: Iterable[tuple[float, float]], largest: int, confidence: float
 ) -> Interval:
     """Return the interval of the mean, valid at any time of stopping.
 
@@ -46,13 +46,13 @@ def confidence_sequence(
     counts, limit = Counter(clusters), math.log(2 / round(1 - confidence, 12))
     mirrored = Counter({(size, -total): count for (size, total), count in counts.items()})
 
-    def low_end(counts: Counter[tuple[int, float]]) -> float:
+    def low_end(counts: Counter[tuple[float, float]]) -> float:
         return bisect(-1.0, 1.0, lambda mean: log_capital(counts, largest, mean) >= limit)
 
     return Interval(low_end(counts), -low_end(mirrored))
 
 
-def anytime_p(clusters: Iterable[tuple[int, float]], largest: int) -> float:
+def anytime_p(clusters: Iterable[tuple[float, float]], largest: int) -> float:
     """Return the two-sided p of a mean of 0, valid at any time of stopping.
 
     It is below 5 % exactly if the interval with a confidence of 95 % does not contain 0.
@@ -74,7 +74,7 @@ def clusters_without_difference(margin: float, confidence: float) -> int:
     )
 
 
-def log_capital(counts: Mapping[tuple[int, float], float], largest: int, mean: float) -> float:
+def log_capital(counts: Mapping[tuple[float, float], float], largest: int, mean: float) -> float:
     """Return the logarithm of the capital of bets that the mean is above ``mean``.
 
     It decreases with ``mean``, from which follows that the claims not rejected are an interval.

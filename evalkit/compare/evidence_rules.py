@@ -1,11 +1,13 @@
 """The rules of a gate about the evidence: what a comparison lacks is not a pass. Pure."""
 
 from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime, timedelta
 
 from evalkit._lib.text import plural
 from evalkit.compare.bar import ExpectationChange, failing_checks, reason_of
 from evalkit.compare.gate_input import GateInput, Rule, allowed_names, at_most, outcome_of
-from evalkit.compare.gates import Gate, GateOutcome, RuleVerdict
+from evalkit.compare.gates import Gate, GateOutcome, JudgeBound, RuleVerdict
+from evalkit.compare.judges import JudgeRate
 from evalkit.compare.rows import ResultRow
 
 _LISTED = 3
@@ -126,6 +128,52 @@ def _max_weakened(name: str, most: int, gate: Gate, facts: GateInput) -> Iterato
         )
 
 
+def _judge(name: str, bound: JudgeBound, _: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+    for rate in facts.judges:
+        outcome, reason, advice = _judge_outcome(bound, rate, facts.started)
+        advice = advice and f"; {advice}"
+        message = f"the judge of {rate.name} {reason}{advice}"
+        yield RuleVerdict(f"{name}.{rate.key.rubric[:8]}", outcome, message)
+    if not facts.judges:
+        yield RuleVerdict(name, "pass", "no judge was asked in the candidate")
+
+
+def _judge_outcome(
+    bound: JudgeBound, rate: JudgeRate, started: str
+) -> tuple[GateOutcome, str, str]:
+    """Return the outcome for a judge, a clause with the reason, and what to do."""
+    advice = "label its answers and run 'evalkit calibrate RUN'"
+    calibration, error = rate.calibration, rate.error
+    if calibration is None or error is None:
+        return "fail", rate.problem, advice
+    judged = calibration.judged
+    try:
+        age = datetime.fromisoformat(started) - datetime.fromisoformat(judged)
+    except (TypeError, ValueError):
+        return "inconclusive", "has a calibration of unknown age: the run has no start", ""
+    if age < timedelta(0):
+        reason = f"was calibrated on answers of {judged}, later than this run ({started})"
+        return "fail", reason, "calibrate it on answers of this run or of an earlier one"
+    reason = f"was calibrated on answers of {age.days} days before the run"
+    if bound.max_age is not None and age > timedelta(days=int(bound.max_age[:-1])):
+        return "fail", f"{reason}, at most {bound.max_age} are allowed", advice
+    if bound.min_kappa is None:
+        return "pass", reason, ""
+    kappa, (low, high) = error.kappa.value, error.kappa.interval
+    limit = f"at least {bound.min_kappa:g} is needed"
+    if kappa is None:
+        return "inconclusive", f"has no kappa: all its labels are alike; {limit}", advice
+    reason = (
+        f"agrees with people at kappa {kappa:.2f} (between {low:.2f} and {high:.2f}, "
+        f"{calibration.labels:,} labels), {limit}"
+    )
+    if low >= bound.min_kappa:
+        return "pass", reason, ""
+    if high < bound.min_kappa:
+        return "fail", reason, "make the rubric clearer or name another judge"
+    return "inconclusive", reason, "label more of its answers and run 'evalkit calibrate RUN'"
+
+
 def _unexcused(rows: Sequence[ResultRow], gate: Gate) -> list[ResultRow]:
     return [row for row in rows if gate.allow.keys().isdisjoint(allowed_names(row))]
 
@@ -155,5 +203,6 @@ EVIDENCE_RULES: Mapping[str, Rule] = {
     "max_errors": _max_missing,
     "max_baseline_errors": _max_missing,
     "max_unmatched": _max_missing,
+    "judge": _judge,
 }
 """The rules about what must not be missing."""

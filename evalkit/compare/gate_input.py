@@ -8,6 +8,7 @@ from evalkit.compare.bar import BarComparison, BarVerdicts
 from evalkit.compare.clusters import ClusterSum
 from evalkit.compare.evidence import Evidence
 from evalkit.compare.gates import Gate, GateOutcome, RuleVerdict
+from evalkit.compare.judges import JudgeRate
 from evalkit.compare.metrics import MetricDifference
 from evalkit.compare.pairing import SystematicRegressions
 from evalkit.compare.rows import ResultRow
@@ -64,6 +65,8 @@ class GateInput:
     largest: int | None = None
     left_out: int = 0
     stopped: str = ""
+    judges: Sequence[JudgeRate]
+    started: str
 
 
 Rule = Callable[[str, Any, Gate, GateInput], Iterator[RuleVerdict]]

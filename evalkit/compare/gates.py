@@ -8,6 +8,7 @@
         pass_hat: {k: 3, min: 0.8}
         tokens: {max_increase: 0.1}
         required_tags: [smoke]
+        judge: {max_age: 90d, min_kappa: 0.6}
         allow: {"support::old-refund": the feature was removed}
 
 Each key is a rule (:mod:`.model_rules`, :mod:`.evidence_rules`). It gives *pass*, *fail*, or
@@ -93,6 +94,18 @@ class TokenBudget(MetricBudget):
     )
 
 
+class JudgeBound(_GateModel):
+    """What must be known about the error of each judge of the candidate: its calibration."""
+
+    max_age: Annotated[str, Field(pattern=r"^[1-9][0-9]{0,4}d$")] | None = Field(
+        None,
+        description="Highest age of the calibration when the run started, in days: 90d.",
+    )
+    min_kappa: Share | None = Field(
+        None, description="Least agreement with people beyond chance (Cohen's kappa)."
+    )
+
+
 class Gate(_GateModel):
     """One gate: every rule that is set must be satisfied; ``null`` turns a rule off."""
 
@@ -116,6 +129,9 @@ class Gate(_GateModel):
     required_tags: list[str] = Field(
         default=[],
         description="Tags that must exist in the candidate and whose results must all pass.",
+    )
+    judge: JudgeBound | None = Field(
+        None, description="What must be known about each judge ('evalkit calibrate')."
     )
     complete: bool = Field(True, description="Whether both runs must have ended.")
     min_pairs: Limit = Field(1, description="Least pairs that must be scored in both runs.")

@@ -16,6 +16,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, canonical
 from evalkit._lib.text import shorten
+from evalkit.results.judgments import StoredJudgment, stored_judgments
 from evalkit.results.records import LockRecord, ResultHead
 from evalkit.results.result_line import counts_as_test
 from evalkit.verdict import Verdict, worst
@@ -109,6 +110,7 @@ class ResultRow:
     usage: Mapping[str, int]
     extra: tuple[ExtraUsage, ...] = ()
     scores: tuple[JudgedScore, ...] = ()
+    judgments: tuple[StoredJudgment, ...] = ()
     counts: bool
     locked: LockRecord | None = None
     conversation: str = ""
@@ -186,6 +188,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         usage=usage,
         extra=tuple(_extra_usage(line, model)),
         scores=tuple(_judged_scores(line)),
+        judgments=tuple(stored_judgments(line)),
         # Of the turns of a result, the first one is the test.
         counts=counts_as_test(cast("ResultHead", line)) and line.get("turn", 1) == 1,
         locked=line.get("locked"),

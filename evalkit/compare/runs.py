@@ -22,6 +22,7 @@ from evalkit.compare.selection import AxisChoice, refuse_ambiguous, without_axes
 from evalkit.compare.turn_results import TurnRun, aligned_turns, lock_notes
 from evalkit.errors import UsageError
 from evalkit.results import Run
+from evalkit.results.calibrations import Calibration
 
 
 def compare(
@@ -35,10 +36,12 @@ def compare(
     prices: Mapping[str, Prices] | None = None,
     currency: str = "",
     compare_bars: CompareBars = compare_digests,
+    calibrations: Sequence[Calibration] = (),
 ) -> Comparison:
     """Compare two runs, or two choices of one run; turn by turn if both are a TurnRun.
 
     ``compare_bars`` compares what they were judged by; without it, only digests are compared.
+    ``calibrations`` are those of the project's judges.
     Raises UsageError for a line that is not a result, for choices without results, and for a run
     with itself.
     """
@@ -92,6 +95,7 @@ def compare(
         unknown=_unknown_metrics(old_run, new_run, prices, gate),
         by_turn=isinstance(candidate, TurnRun),
         currency=currency,
+        calibrations=calibrations,
     )
 
 

@@ -66,6 +66,10 @@ _TEXTS: Mapping[str, RuleTexts] = {
         "the runs have different numbers of trials",
         "Run both with the same number of trials (--evalkit-repeat).",
     ),
+    "judge": RuleTexts(
+        "the error of a judge is not known, or too large",
+        "Label answers that it judged, then run 'evalkit calibrate'.",
+    ),
     "max_systematic_regressions": RuleTexts(
         "variants that always passed now always fail",
         "Read the regressions of all trials: they are not chance.",

@@ -22,6 +22,7 @@ from evalkit.config import find_config, load_config
 from evalkit.errors import UsageError
 from evalkit.project import project_bars
 from evalkit.results import Run
+from evalkit.results.calibrations import read_calibrations
 from evalkit.results.records import SavingsRecord, SequentialRecord
 
 if TYPE_CHECKING:
@@ -43,6 +44,7 @@ class SessionGate:
         self.name, gate = self._config.gate(config.getoption("evalkit_gate"))
         assert gate is not None, "an unknown gate is refused"
         self.gate: Gate = gate
+        self._calibrations = read_calibrations(root)
         locked: str | None = config.getoption("evalkit_locked")
         baseline: str | None = config.getoption("evalkit_baseline") or locked
         if locked and baseline != locked:
@@ -68,10 +70,15 @@ class SessionGate:
                 gate=self.gate,
                 prices=self._config.prices,
                 compare_bars=project_bars,
+                calibrations=self._calibrations,
             )
         alone = compared_run(run, (), self._config.prices)
         return Comparison(
-            baseline=alone, candidate=alone, gate_name=self.name, named_gate=self.gate
+            baseline=alone,
+            candidate=alone,
+            gate_name=self.name,
+            named_gate=self.gate,
+            calibrations=self._calibrations,
         )
 
     def early_decision(

@@ -9,6 +9,7 @@ import pytest
 
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, file_errors, reason_of
+from evalkit.compare.judges import run_judge_rates
 from evalkit.errors import Misconfigured, UsageError
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.state import SessionState
@@ -18,7 +19,10 @@ from evalkit.reports.line_reports import write_all
 from evalkit.results import Journal, Run
 from evalkit.results.bar import NAME as BAR
 from evalkit.results.bar import file_digest, write_bar
+from evalkit.results.calibrations import read_calibrations
 from evalkit.results.early_stop import left_out_tests
+from evalkit.results.judgments import NAME as JUDGES
+from evalkit.results.judgments import judge_rate_text, write_judge_rates
 from evalkit.results.media import FOLDER, write_files
 from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
@@ -58,6 +62,7 @@ class RunWriter:
                 media = {name: text.encode("latin-1") for name, text in result["media"].items()}
                 write_files(state.directory, media)
                 state.journal.append(line)
+            state.has_judgments |= '"judgments":' in line
             state.manifest.totals.add(tally)
             if result["cassette"] is not None:
                 state.manifest.cassettes[result["cassette"]] = None
@@ -73,7 +78,7 @@ class RunWriter:
         directory = self._state.directory
         check_output(directory, "--evalkit-report")
         with file_errors(directory, "cannot be written", "; name another with --evalkit-report"):
-            for name in (*DERIVED, BAR, STRENGTH):
+            for name in (*DERIVED, BAR, STRENGTH, JUDGES):
                 (directory / name).unlink(missing_ok=True)
             if not self._state.resumed and (directory / FOLDER).is_dir():
                 shutil.rmtree(directory / FOLDER)
@@ -111,6 +116,19 @@ class RunWriter:
         manifest.complete = is_known and accounted >= totals.collected
         totals.collected = max(totals.collected, totals.run + totals.deselected)
 
+    def _write_judge_rates(self, run: Run) -> None:
+        """Store how often judges passed answers, corrected for their error where it is known."""
+        state = self._state
+        try:
+            calibrations = read_calibrations(state.settings.root) if state.has_judgments else []
+        except Misconfigured as error:
+            state.report_errors.append(f"judges are not corrected: {error}")
+            calibrations = []
+        if state.has_judgments:
+            records = [rate.to_record() for rate in run_judge_rates(run, calibrations)]
+            write_judge_rates(run.directory, records)
+            state.judges = list(map(judge_rate_text, records))
+
     def _write_reports(self) -> None:
         state = self._state
         try:
@@ -118,6 +136,7 @@ class RunWriter:
             suites = state.manifest.suites.values()
             write_bar(state.directory, state.settings.root, suites, state.runner.redact)
             run = Run(state.directory)
+            self._write_judge_rates(run)
             write_all(run, reports_of(os.environ))
             if os.environ.get("GITHUB_ACTIONS") == "true":
                 state.ci_commands = github.error_commands(run)

@@ -148,6 +148,8 @@ class SessionState:
         self.unplayed: list[str] = []
         self.warnings: list[str] = []
         self.flaky: list[str] = []
+        self.has_judgments = False
+        self.judges: list[str] = []
         self.report_errors: list[str] = []
         self.gate_text = ""
         self.until_decided: UntilDecided | None = None

@@ -58,6 +58,7 @@ def _summary(state: SessionState) -> Iterator[str]:
         yield ledger.totals.summary(ledger.has_prices, live=state.settings.live)
     if state.settings.locked is not None:
         yield f"locked: each turn continues the turns of {display_path(state.settings.locked)}"
+    yield from _first("judge ", state.judges)
     yield from _first("flaky: ", state.flaky)
     yield from _first("", state.warnings)
     yield (

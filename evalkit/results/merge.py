@@ -29,6 +29,7 @@ from evalkit.errors import IntegrityError, UsageError
 from evalkit.results.bar import NAME as BAR
 from evalkit.results.bar import read_bar, write_bar_file
 from evalkit.results.early_stop import sequential_of
+from evalkit.results.judgments import NAME as JUDGES
 from evalkit.results.manifest import Totals, write_manifest
 from evalkit.results.media import FOLDER, copy_files
 from evalkit.results.records import (
@@ -48,7 +49,7 @@ from evalkit.results.result_line import (
 from evalkit.results.run_directory import DERIVED, MANIFEST, RESULTS, Run, check_output
 from evalkit.results.strength import NAME as STRENGTH
 
-_REWRITTEN = (MANIFEST, RESULTS, BAR, STRENGTH, *DERIVED, "data", FOLDER)
+_REWRITTEN = (MANIFEST, RESULTS, BAR, STRENGTH, JUDGES, *DERIVED, "data", FOLDER)
 _VERSIONS = ("evalkit", "python", "pytest", "platform")
 _SESSION = (*_VERSIONS, "started", "ended", "complete", "options", "environment", "merged")
 _VERDICTS = ("passed", "failed", "errored", "skipped")

@@ -27,10 +27,11 @@ from evalkit.checks.snapshot import Kind as Form
 from evalkit.checks.snapshot import render
 from evalkit.compare.rows import grouped
 from evalkit.errors import UsageError
+from evalkit.results.judgments import judged_text, stored_judgments
 from evalkit.results.result_line import checked_digest
 from evalkit.verdict import Where
 
-ItemKind = Literal["uncertain judgment", "failure", "new snapshot", "changed snapshot"]
+ItemKind = Literal["uncertain judgment", "judgment", "failure", "new snapshot", "changed snapshot"]
 
 MAX_NAME = 300
 """Characters of a check, code or location that are kept: a model may choose a key of any length."""
@@ -40,6 +41,11 @@ _SNAPSHOT_KINDS: Mapping[str, ItemKind] = {
     "snapshot_differs": "changed snapshot",
 }
 _UNCERTAIN = "judge_uncertain"
+_JUDGMENT_KINDS: Mapping[str, ItemKind] = {
+    _UNCERTAIN: "uncertain judgment",
+    "judge_passed": "judgment",
+    "judge_failed": "judgment",
+}
 _NUMBER = re.compile(r"\d+(?:[.,]\d+)*")
 _KEY_LENGTH = 12
 
@@ -50,7 +56,8 @@ class ReviewItem:
 
     ``key`` is short for ``result``, ``check``, ``code`` and ``location``, in which invisible
     characters have been made visible. ``expected`` and ``got`` are JSON values or ``MISSING``.
-    ``file`` and ``form`` are set for a snapshot. ``line_number`` counts from 1.
+    ``file`` and ``form`` are set for a snapshot, ``judgment`` is the id of the judgment that it is
+    about, empty without one. ``line_number`` counts from 1.
     """
 
     key: str
@@ -71,6 +78,7 @@ class ReviewItem:
     suite: str
     declared: str
     line_number: int
+    judgment: str = ""
 
     @property
     def id(self) -> str:
@@ -114,12 +122,19 @@ def read_result(line: str, place: str) -> tuple[dict[str, JSON], str]:
 
 
 def build_queue(
-    lines: Iterable[str], regressed: Collection[str] = (), name: str = "results.jsonl"
+    lines: Iterable[str],
+    regressed: Collection[str] = (),
+    name: str = "results.jsonl",
+    *,
+    judgments: int = 0,
+    decided: Collection[str] = (),
 ) -> ReviewQueue:
     """Return the queue of the result lines in a file called ``name``.
 
     ``regressed`` are the ids of results that passed in the baseline. If a result appears twice, the
-    last one counts. Raises IntegrityError or UsageError naming an invalid line.
+    last one counts. A random sample of so many ``judgments``, and those of which the item is
+    ``decided``, are items even if nothing failed. Raises IntegrityError or UsageError naming an
+    invalid line.
     """
     results: dict[str, list[ReviewItem] | ErroredResult] = {}
     for number, text in enumerate(lines, 1):
@@ -136,6 +151,8 @@ def build_queue(
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             raise UsageError(f"{name}:{number}: not a result ({error!r})") from error
     items = [item for entry in results.values() if isinstance(entry, list) for item in entry]
+    asked = {*_sample(items, judgments), *decided}
+    items = [item for item in items if item.kind != "judgment" or item.key in asked]
     groups = grouped((item.group, item) for item in items)
     items = [item for group in groups.values() for item in group]
     items.sort(key=lambda item: (item.code != _UNCERTAIN, not item.regressed))
@@ -143,12 +160,22 @@ def build_queue(
     return ReviewQueue(tuple(items), errors, frozenset(map(visible, results)))
 
 
+def _sample(items: Iterable[ReviewItem], size: int) -> list[str]:
+    """Return the keys of so many judgments, as many of each verdict as possible.
+
+    A key is a digest, so its order is random, and a larger sample contains a smaller one.
+    """
+    verdicts = grouped((one.code, one.key) for one in items if one.kind == "judgment")
+    ranked = (pair for keys in verdicts.values() for pair in enumerate(sorted(keys)))
+    return [key for _, key in sorted(ranked)[:size]]
+
+
 def _items(
     number: int, line: Mapping[str, JSON], digest: str, regressed: bool
 ) -> Iterator[ReviewItem]:
     ids: Counter[str] = Counter()
     result = visible(line["id"])
-    for check, finding in (*_open_findings(line), *_uncertain_judgments(line)):
+    for check, finding in (*_open_findings(line), *_judgments(line)):
         where = finding.get("where", {})
         name, code = visible(check["name"]), visible(finding["code"])
         location = visible(str(Where(**{"turn": check.get("turn"), **where}))) or "conversation"
@@ -162,11 +189,11 @@ def _items(
             id_ = _item_id(result, name, code, location)
         kind = _SNAPSHOT_KINDS.get(code, "failure") if _is_snapshot(where) else "failure"
         form = cast("Form", where["kind"]) if kind != "failure" else None
-        kind = "uncertain judgment" if code == _UNCERTAIN else kind
+        kind = _JUDGMENT_KINDS.get(code, kind) if "judgment" in finding else kind
         expected, got = finding.get("expected", MISSING), finding.get("got", MISSING)
         difference = _group_difference(kind, form, finding["message"], location, expected, got)
         group = sha256(canonical([name, code, regressed, difference]))
-        if kind == "uncertain judgment":
+        if "judgment" in finding:
             group = sha256(id_)
         yield ReviewItem(
             key=sha256(id_)[:_KEY_LENGTH],
@@ -177,7 +204,7 @@ def _items(
             kind=kind,
             digest=digest,
             group="g" + group[: _KEY_LENGTH - 1],
-            regressed=regressed and kind != "uncertain judgment",
+            regressed=regressed and "judgment" not in finding,
             message=finding["message"],
             expected=expected,
             got=got,
@@ -187,6 +214,7 @@ def _items(
             suite=line["path"],
             declared=check.get("declared", "") or f"{line['path']}:{line['line']}",
             line_number=number,
+            judgment=finding.get("judgment", ""),
         )
 
 
@@ -212,38 +240,39 @@ def _open_findings(
         yield {"name": "variant"}, {"code": "failed", "message": line["message"]}
 
 
-def _uncertain_judgments(
+def _judgments(
     line: Mapping[str, JSON],
 ) -> Iterator[tuple[Mapping[str, JSON], Mapping[str, JSON]]]:
-    """Yield checks with a finding for each judgment whose confidence is too low."""
-    for check in line["checks"]:
-        for judgment in check.get("judgments", ()):
-            if judgment.get("uncertain"):
-                yield check, {**_judgment_finding(line, check, judgment), "code": _UNCERTAIN}
-
-
-def _judgment_finding(
-    line: Mapping[str, JSON], check: Mapping[str, JSON], judgment: Mapping[str, JSON]
-) -> dict[str, JSON]:
-    """Return what a person reads to decide whether a judge is right."""
-    least = judgment["expected"].get("min_confidence")
-    confidence = f"{judgment['confidence']}, expected at least {least}"
-    answer = {name: judgment[name] for name in ("choice", "score") if name in judgment}
-    rows = {
-        "rubric": judgment["rubric"],
-        "judge": judgment.get("model_version") or judgment["model"],
-        "verdict": f"{judgment['verdict']}, with the confidence {confidence}",
-        "answer": f"{show(answer)}, expected {show(judgment['expected'])}",
-        "probability": f"{judgment['probability']} that it passes",
-    }
-    texts = [turn["text"] for turn in line["turns"] if turn["number"] == check.get("turn")]
-    text = (texts or [turn["text"] for turn in line["turns"][-1:]] or [""])[0]
-    return {
-        "message": f"is the judge right that this {judgment['verdict']}? Its confidence is "
-        f"{confidence}",
-        "question": judgment.get("question"),
-        "detail": f"{table([[*row] for row in rows.items()])}\n\nthe model's answer\n{text}",
-    }
+    """Yield checks with a finding for each judgment: what a person reads to decide about it."""
+    for stored in stored_judgments(line):
+        check = line["checks"][stored.check]
+        judgment = check["judgments"][stored.number]
+        answer = {name: judgment[name] for name in ("choice", "score") if name in judgment}
+        rows = {
+            "rubric": judgment["rubric"],
+            "judge": judgment.get("model_version") or judgment["model"],
+            "verdict": judgment["verdict"],
+            "answer": f"{show(answer)}, expected {show(judgment['expected'])}",
+        }
+        message = f"is the judge right that this {judgment['verdict']}?"
+        if stored.uncertain:
+            least = judgment["expected"].get("min_confidence")
+            confidence = f"{judgment['confidence']}, expected at least {least}"
+            message += f" Its confidence is {confidence}"
+            rows["verdict"] += f", with the confidence {confidence}"
+        if "probability" in judgment:
+            rows["probability"] = f"{judgment['probability']} that it passes"
+        text = f"the model's answer\n{judged_text(line, stored)}"
+        yield (
+            check,
+            {
+                "code": _UNCERTAIN if stored.uncertain else f"judge_{judgment['verdict']}",
+                "message": message,
+                "question": stored.question,
+                "judgment": stored.id,
+                "detail": f"{table([[*row] for row in rows.items()])}\n\n{text}",
+            },
+        )
 
 
 def _is_snapshot(where: Mapping[str, JSON]) -> bool:

@@ -89,7 +89,8 @@ class ReviewSession:
     Safe to use from several threads and beside other processes. ``root`` returns the project root
     when a snapshot is written. ``baseline`` determines what regressed
     (default: that of the decisions made so far); decisions of ``earlier`` are
-    offered. Raises UsageError, IntegrityError.
+    offered. A sample of so many ``judgments`` is part of the queue. Raises UsageError,
+    IntegrityError.
     """
 
     def __init__(
@@ -99,8 +100,10 @@ class ReviewSession:
         *,
         baseline: Run | None = None,
         earlier: Run | None = None,
+        judgments: int = 0,
     ) -> None:
         self.run = run
+        self._judgments = judgments
         self._root = root
         self._baseline = baseline
         self._file = DecisionFile(run.directory)
@@ -206,7 +209,13 @@ class ReviewSession:
         stamp = (status.st_size, status.st_mtime_ns, status.st_ino)
         if stamp == self._results_stamp:
             return
-        self._queue = build_queue(self.run.lines(), self._regressed(), display_path(path))
+        self._queue = build_queue(
+            self.run.lines(),
+            self._regressed(),
+            display_path(path),
+            judgments=self._judgments,
+            decided={one.item for one in (*self._file.read(), *self._earlier)},
+        )
         self._results_stamp = stamp
 
     @property

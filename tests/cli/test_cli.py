@@ -35,7 +35,7 @@ def test_the_command_list_shows_the_first_sentence_of_each_command(command: str)
     definition = main.get_command(click.Context(main), command)
     assert definition is not None
     assert (definition.help or "").split("\n\n")[0] == COMMANDS[command].help
-    assert f"  {command:<7}  {COMMANDS[command].help}\n" in run("--help")[1]
+    assert f"  {command:<{max(map(len, COMMANDS))}}  {COMMANDS[command].help}\n" in run("--help")[1]
 
 
 def test_the_command_list_fits_80_columns() -> None:
@@ -65,9 +65,9 @@ def test_an_unknown_command_gets_the_nearest_word() -> None:
     code, output = run("serv")
     assert code == 2
     assert (
-        "unknown command 'serv' (did you mean 'serve'?); valid: compare, diff, export, history, "
-        "import, init, lint, merge, plan, probe, rejudge, report, review, schema, serve, signoff, "
-        "verify"
+        "unknown command 'serv' (did you mean 'serve'?); valid: calibrate, compare, diff, export, "
+        "history, import, init, lint, merge, plan, probe, rejudge, report, review, schema, serve, "
+        "signoff, verify"
     ) in output
 
 

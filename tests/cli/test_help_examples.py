@@ -17,6 +17,7 @@ import yaml
 from click.testing import CliRunner
 
 from evalkit.cli.main import COMMANDS, main
+from tests.compare.judged_lines import judged, judgment
 from tests.environment import ONLY_EVALKIT
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support"
@@ -59,6 +60,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(cassette, folder / name)
     shutil.copyfile(folder / "reports/latest/results.jsonl", folder / "traffic.jsonl")
+    # Answers of which people say the same as their judge.
+    with (folder / "reports/latest/results.jsonl").open("a") as results:
+        results.writelines(f"{judged(f's{n}', judgment(n < 20))}\n" for n in range(40))
+    rows = (f"weather::s{n}[stateless],{'pass' if n < 20 else 'fail'}\n" for n in range(40))
+    (folder / "labels.csv").write_text(f"result,label\n{''.join(rows)}")
     (folder / "evalkit.yaml").write_text(
         "gates:\n  release: {max_regressions: 0}\n"
         "signoff: {allowed_signers: .evalkit/allowed_signers}\n"

@@ -16,6 +16,7 @@ from evalkit.reports.formatting import findings_of, has_warning, headline, test_
 from evalkit.reports.line_reports import LineReport
 from evalkit.reports.overview import EXPECTED, VERDICTS, ResultCounts, overview
 from evalkit.results import Run
+from evalkit.results.judgments import judge_rate_text, read_judge_rates
 from evalkit.results.records import ManifestRecord, ResultHead
 from evalkit.results.result_line import counts_as_test, outcome_of
 from evalkit.results.strength import read_strength, strength_text
@@ -73,6 +74,11 @@ class MarkdownSummary(LineReport):
         parts = [part.encode() for part in _head(self.run.manifest, total)]
         if strength := read_strength(self.run.directory):
             parts.append(f"Expectations: {strength_text(strength)}.\n\n".encode())
+        judges = [
+            f"* {code(judge_rate_text(one), 400)}\n" for one in read_judge_rates(self.run.directory)
+        ]
+        if judges:
+            parts.append(f"Judges:\n\n{''.join(judges)}\n".encode())
         if total.results:
             parts.append(f"| | {total.noun} | reason |\n|---|---|---|\n".encode())
             parts += _rows_within(LIMIT - _HEAD_ROOM, self._groups)

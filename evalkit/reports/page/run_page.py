@@ -37,6 +37,7 @@ from evalkit.reports.page.templating import content_policy, resource, write_page
 from evalkit.reports.plain_text import conversation_text, findings_text
 from evalkit.results import Run
 from evalkit.results.early_stop import sequential_of
+from evalkit.results.judgments import judge_rate_text, read_judge_rates
 from evalkit.results.records import ResultHead
 from evalkit.results.result_line import is_passed_trial
 from evalkit.results.run_directory import SIGNOFFS
@@ -165,6 +166,7 @@ class RunPage(LineReport):
             overview=overview(self.run.manifest, total),
             figures=figures(suites, total, sequential["largest"] if sequential else None),
             strength=strength_text(strength) if strength else "",
+            judges=[judge_rate_text(one) for one in read_judge_rates(directory)],
             total=total,
             tags=[tag for tag, _ in total.tags.most_common(TAGS)],
             sections=self._sections(suites),

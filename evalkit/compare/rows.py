@@ -267,8 +267,8 @@ def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
     if not turns:
         return {}
     parts: dict[str, JSON] = {**line.get("settings", {})}
-    for turn in turns:
-        entry = turn.get("entry", turn["number"])
+    for position, turn in enumerate(turns, 1):
+        entry = turn.get("entry", turn.get("number", position))
         if "simulated" in turn:
             # Its messages follow from the answers.
             parts[f"simulated user of turn {entry}"] = turn["simulated"]["user"]

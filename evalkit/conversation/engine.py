@@ -27,7 +27,7 @@ Otherwise a turn, and with it the conversation, ends as follows:
 | an EvalkitError of the driver or the turn's content | ``incomplete`` | the exception |
 
 The timeline contains the steps received until then. With ``plan.locked`` a turn continues the turns
-of another conversation, so only an exception ends the conversation.
+of another conversation, so only an ``incomplete`` one ends the conversation.
 """
 
 from collections.abc import Callable, Generator, Sequence
@@ -51,6 +51,8 @@ from evalkit.protocol.wire_facts import interactions_path
 from evalkit.transcript import Exchange, Request, Response, SimulatedTurn, Step, Transcript, Turn
 
 _FIRST_FIELDS = ("model", "agent")
+# Of a locked conversation. The cause of an incomplete turn is that of the transcript.
+_CONTINUABLE = ("completed", "api_error")
 _ENGINE_FIELDS = {*_FIRST_FIELDS, "input", "previous_interaction_id", "continuation_token"}
 
 
@@ -180,7 +182,7 @@ class _Engine:
         fields = self.plan.fields
         self.history = HISTORIES[self.plan.history](fields, [*self.plan.given, *steps])
         self.calls, self.open_calls = AnsweredCalls(), []
-        if self.transcript.crash is None:
+        if self.transcript.turns and self.transcript.turns[-1].outcome in _CONTINUABLE:
             self.stop = None
 
     def begin(self, entry: int, **fields: Any) -> Turn:

@@ -15,8 +15,9 @@ from evalkit.cli.main import main
 from evalkit.importing.traffic_reader import read_traffic
 from tests.plugin.project import Project
 
-PICTURE = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(1_100_000)
+PICTURE = b"\x89PNG\r\n\x1a\n" + random.Random(1).randbytes(100_000)
 NAME = f"{sha256(PICTURE)}.png"
+LARGE = PICTURE * 11  # more than the page contains
 SUITE = """\
 suite: seen
 scenarios:
@@ -30,12 +31,16 @@ scenarios:
 """
 
 
-@pytest.fixture
-def seen(project: Project) -> Project:
+def record(project: Project, picture: bytes) -> None:
     (project.root / "suites/weather.yaml").unlink()
     project.suite("seen", SUITE)
-    (project.root / "suites/picture.png").write_bytes(PICTURE)
+    (project.root / "suites/picture.png").write_bytes(picture)
     project.record().assert_outcomes(passed=4)
+
+
+@pytest.fixture
+def seen(project: Project) -> Project:
+    record(project, PICTURE)
     return project
 
 
@@ -43,11 +48,12 @@ def size_of(folder: Path) -> int:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 
 
-def test_a_large_picture_of_four_variants_is_in_a_run_once(seen: Project) -> None:
-    run = seen.root / "reports/latest"
-    assert (run / "media" / NAME).read_bytes() == PICTURE
-    assert size_of(run) < 1.3 * len(PICTURE)
-    assert f"evalkit-media:sha256:{NAME}" in (run / "results.jsonl").read_text()
+def test_a_large_picture_of_four_variants_is_in_a_run_once(project: Project) -> None:
+    record(project, LARGE)
+    run, name = project.root / "reports/latest", f"{sha256(LARGE)}.png"
+    assert (run / "media" / name).read_bytes() == LARGE
+    assert size_of(run) < 1.3 * len(LARGE)
+    assert f"evalkit-media:sha256:{name}" in (run / "results.jsonl").read_text()
 
 
 def test_media_of_an_earlier_run_are_removed_and_of_a_resumed_one_stay(seen: Project) -> None:

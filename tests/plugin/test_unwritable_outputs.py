@@ -82,7 +82,7 @@ def test_workers_start_no_test_either(project: Project, option: str, message: st
     (project.root / "out").touch()
     project.pytester.makepyfile("def test_first():\n    open('ran', 'w')\n")
     result = project.pytester.runpytest_subprocess(
-        ".", "-p", "xdist.plugin", "-n", "2", option, "out"
+        ".", "-p", "xdist.plugin", "-n", "1", option, "out"
     )
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines([f"ERROR: {message}"])

@@ -16,7 +16,6 @@ from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 
-from evalkit._lib import yaml
 from evalkit._lib.exact_json import write_exact
 from evalkit._lib.files import display_path, read_file
 from evalkit._lib.json import loads
@@ -38,6 +37,7 @@ Thread = list[Exchange]
 _Place = tuple[int, int]
 """A thread's index, and the number of its exchanges up to a response."""
 
+_START = re.compile(r" *- request:")
 _INTERACTIONS_PATH = re.compile(r"(?:^|/)interactions(?:/[^/]+(?:/cancel)?)?/?\Z")
 
 
@@ -168,24 +168,13 @@ class CassetteView:
 
     @cached_property
     def lines(self) -> list[int]:
-        """The line on which each recording starts; empty where it is unknown."""
+        """The line on which each recording starts; empty where it is unknown, as in JSON."""
         try:
             text = self.path.read_text("utf-8")
         except (OSError, ValueError):
             return []
-        starts = [
-            number
-            for number, line in enumerate(text.split("\n"), 1)
-            if line.startswith("- request:")
-        ]
-        if len(starts) == len(self.recordings):
-            return starts
-        try:
-            document, lines = yaml.load_lines(text)
-        except yaml.YamlError:  # JSON, or changed since it was read
-            return []
-        items = document.get("interactions") if isinstance(document, dict) else None
-        return lines.of(items) if isinstance(items, list) else []
+        starts = [at for at, line in enumerate(text.split("\n"), 1) if _START.match(line)]
+        return starts if len(starts) == len(self.recordings) else []
 
     def line(self, exchange: int) -> int | None:
         """Return the line on which a recording (from 1) starts, None where it is unknown."""

@@ -177,6 +177,17 @@ def equal(left: JSON, right: JSON) -> bool:
     return True
 
 
+def strings_in(value: JSON) -> Iterator[str]:
+    """Yield every string in a JSON value, but for the names of members."""
+    waiting = [value]
+    while waiting:
+        item = waiting.pop()
+        if isinstance(item, str):
+            yield item
+        elif isinstance(item, Mapping | list):
+            waiting += item.values() if isinstance(item, Mapping) else item
+
+
 def pointer(*parts: str | int) -> str:
     """Return a JSON Pointer (RFC 6901); without parts it is ``""``, the whole document."""
     return "".join("/" + str(part).replace("~", "~0").replace("/", "~1") for part in parts)

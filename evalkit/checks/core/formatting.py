@@ -5,11 +5,11 @@ Used on the failing path only. Lines have no trailing spaces. Text of a model pa
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from itertools import islice, zip_longest
 from typing import Any
 
-from evalkit._lib.json import json_type
+from evalkit._lib.json import json_type, strings_in
 from evalkit._lib.lookalikes import char_name, lookalike_note
 from evalkit._lib.text import show, visible
 
@@ -70,7 +70,7 @@ def shows_difference(detail: str) -> bool:
 
 def lookalike_notes(expected: Any, got: Any) -> list[str]:
     """Return a line for each string of a value that only looks like an expected one."""
-    texts, wanted = dict.fromkeys(_strings(got)), dict.fromkeys(_strings(expected))
+    texts, wanted = dict.fromkeys(strings_in(got)), dict.fromkeys(strings_in(expected))
     notes = [
         f"{show(text, 40)} {note}"
         for text in islice(texts, _MAX_NOTES)
@@ -78,17 +78,6 @@ def lookalike_notes(expected: Any, got: Any) -> list[str]:
         if text not in wanted and want not in texts and (note := lookalike_note(want, text))
     ]
     return notes[:_MAX_NOTES]
-
-
-def _strings(value: Any) -> Iterator[str]:
-    """Yield every string in a JSON value."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, dict | list):
-            waiting += item.values() if isinstance(item, dict) else item
 
 
 def excerpt(value: Any, depth: int = 0) -> Any:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from hashlib import sha256
 
 from evalkit._lib import clock
-from evalkit._lib.json import JSON, dumps
+from evalkit._lib.json import JSON, dumps, strings_in
 from evalkit.protocol.step_reader import RawStep, content_blocks, text_blocks
 from evalkit.protocol.step_types import CALL_OF, MEDIA_TYPES, REQUIRED_FIELDS, RESULT_OF
 from evalkit.server.answers.interaction_request import InteractionRequest
@@ -212,13 +212,5 @@ def _tokens_of(steps: Iterable[Mapping[str, JSON]]) -> Counter[str]:
                 counts[kind] += _MEDIA_TOKENS[kind]
         for name in ("arguments", "result", "summary"):
             if value := step.get(name):
-                counts["text"] += count_tokens(" ".join(_strings(value)) or dumps(value))
+                counts["text"] += count_tokens(" ".join(strings_in(value)) or dumps(value))
     return counts
-
-
-def _strings(value: JSON) -> Iterable[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping | list):
-        for item in value.values() if isinstance(value, Mapping) else value:
-            yield from _strings(item)

@@ -100,7 +100,9 @@ class _CassetteTextBuilder:
                 new.add(exchange.number)
                 self._count(exchange)
         for index in other:
-            yield from _other_traffic(self._recordings[index])
+            # A judge's decisions are in one collection with those of an application.
+            if self._role(index) is None:
+                yield from _other_traffic(self._recordings[index])
         before: Exchange | None = None
         for turn in builder.transcript.turns:
             is_shown = any(exchange.number in new for exchange in turn.exchanges)

@@ -389,6 +389,9 @@ def test_options_that_cannot_work_are_refused(options: Any, path: Any, message: 
         (TONE, {**YES, "choice": {**TONE["choice"], "accept": ["polite"]}}, Order.STRICTER),
         (CLEAR, {**YES, "score": {**CLEAR["score"], "min": 1}}, Order.LOOSER),
         (YES, TONE, Order.CHANGED),
+        # 0.7 of a written score and 0.5 of a probability cannot be ordered.
+        ({"rubric": "It offers a refund."}, YES, Order.CHANGED),
+        (YES, {"rubric": "It offers a refund.", "min": 0.1}, Order.CHANGED),
         (YES, {**YES, "min_confidence": 0.8}, Order.STRICTER),
         (SEVERAL, {**SEVERAL, "questions": {"refund": "It offers a refund."}}, Order.LOOSER),
     ],

@@ -109,6 +109,17 @@ def results_of(project: Project) -> dict[str, Any]:
     return project.results(AGAIN)["all::judged"]
 
 
+def test_a_decision_is_judged_again_by_another_limit(project: Project) -> None:
+    decision = """judge: {ask: decision, rubric: 'It says "patterns" and "magic".', min: 0.6}"""
+    suite = JUDGED.replace("""judge: {rubric: 'It says "patterns".', min: 0.4}""", decision)
+    assert decision in suite
+    alone(project, suite).record()
+    project.suite("all", suite.replace("min: 0.6", "min: 0.5"))
+    rejudge()
+    check = results_of(project)["checks"][0]
+    assert (check["verdict"], check["judgments"][0]["expected"]) == ("passed", {"min": 0.5})
+
+
 def test_judges_repeat_what_they_said(project: Project) -> None:
     alone(project, JUDGED).record()
     project.suite("all", JUDGED.replace("min: 0.9", "min: 0.5").replace("min: 0.4", "min: 1"))

@@ -211,7 +211,7 @@ def test_judge_of_a_target_is_recorded_on_its_tape(run: Run, function: str, more
     text = scenario(
         function,
         *turns,
-        more=f"model: gemini-3.5-flash\n{more}expect: [{{judge: It never shouts.}}]\n",
+        more=f"model: gemini-3.5-flash\n{more}expect: [{{judge: {{ask: decision, rubric: It never shouts.}}}}]\n",
     )
     with serving() as url:
         recorded = run(text, url=url, mode="once")

@@ -16,6 +16,7 @@ there cannot be ordered: if it differs, the check is *changed*.
 | ``exempt`` | fewer values |
 | ``start``, ``end`` | the longer text |
 | ``rule`` | any value instead of none; two values cannot be ordered |
+| ``mode`` | no value; it says what the other options mean, which are compared only if it is equal |
 | ``options`` | compared by the strictness of its own options |
 | ``each`` | more entries, and each by the strictness of its own options |
 | ``schema`` | the narrower JSON Schema |
@@ -37,7 +38,7 @@ Strictness = (
     Literal[
         "higher", "lower", "bounds", "true", "false", "required_words", "forbidden_words",
         "any_words", "required", "allowed", "exempt", "start", "end", "rule", "each", "schema",
-        "options", "part",
+        "mode", "options", "part",
     ]
     | Mapping[str, Sequence[str]]
     | Callable[[Any, Any], "Order"]
@@ -77,7 +78,12 @@ def option_changes(old: BaseModel, new: BaseModel) -> Iterator[OptionChange]:
     kind = type(new)
     strictness: Mapping[str, Strictness] = getattr(kind, "strictness", {})
     fields = kind.model_fields
-    for name in (*fields, *(name for name in strictness if name not in fields)):
+    modes = [name for name, order in strictness.items() if order == "mode"]
+    has_other_mode = any(getattr(old, name) != getattr(new, name) for name in modes)
+    names = (
+        modes if has_other_mode else (*fields, *(one for one in strictness if one not in fields))
+    )
+    for name in names:
         if strictness.get(name) == "part":
             continue
         before, after = getattr(old, name, MISSING), getattr(new, name)
@@ -109,7 +115,7 @@ def _value_changes(
             order = _partial_order(kind, old, new)
         elif callable(kind):
             order = kind(old, new)
-        elif kind not in (None, "options"):
+        elif kind not in (None, "mode", "options"):
             order = _ORDERS[kind](_absent(old), _absent(new))
         if order is not Order.SAME:
             yield OptionChange(label, order, f"{_text(old)} → {_text(new)}")

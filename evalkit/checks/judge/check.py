@@ -74,6 +74,7 @@ class Judge(Check):
     name: ClassVar[str] = "judge"
     shorthand: ClassVar[str | None] = "rubric"
     strictness: ClassVar[Mapping[str, Strictness]] = {
+        "ask": "mode",
         "min": "part",
         "least": "higher",
         "choice": "options",

@@ -63,6 +63,7 @@ RULES = """\
   - {when: {question: worse}, decide: mauve}
   - {when: {question: secret}, blocked: prohibited_content}
   - {when: {question: busy}, error: {status: 503, message: later}}
+  - {when: {question: slow}, delay: 2, decide: 0.5}
   - {reply: not for decisions}
 """
 
@@ -97,8 +98,8 @@ def test_a_rule_may_block_or_refuse_a_decision(scripted: Any) -> None:
     blocked = decide(client, "Hello", a=yes_no("other"), b=yes_no("secret"))
     assert blocked.keys() == {"prompt_feedback", "usage"}
     assert blocked["prompt_feedback"] == {"block_reason": "prohibited_content"}
-    decide(client, "Hello", a=yes_no("busy"))
-    assert client.last.status == 503
+    decide(client, "Hello", a=yes_no("slow"), b=yes_no("busy"))
+    assert (client.last.status, client.last.delay) == (503, 2)
 
 
 @pytest.mark.parametrize(

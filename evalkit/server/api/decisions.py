@@ -98,7 +98,7 @@ class Decisions:
                 f"The input has {usage['total_input_tokens']} tokens; at most {_MAX_TOKENS} are "
                 "accepted."
             )
-        answers, origins = {}, []
+        answers, origins, delay = {}, [], 0.0
         for name, question in questions.items():
             match = self._script.find(request, self._rule_uses, question=asked[name])
             if match is None:
@@ -108,17 +108,16 @@ class Decisions:
             self._rule_uses[rule.location] += 1
             origins.append(rule.location)
             draft = rule.answer(request, variables)
+            delay = max(delay, draft.delay)
             if draft.error is not None:
-                return error_reply(draft.error, draft.delay)
+                return error_reply(draft.error, delay)
             if "blocked" in rule.data:
-                feedback = {"block_reason": rule.data["blocked"]}
-                return Reply(
-                    200, dumps({"prompt_feedback": feedback, "usage": usage}), by=rule.location
-                )
+                body = {"prompt_feedback": {"block_reason": rule.data["blocked"]}, "usage": usage}
+                return Reply(200, dumps(body), delay=delay, by=rule.location)
             with rule.located_errors():
                 answers[name] = _decided(question, render(rule.data["decide"], variables))
         origin = ", ".join(dict.fromkeys(origins)) or "default answer"
-        return Reply(200, dumps({"answers": answers, "usage": usage}), by=origin)
+        return Reply(200, dumps({"answers": answers, "usage": usage}), delay=delay, by=origin)
 
 
 def _decided(question: Mapping[str, JSON], value: JSON) -> dict[str, JSON]:

@@ -54,7 +54,7 @@ def cassettes(folder: Path) -> dict[str, bytes]:
 def test_the_commands_of_a_page_run_as_printed(example: Path, url: str, page: str) -> None:
     before = cassettes(example)
     commands = COMMAND.findall((ROOT / page).read_text(encoding="utf-8"))
-    assert len(commands) == (7 if page.startswith("docs") else 6)
+    assert len(commands) == (9 if page.startswith("docs") else 6)
     for command in commands:
         done = run(command, example, url)
         assert done.returncode in (0, 1), (command, done.stdout, done.stderr)

@@ -24,9 +24,11 @@ _RESPONSE_HEADERS = re.compile(
         (
             "location|link|refresh|operation-location|azure-asyncoperation",
             "content-(?:type|length|disposition|language|location|range|md5|digest)|digest",
-            "repr-digest|accept-ranges|allow|etag|last-modified",
-            "retry-after(?:-ms)?|(?:x-)?rate-?limit-.*|(?:www|proxy)-authenticate",
-            "(?:x-)?(?:next|prev|previous|first|last|total|page|per-page|pagination)(?:-.*)?",
+            "repr-digest|accept-ranges|range|allow|etag|last-modified",
+            "retry-after(?:-ms)?|(?:.*-)?rate-?limit(?:-.*)?|(?:www|proxy)-authenticate",
+            "(?:x-)?(?:ms-)?(?:next|prev|previous|first|last|total|count|page|per-page|pagination"
+            "|cursor|offset|continuation|has)(?:-.*)?",
+            "x-amzn-(?:errortype|query-error)|x-ms-error-code|grpc-(?:status|message)",
             "x-goog-(?:upload-.*|hash|generation|metageneration|stored-.*)",
             ".*request-?id|.*(?:correlation|trace)-id|deprecation|sunset|mcp-protocol-version",
             "upload-(?:offset|length|expires|metadata)|tus-.*",

@@ -88,7 +88,8 @@ class RunningTape:
         coding = recording.extra.get(_CODING)
         if isinstance(coding, str):
             headers.append(("content-encoding", coding))
-            body = zlib.compress(body) if coding == "deflate" else gzip.compress(body, mtime=0)
+            is_zlib = coding.lower() == "deflate"
+            body = zlib.compress(body) if is_zlib else gzip.compress(body, mtime=0)
         return WireResponse(recording.status, recording.reason, headers, body)
 
     def record(
@@ -102,10 +103,11 @@ class RunningTape:
         """Write a response to disk; ``started`` is the monotonic time of the request.
 
         A client that leaves decompression to the application gets a compressed body in replay too.
+        Several clients do not know ``x-gzip``, which is the same as ``gzip``.
         """
-        coding = (
-            "" if is_decompressed_above else value_lists(response.headers).get(_ENCODING, [""])[0]
-        )
+        coding = value_lists(response.headers).get(_ENCODING, [""])[0]
+        if is_decompressed_above and coding.lower() != "x-gzip":
+            coding = ""
         self.session.record(
             request,
             response.status,
@@ -113,7 +115,7 @@ class RunningTape:
             response.body,
             (time.monotonic() - started) * 1000,
             reason=response.reason,
-            extra={_CODING: coding} if coding in _COMPRESSED else {},
+            extra={_CODING: coding} if coding.lower() in _COMPRESSED else {},
         )
 
     def refuse_connection(self, host: str) -> None:

@@ -79,6 +79,7 @@ class Handler(BaseHTTPRequestHandler):
         getattr(self, f"on_{name}")(body, *rest)
 
     do_GET = do_POST = do_PUT = do_HEAD = handle_request  # noqa: N815
+    do_PROPFIND = do_get = do_DELETE = do_QUERY = handle_request  # noqa: N815
 
     def on_echo(self, body: bytes, *_: str) -> None:
         self.answer_json(
@@ -93,6 +94,32 @@ class Handler(BaseHTTPRequestHandler):
         following = f'<{self.server.url}/page/{page + 1}?key=a-key-123456>; rel="next"'
         more = (("link", following),) if page < 3 else ()
         self.answer_json(page, ("x-total-count", "3"), *more)
+
+    def on_cursor(self, body: bytes, name: str, number: str) -> None:
+        page = int(number)
+        more = ((name, str(page + 1)), ("x-has-more", "yes")) if page < 3 else ()
+        self.answer_json(page, *more)
+
+    def on_limits(self, body: bytes) -> None:
+        self.answer(
+            429,
+            b"",
+            ("RateLimit", "limit=10, remaining=9"),
+            ("anthropic-ratelimit-requests-remaining", "5"),
+            ("x-ms-ratelimit-remaining-tokens", "7"),
+            ("x-amzn-errortype", "ThrottlingException"),
+        )
+
+    def on_session(self, body: bytes) -> None:
+        self.answer(200, b"", ("location", f"{self.server.url}/part"))
+
+    def on_part(self, body: bytes) -> None:
+        *_, last, total = self.headers["content-range"].replace("/", "-").split("-")
+        if int(last) + 1 == int(total):
+            self.answer_json({"received": int(total)})
+        else:
+            # The last byte of each part got lost.
+            self.answer(308, b"", ("range", f"bytes=0-{int(last) - 1}"))
 
     def on_login(self, body: bytes) -> None:
         session = secrets.token_hex(16)
@@ -115,6 +142,10 @@ class Handler(BaseHTTPRequestHandler):
     def on_gzip(self, body: bytes) -> None:
         data = gzip.compress(b'{"a": 1}')
         self.answer(200, data, ("content-type", "application/json"), ("content-encoding", "gzip"))
+
+    def on_old_gzip(self, body: bytes) -> None:
+        data = gzip.compress(b'{"a": 1}')
+        self.answer(200, data, ("content-type", "application/json"), ("content-encoding", "x-gzip"))
 
     def on_size(self, body: bytes) -> None:
         self.answer(200, b"x" * 12345, ("etag", '"v1"'))

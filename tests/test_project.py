@@ -106,13 +106,16 @@ def test_paths_in_the_security_policy_exist() -> None:
     assert [name for name in names if not (ROOT / name).is_dir()] == []
 
 
-def test_every_test_that_the_threat_model_names_exists() -> None:
-    page = (ROOT / "docs/explanation/threat-model.md").read_text(encoding="utf-8")
-    named = set(re.findall(r"`(test_\w+)`", page))
+@pytest.mark.parametrize(
+    ("page", "first_column"), [("threat-model", "promise"), ("verdict-rules", "rule")]
+)
+def test_every_test_that_a_page_names_exists(page: str, first_column: str) -> None:
+    text = (ROOT / f"docs/explanation/{page}.md").read_text(encoding="utf-8")
+    named = set(re.findall(r"`(test_\w+)`", text))
     assert len(named) > 30
     tests = "".join(path.read_text("utf-8") for path in (ROOT / "tests").rglob("test_*.py"))
     assert named - set(re.findall(r"^def (test_\w+)\(", tests, re.MULTILINE)) == set()
-    rows = re.findall(r"^\| (?!promise|---)(.*)\|$", page, re.MULTILINE)
+    rows = re.findall(rf"^\| (?!{first_column}|---)(.*)\|$", text, re.MULTILINE)
     assert [row for row in rows if "`test_" not in row.rpartition(" | ")[2]] == []
 
 

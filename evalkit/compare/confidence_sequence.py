@@ -22,9 +22,11 @@ of the capital, which is at least -stake, and whose mean is 0 if m is the mean.
 
 import math
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import product
+from statistics import fmean, pstdev
 
-from evalkit.compare.distributions import bisect
+from evalkit.compare.distributions import bisect, z_quantile
 from evalkit.compare.intervals import Interval
 
 STAKES = (1.0, 0.5, 0.2, 0.08)
@@ -72,6 +74,29 @@ def clusters_without_difference(margin: float, confidence: float) -> int:
     return math.ceil(
         bisect(0.0, most, lambda count: log_capital({(1, 0.0): count}, 1, -margin) < limit)
     )
+
+
+def clusters_to_settle(
+    clusters: Sequence[tuple[float, float]], largest: int, bound: float, limits: tuple[float, float]
+) -> int | None:
+    """Return how many clusters like these show that the mean is above, or below, a bound.
+
+    ``limits`` are the confidence of the interval and the chance to show it. With so many bets of
+    one stake, whose logarithms are nearly normal, the capital is large enough at the end; looking
+    in between only adds to the chance. None if no stake grows.
+    """
+    limit, z = math.log(2 * len(STAKES) / round(1 - limits[0], 12)), z_quantile(limits[1])
+    needed = []
+    for side, stake in product((1, -1), STAKES):
+        fair = (1 + side * bound) * largest
+        worth = [stake * side * (total - bound * size) / fair for size, total in clusters]
+        if min(worth, default=-1) > -1:
+            logs = list(map(math.log1p, worth))
+            growth, spread = fmean(logs), z * pstdev(logs)
+            if growth > 0:
+                root = spread + math.sqrt(spread**2 + 4 * growth * limit)
+                needed.append(math.ceil((root / (2 * growth)) ** 2))
+    return min(needed, default=None)
 
 
 def log_capital(counts: Mapping[tuple[float, float], float], largest: int, mean: float) -> float:

@@ -46,6 +46,7 @@ class Evidence:
     (None with fewer than two clusters). ``detectable`` is the smallest drop that would be found
     with a chance of 80 %, None if none would. ``largest`` is the most pairs of a cluster if p and
     interval are valid at any time of stopping, else None; such evidence has no detectable drop.
+    ``sums`` are those of the clusters.
     """
 
     table: PairTable
@@ -59,6 +60,7 @@ class Evidence:
     interval: Interval
     detectable: float | None
     largest: int | None = None
+    sums: Sequence[ClusterSum] = ()
 
     @property
     def clusters(self) -> int:
@@ -108,12 +110,15 @@ def evidence(
     found = cluster_evidence(pair_table(pairs), clusters := cluster_sums(groups), confidence)
     if largest is None:
         return found
+    # Pairs may be turns, of which a result has several.
+    largest = max(largest, *(int(one.size) for one in clusters), 1)
     return replace(
         found,
         largest=largest,
         p=anytime_p(clusters, largest),
         interval=confidence_sequence(clusters, largest, confidence),
         detectable=None,
+        sums=clusters,
     )
 
 

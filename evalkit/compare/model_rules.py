@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 
 from evalkit._lib.text import duration, plural, quoted
 from evalkit.compare.clusters import rate_interval
+from evalkit.compare.confidence_sequence import clusters_to_settle
 from evalkit.compare.gate_input import GateInput, Rule, at_most, outcome_of
 from evalkit.compare.gates import (
     Gate,
@@ -76,9 +77,11 @@ def _non_inferiority(
 def _settling(margin: float, facts: GateInput) -> str:
     """Return how much evidence would settle a margin: show that the drop is smaller, or larger."""
     found, mean, spread = facts.evidence, facts.evidence.mean, facts.evidence.spread
-    # The plan is that of a fixed sample; a confidence sequence needs more.
-    if mean is None or spread is None or found.largest is not None:
+    if mean is None or spread is None:
         return ""
+    if found.largest is not None:
+        limits = found.confidence, POWER
+        return _would_settle(clusters_to_settle(found.sums, found.largest, -margin, limits), facts)
     side = 1 if found.table.difference > -margin else -1
     mirrored = spread._replace(mean=side * spread.mean)
     needed = clusters_needed(side * margin, mirrored, POWER, found.confidence)
@@ -136,7 +139,7 @@ def _min_pass_rate(
 
 
 def _for_bound(interval: Interval | None, value: float, bound: float, facts: GateInput) -> str:
-    if interval is None or facts.largest is not None:
+    if interval is None:
         return ""
     clusters = facts.evidence.clusters
     return _would_settle(clusters_for_bound(interval, value, bound, clusters, POWER), facts)

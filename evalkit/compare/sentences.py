@@ -297,8 +297,8 @@ def evidence_warnings(missing: MissingEvidence, found: Evidence, unit: str) -> I
         )
     if found.largest is not None:
         yield (
-            "a run could stop early: the intervals of tokens, cost and time do not take it into "
-            "account"
+            "a run could stop early: the intervals of verdicts take it into account, those of "
+            "scores, judges, tokens, cost and time do not"
         )
     mean = found.mean
     if mean is not None and mean.is_dominated:

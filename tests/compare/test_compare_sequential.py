@@ -30,6 +30,7 @@ from evalkit.compare.comparison import Comparison
 from evalkit.compare.comparison_json import comparison_json
 from evalkit.compare.confidence_sequence import (
     anytime_p,
+    clusters_to_settle,
     clusters_without_difference,
     confidence_sequence,
     log_capital,
@@ -318,6 +319,28 @@ def test_the_interval_is_the_sequential_one_even_if_the_run_did_not_stop() -> No
     assert any("could stop early" in warning for warning in undecided.warnings)
     assert comparison_json(fixed)["interval_method"] == "fixed sample"
     assert fixed.stopped == ""
+
+
+@pytest.mark.parametrize(("trials", "drop"), [(1, 0.0), (5, 0.0), (1, 0.3), (5, 0.02)])
+def test_so_many_scenarios_settle_it(trials: int, drop: float) -> None:
+    pilot = draw("noise", 4_000, trials, drop, 1, seed=7)
+    clusters = [*zip([trials] * 4_000, pilot.totals[0], strict=True)]
+    needed = clusters_to_settle(clusters, trials, -MARGIN, (0.95, 0.8))
+    assert needed is not None
+    found = simulate(draw("noise", needed, trials, drop, 400, seed=8))
+    # Who looks after each scenario decides even more often.
+    assert max(found.passed, found.failed) > 0.75
+    assert found.scenarios > needed / 4
+
+
+def test_what_would_settle_it_is_said() -> None:
+    text = sequential((30, 0, 0, 0), NON_INFERIOR).verdict.reason
+    assert "about 49 scenarios like these would settle it with 80% power (49 results" in text
+    assert clusters_to_settle([], 1, -0.1, (0.95, 0.8)) is None
+    # At the margin nothing settles it.
+    assert clusters_to_settle([(10, -1.0)], 10, -0.1, (0.95, 0.8)) is None
+    text = sequential((9, 2, 0, 0), {"min_pass_rate": 0.7}).verdict.reason
+    assert "would settle it with 80% power" in text
 
 
 def test_a_baseline_that_stopped_early() -> None:

@@ -148,6 +148,12 @@ def test_the_order_follows_from_the_seed(many: LiveProject) -> None:
     many.live(*UNTIL, "--evalkit-seed", "1", "-k", f"not {orders[0][2]}")
     kept = [name for name in orders[0] if name != orders[0][2]]
     assert many.order()[: len(kept)] == kept
+    # Other plugins may order the tests as they like.
+    (many.root / "conftest.py").write_text(
+        "def pytest_collection_modifyitems(items): items.reverse()\n"
+    )
+    many.live(*UNTIL, "--evalkit-seed", "1")
+    assert many.order() == orders[0]
     # Without a seed there is one, which can be given again.
     many.live(*UNTIL)
     seed, order = str(many.record()["seed"]), many.order()

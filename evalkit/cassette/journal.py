@@ -24,6 +24,7 @@ from evalkit._lib.files import (
     display_path,
     read_file,
     reason_of,
+    sha256,
     sync_folder,
     try_lock,
 )
@@ -61,6 +62,14 @@ class JournalContent:
     end: int = 0
     pid: int | None = None
 
+    def is_folded_into(self, cassette: Path) -> bool:
+        """Return whether the file of a cassette has everything that is in the journal."""
+        if self.folded_digest is None:
+            return not self.entries and not self.metadata
+        with suppress(*FILE_ERRORS):
+            return sha256(read_file(cassette)) == self.folded_digest
+        return False
+
 
 def journal_path(cassette: Path) -> Path:
     """Return the path of a cassette's journal."""
@@ -76,6 +85,24 @@ def read_journal(path: Path) -> JournalContent:
     except FILE_ERRORS as error:
         message = f"{display_path(path)}:1 cannot be read: {reason_of(error)}"
         raise CassetteError(message) from error
+
+
+def remove_folded_journal(cassette: Path) -> None:
+    """Delete the journal that a process left when it was killed after it wrote the cassette.
+
+    A journal with anything that the cassette does not have stays, as does one that another process
+    writes, or that cannot be read or deleted.
+    """
+    path = journal_path(cassette)
+    with suppress(CassetteError, UsageError, *FILE_ERRORS):
+        # The lock is for one that will be deleted: it refuses every other process meanwhile.
+        if path.exists() and read_journal(path).is_folded_into(cassette):
+            journal = CassetteJournal.open(path)
+            try:
+                if journal.content.is_folded_into(cassette):
+                    journal.remove()
+            finally:
+                journal.close()
 
 
 def parse_journal(data: bytes, name: str) -> JournalContent:

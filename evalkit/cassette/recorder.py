@@ -3,7 +3,7 @@
 Nothing that was complete is lost. Each exchange goes to the journal; the cassette is written once,
 as a whole, when the scenario is complete. A killed process leaves the old or the new cassette, and
 a journal that the next recording run resumes. Killed just after writing the cassette, it leaves
-both; the journal then ends with the digest of that cassette, and is ignored.
+both; the journal then ends with the digest of that cassette, and the next recording run deletes it.
 """
 
 import os
@@ -184,6 +184,7 @@ class CassetteRecorder:
             old = [self.redactor.recording(one)[0] for one in self.old.recordings]
             recordings = preserve(old, recordings)
             if recordings == self.old.recordings:
+                self._journal.append(journal_line(folded=sha256(read_file(self._path))))
                 # Only its time says that it was recorded again.
                 os.utime(self._path)
                 return
@@ -220,11 +221,7 @@ class CassetteRecorder:
 
     def _journal_entries(self, *, with_errors: bool) -> list[JournalEntry]:
         content = self._journal.content
-        if (
-            content.folded_digest is not None
-            and self.old is not None
-            and sha256(read_file(self._path)) == content.folded_digest
-        ):
+        if content.folded_digest is not None and content.is_folded_into(self._path):
             self._journal.clear()
             return []
         media = MediaFolder(self._media_path)

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from evalkit._lib.clock import timestamp
 from evalkit._lib.version import VERSION
 from evalkit.cassette.files import load_cassette
+from evalkit.cassette.journal import remove_folded_journal
 from evalkit.cassette.miss_report import HINT
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteMiss, ConnectFailed, Misconfigured, UsageError
@@ -188,6 +189,7 @@ class Runner:
         path = self.cassette(variant) if is_counted else None
         before, run = file_version(path), None
         if settings.mode == "changed":
+            remove_folded_journal(self.cassette(variant))
             run = self._converse_once(variant, replace(settings, mode="none"))
             settings = replace(settings, mode="all")
         if run is None or run.evaluator.miss_of(run.transcript) is not None:

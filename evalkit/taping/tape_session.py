@@ -23,6 +23,7 @@ from evalkit.cassette.bodies import to_text
 from evalkit.cassette.content_codings import decompress_body
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.headers import body_headers
+from evalkit.cassette.journal import remove_folded_journal
 from evalkit.cassette.matching import Player, body_value, split_route
 from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.recorder import CassetteRecorder
@@ -152,6 +153,8 @@ class TapeSession:
                     self._from_cassette = len(recorder.old.recordings)
                 return recorder.replayable
             recorder.close()
+        elif plan.mode != "none":
+            remove_folded_journal(plan.path)
         cassette = load_cassette(plan.path)
         if cassette is None:
             self._is_missing = True

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from evalkit._lib.json import JSON
 from evalkit.cassette.files import load_cassette
+from evalkit.cassette.journal import remove_folded_journal
 from evalkit.cassette.record_modes import DECISIONS, RecordMode, check_mode
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
@@ -45,8 +46,10 @@ def open_transport(
     if mode != "none":
         check_mode(mode)
     if mode == "none" or not DECISIONS[mode, True, False].records:
-        # Only recording looks for a journal, under its lock.
+        # Only recording resumes a journal, under its lock.
         cassette = load_cassette(path, media)
+        if mode != "none":
+            remove_folded_journal(path)
         if cassette is not None or mode == "none":
             return ReplayTransport(cassette, redactor, partial(miss, missing=cassette is None))
     if live is None:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from hypothesis import strategies as st
 
+from evalkit._lib.files import sha256
+from evalkit.cassette.journal import CassetteJournal, journal_line, journal_path
 from evalkit.cassette.recording import Cassette, Recording
 
 HOST = "https://generativelanguage.googleapis.com"
@@ -80,6 +83,19 @@ THIRD = ask(
     model_output("22 degrees"),
     user("And in Paris?"),
 )
+
+
+def add_to_journal(cassette: Path, *lines: str) -> None:
+    """Append lines to a cassette's journal, as a process that is killed then."""
+    journal = CassetteJournal.open(journal_path(cassette))
+    for line in lines:
+        journal.append(line)
+    journal.close()
+
+
+def leave_folded_journal(cassette: Path) -> None:
+    """Leave a cassette's journal as a process that is killed after it wrote the cassette."""
+    add_to_journal(cassette, journal_line(folded=sha256(cassette.read_bytes())))
 
 
 def conversation() -> list[Recording]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,16 @@ import pytest
 from evalkit.cassette import recorder
 from evalkit.cassette.files import line_of, load_cassette
 from evalkit.cassette.format import parse, render
-from evalkit.cassette.journal import CassetteJournal, journal_line, journal_path, read_journal
-from evalkit.cassette.journal import parse_journal as parse_journal
+from evalkit.cassette.journal import (
+    CassetteJournal,
+    JournalEntry,
+    entry_line,
+    journal_line,
+    journal_path,
+    parse_journal,
+    read_journal,
+    remove_folded_journal,
+)
 from evalkit.cassette.record_modes import DECISIONS, RECORD_MODES, RecordMode, check_mode
 from evalkit.cassette.recorder import (
     CassetteRecorder,
@@ -23,7 +32,15 @@ from evalkit.cassette.recorder import (
 from evalkit.cassette.recording import Cassette
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, SecretLeak, UsageError
-from tests.cassette.samples import FIRST, SECOND, THIRD, conversation, recording
+from tests.cassette.samples import (
+    FIRST,
+    SECOND,
+    THIRD,
+    add_to_journal,
+    conversation,
+    leave_folded_journal,
+    recording,
+)
 
 KEY = "planted-secret-key"
 
@@ -322,11 +339,75 @@ def test_killed_after_writing_the_cassette(path: Path, monkeypatch: pytest.Monke
     assert not journal_path(path).exists()
 
 
+def test_a_folded_journal_is_removed(path: Path) -> None:
+    before = put(path, FIRST)
+    leave_folded_journal(path)
+    remove_folded_journal(path)
+    assert not journal_path(path).exists()
+    assert path.read_bytes() == before
+    remove_folded_journal(path)
+    assert not journal_path(path).exists()
+
+
+def test_the_journal_of_an_unchanged_cassette_is_folded(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    record(path, FIRST)
+    before = path.read_bytes()
+    with monkeypatch.context() as patch:
+        patch.setattr(CassetteJournal, "remove", lambda journal: None)
+        record(path, FIRST, mode="all")
+    assert path.read_bytes() == before
+    assert count_interrupted(path) == 1
+    remove_folded_journal(path)
+    assert not journal_path(path).exists()
+
+
+@pytest.mark.parametrize("length", [0, None], ids=["no header", "header"])
+def test_a_journal_without_exchanges_is_removed(path: Path, length: int | None) -> None:
+    put(path, FIRST)
+    CassetteJournal.open(journal_path(path)).close()
+    os.truncate(journal_path(path), journal_path(path).stat().st_size if length is None else length)
+    remove_folded_journal(path)
+    assert not journal_path(path).exists()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        lambda path: path.unlink(),
+        lambda path: put(path, SECOND),
+        lambda path: path.write_bytes(path.read_bytes() + b"# edited\n"),
+        lambda path: journal_path(path).write_bytes(b"damaged\n{}\n"),
+        # Written by evalkit, then recording continued: the cassette has not the second exchange.
+        lambda path: add_to_journal(path, entry_line(JournalEntry(recording(SECOND)))),
+        lambda path: add_to_journal(path, journal_line(folded="0" * 64)),
+    ],
+    ids=["cassette gone", "another cassette", "edited", "damaged", "more exchanges", "digest"],
+)
+def test_a_journal_with_more_than_the_cassette_stays(
+    path: Path, change: Callable[[Path], object]
+) -> None:
+    put(path, FIRST)
+    leave_folded_journal(path)
+    change(path)
+    before = journal_path(path).read_bytes()
+    remove_folded_journal(path)
+    assert journal_path(path).read_bytes() == before
+
+
+def test_a_journal_that_is_being_written_stays(path: Path) -> None:
+    put(path, FIRST)
+    leave_folded_journal(path)
+    other = CassetteJournal.open(journal_path(path))
+    remove_folded_journal(path)
+    assert journal_path(path).exists()
+    other.close()
+
+
 def test_killed_before_writing_the_cassette(path: Path) -> None:
     record(path, FIRST, completed=None)
-    journal = CassetteJournal.open(journal_path(path))
-    journal.append(journal_line(folded="0" * 64))
-    journal.close()
+    add_to_journal(path, journal_line(folded="0" * 64))
     run = open_recorder(path)
     assert len(run.replayable) == 1
     run.mark_played(0)

@@ -6,6 +6,7 @@ import shlex
 
 import pytest
 
+from tests.cassette.samples import leave_folded_journal
 from tests.plugin.project import Project
 
 SUITE = """\
@@ -47,6 +48,14 @@ def test_nothing_changed(helped: Project) -> None:
     result.assert_outcomes(**COUNTS)
     result.stdout.fnmatch_lines(["cassettes: 0 written, 0 replaced, 5 untouched; 0 requests, *"])
     assert files(helped) == before
+
+
+def test_a_folded_journal_is_removed(helped: Project) -> None:
+    leave_folded_journal(helped.root / "cassettes/help/one.yaml")
+    helped.run("suites").assert_outcomes(**COUNTS)
+    assert "help/one.yaml.journal" in helped.cassettes()
+    helped.run("suites", "--evalkit-record", "changed").assert_outcomes(**COUNTS)
+    assert "help/one.yaml.journal" not in helped.cassettes()
 
 
 def test_the_same_answers_leave_every_cassette_as_it_was(helped: Project) -> None:

@@ -25,6 +25,7 @@ from evalkit.cassette.journal import journal_path, read_journal
 from evalkit.errors import CassetteError, CassetteMiss, SecretLeak, UsageError
 from evalkit.taping import UnansweredWarning, UnplayedWarning
 from evalkit.taping.tapes import Tape
+from tests.cassette.samples import leave_folded_journal
 from tests.tape.tape_support import DOGS, PAWS, MakeTape, create, serving_rules
 
 API = "/v1beta/interactions"
@@ -164,6 +165,18 @@ def test_rejected_tape_does_not_change_the_journal(
     with make_tape("once", "app/other"), pytest.raises(UsageError), make_tape("all"):
         pytest.fail("the block must not run")
     assert journal_path(cassette).read_bytes() == before
+
+
+@pytest.mark.parametrize("mode", ["none", "once", "new_episodes", "all"])
+def test_a_tape_that_may_record_removes_a_folded_journal(
+    make_tape: MakeTape, guide_url: str, cassette: Path, mode: str
+) -> None:
+    with make_tape("once"):
+        post(guide_url, create("Hello"))
+    leave_folded_journal(cassette)
+    with make_tape(mode):
+        post(guide_url, create("Hello"))
+    assert journal_path(cassette).exists() == (mode == "none")
 
 
 def test_tape_cannot_be_entered_twice(make_tape: MakeTape) -> None:

@@ -20,7 +20,7 @@ from evalkit.cassette.journal import journal_path, read_journal
 from evalkit.errors import CassetteError, CassetteMiss, ConnectFailed, SecretLeak, UsageError
 from evalkit.transcript import Request
 from evalkit.transports import LiveTransport, Transport, open_transport
-from tests.cassette.samples import PATH, conversation
+from tests.cassette.samples import PATH, conversation, leave_folded_journal
 from tests.transports.loopback import Reply, Service, reply, stream
 from tests.transports.test_replay_transport import put, replaying
 
@@ -202,6 +202,16 @@ def test_an_endpoint_is_needed_only_for_recording(service: Service, cassette: Pa
         open_transport(mode="once", path=cassette, live=None, metadata={}, hint=str, label="x")
     put(cassette, *conversation())
     open_transport(mode="once", path=cassette, live=None, metadata={}, hint=str, label="x").close()
+
+
+@pytest.mark.parametrize("mode", ["none", "once", "new_episodes", "all"])
+def test_a_session_that_may_record_removes_a_folded_journal(
+    service: Service, cassette: Path, mode: str
+) -> None:
+    put(cassette, *conversation())
+    leave_folded_journal(cassette)
+    run(open_recording(service, cassette, mode))
+    assert journal_path(cassette).exists() == (mode == "none")
 
 
 def test_a_missing_key_is_reported_before_anything_is_written(cassette: Path) -> None:

@@ -24,18 +24,20 @@ SEPARATOR = '"|"'
 
 _ESCAPE = re.compile(
     r"\\(?:\\*(?:u(d[89ab][0-9a-f]{2})\\+u(d[c-f][0-9a-f]{2})"
-    r"|u([0-9a-f]{4})|u\{0*([0-9a-f]{1,5})\}|U000([0-9a-f]{5})|x([0-9a-f]{2})|([nrtbf])))"
-    r"|%(?:(?:25)*(?:([0-7][0-9a-f])|([c-f][0-9a-f](?:%(?:25)*[89ab][0-9a-f]){1,3})))"
-    r"|&((?:amp;)*(?:\#[0-9]{1,7}|\#x[0-9a-f]{1,6}|[a-z]{2,8});)",
+    r"|u([0-9a-f]{4})|u\{0*([0-9a-f]{1,5})\}|U000([0-9a-f]{5})|x([0-9a-f]{2})"
+    r"|([0-3][0-7]{2})|([nrtbf])))"
+    r"|%(?:25)*(?:u([0-9a-f]{4})|([0-7][0-9a-f])|([c-f][0-9a-f](?:%(?:25)*[89ab][0-9a-f]){1,3}))"
+    r"|&(?:amp;)*(\#[0-9]{1,7};?|\#x[0-9a-f]{1,6};?|[a-z]{2,8};)",
     re.IGNORECASE,
 )
 # Markdown may escape the marks of another escape.
 _ESCAPED_MARK = re.compile(r"\\+(?=[%&#;])")
 _MARKS = ("\\", "%", "&")
-# Emphasis and code marks of Markdown show as nothing, too.
-_IGNORED = re.compile(rf"[\s\\*`\x00]+|{INVISIBLE}+")
+# Marks of Markdown, tags of HTML and colors of a terminal show as nothing, too.
+_IGNORED = re.compile(rf"[\s\\*~`\x00]+|\x1b\[[0-9;]*m|</?[A-Za-z][^<>]{{0,80}}>|{INVISIBLE}+")
 _IGNORED_ASCII = bytes(code for code in range(128) if _IGNORED.match(chr(code)))
 _PRINTABLE = re.compile(rb"[\t\n\r -~]{16,}")
+_UTF16 = re.compile(rb"(?:[\t\n\r -~]\0){16,}[\t\n\r -~]?")
 _TO_MARK = bytes(
     ord("x") if chr(code) in "\t\n\r" or 32 <= code < 127 else 0 for code in range(256)
 )
@@ -45,9 +47,9 @@ _TO_BASE64 = bytes(
     for code in range(256)
 )
 _TO_HEX_MARK = bytes(
-    ord("x") if chr(code) in "0123456789abcdefABCDEF:-" else 0 for code in range(256)
+    ord("x") if chr(code) in "0123456789abcdefABCDEFxX:,-" else 0 for code in range(256)
 )
-_HEX_RUN = re.compile(r"(?:[0-9a-fA-F]{2}[:-]?){16,}")
+_HEX_RUN = re.compile(r"(?:(?:0[xX])?[0-9a-fA-F]{2}[:,-]?){16,}")
 _MAX_ESCAPES = 3
 _MAX_DECODINGS = 2
 
@@ -68,8 +70,9 @@ class SecretSearch:
         for secret in secrets:
             # A secret may look like an escape itself, and a space may be a plus in a query.
             for text in (secret, secret.replace(" ", "+"), *_unescaped(secret)):
-                needles[_IGNORED.sub("", text)] = None
-                needles[_latin(_IGNORED.sub("", text))] = None
+                shown = _IGNORED.sub("", text)
+                for needle in (shown, _latin(shown), _IGNORED.sub("", _latin(shown))):
+                    needles[needle] = None
         self._needles = tuple(sorted(filter(None, needles), key=len, reverse=True))
 
     def has_secret(self, text: str) -> bool:
@@ -126,7 +129,8 @@ class SecretSearch:
             whole = len(letters) - (len(letters) - offset) % 4
             decoded = base64.b64decode(letters[offset:whole])
             for start, end, _ in self._nested(decoded, decodings):
-                yield Match(offset + start * 4 // 3, offset - (-end * 4 // 3), "base64")
+                last = min(offset - (-end * 4 // 3), len(text))
+                yield Match(offset + start * 4 // 3, last, "base64")
         if b"x" * 32 not in data.translate(_TO_HEX_MARK):
             return
         for run in _HEX_RUN.finditer(text):
@@ -141,15 +145,26 @@ class SecretSearch:
                     yield Match(run.start() + first, run.start() + last, coding)
 
     def _nested(self, decoded: bytes, decodings: int) -> Iterator[Match]:
-        yield from self._plain(decoded.decode("latin-1"))
+        text = decoded.decode("latin-1")
+        yield from self._plain(text)
+        if "\0" in text and any(needle in text.replace("\0", "") for needle in self._needles):
+            halved = _Layer(text, _ZERO, "")
+            for match in self._plain(halved.result):
+                yield _source(match, [halved])
         # Bytes that were not text give random bytes, and only texts are decoded further.
-        if b"x" * 16 in decoded.translate(_TO_MARK):
+        marks = decoded.translate(_TO_MARK)
+        if b"x" * 16 in marks:
             for run in _PRINTABLE.finditer(decoded):
                 for start, end, coding in self._search(run[0].decode("ascii"), decodings - 1):
                     yield Match(run.start() + start, run.start() + end, coding)
+        if b"x\0" * 16 in marks:
+            for run in _UTF16.finditer(decoded):
+                for start, end, coding in self._search(run[0][::2].decode("ascii"), decodings - 1):
+                    yield Match(run.start() + 2 * start, run.start() + 2 * end, coding)
 
 
-_COLONS = re.compile("[:-]")
+_ZERO = re.compile("\0")
+_COLONS = re.compile("0[xX]|[:,-]")
 
 
 class _Layer:
@@ -159,7 +174,7 @@ class _Layer:
         self, text: str, pattern: re.Pattern[str], replacement: Callable[[re.Match[str]], str] | str
     ) -> None:
         self._text, self._pattern, self._replacement = text, pattern, replacement
-        if pattern is _IGNORED and text.isascii():
+        if pattern is _IGNORED and text.isascii() and "<" not in text and "\x1b" not in text:
             self.result = text.encode().translate(None, _IGNORED_ASCII).decode()
         else:
             self.result = pattern.sub(replacement, text)
@@ -196,16 +211,18 @@ def _source(match: Match, layers: list[_Layer]) -> Match:
 
 
 def _unescape(match: re.Match[str]) -> str:
-    high, low, *codes, space, byte, utf8, entity = match.groups()
-    if code := next(filter(None, (*codes, byte)), None):
+    high, low, *codes, octal, space, legacy, byte, utf8, entity = match.groups()
+    if code := next(filter(None, (*codes, legacy, byte)), None):
         return chr(int(code, 16))
+    if octal:
+        return chr(int(octal, 8))
     if space:
         return " "
     if high:
         return bytes.fromhex(high + low).decode("utf-16-be", "replace")
     if utf8:
         return bytes.fromhex(utf8.replace("%25", "").replace("%", "")).decode("utf-8", "replace")
-    return html.unescape("&" + (entity.removeprefix("amp;") if entity.count(";") > 1 else entity))
+    return html.unescape(f"&{entity}")
 
 
 def _unescaped(text: str) -> Iterator[str]:

@@ -86,5 +86,11 @@ ENCODINGS: dict[str, Callable[[str], str]] = {
     "HTML": html.escape,
     "HTML, decimal": lambda text: "".join(f"&#{ord(char)};" for char in text),
     "HTML, hexadecimal": lambda text: "".join(f"&#x{ord(char):x};" for char in text),
+    "HTML without semicolons": lambda text: "".join(f"&#{ord(char)}" for char in text),
+    "HTML in a query": lambda text: html.escape("".join(f"&#x{ord(char):06X};" for char in text)),
     "Markdown": markdown,
+    "octal": lambda text: "".join(f"\\{byte:03o}" for byte in text.encode()),
+    "percent, of JavaScript": lambda text: "".join(f"%u{ord(char):04X}" for char in text),
+    "hex, an array": lambda text: ", ".join(f"0x{byte:02x}" for byte in text.encode()),
+    "base64 of UTF-16": lambda text: base64.b64encode(text.encode("utf-16-le")).decode(),
 }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import json
 
 import pytest
@@ -45,6 +46,10 @@ def test_a_secret_is_found_and_replaced_in_two_encodings(kind: str, first: str) 
         (f"x\n{KEY[:9]}\n   {KEY[9:]}\ny", 2, 6 + len(KEY)),
         (f"**{KEY[:9]}**{KEY[9:]}", 2, 4 + len(KEY)),
         (f"{KEY[:9]}\u200b\u00ad{KEY[9:]} z", 0, 2 + len(KEY)),
+        (f"{KEY[:9]}\x1b[1;31m{KEY[9:]}\x1b[0m z", 0, 7 + len(KEY)),
+        (f"{KEY[:9]}<wbr>{KEY[9:14]}<b class=x>{KEY[14:]}</b>", 0, 16 + len(KEY)),
+        (f"~~{KEY[:9]}~~{KEY[9:]}", 2, 4 + len(KEY)),
+        (f"a {base64.b64encode(KEY.encode('utf-16-be')).decode()}", 3, 2 + 104),
         (":".join(f"{ord(char):02x}" for char in KEY) + " z", 0, 3 * len(KEY) - 1),
     ],
 )

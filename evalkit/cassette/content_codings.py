@@ -4,14 +4,16 @@ A few hundred kilobytes of gzip may open to gigabytes. So every coding is undone
 ends with TooLarge where more comes out than the limit ``response`` allows.
 """
 
+import gzip
 import io
 import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from importlib import import_module
-from typing import Any
+from typing import Any, NamedTuple
 
 from evalkit._lib.limits import TooLarge, exceeded, limits
+from evalkit.cassette.bodies import to_bytes
 
 _PIECE = 256 * 1024
 _CODINGS = ("gzip", "x-gzip", "deflate", "br", "zstd", "identity", "")
@@ -59,6 +61,42 @@ def decompress_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> 
         if isinstance(body, bytes) and coding not in ("identity", ""):
             body = _decompress(body, coding)
     return body
+
+
+class CompressedBody(NamedTuple):
+    """A body as it is read. ``format`` is what the bytes show it to be, where no header says so."""
+
+    plain: str | bytes
+    format: str = ""
+
+    def compressed(self, plain: str | bytes) -> str | bytes:
+        """Return another body in the same format."""
+        if not self.format:
+            return plain
+        data = plain if isinstance(plain, bytes) else to_bytes(plain)
+        return gzip.compress(data, mtime=0) if self.format == "gzip" else zlib.compress(data)
+
+
+def compressed_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> CompressedBody:
+    """Decompress a body by its headers or, without one, by its first bytes, as those of a file.
+
+    Raises ValueError as :func:`decompress_body` does.
+    """
+    if not isinstance(body, bytes) or any(codings_of(headers)):
+        return CompressedBody(decompress_body(body, headers))
+    if found := _format_of(body):
+        with suppress(ValueError):
+            plain = decompress_body(body, {"content-encoding": [found]})
+            if plain is not body:
+                return CompressedBody(plain, found)
+    return CompressedBody(body)
+
+
+def _format_of(data: bytes) -> str:
+    if data.startswith(_GZIP):
+        return "gzip"
+    # RFC 1950, section 2.2: the method, and a check of both bytes.
+    return "deflate" if data[:1] == b"x" and int.from_bytes(data[:2]) % 31 == 0 else ""
 
 
 class Inflater:

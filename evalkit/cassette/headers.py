@@ -7,9 +7,12 @@ which session and which cookies to send, and the names by which a support team f
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
+from evalkit.cassette.secret_names import TOKEN, is_secret_field
+from evalkit.cassette.secret_texts import redact_challenge
 from evalkit.protocol.wire_facts import (
+    CHALLENGE_HEADERS,
     CREDENTIAL_HEADERS,
     KEY_PARAMETERS,
     OAUTH_ANSWER,
@@ -17,7 +20,6 @@ from evalkit.protocol.wire_facts import (
     SECRET_RESPONSE_HEADERS,
 )
 
-TOKEN = "REDACTED"  # noqa: S105 - the replacement, not a secret
 REQUEST_HEADERS = frozenset(("content-type",))
 _RESPONSE_HEADERS = re.compile(
     "|".join(
@@ -38,15 +40,14 @@ _RESPONSE_HEADERS = re.compile(
 )
 # They describe how a body was sent; recorded is the body. A response to HEAD has only these.
 _TRANSFER_HEADERS = frozenset(("content-encoding", "content-length", "transfer-encoding"))
-_COOKIE = re.compile(r'\s*[^=;\s]+="?([^;"]*)')
+# Some clients join the headers of several cookies; a date has a comma, too.
+_NEXT_COOKIE = re.compile(r",\s*(?=[^\s,;=]+=)")
 _COOKIE_PAIR = re.compile(r'(?:^|;)\s*[^=;\s]+="?([^;"]*)')
 # A cassette outlives the cookies in it. Servers delete cookies with a date long ago.
 _EXPIRY = re.compile(r";\s*expires=(?![^;]*\b(?:19|200)\d)[^;]*", re.IGNORECASE)
-_PARAMETER = re.compile(r"""([?&#])([^=&#\s<>;,"']+)=([^&#\s<>;,"']*)""")
+_PARAMETER = re.compile(r"""([?&#;])([^=&#\s<>;,"']+)=([^&#\s<>;,"']*)""")
 _TOKEN_IN_PATH = re.compile(r"(?<=/auth_tokens/)[^/?#:\s]+")
 _FLAG = re.compile(r"(?:[A-Za-z-]{0,7}|[01])")
-_RUN = re.compile(r"(?=[a-z]*[0-9])[a-z0-9]{16,}|[0-9a-f]{8}-[0-9a-f-]{27}")
-_MEDIA_TYPE = re.compile(r"[a-z]+/")
 _USER_INFO = re.compile(r"(?<=://)[^/?#@\s]*@")
 
 
@@ -66,14 +67,22 @@ def secrets_in_header(name: str, value: str) -> Iterator[str]:
 
     Of cookies all values are but the shortest: a cookie may as well store a language.
     """
-    if name in CREDENTIAL_HEADERS:
+    if name in CREDENTIAL_HEADERS or is_secret_field(name, value):
         yield value.rpartition(" ")[2]
+    elif name in CHALLENGE_HEADERS:
+        yield from redact_challenge(value)[1]
     elif name == "cookie":
         yield from filter(_is_secret_cookie, _COOKIE_PAIR.findall(value))
     elif name == "set-cookie":
-        yield from filter(_is_secret_cookie, _COOKIE.findall(value)[:1])
+        values = (cookie.partition("=")[2].strip('"') for cookie in set_cookies(value))
+        yield from filter(_is_secret_cookie, values)
     elif name in SECRET_RESPONSE_HEADERS:
         yield value
+
+
+def set_cookies(value: str) -> list[str]:
+    """Return the cookies of a ``set-cookie`` header, each ``name=value`` without its attributes."""
+    return [cookie.partition(";")[0].strip() for cookie in _NEXT_COOKIE.split(value)]
 
 
 def redact_header(name: str, value: str) -> str:
@@ -96,8 +105,14 @@ def redact_parameters(text: str) -> str:
 
     def redact(match: re.Match[str]) -> str:
         name = unquote(match[2]).lower()
-        is_key = name in KEY_PARAMETERS or (is_oauth and name == OAUTH_CODE)
-        return f"{match[1]}{match[2]}={TOKEN}" if is_key else match[0]
+        is_key = _is_key(name, match[3]) or (is_oauth and name == OAUTH_CODE)
+        value = TOKEN if is_key else match[3]
+        if "%3D" in value.upper():
+            # An address may be a parameter of another one.
+            inner = unquote(value)
+            clean = redact_parameters(inner)
+            value = quote(clean, safe="") if clean != inner else value
+        return f"{match[1]}{match[2]}={value}"
 
     return _PARAMETER.sub(redact, redact_path(text))
 
@@ -106,23 +121,16 @@ def keys_in_query(uri: str) -> Iterator[str]:
     """Yield the values of key parameters of a URL, its password, and the token in its path."""
     yield from map(unquote, _TOKEN_IN_PATH.findall(uri))
     for match in _PARAMETER.finditer(uri):
-        if unquote(match[2]).lower() in KEY_PARAMETERS:
+        if _is_key(unquote(match[2]).lower(), match[3]):
             yield unquote(match[3])
+        elif "%3D" in match[3].upper():
+            yield from keys_in_query(unquote(match[3]))
     for match in _USER_INFO.finditer(uri):
         yield unquote(match[0][:-1].partition(":")[2])
 
 
-def looks_random(value: str) -> bool:
-    """Return whether a value of a secret field is so random that it is nothing else elsewhere.
-
-    The value of a field may be a media type, a region or a date, too.
-    """
-    if len(value) < 16 or any(map(str.isspace, value)) or "://" in value:
-        return False
-    if _MEDIA_TYPE.match(value):
-        return False
-    kinds = (str.isupper, str.islower, str.isdigit)
-    return all(any(map(kind, value)) for kind in kinds) or _RUN.search(value) is not None
+def _is_key(name: str, value: str) -> bool:
+    return name in KEY_PARAMETERS or is_secret_field(name, unquote(value))
 
 
 def _is_secret_cookie(value: str) -> bool:

@@ -25,19 +25,18 @@ from evalkit._lib.exact_json import read_exact, write_exact
 from evalkit._lib.json import JSON
 from evalkit._lib.patterns import Pattern, PatternError, compile_pattern
 from evalkit.cassette.bodies import to_bytes, to_text
-from evalkit.cassette.content_codings import decompress_body
+from evalkit.cassette.content_codings import CompressedBody, compressed_body
 from evalkit.cassette.headers import (
     REQUEST_HEADERS,
-    TOKEN,
     body_headers,
     is_recorded,
-    looks_random,
     redact_header,
     redact_parameters,
 )
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.secret_fields import redact_recording, secrets_in_recording
 from evalkit.cassette.secret_formats import credentials, has_credential
+from evalkit.cassette.secret_names import TOKEN, looks_random
 from evalkit.cassette.secret_search import SEPARATOR, Match, SecretSearch
 from evalkit.cassette.text_document import Edit, TextDocument, apply, joined_readings
 from evalkit.errors import SecretLeak, UsageError
@@ -143,7 +142,8 @@ class Redactor:
         redacted = replace(
             recording,
             uri=self.uri(recording.uri),
-            request_body=None if request_body is None else self._body(request_body, recording),
+            request_body=request_body
+            and self._opened(request_body, recording.request_headers, recording)[0],
             request_headers=self._headers(recording.request_headers, REQUEST_HEADERS.__contains__),
             reason=self.text(recording.reason),
             response_headers=self._headers(headers, is_recorded),
@@ -245,21 +245,30 @@ class Redactor:
 
     def _response_body(self, recording: Recording) -> tuple[str | bytes, Headers]:
         """Return the body of a response, and headers that fit it."""
-        headers, body = recording.response_headers, recording.body
-        if isinstance(body, bytes):
-            # Compressed bytes that have a secret are stored as what they are compressed from.
-            try:
-                plain = decompress_body(body, headers)
-            except ValueError as error:
-                if self._search is not None:
-                    raise SecretLeak(
-                        f"{recording.method} {self.uri(recording.uri)}: the body cannot be searched"
-                        f" for a known secret ({error}); nothing was written"
-                    ) from error
-                plain = body
-            if plain != body and (clean := self._body(plain, recording)) != plain:
-                return clean, body_headers(recording.method, headers)
-        return self._body(body, recording), headers
+        clean, opened = self._opened(recording.body, recording.response_headers, recording)
+        headers = recording.response_headers
+        return clean, body_headers(recording.method, headers) if opened else headers
+
+    def _opened(
+        self, body: str | bytes, headers: Headers, recording: Recording
+    ) -> tuple[str | bytes, bool]:
+        """Return a body without secrets, and whether it was decompressed for that."""
+        try:
+            opened = compressed_body(body, headers)
+        except ValueError as error:
+            if self._search is not None:
+                raise SecretLeak(
+                    f"{recording.method} {self.uri(recording.uri)}: the body cannot be searched"
+                    f" for a known secret ({error}); nothing was written"
+                ) from error
+            opened = CompressedBody(body)
+        clean = self._body(opened.plain, recording)
+        if opened.plain is body:
+            return clean, False
+        if clean != opened.plain:
+            return opened.compressed(clean), True
+        # Compressed bytes without a secret are stored as they were received.
+        return self._body(body, recording), False
 
     def _body(self, body: str | bytes, recording: Recording) -> str | bytes:
         clean = self._document(to_text(body))

@@ -9,7 +9,7 @@ import re
 from dataclasses import dataclass
 from operator import itemgetter
 
-from evalkit.cassette.headers import looks_random
+from evalkit.cassette.secret_names import looks_random
 from evalkit.protocol.wire_facts import KEY_PARAMETERS
 
 
@@ -57,13 +57,48 @@ FORMATS: tuple[SecretFormat, ...] = (
     _format("a Google OAuth client secret", "GOCSPX-", r"GOCSPX-[0-9A-Za-z_-]{20,}"),
     _format("a GitHub token", "gh", r"gh[opsur]_[A-Za-z0-9]{36,}"),
     _format("a GitHub token", "github_pat_", r"github_pat_[A-Za-z0-9_]{60,}"),
-    _format("a GitLab token", "glpat-", r"glpat-[A-Za-z0-9_-]{20,}"),
+    _format("a GitLab token", "gl", r"gl(?:pat|ptt|dt|rt|cbt|agent|oas)-[A-Za-z0-9_-]{20,}"),
     _format("an API key", "sk-", r"sk-(?:proj-|ant-|svcacct-|live-)?[A-Za-z0-9_-]{40,}"),
     _format("a Stripe key", "k_live_", r"[rs]k_live_[A-Za-z0-9]{20,}"),
+    _format("a Stripe key", "k_test_", r"[rs]k_test_[A-Za-z0-9]{20,}"),
+    _format("a Groq key", "gsk_", r"gsk_[A-Za-z0-9]{40,}"),
+    _format("an xAI key", "xai-", r"xai-[A-Za-z0-9]{60,}"),
+    _format("a Perplexity key", "pplx-", r"pplx-[A-Za-z0-9]{40,}"),
+    _format("a Replicate token", "r8_", r"r8_[A-Za-z0-9]{30,}"),
+    _format("an NVIDIA key", "nvapi-", r"nvapi-[A-Za-z0-9_-]{40,}"),
+    _format("an npm token", "npm_", r"npm_[A-Za-z0-9]{36,}"),
+    _format("a PyPI token", "pypi-", r"pypi-[A-Za-z0-9_-]{50,}"),
+    _format("a Docker token", "dckr_", r"dckr_[a-z]{3}_[A-Za-z0-9_-]{20,}"),
+    _format("a SendGrid key", "SG.", r"SG\.[A-Za-z0-9_-]{16,}\.[A-Za-z0-9_-]{20,}"),
+    _format("a Shopify token", "shp", r"shp(?:at|ca|pa|ss)_[0-9a-fA-F]{32}"),
+    _format("a Databricks token", "dapi", r"dapi[0-9a-f]{32}(?:-[0-9])?"),
+    _format("a DigitalOcean token", "_v1_", r"do[opr]_v1_[0-9a-f]{64}"),
+    _format("a HashiCorp Vault token", "hv", r"hv[bsr]\.[A-Za-z0-9_-]{24,}"),
+    _format("a Grafana token", "gls", r"glsa_[A-Za-z0-9]{32}_[0-9A-Fa-f]{8}"),
+    _format("an Atlassian token", "ATATT3", r"ATATT3[A-Za-z0-9_=-]{50,}"),
+    _format("a Telegram bot token", ":AA", r"[0-9]{8,10}:AA[A-Za-z0-9_-]{33}"),
+    _format(
+        "an address of a Slack webhook",
+        "hooks.slack.com/",
+        r"hooks\.slack\.com/(?:services|workflows)/[A-Za-z0-9/_-]{30,}",
+        embedded=True,
+    ),
+    _format(
+        "an address of a Discord webhook",
+        "/api/webhooks/",
+        r"/api/webhooks/[0-9]{17,20}/[A-Za-z0-9_-]{40,}",
+        embedded=True,
+    ),
+    _format("a Linear key", "lin_", r"lin_(?:api|oauth)_[A-Za-z0-9]{32,}"),
+    _format("a Notion token", "ntn_", r"ntn_[A-Za-z0-9]{40,}"),
+    _format("a Figma token", "figd_", r"figd_[A-Za-z0-9_-]{36,}"),
+    _format("a Postman key", "PMAK-", r"PMAK-[0-9A-Za-z]{20,}-[0-9A-Za-z]{30,}"),
+    _format("an age key", "AGE-SECRET-KEY-", r"AGE-SECRET-KEY-1[0-9A-Z]{50,}"),
     _format("a Hugging Face token", "hf_", r"hf_[A-Za-z0-9]{30,}"),
     _format("an AWS access key id", "AKIA", r"AKIA[0-9A-Z]{16}"),
     _format("an AWS access key id", "ASIA", r"ASIA[0-9A-Z]{16}"),
     _format("a Slack token", "xox", r"xox[abeoprs]-[0-9A-Za-z-]{20,}"),
+    _format("a Slack token", "xapp-", r"xapp-[0-9]-[0-9A-Za-z-]{20,}"),
     _format("a signing secret of a webhook", "whsec_", r"whsec_[A-Za-z0-9+/_-]{20,}={0,2}"),
     _format(
         "a JSON web token",
@@ -71,12 +106,23 @@ FORMATS: tuple[SecretFormat, ...] = (
         r"eyJ[A-Za-z0-9_-]{10,}\.eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]{20,}",
     ),
     _format(
+        "an encrypted JSON web token",
+        "eyJ",
+        r"eyJ[A-Za-z0-9_-]{10,}\.[A-Za-z0-9_-]*(?:\.[A-Za-z0-9_-]{10,}){2}\.[A-Za-z0-9_-]{16,}",
+    ),
+    _format(
+        "a private key of PuTTY",
+        "Private-Lines:",
+        r"Private-Lines: [0-9]+(?:\s|\\[rn])+[A-Za-z0-9+/=\s]{40,}",
+        embedded=True,
+    ),
+    _format(
         "a private key",
         "PRIVATE KEY",
-        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY-----",
+        r"-----BEGIN (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----",
         "private_key",
         embedded=True,
-        rest=r"[^-]*(?:-----END (?:[A-Z]+ )*PRIVATE KEY-----)?",
+        rest=r"(?:(?s:.{0,50000}?)-----END (?:[A-Z]+ )*PRIVATE KEY(?: BLOCK)?-----|[^-]*)",
     ),
     _format(
         "a service account",
@@ -94,6 +140,8 @@ FORMATS: tuple[SecretFormat, ...] = (
 )
 
 _CREDENTIALS = tuple(known for known in FORMATS if known.code != "account_identifier")
+_SHORTEST, _LONG = 20, 4096
+_BASE64 = re.compile(r"[A-Za-z0-9+/]+={0,2}")
 _PLACEHOLDER = re.compile(
     r"redact|dummy|fake|filtered|hidden|masked|placeholder|example|anything|no-key|not-a-"
     r"|x{4,}|\*{3,}|^<.*>$|^\$?\{.*\}$|^\[.*\]$|^test",
@@ -109,6 +157,9 @@ _KEY_IN_URL = re.compile(
 )
 
 
+_PASSWORD_IN_URL = re.compile(r"://[^\s/:@\"'<>]*:([^\s/@\"'<>]{8,})@")
+
+
 def is_placeholder(text: str) -> bool:
     """Return whether a text says that it is in the place of a secret."""
     return _PLACEHOLDER.search(text) is not None
@@ -121,6 +172,9 @@ def has_credential(text: str) -> bool:
 
 def credentials(text: str) -> list[tuple[int, int]]:
     """Return the positions of credentials of known formats, in order and without overlaps."""
+    # Most texts of a document are short, and the longest are media.
+    if len(text) < _SHORTEST or (len(text) > _LONG and _BASE64.fullmatch(text)):
+        return []
     found = [(start, end) for _, start, end in keys_in_urls(text)]
     for known in _CREDENTIALS:
         # ``hide`` begins with the marker: it is found in a tenth of the time that ``find`` takes.
@@ -148,4 +202,8 @@ def keys_in_urls(text: str) -> list[tuple[str, int, int]]:
             if match and looks_random(match[2]) and not is_placeholder(match[2]):
                 found.append((match[1], *match.span(2)))
             at = text.find(sign, at + 1)
+    if "://" in text and "@" in text:
+        for match in _PASSWORD_IN_URL.finditer(text):
+            if looks_random(match[1]) and not is_placeholder(match[1]):
+                found.append(("password", *match.span(1)))
     return sorted(found, key=itemgetter(1))

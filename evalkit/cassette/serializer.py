@@ -147,9 +147,12 @@ def _redacted(recording: Recording, redactor: Redactor) -> Recording:
     elif redacted.body != recording.body:
         # The body of a compressed response that has a secret is stored decompressed.
         response_headers = _without(response_headers, {"content-length", "content-encoding"})
+    request_headers = recording.request_headers
+    if redacted.request_body != recording.request_body:
+        request_headers = _without(request_headers, {"content-length", "content-encoding"})
     return replace(
         redacted,
-        request_headers=_without_credentials(recording.request_headers, redactor),
+        request_headers=_without_credentials(request_headers, redactor),
         response_headers=_without_credentials(response_headers, redactor),
     )
 

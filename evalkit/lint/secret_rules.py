@@ -9,19 +9,23 @@ are ignored. Email addresses count in headers only; in texts they are part of th
 """
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 from urllib.parse import unquote
 
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import plural
 from evalkit.cassette.bodies import to_text
+from evalkit.cassette.headers import set_cookies
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.secret_fields import secrets_in_body
 from evalkit.cassette.secret_formats import FORMATS, is_placeholder, keys_in_urls
+from evalkit.cassette.secret_names import is_secret_field
+from evalkit.cassette.secret_texts import redact_assignments, redact_challenge
 from evalkit.lint.cassette_view import CassetteView
 from evalkit.lint.rules import RuleFinding
 from evalkit.protocol.wire_facts import (
+    CHALLENGE_HEADERS,
     COOKIE_HEADERS,
     CREDENTIAL_HEADERS,
     KEY_PARAMETERS,
@@ -101,11 +105,16 @@ def _search_recording(recording: Recording) -> Iterator[_FoundSecret]:
             text = body if isinstance(body, str) else to_text(body)
             yield from _search_text(text, f"{part} body")
             route = recording.uri if part == "request" else ""
-            for value in filter(_is_secret, secrets_in_body(text, route)):
-                yield _FoundSecret("secret_field", "a secret field", f"{part} body", value)
+            yield from _secret_fields(secrets_in_body(text, route), f"{part} body")
     rest = (recording.reason, recording.broken or "", _as_text(recording.extra or ""))
     for text in rest:
         yield from _search_text(text, "response")
+        yield from _secret_fields(redact_assignments(text)[1], "response")
+
+
+def _secret_fields(values: Iterable[str], location: str) -> Iterator[_FoundSecret]:
+    for value in filter(_is_secret, values):
+        yield _FoundSecret("secret_field", "a secret field", location, value)
 
 
 def _search_uri(uri: str) -> Iterator[_FoundSecret]:
@@ -115,7 +124,8 @@ def _search_uri(uri: str) -> Iterator[_FoundSecret]:
             yield _FoundSecret("secret_in_url", "a user name or password", location, match[1])
     for name, value in _PARAMETER.findall(uri):
         name, value = unquote(name), unquote(value)
-        if name.lower() in KEY_PARAMETERS and _is_secret(value):
+        is_key = name.lower() in KEY_PARAMETERS or is_secret_field(name, value)
+        if is_key and _is_secret(value):
             yield _FoundSecret("secret_in_url", f"the parameter {name!r}", location, value)
     yield from _search_text(uri, location)
 
@@ -123,13 +133,15 @@ def _search_uri(uri: str) -> Iterator[_FoundSecret]:
 def _search_header(name: str, value: str, part: str) -> Iterator[_FoundSecret]:
     name = name.lower()
     location = f"{part} header {name}"
-    if name in (CREDENTIAL_HEADERS | SECRET_RESPONSE_HEADERS) - COOKIE_HEADERS:
+    if name not in COOKIE_HEADERS and (
+        name in CREDENTIAL_HEADERS | SECRET_RESPONSE_HEADERS or is_secret_field(name, value)
+    ):
         secret = _SCHEME.sub("", value.strip(), count=1)
         if _is_secret(secret):
             yield _FoundSecret("secret_header", "a credential", location, secret)
     elif name in COOKIE_HEADERS:
         # Behind the first pair, set-cookie has attributes.
-        pairs = value.split(";")[: 1 if name == "set-cookie" else None]
+        pairs = set_cookies(value) if name == "set-cookie" else value.split(";")
         for cookie in map(str.strip, pairs):
             if _is_secret(cookie.partition("=")[2] or cookie):
                 yield _FoundSecret("cookie", "a cookie", location, cookie)
@@ -138,6 +150,8 @@ def _search_header(name: str, value: str, part: str) -> Iterator[_FoundSecret]:
             yield _FoundSecret("account_identifier", "a project", location, value.strip())
     else:
         yield from _search_text(value, location)
+        if name in CHALLENGE_HEADERS:
+            yield from _secret_fields(redact_challenge(value)[1], location)
         for match in _EMAIL.finditer(value) if "@" in value else ():
             yield _FoundSecret("email_in_header", "an email address", location, match[0])
 

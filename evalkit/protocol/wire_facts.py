@@ -83,6 +83,7 @@ CREDENTIAL_HEADERS = frozenset(
         "openai-api-key",
         "x-goog-authenticated-user-jwt",
         "x-serverless-authorization",
+        "dpop",
     }
 )
 """Headers, in lower case, whose value is a credential of this API or of any other service."""
@@ -103,6 +104,9 @@ SECRET_RESPONSE_HEADERS = frozenset(
     }
 )
 """Response headers, in lower case, whose value is a credential that the client sends again."""
+
+CHALLENGE_HEADERS = frozenset({"www-authenticate", "proxy-authenticate"})
+"""Response headers, in lower case, that ask for credentials and may quote some."""
 
 SECRET_FIELDS = (
     "access_token",
@@ -125,10 +129,27 @@ SECRET_FIELDS = (
     "private_key",
     "secret_key",
     "secret_access_key",
+    "access_key",
+    "account_key",
+    "actor_token",
+    "api_token",
+    "authenticity_token",
+    "bearer_token",
+    "csrf_token",
+    "encryption_key",
+    "oauth_token",
+    "passphrase",
+    "private_token",
+    "sas_token",
+    "security_token",
+    "signing_key",
+    "subject_token",
+    "verification_token",
+    "xsrf_token",
 )
 """Names of fields, in JSON and form bodies, whose string values are secrets (section 12; RFC 6749,
-RFC 7523, RFC 7636 and RFC 8628 for authorization servers; usual names of other services).
-``accessToken`` is the same name as ``access_token``."""
+RFC 7523, RFC 7636, RFC 8628 and RFC 8693 for authorization servers; usual names of other services).
+``accessToken`` is the same name as ``access_token``, and ``dbPassword`` ends with one."""
 
 AUTH_PARAMETERS = frozenset(
     {
@@ -147,9 +168,18 @@ AUTH_PARAMETERS = frozenset(
 KEY_PARAMETERS = AUTH_PARAMETERS | frozenset(
     {
         "auth",
+        "auth-key",
+        "auth_key",
         "authorization",
+        "app_key",
+        "jsessionid",
         "jwt",
+        "oauth_signature",
+        "ocp-apim-subscription-key",
+        "phpsessid",
         "pwd",
+        "sessionid",
+        "subscription-key",
         "secret",
         "sig",
         "signature",

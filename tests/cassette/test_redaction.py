@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from evalkit.cassette.headers import TOKEN
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor, SecretValue, is_replaceable
+from evalkit.cassette.secret_names import TOKEN
 from evalkit.errors import SecretLeak, UsageError
 from tests.cassette.samples import recording
 

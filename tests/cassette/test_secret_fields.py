@@ -9,11 +9,11 @@ from typing import Any
 import pytest
 
 from evalkit.cassette.bodies import to_text
-from evalkit.cassette.headers import TOKEN
 from evalkit.cassette.matching import Player, body_value
 from evalkit.cassette.recording import Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.cassette.secret_fields import redact_fields
+from evalkit.cassette.secret_names import TOKEN
 
 SECRET = "s3cr3t/with some+parts="
 CREATE = "https://h/v1/interactions"

@@ -35,6 +35,7 @@ from tests.lint.cassettes import (
     write,
 )
 
+HEX = "0a1b2c3d4e5f60718293a4b5c6d7e8f9"
 RANDOM = "0a1B2c3D4e5F6g7H8i9J0k1L2m3N4o5P6q7R8s9T0u1V2w3X4y5Z"
 KNOWN = [
     KEY,
@@ -54,6 +55,35 @@ KNOWN = [
     "whsec_" + RANDOM[:43] + "=",
     "eyJ" + RANDOM[:20] + ".eyJ" + RANDOM[:30] + "." + RANDOM[:43],
     "-----BEGIN OPENSSH PRIVATE KEY-----",
+    "-----BEGIN PGP PRIVATE KEY BLOCK-----",
+    "glrt-" + RANDOM[:20],
+    "rk_test_" + RANDOM[:24],
+    "gsk_" + RANDOM,
+    "xai-" + (RANDOM * 2)[:80],
+    "pplx-" + RANDOM[:48],
+    "r8_" + RANDOM[:37],
+    "nvapi-" + (RANDOM * 2)[:64],
+    "npm_" + RANDOM[:36],
+    "pypi-AgEIcHlwaS5vcmc" + RANDOM,
+    "dckr_pat_" + RANDOM[:27],
+    "SG." + RANDOM[:22] + "." + RANDOM[:43],
+    "shpat_" + HEX,
+    "dapi" + HEX,
+    "dop_v1_" + HEX * 2,
+    "hvs." + RANDOM[:28],
+    "glsa_" + RANDOM[:32] + "_0a1b2c3d",
+    "ATATT3" + (RANDOM * 2)[:90],
+    "123456789:AA" + RANDOM[:33],
+    "hooks.slack.com/services/T0AB12CD3/B0AB12CD3/" + RANDOM[:24],
+    "/api/webhooks/123456789012345678/" + (RANDOM * 2)[:68],
+    "lin_api_" + RANDOM[:40],
+    "ntn_" + RANDOM[:46],
+    "figd_" + RANDOM[:40],
+    "PMAK-" + RANDOM[:24] + "-" + RANDOM[:34],
+    "AGE-SECRET-KEY-1" + (RANDOM * 2)[:58].upper(),
+    "xapp-1-A0AB12CD3-" + RANDOM,
+    ".".join(("eyJ" + RANDOM[:20], RANDOM, RANDOM[:16], RANDOM, RANDOM[:22])),
+    "Private-Lines: 1 " + RANDOM,
     "robot-7@my-project.iam.gserviceaccount.com",
 ]
 

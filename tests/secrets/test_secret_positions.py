@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import gzip
 import json
+import zlib
+from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -32,22 +36,51 @@ PARAMETERS = (
     "key", "api_key", "api-key", "apikey", "access_token", "refresh_token", "id_token", "token",
     "auth_token", "sig", "signature", "X-Amz-Signature", "X-Amz-Credential", "X-Amz-Security-Token",
     "X-Goog-Signature", "X-Goog-Credential", "client_secret", "password", "client_assertion",
-    "assertion", "secret", "jwt", "x-api-key", "code_verifier",
+    "assertion", "secret", "jwt", "x-api-key", "code_verifier", "subscription-key", "private_token",
+    "oauth_token", "oauth_signature", "app_key", "auth_key", "consumer_secret", "db_password",
+    "passphrase", "sessionid", "%6Bey", "X-Api-Token",
 )  # fmt: skip
 FIELDS = (
     "access_token", "accessToken", "refresh_token", "id_token", "client_secret", "clientSecret",
     "assertion", "auth_token", "environment_key", "new_signing_secret", "password", "api_key",
-    "apiKey", "private_key", "device_code", "secret_access_key", "SecretAccessKey",
+    "apiKey", "private_key", "device_code", "secret_access_key", "SecretAccessKey", "x-api-key",
+    "userPassword", "db_password", "webhookSecret", "app_secret", "secret", "token", "bearer_token",
+    "AccountKey", "subject_token", "passphrase", "csrf_token", "sasToken", "authorization", "jwt",
 )  # fmt: skip
 HEADERS = (
     "authorization", "proxy-authorization", "api-key", "x-api-key", "x-goog-api-key",
     "x-auth-token", "x-amz-security-token", "private-token", "ocp-apim-subscription-key",
+    "x-functions-key", "x-vault-token", "dpop", "x-shopify-access-token", "cf-access-client-secret",
 )  # fmt: skip
 FORMATS = (
     f"AIza{VALUE}{VALUE}"[:39], f"ya29.{VALUE}{VALUE}", f"sk-{VALUE}{VALUE}", f"sk-ant-{VALUE * 2}",
     f"ghp_{VALUE}{VALUE}", f"xoxb-{VALUE}", f"whsec_{VALUE}", f"AKIA{'Q7RTZ0VX3MK9PL2W'}",
     f"eyJ{VALUE}.eyJ{VALUE}.{VALUE}", f"glpat-{VALUE}", f"hf_{VALUE}{VALUE}"[:40], PEM,
+    PEM.replace("-----\n", "-----\nProc-Type: 4,ENCRYPTED\nDEK-Info: AES-128-CBC,0A\n\n", 1),
+    PEM.replace("EC PRIVATE KEY", "PGP PRIVATE KEY BLOCK"), f"gsk_{VALUE}{VALUE}", f"npm_{VALUE * 2}",
+    f"https://hooks.slack.com/services/T0AB12CD3/B0AB12CD3/{VALUE}", f"postgres://me:{VALUE}@db/x",
+    f"eyJ{VALUE}.{VALUE}.{VALUE}.{VALUE}.{VALUE}", f"123456789:AA{VALUE}{VALUE}"[:45],
 )  # fmt: skip
+BODIES = (
+    'API_KEY="VALUE"\nA=b\n', "password: VALUE\na: 1\n", "[default]\nclient_secret = VALUE\n",
+    'var config = {apiKey: "VALUE", a: 1};', "login(password: VALUE)", "Authorization: Bearer VALUE",
+    '<form><input type="hidden" name="access_token" value="VALUE"></form>',
+    "<p><input value='VALUE' id=p type=password></p>",
+    '<head><meta name="csrf-token" content="VALUE"/></head>', '<a data-api-key="VALUE">x</a>',
+    '<user name="a" password="VALUE"/>', "<password><![CDATA[VALUE]]></password>",
+    "<a><password><value>VALUE</value></password></a>",
+    "<member><name>password</name><value><string>VALUE</string></value></member>",
+    "<dict><key>password</key>\n<string>VALUE</string></dict>",
+    '<html>\n<script>window.state = {"access_token": "VALUE"}</script>\n</html>',
+    'callback({"access_token":"VALUE"});', "data: access_token=VALUE\n\n", "user[password]=VALUE",
+    "a=1;password=VALUE", '--b\r\nContent-Disposition: form-data; name=password\r\n\r\nVALUE\r\n--b--',
+)  # fmt: skip
+PHRASES = ("Bad password=VALUE", "See https://x/?token=VALUE", 'Bad "api_key": "VALUE"')
+CHALLENGES = (
+    'Bearer realm="x", token="VALUE"',
+    "Negotiate VALUE==",
+    'Basic realm="x", api_key=VALUE',
+)
 RECORDINGS: dict[str, Recording] = {
     **{f"parameter {name}": recording(uri=f"{BASE}?{name}={VALUE}") for name in PARAMETERS},
     "user and password": recording(uri=f"https://me:{VALUE}@api.other.example/v1"),
@@ -81,6 +114,27 @@ RECORDINGS: dict[str, Recording] = {
         response_headers={"content-type": ["text/event-stream"]},
     ) for text in FORMATS[:6]},
     "address in a text": recording({"uri": f"https://x.example/a?X-Goog-Signature={VALUE}&b=1"}),
+    **{f"body {text[:12]}": recording(text.replace("VALUE", VALUE)) for text in BODIES},
+    **{f"message {text[:12]}": recording({"error": {"message": text.replace("VALUE", VALUE)}})
+       for text in BODIES[:6]},
+    **{f"reason {text[:12]}": recording(reason=text.replace("VALUE", VALUE)) for text in PHRASES},
+    **{f"break {text[:12]}": recording(broken=text.replace("VALUE", VALUE)) for text in PHRASES},
+    **{f"challenge {text[:12]}": recording(
+        status=401, response_headers={**JSON_TYPE, name: [text.replace("VALUE", VALUE)]}
+    ) for text in CHALLENGES for name in ("www-authenticate", "proxy-authenticate")},
+    "second cookie of a header": recording(
+        response_headers={
+            **JSON_TYPE,
+            "set-cookie": [f"a=b; Expires=Wed, 21 Oct 2026 07:28:00 GMT; Path=/, sid={VALUE}"],
+        }
+    ),
+    "address in a parameter": recording(
+        response_headers={
+            **JSON_TYPE, "location": [f"/login?next=https%3A%2F%2Fx%2F%3Faccess_token%3D{VALUE}&a=1"]
+        }
+    ),
+    "header in a list": recording({"headers": [{"name": "Authorization", "value": f"Bearer {VALUE}"}]}),
+    "variable in a list": recording({"env": [{"name": "MY_API_KEY", "value": VALUE}, {"name": "a"}]}),
     "address in a header": recording(
         status=302, response_headers={"location": [f"/next?code={VALUE}&state=x"]}
     ),
@@ -92,7 +146,7 @@ def test_a_secret_by_position_or_format_is_not_written(name: str, tmp_path: Path
     item = RECORDINGS[name]
     clean, _ = Redactor().recording(item)
     assert VALUE[:12] not in repr(clean)
-    if not name.startswith(("header", "cookie that is sent")):
+    if not name.startswith(("header ", "cookie that is sent")):
         assert "REDACTED" in repr(clean) or "password" in name
     again, _ = Redactor().recording(clean)
     assert again == clean
@@ -110,7 +164,7 @@ def test_a_secret_by_position_or_format_is_not_written(name: str, tmp_path: Path
     [
         name
         for name in RECORDINGS
-        if not name.startswith(("streamed format", "address in a header"))
+        if not name.startswith(("streamed format", "address in a header", "address in a parameter"))
     ],
 )
 def test_lint_finds_it_in_a_cassette_of_any_tool(name: str, tmp_path: Path) -> None:
@@ -131,7 +185,36 @@ def test_lint_finds_it_in_a_cassette_of_any_tool(name: str, tmp_path: Path) -> N
         recording({"steps": [{"type": "thought", "signature": "q7RtZ0vX" * 40}]}),
         recording(uri=f"{BASE}?code=US&page_token=abc&next=2"),
         recording(request_body="a=1&page=2"),
+        recording({"continuation_token": VALUE, "next_page_token": VALUE, "etag": VALUE}),
+        recording(uri=f"{BASE}?page_token={VALUE}&continuation_token={VALUE}"),
+        recording({"text": f"password = {VALUE}", "arguments": {"password": VALUE}}),
+        recording(request_body=json.dumps({"input": f"api_key={VALUE}", "model": "m"})),
+        recording("<p>Your password: it must have 16 characters.</p><input name=password>"),
+        recording("secret_key: short\nkeyboard: q7RtZ0vX3mK9pL2wY5sD8fH1\n"),
+        recording(
+            reason="Token expired", response_headers={"www-authenticate": ['Basic realm="x"']}
+        ),
     ],
 )
 def test_what_is_no_secret_stays(item: Recording) -> None:
-    assert Redactor().recording(item) == (item, 0)
+    clean, count = Redactor().recording(item)
+    assert clean == item
+    assert count == 0
+
+
+@pytest.mark.parametrize("redactor", [Redactor(), Redactor([VALUE])])
+@pytest.mark.parametrize("part", ["request", "response"])
+@pytest.mark.parametrize("compress", [gzip.compress, zlib.compress])
+def test_a_compressed_file_stays_one(
+    redactor: Redactor, part: str, compress: Callable[[bytes], bytes]
+) -> None:
+    body = compress(json.dumps({"access_token": VALUE}).encode())
+    item = recording(request_body=body) if part == "request" else replace(recording(), body=body)
+    clean, _ = redactor.recording(item)
+    stored = clean.request_body if part == "request" else clean.body
+    assert isinstance(stored, bytes)
+    opened = zlib.decompress(stored, wbits=zlib.MAX_WBITS | 32)
+    assert opened == b'{"access_token": "REDACTED"}'
+    plain = compress(b'{"a": 1}')
+    item = recording(request_body=plain) if part == "request" else replace(recording(), body=plain)
+    assert redactor.recording(item) == (item, 0)

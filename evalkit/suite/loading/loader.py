@@ -17,7 +17,7 @@ from evalkit._lib.json import JSON, is_plain
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import plural, quoted
 from evalkit._lib.yaml import ListLines, ValuePath, YamlError, load_lines
-from evalkit.cassette.headers import TOKEN
+from evalkit.cassette.secret_names import TOKEN
 from evalkit.errors import SuiteErrors
 from evalkit.suite.loading.cases import CaseReader, read_text
 from evalkit.suite.loading.expectation_builder import check_unused_lists

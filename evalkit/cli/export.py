@@ -1,7 +1,8 @@
-"""``evalkit export``: write the results of a run as a table."""
+"""``evalkit export``: write the results of a run as a table, or send them as spans."""
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO, get_args
@@ -11,6 +12,8 @@ import click
 from evalkit._lib.files import atomic_writer, file_errors
 from evalkit._lib.text import plural
 from evalkit.errors import UsageError
+from evalkit.reports.otlp import send_run
+from evalkit.results import Run
 from evalkit.results.frame import Rows, frame, polars_library
 
 if TYPE_CHECKING:
@@ -21,6 +24,7 @@ _EPILOG = """\b
 Examples:
   evalkit export reports/latest --to results.parquet
   evalkit export reports/latest --rows checks --to checks.csv
+  evalkit export reports/latest --otlp http://127.0.0.1:4318
 """
 
 
@@ -29,7 +33,6 @@ Examples:
 @click.option(
     "--to",
     "target",
-    required=True,
     type=click.Path(path_type=Path),
     metavar="FILE",
     help="File to write; its ending is the format: .parquet, .csv or .jsonl.",
@@ -42,12 +45,34 @@ Examples:
     help="What a row is.",
 )
 @click.option("--force", is_flag=True, help="Replace a file that exists.")
-def export(run: Path, target: Path, rows: Rows, force: bool) -> None:
-    """Write the results of a run as a table.
+@click.option(
+    "--otlp",
+    "endpoint",
+    metavar="ENDPOINT",
+    help="Send the conversations as OpenTelemetry spans to this address of a collector instead.",
+)
+def export(run: Path, target: Path | None, rows: Rows, force: bool, endpoint: str | None) -> None:
+    """Write the results of a run as a table, or send them as spans.
 
-    RUN is a run directory (default reports/latest). Needs polars: pip install
+    RUN is a run directory (default reports/latest). Tables need polars: pip install
     'pytest-evalkit[frame]'.
     """
+    if (target is None) == (endpoint is None):
+        raise UsageError("name either a file (--to results.parquet) or a collector (--otlp)")
+    if endpoint is not None:
+        _send(run, endpoint)
+    elif target is not None:
+        _write(run, target, rows, force=force)
+
+
+def _send(run: Path, endpoint: str) -> None:
+    sent, rejected = send_run(Run(run), endpoint, os.environ)
+    click.echo(f"{plural(sent, 'result')} sent to {endpoint}")
+    for message in rejected:
+        click.echo(f"the collector rejected a part: {message}", err=True)
+
+
+def _write(run: Path, target: Path, rows: Rows, *, force: bool) -> None:
     write = _WRITERS.get(target.suffix.lower())
     if write is None:
         raise UsageError(f"--to {target}: unknown ending; valid: {', '.join(_WRITERS)}")

@@ -65,6 +65,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="run directory to write (default: reports/latest)",
     )
     group.addoption(
+        "--evalkit-otlp",
+        metavar="ENDPOINT",
+        type=_collector,
+        help="send the conversations as OpenTelemetry spans to this address of a collector",
+    )
+    group.addoption(
         "--evalkit-base-url",
         metavar="URL",
         help="endpoint to reach (default: GOOGLE_GEMINI_BASE_URL, else the public one)",
@@ -172,6 +178,14 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         type="linelist",
         default=[],
     )
+
+
+def _collector(text: str) -> str:
+    if not text.startswith(("http://", "https://")):
+        raise ArgumentTypeError(
+            f"invalid address {text!r} (expected that of OTLP over HTTP: http://127.0.0.1:4318)"
+        )
+    return text
 
 
 def _positive(text: str) -> int:

@@ -10,7 +10,7 @@ import pytest
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, file_errors, reason_of
 from evalkit.compare.judges import run_judge_rates
-from evalkit.errors import Misconfigured, UsageError
+from evalkit.errors import EvalkitError, Misconfigured, UsageError
 from evalkit.plugins import reports_of
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.stored_results import stored_outcome
@@ -96,6 +96,8 @@ class RunWriter:
             self._state.journal.close()
             self._complete_manifest()
             self._write_reports()
+            if self._state.collector:
+                self._send_spans(self._state.collector)
 
     def _complete_manifest(self) -> None:
         state = self._state
@@ -147,3 +149,17 @@ class RunWriter:
             # The results are safe, and reports can be written from them again.
             command = shlex.join(["evalkit", "report", display_path(state.directory)])
             state.report_errors.append(f"cannot write all reports: {error}; then run: {command}")
+
+    def _send_spans(self, endpoint: str) -> None:
+        # Slow third-party library: only a session with this option needs the network at its end.
+        from evalkit.reports.otlp import send_run
+
+        directory = self._state.directory
+        try:
+            _, problems = send_run(Run(directory), endpoint, os.environ)
+        except EvalkitError as error:
+            problems = [str(error)]
+        if problems:
+            command = shlex.join(["evalkit", "export", display_path(directory), "--otlp", endpoint])
+            text = f"cannot send all spans: {'; '.join(problems)}; then run: {command}"
+            self._state.collector_error = text

@@ -139,6 +139,7 @@ class SessionState:
         self.manifest = Manifest(options, clean=self.runner.redact)
         self.strict: bool = config.getoption("evalkit_strict")
         self.concurrency: int = config.getoption("evalkit_concurrency")
+        self.collector: str | None = config.getoption("evalkit_otlp")
         self.journal: Journal | None = None
         self.prefetcher: Prefetcher | None = None
         self.resumed: dict[str, str] = {}
@@ -151,6 +152,7 @@ class SessionState:
         self.has_judgments = False
         self.judges: list[str] = []
         self.report_errors: list[str] = []
+        self.collector_error = ""
         self.gate_text = ""
         self.until_decided: UntilDecided | None = None
         self.selection = ""

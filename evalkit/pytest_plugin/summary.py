@@ -28,6 +28,9 @@ def summary_lines(state: SessionState, start: Path) -> Iterator[SummaryLine]:
         yield visible(state.gate_text), {}
     yield from stop
     yield from ((text, {"red": True}) for text in state.report_errors)
+    if state.collector_error:
+        # The results are complete without it, so the session does not fail.
+        yield visible(state.collector_error), {"yellow": True}
     page = state.directory / "index.html"
     if page.is_file():
         yield f"report: {page.relative_to(start) if page.is_relative_to(start) else page}", {}

@@ -1,0 +1,88 @@
+"""Send telemetry to a collector: OTLP over HTTP, in JSON.
+
+Source: the OpenTelemetry Protocol 1.9, section OTLP/HTTP.
+"""
+
+import time
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+from urllib.parse import unquote
+
+import httpx
+
+from evalkit._lib.json import dumps
+from evalkit._lib.text import shorten
+from evalkit.errors import UsageError
+from evalkit.transports.httpx_errors import mapped_errors
+
+HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+"""The variable with headers for the collector, such as its key: ``name=value,name=value``."""
+_RETRYABLE = frozenset({429, 502, 503, 504})
+_WAITS = (1.0, 2.0, 4.0)
+_LONGEST_WAIT = 30.0
+_TIMEOUT = 30.0
+
+
+def collector_headers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that the environment has for the collector. Raises UsageError."""
+    headers = {}
+    for pair in filter(None, (one.strip() for one in environment.get(HEADERS, "").split(","))):
+        name, sign, value = pair.partition("=")
+        if not sign or not name.strip().isascii() or not unquote(value).strip().isascii():
+            # The value may be a key, so it is not shown.
+            raise UsageError(f"{HEADERS}: invalid (expected name=value,name=value in ASCII)")
+        headers[name.strip()] = unquote(value).strip()
+    return headers
+
+
+def send_otlp(
+    endpoint: str,
+    requests: Iterable[tuple[str, Mapping[str, Any]]],
+    headers: Mapping[str, str],
+    *,
+    sleep: Callable[[float], None] = time.sleep,
+) -> list[str]:
+    """Send requests (path below the endpoint, body); return what the collector rejected.
+
+    A busy collector is asked again, four times in all. Raises UsageError where the address is
+    invalid or the collector refuses, ConnectFailed and other transport errors where it is not
+    reached.
+    """
+    url = endpoint.rstrip("/")
+    host = shorten(httpx.URL(url).host if url.startswith(("http://", "https://")) else "", 100)
+    if not host:
+        raise UsageError(f"{endpoint}: invalid address of a collector (expected http://HOST:4318)")
+    rejected = []
+    with mapped_errors(host), httpx.Client(timeout=_TIMEOUT, headers=dict(headers)) as client:
+        for path, body in requests:
+            response = _send(client, url + path, dumps(body), sleep)
+            if not response.is_success:
+                raise UsageError(
+                    f"{host}{path}: the collector returned {response.status_code} "
+                    f"{response.reason_phrase} (expected 200); is this its OTLP/HTTP address?"
+                )
+            rejected += _rejected(response)
+    return rejected
+
+
+def _send(
+    client: httpx.Client, url: str, body: str, sleep: Callable[[float], None]
+) -> httpx.Response:
+    content_type = {"content-type": "application/json"}
+    for wait in _WAITS:
+        response = client.post(url, content=body.encode(), headers=content_type)
+        if response.status_code not in _RETRYABLE:
+            return response
+        asked = response.headers.get("retry-after", "")
+        sleep(min(float(asked), _LONGEST_WAIT) if asked.isdecimal() else wait)
+    return client.post(url, content=body.encode(), headers=content_type)
+
+
+def _rejected(response: httpx.Response) -> list[str]:
+    """Return the message of a partial success: the collector took some records only."""
+    try:
+        partial = response.json().get("partialSuccess") or {}
+    except (ValueError, AttributeError):
+        return []
+    message = partial.get("errorMessage") if isinstance(partial, dict) else None
+    return [shorten(str(message), 200)] if message else []

@@ -287,9 +287,9 @@ def judged_by(manifest: Mapping[str, JSON]) -> list[str]:
 def schema_error(package: str, name: str, value: JSON) -> str:
     """Return where and how a value violates a JSON Schema of a package; empty if it is valid."""
     # jsonschema is slow to import, and most commands do not need it.
-    from jsonschema import Draft202012Validator
-    from jsonschema.exceptions import best_match
+    import jsonschema
 
     text = (files(package) / "schemas" / f"{name}.schema.json").read_text("utf-8")
-    error = best_match(Draft202012Validator(json.loads(text)).iter_errors(value))
+    validator = jsonschema.Draft202012Validator(json.loads(text))
+    error = jsonschema.exceptions.best_match(validator.iter_errors(value))
     return f"{error.json_path}: {error.message}" if error is not None else ""

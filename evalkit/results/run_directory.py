@@ -97,6 +97,10 @@ class Run:
 
     def __init__(self, directory: Path) -> None:
         self.directory = directory
+        # Opening a pipe that nobody writes to would wait for ever.
+        for file in directory.glob("*"):
+            if file.exists() and not (file.is_file() or file.is_dir()):
+                raise UsageError(f"{file} is not a regular file; delete it, or read another run")
         path = directory / MANIFEST
         try:
             self.manifest: ManifestRecord = json.loads(path.read_text(encoding="utf-8"))

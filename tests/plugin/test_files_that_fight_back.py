@@ -84,6 +84,17 @@ def test_a_damaged_manifest_is_refused_where_it_counts(recorded: Project, text: 
     assert snapshot(recorded.root / "reports") == before
 
 
+@pytest.mark.parametrize(
+    "name", ["manifest.json", "results.jsonl", "bar.json", "strength.json", "decisions.yaml"]
+)
+def test_a_pipe_in_a_run_directory_is_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / "manifest.json").write_text('{"totals": {}}')
+    (tmp_path / name).unlink(missing_ok=True)
+    os.mkfifo(tmp_path / name)
+    with pytest.raises(UsageError, match=f"{name} is not a regular file"):
+        Run(tmp_path)
+
+
 def test_a_run_of_another_schema_version_is_refused(tmp_path: Path) -> None:
     (tmp_path / "manifest.json").write_text('{"schema_version": 2, "totals": {}}')
     with pytest.raises(UsageError, match=r"schema_version is 2 \(expected 1\); read the run with"):

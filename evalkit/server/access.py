@@ -26,10 +26,10 @@ from evalkit.server.requests.error_response import ErrorResponse
 _METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS")
 _HOST = re.compile(r"(?:\[([0-9A-Fa-f]*:[0-9A-Fa-f:]*)\]|([A-Za-z0-9._-]+))(?::([0-9]{1,5}))?")
 # Types of a body that a page may send without a preflight, see
-# https://fetch.spec.whatwg.org/#cors-safelisted-request-header. Of curl's, pages are recognized by
-# the user agent, which they cannot change.
+# https://fetch.spec.whatwg.org/#cors-safelisted-request-header. A browser also sends pings and
+# reports for it; it is recognized by the user agent, which a page cannot change.
 _PAGE_TYPES = ("text/plain", "multipart/form-data")
-_CURL_TYPES = ("", "application/x-www-form-urlencoded")
+_API_TYPE = "application/json"
 _BROWSER = "mozilla/"
 _API_HEADER_PREFIX = "x-goog-"
 
@@ -117,4 +117,4 @@ def _may_be_simple(headers: Mapping[str, str]) -> bool:
         return False
     media_type = headers.get("content-type", "").partition(";")[0].strip().lower()
     is_browser = headers.get("user-agent", "").lower().startswith(_BROWSER)
-    return media_type in _PAGE_TYPES or (is_browser and media_type in _CURL_TYPES)
+    return media_type in _PAGE_TYPES or (is_browser and media_type != _API_TYPE)

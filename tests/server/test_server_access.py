@@ -123,6 +123,10 @@ PAGE_POSTS = [
     {"content-type": "multipart/form-data; boundary=x"},
     {"content-type": "application/x-www-form-urlencoded", "user-agent": "Mozilla/5.0 (X11)"},
     {"user-agent": "Mozilla/5.0 (X11)"},
+    {"content-type": "text/ping", "user-agent": "Mozilla/5.0 (X11)"},
+    {"content-type": "application/csp-report", "user-agent": "Mozilla/5.0 (X11)"},
+    {"content-type": "application/reports+json", "user-agent": "Mozilla/5.0 (X11)"},
+    {"content-type": "application/jsonp", "user-agent": "mozilla/5.0"},
 ]
 CLIENT_POSTS = [
     {"content-type": "application/json"},

@@ -224,6 +224,11 @@ popen = subprocess.Popen
         ("caller.__call__.__func__.__globals__", False),
         ("Caller.__subclasshook__", False),
         ("Caller.mro", False),
+        ("caller.__reduce_ex__", False),
+        ("caller.__init_subclass__", False),
+        ("Own.__subclasses__", False),
+        ("Meta.__prepare__", False),
+        ("subprocess.os.system", False),
     ],
 )
 def test_calling_a_target_runs_code_of_the_project_only(

@@ -122,7 +122,7 @@ def _without_length(reply: Reply) -> dict[str, str]:
 
 
 def _error(values: Values, reply: Reply) -> Reply:
-    error = error_of(values)
+    error = _error_of_fault(values)
     if values["after"] is not None and reply.is_stream and reply.status < 400:
         event = {"event_type": "error", **error.body()}
         frame = f"event: error\ndata: {dumps(event)}\n\n"
@@ -130,18 +130,23 @@ def _error(values: Values, reply: Reply) -> Reply:
     return replace(_SHAPES[values["shape"]](error), delay=reply.delay, faults=reply.faults)
 
 
+def _error_of_fault(values: Values) -> ErrorResponse:
+    # The service says in the body how long to wait after 429, often only there.
+    if values["status"] == 429 and values.get("retry_delay") is None:
+        values = {**values, "retry_delay": values.get("retry_after")}
+    return error_of(values)
+
+
 def error_of(values: Values) -> ErrorResponse:
-    """Return the error of a fault's values, or of a rule's ``error``."""
-    retry_after, retry_delay = values.get("retry_after"), values.get("retry_delay")
-    if retry_delay is None and values["status"] == 429:
-        retry_delay = retry_after  # the service always says it in the body, often only there
+    """Return the error that a fault or a rule of a script describes."""
+    retry_after = values.get("retry_after")
     return ErrorResponse(
         values["status"],
         values.get("message") or "",
         code=values.get("code") or "",
         headers={} if retry_after is None else {"retry-after": str(retry_after)},
         gateway=values.get("shape") == "gateway",
-        retry_delay=retry_delay,
+        retry_delay=values.get("retry_delay"),
     )
 
 
@@ -224,7 +229,7 @@ def _end_with(after: int, text: str) -> Change:
 
 
 def _end_with_bare_error(values: Values) -> Change:
-    return _end_with(values["after"], dumps(error_of(values).body()) + "\n")
+    return _end_with(values["after"], dumps(_error_of_fault(values).body()) + "\n")
 
 
 def _halve_event(values: Values) -> Change:

@@ -95,7 +95,7 @@ def test_every_output_counts_the_test_once(
     assert badge["message"] == f"{passed} of 2 passed"
     summary = (folder / "summary.md").read_text()
     assert "3 of 5 trials passed" in summary
-    assert summary.count("hours</code>") == 1
+    assert summary.count("shop::hours`") == 1
 
 
 def test_errored_trials_that_could_decide(shop: Project) -> None:

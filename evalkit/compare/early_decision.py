@@ -2,9 +2,9 @@
 
 A rule with an always-valid interval can be decided either way. Any other rule can at most fail
 early: a count of what ran says nothing of what did not, and the intervals of means of tokens, cost
-and time are those of a fixed sample. ``max_systematic_regressions`` is a count, too, but of chance
-events it is the one that a few scenarios show as well as all: one such variant fails the gate at
-once, and without one the gate passes by its interval.
+and time are those of a fixed sample. ``max_systematic_regressions`` is a count, too, and a
+safeguard: one such variant fails the gate at once. Without one the gate passes by its interval, for
+the scenarios that ran.
 """
 
 from collections.abc import Iterable, Iterator, Mapping

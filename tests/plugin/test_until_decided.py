@@ -208,13 +208,16 @@ def test_trials_of_one_test_are_counted_as_one(many: LiveProject) -> None:
 
 
 def test_conversations_that_run_already_count(many: LiveProject) -> None:
+    # With three threads at most twelve are started ahead.
+    number, ahead = 24, 12
+    many.project.suite("many", suite(number))
     many.baseline()
     result = many.live(*UNTIL, "--evalkit-concurrency", "3")
     assert result.ret == 0
     record = many.record()
     ended = len(many.order())
-    assert NEEDED <= ended < NUMBER
-    assert ended + len(record["not_run"]) == NUMBER
+    assert NEEDED <= ended <= NEEDED + ahead
+    assert ended + len(record["not_run"]) == number
     requests = next(line for line in result.outlines if line.startswith("live: "))
     assert requests.startswith(f"live: {ended} requests,"), "nothing was asked in vain"
 

@@ -97,8 +97,8 @@ GRID = [
         answers=answers,
     )
     for (scenarios, answers), labels, rate, (sensitivity, specificity) in product(
-        ((200, 1), (100, 3), (1000, 1)),
-        (60, 150, 300),
+        ((200, 1), (100, 3)),
+        (100, 300),
         (0.5, 0.8, 0.95),
         ((0.95, 0.9), (0.8, 0.7)),
     )

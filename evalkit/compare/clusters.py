@@ -164,7 +164,11 @@ def rate_interval(
         signed = ((size, 2 * passed - size) for size, passed in clusters)
         low, high = confidence_sequence(signed, largest, confidence)
         return Interval((1 + low) / 2, (1 + high) / 2)
-    mean = cluster_mean(clusters)
+    return interval_of_rate(cluster_mean(clusters), confidence)
+
+
+def interval_of_rate(mean: ClusterMean | None, confidence: float = CONFIDENCE) -> Interval:
+    """Return the interval of a pass rate that is such a mean, as :func:`rate_interval` does."""
     if mean is None or mean.error is None:
         return Interval(0.0, 1.0)
     t = t_quantile(0.5 + confidence / 2, mean.freedom)

@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Literal, NamedTuple
 
-from evalkit.compare.clusters import ClusterSum, cluster_mean, cluster_sums, rate_interval
+from evalkit.compare.clusters import ClusterSum, cluster_mean, cluster_sums, interval_of_rate
 from evalkit.compare.distributions import t_quantile
 from evalkit.compare.intervals import CONFIDENCE, Interval
 from evalkit.compare.rows import grouped
@@ -99,7 +99,7 @@ def rate_of(clusters: Sequence[ClusterSum], confidence: float = CONFIDENCE) -> R
         return Rate(value=None, interval=_SHARES, effective=0, freedom=0)
     return Rate(
         value=mean.value,
-        interval=rate_interval(counted, confidence),
+        interval=interval_of_rate(mean, confidence),
         effective=mean.effective_size(mean.value * (1 - mean.value))
         if mean.error is not None
         else 0,

@@ -49,7 +49,7 @@ class Reader:
                     if "venv" not in command:
                         self.run(command, expected)
                         commands += 1
-            elif language in ("yaml", "ini", "markdown"):
+            elif language in ("yaml", "ini", "markdown", "csv"):
                 self.write(text[: block.start()], content)
         return commands
 

@@ -6,6 +6,8 @@ import socket
 
 import pytest
 
+from evalkit.results.calibrations import Calibration, write_calibrations
+from evalkit.results.judgments import read_judge_rates
 from tests.plugin.project import Project
 
 SUITE = """\
@@ -69,3 +71,38 @@ def test_approved_snapshot_passes_and_is_not_changed(project: Project) -> None:
         project.run("suites", "--evalkit-strict").assert_outcomes(passed=1)
     assert path.stat().st_mtime_ns == before
     assert [file.name for file in path.parent.iterdir()] == [path.name]
+
+
+def test_a_calibrated_judge_is_corrected_in_summary_and_run(project: Project) -> None:
+    judged(project).record()
+    rates = read_judge_rates(project.root / "reports/latest")
+    assert [rate["problem"] for rate in rates] == ["is not calibrated"] * 2
+    stored = [
+        Calibration.model_validate(
+            {
+                **{
+                    name: rate[name]
+                    for name in ("rubric", "rubric_digest", "expected", "model", "model_version")
+                },
+                "judged": "2026-01-01T00:00:00Z",
+                "labels": 40,
+                "clusters": {f"other::{n}": [n % 2, 0, 0, 1 - n % 2] for n in range(40)},
+            }
+        )
+        for rate in rates
+    ]
+    path = write_calibrations(project.root, stored)
+    result = project.run("suites")
+    result.stdout.fnmatch_lines(
+        [
+            "  judge 'It says *passes 100.0% of 1, corrected 100.0%, between * (rogan-gladen, 40 labels)"
+        ]
+    )
+    path.write_text("evalkit_calibrations: 3\n")
+    result = project.run("suites")
+    result.stdout.fnmatch_lines(
+        [
+            "judges are not corrected: evalkit-calibration.yaml:1: not what 'evalkit calibrate' writes*"
+        ]
+    )
+    assert (project.root / "reports/latest/index.html").is_file()

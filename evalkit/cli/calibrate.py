@@ -20,7 +20,7 @@ from evalkit.project import root_of
 from evalkit.results import Run
 from evalkit.results.calibrations import Calibration, read_calibrations, write_calibrations
 from evalkit.results.judgments import NAME as JUDGES
-from evalkit.results.judgments import judge_rate_text, write_judge_rates
+from evalkit.results.judgments import JudgeKey, judge_rate_text, write_judge_rates
 from evalkit.review.labels import (
     LabelledAnswer,
     file_labels,
@@ -103,12 +103,12 @@ def calibrate(
     stored = read_calibrations(root)
     judgments = [(one.cluster, one.judgment) for one in known]
     rates = [rate for rate in judge_rates(judgments, stored, labels) if rate.labels]
-    started = {id_: str(run.manifest.get("started") or "") for id_, (_, run) in answers.items()}
-    new = [
-        calibration_of(rate, max(started[one.id] for _, one in judgments if one.key == rate.key))
-        for rate in rates
-        if not rate.unlabelled
-    ]
+    started: dict[JudgeKey, str] = {}
+    for id_ in labels:
+        answer, run = answers[id_]
+        time = str(run.manifest.get("started") or "")
+        started[answer.judgment.key] = max(time, started.get(answer.judgment.key, ""))
+    new = [calibration_of(rate, started[rate.key]) for rate in rates if not rate.unlabelled]
     drifts = {one.key: drift_since(stored, one) for one in new}
     calibrations = {one.key: one for one in (*stored, *new)}
     rates = [

@@ -65,21 +65,25 @@ class Label(NamedTuple):
     place: str
 
 
-def judged_answers(run: Run) -> Iterator[LabelledAnswer]:
-    """Yield the judgments of a run. Raises UsageError for a line that is not a result."""
+def judged_answers(run: Run) -> list[LabelledAnswer]:
+    """Return the judgments of a run; of a result that appears twice, the last counts.
+
+    Raises UsageError for a line that is not a result.
+    """
+    answers: dict[str, list[LabelledAnswer]] = {}
     for number, line in enumerate(run.results(), 1):
         try:
             row = result_row(line)
-            for one in row.judgments:
-                yield LabelledAnswer(
-                    judgment=one,
-                    cluster=row.cluster,
-                    result=row.id,
-                    text=judged_text(line, one),
+            answers[row.id] = [
+                LabelledAnswer(
+                    judgment=one, cluster=row.cluster, result=row.id, text=judged_text(line, one)
                 )
+                for one in row.judgments
+            ]
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             place = f"{display_path(run.directory / 'results.jsonl')}:{number}"
             raise UsageError(f"{place}: not a result ({error!r})") from error
+    return [answer for group in answers.values() for answer in group]
 
 
 def review_labels(run: Run, answers: Iterable[LabelledAnswer]) -> Iterator[Label]:

@@ -161,6 +161,16 @@ def test_failures_alone_are_no_sample(here: Path) -> None:
     assert "no label of the 5 that it passes with low confidence" in output
 
 
+def test_the_last_of_repeated_results_and_the_last_labelled_run_count(here: Path) -> None:
+    project(here, [*sixty(), *(judged(f"s{n}", judgment(False)) for n in range(40, 60))])
+    make_run(Path("reports/later"), [judged("new", judgment(True))], started="2027-01-01T00:00:00Z")
+    labels = write_labels(labels_of(range(38), range(38, 60)))
+    output = calibrate(RUN, "reports/later", "--labels", labels)
+    assert "  labels       60: people pass 38, fail 22" in output
+    (one,) = read_calibrations(here)
+    assert one.judged == "2026-11-22T13:00:00Z", "nothing of the later run is labelled"
+
+
 def test_texts_are_labels_of_every_answer_like_them(here: Path) -> None:
     lines = [
         judged(f"s{n}", judgment(n % 3 > 0), text="Yes." if n % 2 else "No.") for n in range(48)

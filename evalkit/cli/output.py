@@ -23,7 +23,10 @@ from evalkit.protocol.wire_facts import API_KEY_VARIABLES
 
 # Colors and bold, dim, italic, underlined, reversed text; not concealed text, in which Jenkins has
 # its console notes.
-_STYLE = re.compile(r"(\x1b\[(?:(?:[0-57]|22|2[347-9]|[349][0-9]|10[0-7]|[34]8[;:][0-9;:]+);?)*m)")
+_COLOR = r"[34]8(?:(?:;5;|:5:)[0-9]{1,3}|;2(?:;[0-9]{1,3}){3}|:2(?::[0-9]{0,3}){3,4})"
+_STYLE = re.compile(
+    rf"(\x1b\[(?:(?:[0-57]|22|2[347-9]|[349][0-79]|10[0-7]|{_COLOR})(?:;(?=[0-9])|;?(?=m)))*m)"
+)
 WIDTH = 80
 _LINE_END = re.compile(r"(\r?\n)")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
@@ -60,9 +61,15 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(cassette, folder / name)
     shutil.copyfile(folder / "reports/latest/results.jsonl", folder / "traffic.jsonl")
-    # Answers of which people say the same as their judge.
+    # Answers that a judge passes, and people do not.
     with (folder / "reports/latest/results.jsonl").open("a") as results:
-        results.writelines(f"{judged(f's{n}', judgment(n < 20))}\n" for n in range(40))
+        results.writelines(f"{judged(f's{n}', judgment(True))}\n" for n in range(40))
+    manifest = json.loads((folder / "reports/latest/manifest.json").read_text())
+    more = {"collected": 40, "passed": 40, "scored": 40, "run": 40}
+    manifest["totals"] |= {
+        name: manifest["totals"][name] + more[name] for name in more.keys() & manifest["totals"]
+    }
+    (folder / "reports/latest/manifest.json").write_text(json.dumps(manifest))
     rows = (f"weather::s{n}[stateless],{'pass' if n < 20 else 'fail'}\n" for n in range(40))
     (folder / "labels.csv").write_text(f"result,label\n{''.join(rows)}")
     (folder / "evalkit.yaml").write_text(

@@ -20,7 +20,7 @@ from evalkit._lib.text import did_you_mean
 from evalkit._lib.version import VERSION
 from evalkit.cli.output import SafeStream, safe_output
 from evalkit.cli.progress import shown_progress
-from evalkit.errors import IntegrityError, Misconfigured
+from evalkit.errors import IntegrityError, Misconfigured, TransportError
 
 _COMPLETION = "_EVALKIT_COMPLETE"
 """The variable in which a shell asks click for completions."""
@@ -122,7 +122,7 @@ class _LazyGroup(click.Group):
         try:
             with _progress():
                 return super().invoke(ctx)
-        except Misconfigured as error:
+        except (Misconfigured, TransportError) as error:
             click.echo(f"evalkit: {error}", err=True)
             ctx.exit(EXIT_INTEGRITY if isinstance(error, IntegrityError) else EXIT_USAGE)
 

@@ -23,8 +23,8 @@ from tests.environment import ONLY_EVALKIT
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support"
 RUNS = ("main", "pilot", "baseline", "candidate", "2025-11-01")
-PARSED_ONLY = ("serve", "review --web", "import --interaction")
-"""Commands that end only when they are interrupted, or need a service that stores conversations."""
+PARSED_ONLY = ("serve", "review --web", "import --interaction", "export --otlp")
+"""Commands that end only when they are interrupted, or need a service."""
 
 
 def examples() -> Iterator[str]:

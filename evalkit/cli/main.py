@@ -45,7 +45,9 @@ COMMANDS = {
     "diff": CommandEntry(
         "evalkit.cli.diff:diff", "Show what recorded conversations said and did differently."
     ),
-    "export": CommandEntry("evalkit.cli.export:export", "Write the results of a run as a table."),
+    "export": CommandEntry(
+        "evalkit.cli.export:export", "Write the results of a run as a table, or send them as spans."
+    ),
     "history": CommandEntry(
         "evalkit.cli.history:history", "Show pass rates, flips, tokens and cost over many runs."
     ),

@@ -119,14 +119,14 @@ class RunWriter:
         totals.collected = max(totals.collected, totals.run + totals.deselected)
 
     def _write_judge_rates(self, run: Run) -> None:
-        """Store how often judges passed answers, corrected for their error where it is known."""
+        """Store how often judges passed answers, in a project that has calibrated any."""
         state = self._state
         try:
             calibrations = read_calibrations(state.settings.root) if state.has_judgments else []
         except Misconfigured as error:
             state.report_errors.append(f"judges are not corrected: {error}")
-            calibrations = []
-        if state.has_judgments:
+            return
+        if calibrations:
             records = [rate.to_record() for rate in run_judge_rates(run, calibrations)]
             write_judge_rates(run.directory, records)
             state.judges = list(map(judge_rate_text, records))

@@ -3,8 +3,8 @@
 The unit is the scenario, or its case: it runs whole, with all its variants and trials. After each
 one the rules of the gate are looked at, with an interval that is valid however often that is done
 (``evalkit.compare.confidence_sequence``). The order must be random, because a suite's own order is
-not: its first scenarios are no sample of all. It depends on the seed and on the names alone, so a
-scenario that is added moves no other.
+not: its first scenarios are not a random sample. It depends on the seed and on the names alone, so
+a scenario that is added moves no other.
 """
 
 from __future__ import annotations

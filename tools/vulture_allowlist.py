@@ -107,3 +107,7 @@ _.fixturenames
 _.funcargs
 _._initrequest
 _.toterminal
+
+# Connections to a dask cluster, for what runs on one.
+connect_client
+is_private

@@ -1,0 +1,92 @@
+"""Connect to the scheduler of a dask.distributed cluster, which the extra ``cluster`` installs.
+
+Certificates of ``tls://`` come from dask's own configuration (``distributed.comm.tls``), so evalkit
+needs no options for them. Importing this module imports nothing of dask.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import warnings
+from collections.abc import Awaitable
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+from urllib.parse import SplitResult, urlsplit
+
+from evalkit._lib.loopback import is_loopback_host
+from evalkit.errors import UsageError
+
+if TYPE_CHECKING:
+    from distributed import Client
+
+CONNECT_SECONDS = 10
+_SCHEMES = ("tcp", "tls")
+
+
+def connect_client(address: str, option: str = "--evalkit-cluster") -> Client:
+    """Return a client of the scheduler at an address such as ``tcp://10.0.0.7:8786``.
+
+    ``option`` is what the user gave the address in. The caller closes the client. Raises
+    UsageError: dask is not installed, the address is not valid, TLS is not configured, nothing
+    answers.
+    """
+    place = f"{option} {address}"
+    parts = _parse(address, place)
+    try:
+        dask, distributed = import_module("dask"), import_module("distributed")
+    except ImportError as error:
+        raise UsageError(
+            f"{option} needs dask.distributed ({error}); install it with: "
+            "pip install 'pytest-evalkit[cluster]'"
+        ) from None
+    loader = dask.config.get("distributed.client.security-loader", None)
+    connection = distributed.Security().get_connection_args("client")
+    if parts.scheme == "tls" and not loader and connection.get("ssl_context") is None:
+        raise UsageError(
+            f"{place}: no TLS certificates (expected distributed.comm.tls in dask's "
+            "configuration); set ca-file, client.cert and client.key there"
+        )
+    try:
+        if not loader:
+            asyncio.run(_shake_hands(distributed.comm.connect(parts.geturl(), **connection)))
+        with warnings.catch_warnings():
+            # Other versions of Python or packages on the scheduler do not matter: it runs no task.
+            warnings.simplefilter("ignore")
+            client: Client = distributed.Client(
+                parts.geturl(), timeout=CONNECT_SECONDS, set_as_default=False
+            )
+    # A port of another program: what it sends is not a handshake.
+    except (OSError, ImportError, TimeoutError, ValueError, TypeError, KeyError) as error:
+        reason = str(error) or f"no handshake within {CONNECT_SECONDS} s"
+        raise UsageError(
+            f"{place}: the scheduler cannot be reached ({reason}); start it with 'dask scheduler', "
+            "or name the address that it prints"
+        ) from error
+    return client
+
+
+async def _shake_hands(connecting: Awaitable[Any]) -> None:
+    """Connect once, within a time limit: dask itself waits for a handshake for ever."""
+    comm = await asyncio.wait_for(connecting, CONNECT_SECONDS)
+    comm.abort()
+
+
+def is_private(address: str) -> bool:
+    """Return whether nobody on the network can read what is sent to a scheduler: TLS, loopback."""
+    parts = _parse(address, address)
+    return parts.scheme == "tls" or is_loopback_host(parts.hostname or "")
+
+
+def _parse(address: str, place: str) -> SplitResult:
+    text = address if "://" in address else f"tcp://{address}"
+    try:
+        parts = urlsplit(text)
+        is_valid = parts.scheme in _SCHEMES and parts.hostname and parts.port
+    except ValueError:
+        is_valid = False
+    if not is_valid or parts.username is not None or parts.path.strip("/"):
+        raise UsageError(
+            f"{place}: not the address of a scheduler (expected tcp://HOST:PORT or "
+            "tls://HOST:PORT); name the address that 'dask scheduler' prints"
+        )
+    return parts

@@ -9,10 +9,15 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import NamedTuple
 
+from evalkit._lib.text import shorten
 from evalkit.compare.clusters import cluster_mean, cluster_sums, ratio_of_means
 from evalkit.compare.intervals import CONFIDENCE, Interval
 from evalkit.compare.pairing import Pair
 from evalkit.compare.rows import ExtraKind, ResultRow, grouped
+from evalkit.results.judgments import StoredJudgment
+
+_Scored = list[StoredJudgment]
+_MAX_NAME = 40
 
 
 class MetricSummary(NamedTuple):
@@ -100,28 +105,42 @@ def score_differences(
     pairs: Sequence[Pair], confidence: float = CONFIDENCE
 ) -> list[ScoreDifference]:
     """Return the difference of each judge's score, of the rubrics that both runs have."""
-    judged = grouped(
-        ((old.digest, old.name), (pair.candidate.cluster, old, new))
-        for pair in pairs
-        for old in pair.baseline.scores
-        for new in pair.candidate.scores
-        if (old.digest, old.name) == (new.digest, new.name)
-    )
+    judged: dict[tuple[str, str], list[tuple[str, _Scored, _Scored]]] = {}
+    for pair in pairs:
+        before, after = (_scored_judgments(row) for row in pair)
+        for key in before:
+            if key in after:
+                both = pair.candidate.cluster, before[key], after[key]
+                judged.setdefault(key, []).append(both)
     differences = []
-    for (digest, name), scores in judged.items():
-        values = [(cluster, old.score, new.score) for cluster, old, new in scores]
+    for (digest, name), groups in judged.items():
+        values = [(cluster, _mean_score(old), _mean_score(new)) for cluster, old, new in groups]
         # A score has no zero from which it could be so many percent higher.
         metric = _metric_difference(values, len(values), confidence, has_ratio=False)
         models = (
-            _names(old.model for _, old, _ in scores),
-            _names(new.model for _, _, new in scores),
+            _judge_models(old for _, old, _ in groups),
+            _judge_models(new for _, _, new in groups),
         )
-        differences.append(ScoreDifference(digest, name, models, metric))
+        differences.append(ScoreDifference(digest, shorten(name, _MAX_NAME), models, metric))
     return differences
 
 
-def _names(models: Iterable[str]) -> str:
-    return ", ".join(sorted(set(models)))
+def _scored_judgments(row: ResultRow) -> dict[tuple[str, str], _Scored]:
+    """Return the judgments with a score by rubric and question; a result may have several turns."""
+    return grouped(
+        ((one.key.rubric, one.question or one.rubric), one)
+        for one in row.judgments
+        if one.score is not None
+    )
+
+
+def _mean_score(judgments: _Scored) -> float:
+    return math.fsum(one.score or 0.0 for one in judgments) / len(judgments)
+
+
+def _judge_models(groups: Iterable[_Scored]) -> str:
+    """Return the judges of all judgments: as they answered, else as they were requested."""
+    return ", ".join(sorted({one.key.version or one.key.model for ones in groups for one in ones}))
 
 
 def _metric_value(row: ResultRow, name: str, include: Collection[ExtraKind]) -> float | None:

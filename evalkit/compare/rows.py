@@ -23,7 +23,6 @@ from evalkit.verdict import Verdict, worst
 
 Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
 _MAX_TEXT = 160
-_MAX_NAME = 40
 
 MESSAGE = "message of turn"
 """How the names of request parts begin that are messages of the user."""
@@ -55,19 +54,6 @@ class ExtraUsage(NamedTuple):
     cost: float | None = None
 
 
-class JudgedScore(NamedTuple):
-    """The score that a judge gives a result, the mean if it judges several turns.
-
-    ``digest`` is that of the rubric, ``name`` the rubric or the name of its question, shortened.
-    ``model`` is the judge's: as it answered, else as it was requested.
-    """
-
-    digest: str
-    name: str
-    model: str
-    score: float
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ResultRow:
     """One result.
@@ -80,11 +66,10 @@ class ResultRow:
     ``request_parts`` are the settings sent with every turn, the user's messages, and the model and
     tier that answered, each as canonical JSON; none if nothing was sent. ``location`` is
     ``file:line`` of the scenario. ``case`` is the label of its case row, empty without one;
-    ``extra`` are tokens that are not part of ``usage``; ``scores`` are those of judges; ``source``
-    says whether its responses were ``replayed``, ``recorded``, ``live`` or ``mixed``, None without
-    any. Of several trials that are one test, one ``counts`` as the test. ``locked`` says what its
-    turns continue, if they are locked; for a turn, ``conversation`` is the digest of the answers
-    that it continues.
+    ``extra`` are tokens that are not part of ``usage``; ``source`` says whether its responses were
+    ``replayed``, ``recorded``, ``live`` or ``mixed``, None without any. Of several trials that are
+    one test, one ``counts`` as the test. ``locked`` says what its turns continue, if they are
+    locked; for a turn, ``conversation`` is the digest of the answers that it continues.
     """
 
     id: str
@@ -109,7 +94,6 @@ class ResultRow:
     source: str | None
     usage: Mapping[str, int]
     extra: tuple[ExtraUsage, ...] = ()
-    scores: tuple[JudgedScore, ...] = ()
     judgments: tuple[StoredJudgment, ...] = ()
     counts: bool
     locked: LockRecord | None = None
@@ -187,7 +171,6 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         source=metrics.get("source"),
         usage=usage,
         extra=tuple(_extra_usage(line, model)),
-        scores=tuple(_judged_scores(line)),
         judgments=tuple(stored_judgments(line)),
         # Of the turns of a result, the first one is the test.
         counts=counts_as_test(cast("ResultHead", line)) and line.get("turn", 1) == 1,
@@ -244,21 +227,6 @@ def _extra_usage(line: Mapping[str, JSON], model: str) -> Iterator[ExtraUsage]:
             # Of several models it is not known which of them used how much.
             tokens = token_counts(line["metrics"][kind]["tokens"])
             yield ExtraUsage(kind, ", ".join(sorted(models)), tokens)
-
-
-def _judged_scores(line: Mapping[str, JSON]) -> Iterator[JudgedScore]:
-    by_rubric = grouped(
-        ((judgment["rubric_digest"], judgment.get("question")), judgment)
-        for check in line["checks"]
-        for judgment in check.get("judgments", ())
-        if "score" in judgment
-    )
-    for (digest, question), judgments in by_rubric.items():
-        scores = [float(judgment["score"]) for judgment in judgments]
-        models = {one.get("model_version") or one["model"] for one in judgments}
-        name = shorten(question or judgments[0]["rubric"], _MAX_NAME)
-        mean = math.fsum(scores) / len(scores)
-        yield JudgedScore(digest, name, ", ".join(sorted(models)), mean)
 
 
 def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:

@@ -49,7 +49,7 @@ class StoredJudgment:
 
     ``id`` is the same for the same result line and position only. ``check`` is the index of its
     check, ``number`` its own index there. ``turn`` is None for the whole conversation, ``question``
-    empty where its check asks one.
+    empty where its check asks one, ``score`` None where it gives none.
     """
 
     id: str
@@ -62,6 +62,7 @@ class StoredJudgment:
     declared: str
     passed: bool
     uncertain: bool
+    score: float | None
 
 
 def stored_judgments(line: Mapping[str, JSON]) -> Iterator[StoredJudgment]:
@@ -83,6 +84,7 @@ def stored_judgments(line: Mapping[str, JSON]) -> Iterator[StoredJudgment]:
                 declared=check.get("declared", ""),
                 passed=judgment["verdict"] == "passed",
                 uncertain=judgment.get("uncertain", False),
+                score=float(judgment["score"]) if "score" in judgment else None,
             )
 
 

@@ -158,6 +158,8 @@ def _report(record: StrengthRecord) -> None:
         click.echo(visible(f"left out, because {reason}: {_listed(ids)}"))
     if idle := [name for name, count in record["checks"].items() if not count]:
         click.echo(visible(f"caught nothing: {_listed(idle)}"))
+    if record["not_asked"]:
+        click.echo(visible(f"not asked, because a model judges: {_listed(record['not_asked'])}"))
     click.echo(strength_text(record))
 
 

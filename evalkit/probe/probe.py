@@ -60,12 +60,16 @@ class ProbedMutant:
 
 @dataclass(slots=True)
 class ProbedScenario:
-    """The mutants of one variant, and its checks. ``left_out`` says why it has no mutants."""
+    """The mutants of one variant, and its checks. ``left_out`` says why it has no mutants.
+
+    ``not_asked`` are the checks that ask a judge: they only get the recorded answers.
+    """
 
     id: str
     path: str
     line: int
     checks: Sequence[str] = ()
+    not_asked: Sequence[str] = ()
     mutants: list[ProbedMutant] = field(default_factory=list)
     left_out: str = ""
 
@@ -141,7 +145,9 @@ class _Subject:
         if failing:
             scenario.left_out = f"it does not pass the present suites: {', '.join(failing)}"
             return
-        scenario.checks = sorted({_name(check) for check in rejudged.checks if check.declared})
+        declared = [check for check in rejudged.checks if check.declared]
+        scenario.checks = [_name(check) for check in declared if not check.judgments]
+        scenario.not_asked = [_name(check) for check in declared if check.judgments]
         recorded = Recorded(self._transcript, list(self._variant.tools))
         random = Random(  # noqa: S311 - a reproducible choice, nothing secret
             f"{options.seed} {self._line['id']}"

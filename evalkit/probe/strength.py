@@ -50,10 +50,12 @@ class Strength:
         results: Counter[str] = Counter()
         operators: dict[str, Counter[str]] = {}
         checks: Counter[str] = Counter()
+        not_asked: set[str] = set()
         survivors: list[Mapping[str, JSON]] = []
         for scenario in self.scenarios:
             if scenario.mutants:
                 checks.update(dict.fromkeys(scenario.checks, 0))
+                not_asked.update(scenario.not_asked)
             left = self.survivors(scenario)
             for one in scenario.mutants:
                 is_accepted = one.result == "survived" and one not in left
@@ -74,6 +76,7 @@ class Strength:
             "left_out": {one.id: one.left_out for one in self.scenarios if one.left_out},
             "operators": {name: dict(counts) for name, counts in sorted(operators.items())},
             "checks": dict(sorted(checks.items())),
+            "not_asked": sorted(not_asked.difference(checks)),
             "survivors": survivors,
         }
 

@@ -18,7 +18,10 @@ _COUNTS: Final = ("caught", "survived", "accepted", "equivalent", "undecided")
 
 
 class StrengthRecord(TypedDict):
-    """The content of ``strength.json``. ``strength`` is None where no mutant counts."""
+    """The content of ``strength.json``. ``strength`` is None where no mutant counts.
+
+    ``checks`` are the mutants that each noticed; ``not_asked`` are those that ask a judge.
+    """
 
     strength: float | None
     caught: int
@@ -30,6 +33,7 @@ class StrengthRecord(TypedDict):
     left_out: Mapping[str, str]
     operators: Mapping[str, Mapping[str, int]]
     checks: Mapping[str, int]
+    not_asked: Sequence[str]
     survivors: Sequence[Mapping[str, JSON]]
 
 

@@ -185,8 +185,12 @@ def test_judges_and_simulated_users_get_their_recorded_answers(project: Project)
     for folder in ("cassettes", "suites/_snapshots"):
         shutil.copytree(SHIPPED / folder, project.root / folder)
     assert project.run("suites").ret == 0
-    assert probe(RUN).exit_code == 0
+    result = probe(RUN)
+    assert result.exit_code == 0
     record = strength(project)
+    assert "judge (suites/judged.yaml:14)" in record["not_asked"]
+    assert not any(name.startswith("judge") for name in record["checks"])
+    assert f"not asked, because a model judges: {record['not_asked'][0]}" in result.output
     doubled = [one for one in record["survivors"] if one["operator"] == "usage_doubled"]
     assert record["operators"]["usage_doubled"] == {"survived": len(doubled)}
     # Within a simulated dialogue there is no place for an expectation.

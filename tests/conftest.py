@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import pkgutil
+from collections.abc import Iterator
 from importlib import import_module
+from pathlib import Path
 
 import pytest
 from hypothesis import HealthCheck, settings
 
 import evalkit
+from evalkit._lib.limits import set_limits
 
 # Few examples in each of many runs find more than many examples in a few; `thorough` is for a
 # change of the code that a property describes. Time limits would depend on the machine.
@@ -60,3 +63,19 @@ def no_keys(monkeypatch: pytest.MonkeyPatch) -> None:
 def quick_retries(monkeypatch: pytest.MonkeyPatch) -> None:
     """Make the waits before retries in this process fifty times shorter."""
     monkeypatch.setattr("evalkit.transports.live._FIRST_WAIT", 0.01)
+
+
+@pytest.fixture
+def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Work in a new folder, in a terminal of 80 columns."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("COLUMNS", "80")
+    return tmp_path
+
+
+@pytest.fixture
+def small_limits() -> Iterator[None]:
+    """Limit responses of the endpoint to sizes that a test can exceed."""
+    set_limits(["response=1MB", "headers=64KB", "events=1000"])
+    yield
+    set_limits([])

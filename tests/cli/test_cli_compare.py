@@ -13,12 +13,7 @@ from click.testing import CliRunner, Result
 from evalkit.cli.main import main
 from tests.compare.lines import line, split
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def run(name: str, lines: Sequence[dict[str, Any]], **manifest: Any) -> str:

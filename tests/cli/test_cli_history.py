@@ -12,12 +12,7 @@ from evalkit.cli.main import main
 from tests.compare.lines import line
 from tests.reports.page_reading import Page
 
-
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def call(*arguments: str) -> Result:

@@ -47,13 +47,6 @@ TOOL = {
 STATES: dict[int, Any] = {1: {"state": "sent"}, 2: {"state": "lost"}}
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("")
-    return tmp_path
-
-
 def call(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["import", *arguments])
 

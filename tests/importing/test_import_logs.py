@@ -32,13 +32,6 @@ LINE = exchange({"input": "Grüße"}, ANSWER)
 STREAM = streamed(text("Hallo 👍"))
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("")
-    return tmp_path
-
-
 def har(content: dict[str, Any], status: int = 200, **request: Any) -> dict[str, Any]:
     """An archive with a preflight, a page, an aborted request and the exchange."""
     post = {

@@ -26,13 +26,6 @@ RUNNING = interaction(status="in_progress")
 ASKING = exchange({"input": "Where is order 1?", "tools": [TOOL]}, interaction(call(number=1)))
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("")
-    return tmp_path
-
-
 def get(response: Any, id_: str = "v1_a") -> dict[str, Any]:
     return exchange(None, response, method="GET", path=f"/{id_}")
 

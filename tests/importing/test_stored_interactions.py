@@ -170,10 +170,7 @@ def import_(*arguments: str) -> Result:
     return CliRunner().invoke(main, ["import", *arguments])
 
 
-def test_a_stored_conversation_replays(
-    tmp_path: Path, url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_a_stored_conversation_replays(tmp_path: Path, url: str) -> None:
     ids = converse(url)
     Path("ids.txt").write_text(f"{ids[0]}  # in the history of the next\n{ids[-1]}\n")
     result = import_("--ids", "ids.txt", "--interaction", "v1_gone", "--base-url", url)
@@ -186,8 +183,7 @@ def test_a_stored_conversation_replays(
     assert "1 passed in" in pytest_in(tmp_path, "suites")
 
 
-def test_nothing_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url: str) -> None:
-    monkeypatch.chdir(tmp_path)
+def test_nothing_to_import(tmp_path: Path, url: str) -> None:
     Path("ids.txt").write_bytes(b"v1_\xff\n")
     for arguments, message in (
         ([], "nothing to import; name files, or ids with --interaction or --ids"),
@@ -200,4 +196,4 @@ def test_nothing_to_import(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, url:
         result = import_(*arguments)
         assert result.exit_code == 2, result.output
         assert message in result.output
-        assert not [path for path in tmp_path.iterdir() if path.name != "ids.txt"]
+        assert {path.name for path in tmp_path.iterdir()} == {"ids.txt", "pyproject.toml"}

@@ -26,11 +26,7 @@ RUN = "reports/latest"
 WHO = ("--name", "Ada", "--email", "ada@example.org")
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("COLUMNS", "80")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def evalkit(*arguments: str, typed: str = "") -> Result:

@@ -32,6 +32,11 @@ TOOL = {
 }
 
 
+def message(body: JSON) -> str:
+    """Return the message of an error."""
+    return str(body["error"]["message"])
+
+
 @dataclass
 class Talk:
     """One conversation: its texts and settings; ``sent`` are the bodies of its requests."""

@@ -12,6 +12,7 @@ from evalkit.checks.media.files import examine
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.step_reader import output_text
 from evalkit.protocol.stream_assembler import assemble
+from tests.server.talking import message
 
 Steps = list[dict[str, Any]]
 PIXEL = b"\x89PNG\r\n\x1a\n\xff\xfe\xfd\xfb\x3e"
@@ -30,10 +31,6 @@ ASKED = "Book a table for 4 in Lisbon."
 
 def user(*texts: str) -> dict[str, Any]:
     return {"type": "user_input", "content": [{"type": "text", "text": text} for text in texts]}
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
 
 
 # --- results inside a message

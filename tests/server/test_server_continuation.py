@@ -11,6 +11,7 @@ import pytest
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.step_reader import output_text
 from evalkit.server.continuation_token import AnswerPart, issue_token
+from tests.server.talking import message
 
 SCRIPT = """script: t
 rules:
@@ -30,10 +31,6 @@ TOLD = ["Once upon a time ", "there was a parser ", "and it parsed."]
 @pytest.fixture
 def parts_client(scripted: Callable[[str], Any]) -> Any:
     return scripted(SCRIPT)
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
 
 
 def hop(client: Any, answer: Any, **fields: Any) -> Any:

@@ -15,10 +15,7 @@ from evalkit.protocol.step_reader import output_text
 from evalkit.server import Script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
+from tests.server.talking import message
 
 
 @pytest.mark.parametrize(

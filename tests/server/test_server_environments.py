@@ -10,12 +10,9 @@ import pytest
 
 from evalkit.server.api.environments import MAX_FILE_SIZE
 from evalkit.server.calls import Call
+from tests.server.talking import message
 
 BASE = "antigravity-preview-05-2026"
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
 
 
 @pytest.fixture

@@ -6,7 +6,7 @@ import gzip
 import socket
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import repeat
 from pathlib import Path
@@ -14,29 +14,21 @@ from pathlib import Path
 import httpx
 import pytest
 
-from evalkit._lib.limits import set_limits
 from evalkit.server import create_app, serving
 from evalkit.server.proxy import backend as backend_module
 from evalkit.server.proxy.archive import ConversationArchive
 from evalkit.server.proxy.backend import ProxyBackend
 from evalkit.server.proxy.upstream import Upstream
 from tests.server.talking import cassettes
+from tests.transports.raw_responses import JSON_HEAD, OK, Parts, endless_headers, whole
 
-Parts = Callable[[], Iterator[bytes]]
-
-OK = b"HTTP/1.1 200 OK\r\n"
-JSON_HEAD = OK + b"content-type: application/json\r\n"
 STREAM_HEAD = OK + b"content-type: text/event-stream\r\n\r\n"
 FINE = JSON_HEAD + b"content-length: 15\r\nconnection: close\r\n\r\n" + b'{"fine": true }'
 EVENT = b'data: {"event_type":"step.delta","delta":{"text":"' + b"z" * 4000 + b'"}}\n\n'
 LAST = b'data: {"event_type":"interaction.completed","interaction":{"id":"v1_a"}}\n\n'
 
 
-@pytest.fixture(autouse=True)
-def _small_limits() -> Iterator[None]:
-    set_limits(["response=1MB", "headers=64KB", "events=1000"])
-    yield
-    set_limits([])
+pytestmark = pytest.mark.usefixtures("small_limits")
 
 
 class HostileUpstream:
@@ -94,11 +86,6 @@ def proxied(
         upstream.listener.shutdown(socket.SHUT_RDWR)
         upstream.listener.close()
         thread.join()
-
-
-def whole(head: bytes, body: bytes, coding: str = "identity") -> Parts:
-    length = f"content-encoding: {coding}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-    return lambda: iter([head + length + body])
 
 
 def post(client: httpx.Client) -> httpx.Response:
@@ -207,20 +194,13 @@ def test_too_many_or_too_large_headers(tmp_path: Path, parts: Parts, records: bo
 
 
 def test_headers_that_arrive_byte_by_byte_exceed_the_time_limit(tmp_path: Path) -> None:
-    closed = threading.Event()
-
-    def drip() -> Iterator[bytes]:
-        yield OK
-        while not closed.wait(0.01):
-            yield b"x: 1\r\n"
-
-    try:
-        with proxied(drip, tmp_path, silence=0.3) as (client, _, _):
-            response = post(client)
-            assert response.status_code == 504
-            assert "time limit" in response.json()["error"]["message"]
-    finally:
-        closed.set()
+    with (
+        endless_headers() as parts,
+        proxied(parts, tmp_path, silence=0.3) as (client, _, _),
+    ):
+        response = post(client)
+        assert response.status_code == 504
+        assert "time limit" in response.json()["error"]["message"]
 
 
 def test_others_are_served_while_headers_arrive_slowly(tmp_path: Path) -> None:

@@ -11,14 +11,11 @@ from evalkit.protocol.step_reader import output_text
 from evalkit.server.api.collection import MAX_PAGE_SIZE, ResourceCollection
 from evalkit.server.calls import Call
 from evalkit.server.requests.error_response import ErrorResponse
+from tests.server.talking import message
 
 BASE = "antigravity-preview-05-2026"
 HOOK = "http://127.0.0.1:9/hook"
 DONE = ["interaction.completed"]
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
 
 
 # --- lists

@@ -13,6 +13,7 @@ from evalkit.protocol.step_reader import output_text
 from evalkit.server import load_script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
+from tests.server.talking import message
 
 WEATHER = {
     "type": "function",
@@ -26,10 +27,6 @@ WEATHER = {
 DOGS = "I have 2 dogs in my house."
 PAWS = "How many paws are in my house?"
 EIGHT = "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
 
 
 # --- answers

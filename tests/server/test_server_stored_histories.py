@@ -7,12 +7,8 @@ from typing import Any
 import pytest
 
 from evalkit.protocol.step_reader import output_text
+from tests.server.talking import message
 from tests.server.test_server_history_integrity import EXACTLY, SAID, TOOLS, result, user
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
-
 
 REPEATED = (
     " With 'previous_interaction_id' send only what is new; to send a history, leave the id out."

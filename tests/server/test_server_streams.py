@@ -11,6 +11,7 @@ import pytest
 from evalkit.protocol.sse import read_events
 from evalkit.protocol.step_reader import output_text, strip_user_input
 from evalkit.protocol.stream_assembler import assemble
+from tests.server.talking import message
 
 WEATHER = {
     "type": "function",
@@ -24,10 +25,6 @@ WEATHER = {
 BACKGROUND = (
     "Write a detailed analysis of the impact of artificial intelligence on modern healthcare."
 )
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
 
 
 @pytest.mark.parametrize(

@@ -7,6 +7,8 @@ from typing import Any
 
 import pytest
 
+from tests.server.talking import message
+
 BASE = "antigravity-preview-05-2026"
 DAILY = {
     "schedule": "0 9 * * 1-5",
@@ -18,10 +20,6 @@ RULES = """
   - {when: {text: fail}, status: failed, errors: [{code: api_error, message: It broke.}]}
   - {when: {text: garble}, reply: a, faults: [{malformed: true}]}
 """
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
 
 
 def trigger(client: Any, text: str = "Count my words", **fields: Any) -> Any:

@@ -25,6 +25,7 @@ from evalkit.server.calls import Call, Reply
 from evalkit.server.history_seals import DEFAULT_KEY
 from evalkit.server.proxy.backend import open_proxy
 from evalkit.server.script_backend import ScriptBackend, WebhookSender
+from tests.server.talking import message
 
 HOOK = "http://127.0.0.1:9/hook"
 ALL = ["interaction.completed", "interaction.failed", "interaction.requires_action"]
@@ -34,10 +35,6 @@ RULES = """
   - {when: {text: broke}, status: budget_exceeded, reply: a}
   - {when: {text: cut}, status: incomplete, reply: a}
 """
-
-
-def message(body: Any) -> str:
-    return str(body["error"]["message"])
 
 
 def hook(client: Any, uri: str = HOOK, events: list[str] | None = None, **fields: Any) -> Any:

@@ -1,14 +1,16 @@
-"""A suite that runs against the server of the fixture ``url``, which each module has."""
+"""A suite that runs against a server with the script of its module, or its own fixture ``url``."""
 
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
 from pathlib import Path
 
 import jsonschema
 import pytest
 
 from evalkit.plugins import Catalog
+from evalkit.server import create_app, load_script, serving
 from evalkit.session import Runner, Settings
 from evalkit.suite import expand, load
 from evalkit.transports.live import LiveTransport
@@ -25,6 +27,15 @@ def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
         "__init__",
         lambda self, *args, **kwargs: patient(self, *args, **{**kwargs, "retries": 0}),
     )
+
+
+@pytest.fixture
+def url(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """Serve the ``SCRIPT`` of the module."""
+    script = tmp_path / "script.yaml"
+    script.write_text(request.module.SCRIPT)
+    with serving(create_app(load_script(script))) as served:
+        yield served
 
 
 @pytest.fixture

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +14,6 @@ from evalkit.conversation.reconstruct import transcript_of
 from evalkit.importing.scenario_drafts import draft_scenarios
 from evalkit.lint import lint
 from evalkit.results.records import schema_error
-from evalkit.server import create_app, load_script, serving
 from tests.session.suite_runs import Results, RunSuite, one
 from tests.session.test_judge_requests import check_verdicts, finding
 
@@ -32,14 +30,6 @@ rules:
   - {when: {text: hello}, reply: Hello there}
   - {when: {text: tell}, reply: 'This is the key: sk-a-key-that-nobody-may-see-0123.'}
 """
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    script = tmp_path / "script.yaml"
-    script.write_text(SCRIPT)
-    with serving(create_app(load_script(script))) as served:
-        yield served
 
 
 SUITE = """\

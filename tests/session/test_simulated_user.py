@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +83,6 @@ ONE_VARIANT = DIALOGUE.replace("[stateful, stateless]", "stateless").replace(
 def simple(persona: str, more: str = "", expect: str = "[]") -> str:
     turn = f'{{simulate: {{persona: {persona}, goal: Get a refund, max_turns: 2, until: "it says \\"refunded\\""}}, expect: {expect}}}'
     return f"scenarios: [{{id: a, turns: [{turn}, {{user: Bye, expect: [{{text: x}}]}}]{more}}}]"
-
-
-@pytest.fixture
-def url(tmp_path: Path) -> Iterator[str]:
-    script = tmp_path / "script.yaml"
-    script.write_text(SCRIPT)
-    with serving(create_app(load_script(script))) as served:
-        yield served
 
 
 def said(result: dict[str, Any]) -> list[str]:

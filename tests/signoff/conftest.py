@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import os
 import shutil
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from evalkit.server import serving
 from tests.signoff.signing_project import Project, make_key, make_pem
 
 
@@ -51,3 +53,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, keys: Keys) -> Proj
     monkeypatch.delenv("SSH_AUTH_SOCK", raising=False)
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path))
     return built
+
+
+@pytest.fixture(scope="session")
+def service() -> Iterator[str]:
+    with serving() as url:
+        yield url

@@ -7,28 +7,18 @@ import platform
 import re
 import subprocess
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from evalkit.cli.main import main
 from evalkit.reports.page import embedded_data, run_page
-from evalkit.server import serving
-from tests.plugin import conftest as _kept  # noqa: F401 - what it imports, runs inside this process need not import again
 from tests.plugin.project import WEATHER, Project
 from tests.signoff.conftest import Keys
-from tests.signoff.signing_project import NAMESPACE
+from tests.signoff.signing_project import NAMESPACE, evalkit
 
 RUN = "reports/candidate"
 WHO = ["--name", "Ada <Lovelace>", "--email", "ada@example.com"]
-
-
-@pytest.fixture(scope="module")
-def service() -> Iterator[str]:
-    with serving() as url:
-        yield url
 
 
 @pytest.fixture
@@ -43,15 +33,6 @@ def user(
         "signoff: {allowed_signers: allowed_signers, required: {qa: 1}}\n"
     )
     return built
-
-
-def evalkit(*arguments: str) -> Result:
-    done = CliRunner().invoke(main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), (
-        done.output,
-        done.exc_info,
-    )
-    return done
 
 
 def sign(keys: Keys, *more: str) -> Result:

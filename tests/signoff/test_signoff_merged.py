@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
-from click.testing import CliRunner, Result
+from click.testing import Result
 
-from evalkit.cli.main import main
-from evalkit.server import serving
-from tests.plugin import conftest as _kept  # noqa: F401 - what it imports, runs inside this process need not import again
 from tests.plugin.project import WEATHER, Project
 from tests.signoff.conftest import Keys
-from tests.signoff.signing_project import NAMESPACE
+from tests.signoff.signing_project import NAMESPACE, evalkit
 
 WHOLE, MERGED = "reports/whole", "reports/merged"
 MORE = """\
@@ -41,12 +38,6 @@ CUTS = {
 }
 
 
-@pytest.fixture(scope="module")
-def service() -> Iterator[str]:
-    with serving() as url:
-        yield url
-
-
 @pytest.fixture
 def user(pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatch) -> Project:
     built = Project(pytester, service, monkeypatch)
@@ -56,15 +47,6 @@ def user(pytester: pytest.Pytester, service: str, monkeypatch: pytest.MonkeyPatc
     built.record("--evalkit-report", WHOLE).assert_outcomes(passed=5, failed=1)
     built.run("suites", "--evalkit-report", WHOLE).assert_outcomes(passed=5, failed=1)
     return built
-
-
-def evalkit(*arguments: str) -> Result:
-    done = CliRunner().invoke(main, list(arguments))
-    assert done.exception is None or isinstance(done.exception, SystemExit), (
-        done.output,
-        done.exc_info,
-    )
-    return done
 
 
 def merged(user: Project, cut: Sequence[Sequence[str]]) -> Result:

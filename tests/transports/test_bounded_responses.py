@@ -6,32 +6,26 @@ import gzip
 import socket
 import threading
 import zlib
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from itertools import repeat
 
 import pytest
 
-from evalkit._lib.limits import set_limits
 from evalkit.errors import Disconnected, ResponseTooLarge, TimedOut
 from evalkit.transcript import Request
 from evalkit.transports import LiveTransport
+from tests.transports.raw_responses import JSON_HEAD, OK, Parts, endless_headers, whole
 
-OK = b"HTTP/1.1 200 OK\r\n"
-JSON_HEAD = OK + b"content-type: application/json\r\n"
 STREAM_HEAD = OK + b"content-type: text/event-stream\r\n"
 MEGABYTE = b" " * (1 << 20)
 
 
-@pytest.fixture(autouse=True)
-def _small_limits() -> Iterator[None]:
-    set_limits(["response=1MB", "headers=64KB", "events=1000"])
-    yield
-    set_limits([])
+pytestmark = pytest.mark.usefixtures("small_limits")
 
 
 @contextmanager
-def service(parts: Callable[[], Iterator[bytes]]) -> Iterator[str]:
+def service(parts: Parts) -> Iterator[str]:
     """Yield the URL of a server that sends parts to each client until it leaves."""
     listener = socket.create_server(("127.0.0.1", 0))
 
@@ -56,7 +50,7 @@ def service(parts: Callable[[], Iterator[bytes]]) -> Iterator[str]:
         thread.join()
 
 
-def ask(parts: Callable[[], Iterator[bytes]], *, stream: bool = False, timeout: float = 60) -> str:
+def ask(parts: Parts, *, stream: bool = False, timeout: float = 60) -> str:
     with service(parts) as url:
         transport = LiveTransport(url, None, timeout=timeout, retries=0)
         try:
@@ -64,11 +58,6 @@ def ask(parts: Callable[[], Iterator[bytes]], *, stream: bool = False, timeout: 
             return transport.send(Request("POST", "/v1beta/interactions", body)).text
         finally:
             transport.close()
-
-
-def whole(head: bytes, body: bytes, coding: str = "identity") -> Callable[[], Iterator[bytes]]:
-    length = f"content-encoding: {coding}\r\ncontent-length: {len(body)}\r\n\r\n".encode()
-    return lambda: iter([head + length + body])
 
 
 def raw_deflate(data: bytes) -> bytes:
@@ -159,18 +148,8 @@ def test_large_headers(header: bytes) -> None:
 
 
 def test_a_server_that_never_ends_its_headers_exceeds_the_time_limit() -> None:
-    closed = threading.Event()
-
-    def drip() -> Iterator[bytes]:
-        yield OK
-        while not closed.wait(0.01):
-            yield b"x: 1\r\n"
-
-    try:
-        with pytest.raises(TimedOut):
-            ask(drip, timeout=0.3)
-    finally:
-        closed.set()
+    with endless_headers() as parts, pytest.raises(TimedOut):
+        ask(parts, timeout=0.3)
 
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])

@@ -12,7 +12,7 @@ import math
 import re
 import secrets
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NoReturn, Self
 
 import orjson
@@ -118,7 +118,7 @@ def write_exact(value: Any, **options: Any) -> str:
 
     Raises TypeError, ValueError or RecursionError.
     """
-    if not _has_respelled(value):
+    if not any(map(_is_respelled, values_in(value))):
         return json.dumps(value, **options)
     return _MARKED.sub(r"\1", json.dumps(map_leaves(value, _mark_number), **options))
 
@@ -130,18 +130,16 @@ def _is_respelled(value: Any) -> bool:
     )
 
 
-def _has_respelled(value: Any) -> bool:
+def values_in(value: Any) -> Iterator[Any]:
+    """Yield a JSON value, and every value in its objects and lists."""
     waiting = [value]
     while waiting:
         item = waiting.pop()
-        if isinstance(item, float):
-            if _is_respelled(item):
-                return True
-        elif isinstance(item, dict):
+        yield item
+        if isinstance(item, Mapping):
             waiting += item.values()
         elif isinstance(item, list | tuple):
             waiting += item
-    return False
 
 
 def map_leaves(value: Any, change: Callable[[Any], Any]) -> Any:

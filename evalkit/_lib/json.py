@@ -19,7 +19,7 @@ from typing import Any
 
 import orjson
 
-from evalkit._lib.exact_json import ExactNumber, map_leaves, read_exact, write_exact
+from evalkit._lib.exact_json import ExactNumber, map_leaves, read_exact, values_in, write_exact
 
 # A JSON value. The type is Any because what the service sends may have any shape, and a recursive
 # union would need a cast at every access.
@@ -179,13 +179,7 @@ def equal(left: JSON, right: JSON) -> bool:
 
 def strings_in(value: JSON) -> Iterator[str]:
     """Yield every string in a JSON value, but for the names of members."""
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, str):
-            yield item
-        elif isinstance(item, Mapping | list):
-            waiting += item.values() if isinstance(item, Mapping) else item
+    return (item for item in values_in(value) if isinstance(item, str))
 
 
 def pointer(*parts: str | int) -> str:

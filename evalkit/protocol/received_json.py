@@ -8,7 +8,7 @@ declaration.
 
 from typing import Any
 
-from evalkit._lib.exact_json import Pairs, RepeatedKeyError, read_exact, write_exact
+from evalkit._lib.exact_json import Pairs, RepeatedKeyError, read_exact, values_in, write_exact
 from evalkit._lib.json import JSON, loads
 
 
@@ -43,14 +43,7 @@ def _object(pairs: Pairs) -> Any:
 
 
 def _has_repeated_keys(value: Any) -> bool:
-    waiting = [value]
-    while waiting:
-        item = waiting.pop()
-        if isinstance(item, _RepeatedKeys):
-            return True
-        if isinstance(item, dict | list):
-            waiting += item.values() if isinstance(item, dict) else item
-    return False
+    return any(isinstance(item, _RepeatedKeys) for item in values_in(value))
 
 
 def _text(value: Any) -> str:

@@ -6,12 +6,12 @@ Neither is ever written, so the recording would silently differ from what was se
 from collections.abc import Iterator
 from typing import Any
 
-from evalkit._lib.json import JSON, dumps
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import Problem, SuiteErrors
 from evalkit.protocol.wire_facts import API_KEY_VARIABLES
 from evalkit.suite import Variant
 from evalkit.suite.loading.loader import redacted
+from evalkit.suite.model.deferred import as_text
 from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, Where
 
 
@@ -48,18 +48,14 @@ def _prompts(variant: Variant) -> Iterator[tuple[Any, str, str]]:
     # The values of environment variables are replaced on purpose.
     instruction = variant.fields_with(redacted).get("system_instruction")
     if instruction is not None:
-        yield None, "the system instruction", _text(instruction)
+        yield None, "the system instruction", as_text(instruction)
     for turn in variant.turns:
         # A template may render every variable.
         variables = [dict(turn.variables)] if turn.has_templates else []
         if turn.simulate is not None:
-            yield turn, "the simulated user", _text([dict(turn.simulate), *variables])
+            yield turn, "the simulated user", as_text([dict(turn.simulate), *variables])
         else:
-            yield turn, "the user's message", _text([turn.user, *variables])
-
-
-def _text(value: JSON) -> str:
-    return value if isinstance(value, str) else dumps(value)
+            yield turn, "the user's message", as_text([turn.user, *variables])
 
 
 def weak_key_warning(redactor: Redactor) -> str | None:

@@ -45,6 +45,19 @@ AGENTS = (
     "deep-research-pro-preview-12-2025",
     "code-mender",
 )
+API_TOOLS = (
+    "google_search",
+    "code_execution",
+    "url_context",
+    "google_maps",
+    "file_search",
+    "mcp_server",
+    "computer_use",
+    "retrieval",
+    "tool_search",
+)
+"""The types of tools besides functions."""
+
 SENTINEL_SIGNATURES = (
     "skip_thought_signature_validator",
     "context_engineering_is_the_way_to_go",

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean
-from evalkit.protocol.wire_facts import AGENTS, MODEL_FAMILIES
+from evalkit.protocol.wire_facts import AGENTS, API_TOOLS, MODEL_FAMILIES
 from evalkit.server.requests.bodies import (
     ARRAY,
     BASE64,
@@ -55,18 +55,6 @@ _FUNCTION = {
         "parameters": JSON_SCHEMA,
     },
 }
-_TOOL_TYPES = (
-    "function",
-    "google_search",
-    "code_execution",
-    "url_context",
-    "google_maps",
-    "file_search",
-    "mcp_server",
-    "computer_use",
-    "retrieval",
-    "tool_search",
-)
 _GENERATION_CONFIG = closed_object(
     {
         "max_output_tokens": {**NUMBER, "minimum": 1, "description": "a number of at least 1"},
@@ -150,7 +138,7 @@ REQUEST_SCHEMA = closed_object(
         "stream": BOOLEAN,
         "background": BOOLEAN,
         "system_instruction": STRING,
-        "tools": tools_schema(_TOOL_TYPES),
+        "tools": tools_schema(("function", *API_TOOLS)),
         "generation_config": _GENERATION_CONFIG,
         "response_format": {
             "type": ["object", "array"],

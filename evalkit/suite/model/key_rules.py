@@ -16,6 +16,7 @@ from evalkit._lib.json import JSON, equal
 from evalkit._lib.problems import PathProblem
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
+from evalkit.protocol.wire_facts import API_TOOLS
 from evalkit.suite.model.templates import is_template
 from evalkit.suite.model.variants import AXES
 
@@ -39,17 +40,6 @@ ADDED_KEYS = ("tags", "expect")
 """Keys whose values are added to those of the layers before."""
 ONLY_MODELS = ("generation_config", "cached_content")
 ONLY_AGENTS = ("agent_config",)
-API_TOOLS = (
-    "google_search",
-    "code_execution",
-    "url_context",
-    "google_maps",
-    "file_search",
-    "mcp_server",
-    "computer_use",
-    "retrieval",
-    "tool_search",
-)
 
 
 class Layer(NamedTuple):

@@ -125,7 +125,16 @@ def _encode(value: JSON, option: int) -> bytes | None:
     except TypeError:
         return None
     # orjson writes NaN and infinities as null.
-    return data if b"null" not in data or orjson.loads(data) == value else None
+    return None if b"null" in data and _has_special_number(value) else data
+
+
+def _has_special_number(value: JSON) -> bool:
+    """Return whether a value contains NaN or an infinity. It is not deep, since orjson wrote it."""
+    if isinstance(value, Mapping):
+        return any(map(_has_special_number, value.values()))
+    if isinstance(value, list | tuple):
+        return any(map(_has_special_number, value))
+    return isinstance(value, float) and not math.isfinite(value)
 
 
 def escape_unicode(text: str) -> str:

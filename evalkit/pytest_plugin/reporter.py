@@ -222,7 +222,7 @@ class Reporter:
                 report.outcome, report.longrepr = "failed", item.repr_failure(call.excinfo)
                 del report.wasxfail
             attach_outcome(report, outcome)
-        if isinstance(item, VariantItem):
+        if report.sections and isinstance(item, VariantItem):
             # An application may print what a model wrote.
             report.sections = [
                 (title, escape_log_commands(visible(self._state.runner.redact(text))))

@@ -10,16 +10,17 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from itertools import chain
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from evalkit._lib.files import (
     FILE_ERRORS,
+    atomic_writer,
     display_path,
     is_inside,
     read_file,
     sha256,
-    write_atomic,
 )
 from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
 from evalkit.errors import SuiteErrors, UsageError
@@ -57,14 +58,18 @@ def write_bar(
             used = [root / file["path"] for file in suite.get("files", ())]
             for one in (path, *used, *snapshot_files(path, suite["suite"])):
                 if is_inside(root, one):
-                    files[Path(os.path.relpath(one, root)).as_posix()] = _text(one)
-    write_bar_file(directory, json.loads(clean(json.dumps(files))))
+                    file = {Path(os.path.relpath(one, root)).as_posix(): _text(one)}
+                    files |= json.loads(clean(json.dumps(file)))
+    write_bar_file(directory, files)
 
 
 def write_bar_file(directory: Path, files: Files) -> None:
     """Write ``bar.json``. Raises OSError."""
     content = {"schema_version": 1, "files": dict(sorted(files.items()))}
-    write_atomic(directory / NAME, json.dumps(content, indent=1) + "\n")
+    # In pieces: one text of all suites would be the largest value of a session.
+    pieces = json.JSONEncoder(indent=1).iterencode(content)
+    with atomic_writer(directory / NAME) as file:
+        file.writelines(piece.encode() for piece in chain(pieces, "\n"))
 
 
 def read_bar(directory: Path) -> Files | None:

@@ -176,9 +176,12 @@ def credentials(text: str) -> list[tuple[int, int]]:
     if len(text) < _SHORTEST or (len(text) > _LONG and _BASE64.fullmatch(text)):
         return []
     found = [(start, end) for _, start, end in keys_in_urls(text)]
+    # A format has no double quote. A result repeats most of its strings, and searching each once
+    # takes half the time: one twentieth of a replay.
+    strings = "\n".join({string for string in text.split('"') if len(string) >= _SHORTEST})
     for known in _CREDENTIALS:
         # ``hide`` begins with the marker: it is found in a tenth of the time that ``find`` takes.
-        if known.marker in text and known.hide.search(text):
+        if known.marker in strings and known.hide.search(text):
             pattern = known.hide if known.code == "private_key" else known.find
             found += [one.span() for one in pattern.finditer(text) if not is_placeholder(one[0])]
     if len(found) < 2:

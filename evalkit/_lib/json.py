@@ -125,15 +125,10 @@ def _encode(value: JSON, option: int) -> bytes | None:
     except TypeError:
         return None
     # orjson writes NaN and infinities as null.
-    return None if b"null" in data and _has_special_number(value) else data
+    return None if b"null" in data and any(map(_is_special_number, values_in(value))) else data
 
 
-def _has_special_number(value: JSON) -> bool:
-    """Return whether a value contains NaN or an infinity. It is not deep, since orjson wrote it."""
-    if isinstance(value, Mapping):
-        return any(map(_has_special_number, value.values()))
-    if isinstance(value, list | tuple):
-        return any(map(_has_special_number, value))
+def _is_special_number(value: JSON) -> bool:
     return isinstance(value, float) and not math.isfinite(value)
 
 

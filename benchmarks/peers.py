@@ -1,0 +1,496 @@
+"""Measure the same conversations with evalkit and with the tools that people compare it with.
+
+    python benchmarks/peers.py [--conversations 1000] [--rounds 3] [--only NAME] [--keep FOLDER]
+
+A conversation has two turns and one tool call, so three exchanges with the model; its steps, its
+call, a text and a JSON document are checked. ``benchmarks/peer_projects`` holds one project for each
+tool, written as the tool's own documentation recommends. Each tool is installed from its registry
+into an environment in a temporary folder. Tools that store HTTP (evalkit, vcrpy, promptfoo) record
+once from a local server, which is closed before anything is measured; the others have no recordings
+and answer from memory.
+
+Every session is a process of its own in a fresh checkout: the project as it was recorded, with no
+byte code but that of installed packages. CPU is user + system of the process and its children;
+memory is that of the largest process; "written" is what they passed to ``write``; "left" is what is
+new or changed on the disk afterwards. The cost of a conversation is the difference between a
+session with all conversations and one with a single one, divided by their difference in number.
+Sessions of different tools alternate; medians are printed, as Markdown tables.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import re
+import shutil
+import signal
+import statistics
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from evalkit.server import create_app, load_script, serving
+
+ROOT = Path(__file__).parents[1]
+PROJECTS = Path(__file__).parent / "peer_projects"
+CITIES = {"London": 22, "Paris": 25, "Madrid": 31, "Oslo": 11, "Rome": 28, "Vienna": 19}
+TIMEOUT = 1800  # seconds; a tool that waits for a network must not stop the others
+FACTOR = 5  # how much cheaper evalkit is to be than each tool that replays HTTP
+ENVIRONMENT = {
+    "COLUMNS": "100",
+    "GEMINI_API_KEY": "no-key-is-needed",
+    "PYTHONHASHSEED": "0",
+    # what the tools send home, and what they look up when they start
+    "DEEPEVAL_TELEMETRY_OPT_OUT": "1",
+    "PROMPTFOO_DISABLE_TELEMETRY": "1",
+    "PROMPTFOO_DISABLE_UPDATE": "1",
+    "PROMPTFOO_DISABLE_REMOTE_GENERATION": "1",
+    "PROMPTFOO_DISABLE_SHARING": "1",
+    # promptfoo's debug log is most of what it writes, and crashes some sessions at their end
+    "PROMPTFOO_DISABLE_DEBUG_LOG": "1",
+    "PROMPTFOO_DISABLE_ERROR_LOG": "1",
+}
+REMOVED = ("PYTEST_ADDOPTS", "PYTEST_DISABLE_PLUGIN_AUTOLOAD", "PYTHONDONTWRITEBYTECODE")
+
+
+@dataclass(frozen=True)
+class Peer:
+    """One tool: what to install, what to run, and what its output is if everything passed.
+
+    The first package is the tool, whose version is printed; ``folders`` of ``peer_projects`` are
+    copied over each other. ``record`` and ``replay`` are added to the command; without ``record``
+    the tool has no recordings. ``passed`` is a regular expression, in which ``<n>`` stands for the
+    number of conversations times ``tests_each``.
+    """
+
+    name: str
+    packages: tuple[str, ...]
+    folders: tuple[str, ...]
+    command: tuple[str, ...]
+    passed: str
+    exchanges: str
+    checks: str
+    record: tuple[str, ...] = ()
+    replay: tuple[str, ...] = ()
+    tests_each: int = 1
+
+
+VCRPY = Peer(
+    name="vcrpy, google-genai",
+    packages=("vcrpy", "pytest", "pytest-recording", "google-genai", "jsonschema"),
+    folders=("application", "vcrpy", "vcrpy_genai"),
+    command=("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "--junitxml=junit.xml"),
+    record=("--record-mode=once",),
+    replay=("--record-mode=none",),
+    passed=r"^<n> passed in",
+    exchanges="HTTP: a cassette for each test",
+    checks="steps, call, text, schema; each request against its recording",
+)
+PEERS = (
+    Peer(
+        name="evalkit",
+        packages=(str(ROOT),),
+        folders=("evalkit",),
+        command=("python", "-m", "pytest", "-q", "-p", "no:cacheprovider", "suites"),
+        record=("--evalkit-record=all", "--evalkit-concurrency=8", "--evalkit-base-url=<url>"),
+        passed=r"^<n> passed in",
+        exchanges="HTTP: a cassette for each conversation",
+        checks="steps, call, text, schema; each request against its recording; status of each "
+        "turn; history re-sent unchanged. HTML, JUnit and Markdown reports",
+    ),
+    VCRPY,
+    replace(
+        VCRPY,
+        name="vcrpy, bare httpx",
+        packages=("vcrpy", "pytest", "pytest-recording", "httpx", "jsonschema"),
+        folders=("application", "vcrpy", "vcrpy_httpx"),
+    ),
+    Peer(
+        name="promptfoo",
+        packages=("npm:promptfoo",),
+        folders=("promptfoo",),
+        command=("promptfoo", "eval", "--no-table", "--no-progress-bar", "--no-share"),
+        record=("--no-write",),
+        passed=r"✓ <n> passed \(100",
+        exchanges="HTTP: a disk cache, warm",
+        checks="steps, call, text, schema. A request that differs is sent to the network",
+        tests_each=3,
+    ),
+    Peer(
+        name="Inspect",
+        packages=("inspect-ai", "jsonschema"),
+        folders=("inspect",),
+        command=("inspect", "eval", "weather.py", "--display=plain"),
+        passed=r"accuracy +1\.000 +accuracy +1\.000 +accuracy +1\.000 +accuracy +1\.000",
+        exchanges="none: its mock model",
+        checks="roles, call, text, schema. No requests",
+    ),
+    Peer(
+        name="DeepEval",
+        packages=("deepeval",),
+        folders=("application", "deepeval"),
+        command=("deepeval", "test", "run", "test_weather.py"),
+        passed=r"Passed: <n> \| Failed: 0",
+        exchanges="none: a function",
+        checks="steps, call, text, schema (pydantic). No requests",
+        tests_each=2,
+    ),
+    Peer(
+        name="pydantic-evals",
+        packages=("pydantic-evals", "jsonschema"),
+        folders=("application", "pydantic_evals"),
+        command=("python", "weather_evals.py"),
+        passed=r"^<n> passed of <n>$",
+        exchanges="none: a function",
+        checks="steps, call, text, schema. No requests",
+    ),
+)
+
+
+@dataclass(frozen=True)
+class Usage:
+    """What one session cost: seconds of CPU and wall time, MiB of memory, MB on the disk."""
+
+    cpu: float
+    wall: float
+    memory: float
+    written: float
+    left: float
+
+
+class Installation:
+    """A tool's environment below ``folder``: its programs, version, size and installation time."""
+
+    def __init__(self, folder: Path, packages: tuple[str, ...]) -> None:
+        self.folder = folder
+        self.packages = packages
+        self.is_npm = packages[0].startswith("npm:")
+        self.programs = folder / ("node_modules/.bin" if self.is_npm else "bin")
+        self.seconds = 0.0
+
+    def install(self) -> None:
+        """Install the packages, unless an earlier call did. Raise CalledProcessError."""
+        if self.programs.exists():
+            return
+        started = time.monotonic()
+        names = [name.removeprefix("npm:") for name in self.packages]
+        if self.is_npm:
+            self.folder.mkdir(parents=True)
+            run(["npm", "install", "--no-audit", "--no-fund", *names], self.folder)
+        else:
+            run([sys.executable, "-m", "venv", str(self.folder)], ROOT)
+            # from here on, a size is what the packages add
+            (self.folder / "empty").write_text(str(size(self._libraries())))
+            run([str(self.programs / "pip"), "install", "-q", *names], ROOT)
+        self.seconds = time.monotonic() - started
+
+    def _libraries(self) -> Path:
+        return (
+            self.folder / "node_modules"
+            if self.is_npm
+            else next(self.folder.glob("lib/*/site-packages"))
+        )
+
+    def megabytes(self) -> float:
+        """Return the size of what was installed beside Python and pip, or beside Node."""
+        empty = 0 if self.is_npm else int((self.folder / "empty").read_text())
+        return (size(self._libraries()) - empty) / 1e6
+
+    def version(self) -> str:
+        """Return the installed version of the first package."""
+        name = self.packages[0].removeprefix("npm:")
+        if self.is_npm:
+            code, program = (
+                f"console.log(require('./node_modules/{name}/package.json').version)",
+                "",
+            )
+            return run(["node", "-e", code], self.folder).strip()
+        name = "pytest-evalkit" if name == str(ROOT) else name
+        code = f"import importlib.metadata as m; print(m.version({name!r}))"
+        program = str(self.programs / "python")
+        return run([program, "-c", code], ROOT).strip()
+
+
+def run(command: list[str], folder: Path) -> str:
+    """Run a command to its end and return its output. Raise CalledProcessError."""
+    done = subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, check=True, timeout=TIMEOUT
+    )
+    return done.stdout
+
+
+def files(folder: Path) -> dict[str, tuple[int, int]]:
+    """Return size and modification time of every file below ``folder``."""
+    found = {}
+    for path in folder.rglob("*"):
+        if path.is_file() and not path.is_symlink():
+            status = path.stat()
+            found[str(path)] = (status.st_size, status.st_mtime_ns)
+    return found
+
+
+def size(folder: Path) -> int:
+    """Return the bytes of all files below ``folder``, not rounded to blocks."""
+    return sum(length for length, _ in files(folder).values())
+
+
+class Project:
+    """A tool's project with a number of conversations, recorded once, then run as often as wanted.
+
+    ``current`` is the checkout that a session runs in (its ``home`` is the user's home folder),
+    ``recorded`` the copy from which it is restored.
+    """
+
+    def __init__(self, folder: Path, peer: Peer, programs: Path, conversations: int) -> None:
+        self.peer = peer
+        self.programs = programs
+        self.conversations = conversations
+        self.recorded = folder / "recorded"
+        self.current = folder / "current"
+
+    def write(self) -> None:
+        """Write the project's files and the table of its conversations."""
+        shutil.rmtree(self.current.parent, ignore_errors=True)
+        for name in self.peer.folders:
+            shutil.copytree(PROJECTS / name, self.current / "project", dirs_exist_ok=True)
+        (self.current / "home").mkdir()
+        cities = list(CITIES.items())
+        rows = [("id", "city", "temperature")]
+        for number in range(self.conversations):
+            city, temperature = cities[number % len(cities)]
+            rows.append((f"c{number}", city, str(temperature)))
+        text = "".join(",".join(row) + "\n" for row in rows)
+        (self.current / "project/cases.csv").write_text(text, encoding="utf-8")
+
+    def record(self, url: str) -> None:
+        """Run the tool against the server, if it can record, and store the result."""
+        if self.peer.record:
+            self._session(self.peer.record, url)
+        for cache in [*self.current.rglob("__pycache__"), *self.current.rglob("reports")]:
+            shutil.rmtree(cache)
+        shutil.copytree(self.current, self.recorded)
+
+    def replay(self, url: str) -> Usage:
+        """Run the tool in a fresh copy of the project; the server is closed."""
+        shutil.rmtree(self.current)
+        shutil.copytree(self.recorded, self.current)
+        return self._session(self.peer.replay, url)
+
+    def _session(self, arguments: tuple[str, ...], url: str) -> Usage:
+        """Run the tool once. Raise RuntimeError if a conversation did not pass."""
+        command = [
+            part.replace("<url>", url)
+            for part in (str(self.programs / self.peer.command[0]), *self.peer.command[1:])
+        ]
+        command += [part.replace("<url>", url) for part in arguments]
+        environment = {
+            **{key: value for key, value in os.environ.items() if key not in REMOVED},
+            **ENVIRONMENT,
+            "HOME": str(self.current / "home"),
+            "PATH": f"{self.programs}{os.pathsep}{os.environ['PATH']}",
+            "GOOGLE_GEMINI_BASE_URL": url,
+        }
+        before = files(self.current)
+        output = self.current.parent / "output.txt"
+        started = time.monotonic()
+        with output.open("wb") as file:
+            process = subprocess.Popen(
+                command,
+                cwd=self.current / "project",
+                env=environment,
+                stdin=subprocess.DEVNULL,
+                stdout=file,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+            limit = threading.Timer(TIMEOUT, os.killpg, (process.pid, signal.SIGKILL))
+            limit.start()
+            # the process is dead, but its account can still be read
+            os.waitid(os.P_PID, process.pid, os.WEXITED | os.WNOWAIT)
+            wall = time.monotonic() - started
+            account = Path(f"/proc/{process.pid}/io").read_text()
+            _, status, usage = os.wait4(process.pid, 0)
+            limit.cancel()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        text = output.read_text(encoding="utf-8", errors="replace")
+        tests = str(self.conversations * self.peer.tests_each)
+        expected = self.peer.passed.replace("<n>", tests)
+        if process.returncode != 0 or not re.search(expected, text, re.MULTILINE):
+            raise RuntimeError(
+                f"{' '.join(command)} ended with {process.returncode}, and its output was to match "
+                f"{expected!r}:\n{text[:1000]}\n…\n{text[-2000:]}"
+            )
+        after = files(self.current)
+        new = sum(state[0] for path, state in after.items() if before.get(path) != state)
+        written = int(account.partition("wchar: ")[2].partition("\n")[0])
+        return Usage(
+            cpu=usage.ru_utime + usage.ru_stime,
+            wall=wall,
+            memory=usage.ru_maxrss / 1024,
+            written=written / 1e6,
+            left=new / 1e6,
+        )
+
+
+@dataclass(frozen=True)
+class Row:
+    """What was measured of one tool, with one conversation and with all of them."""
+
+    peer: Peer
+    version: str
+    megabytes: float
+    install_seconds: float
+    one: Usage
+    all: Usage
+    conversations: int
+
+    @property
+    def each(self) -> float:
+        """Milliseconds of CPU for each further conversation."""
+        return (self.all.cpu - self.one.cpu) / (self.conversations - 1) * 1000
+
+
+def median(sessions: list[Usage]) -> Usage:
+    """Return the median of each figure."""
+    names = Usage.__dataclass_fields__
+    return Usage(*(statistics.median(getattr(one, name) for one in sessions) for name in names))
+
+
+# What is compared: its name, the figure, its unit and its number of decimals.
+COLUMNS: tuple[tuple[str, Callable[[Row], float], str, int], ...] = (
+    ("CPU for each conversation", lambda row: row.each, "ms", 2),
+    ("CPU of one conversation", lambda row: row.one.cpu, "s", 2),
+    ("CPU of all", lambda row: row.all.cpu, "s", 2),
+    ("wall time", lambda row: row.all.wall, "s", 1),
+    ("memory", lambda row: row.all.memory, "MiB", 0),
+    ("written", lambda row: row.all.written, "MB", 1),
+    ("left", lambda row: row.all.left, "MB", 1),
+    ("installed", lambda row: row.megabytes, "MB", 0),
+)
+
+
+def print_rows(rows: list[Row], failures: dict[str, str]) -> None:
+    """Print the tables, where evalkit is ahead and where it is not."""
+    print("| tool | " + " | ".join(name for name, *_ in COLUMNS) + " |")
+    print("|---" * (len(COLUMNS) + 1) + "|")
+    for row in rows:
+        cells = [f"{figure(row):,.{digits}f} {unit}" for _, figure, unit, digits in COLUMNS]
+        print(f"| {row.peer.name} {row.version} | " + " | ".join(cells) + " |")
+    print("\n| tool | exchanges | checks | time to install |\n|---|---|---|---|")
+    for row in rows:
+        peer, seconds = row.peer, row.install_seconds
+        print(f"| {peer.name} | {peer.exchanges} | {peer.checks} | {seconds:.0f} s |")
+    for name, reason in failures.items():
+        print(f"\n{name}: NOT MEASURED: {reason}")
+    ours = next((row for row in rows if row.peer.name == "evalkit"), None)
+    if ours is None:
+        return
+    for row in rows:
+        if row is ours:
+            continue
+        ratio = row.each / ours.each
+        short = row.peer.record and ratio < FACTOR
+        note = f"; BELOW THE {FACTOR} TIMES THAT IT IS TO BE" if short else ""
+        print(
+            f"\n{row.peer.name}: {ratio:.1f} times evalkit's CPU for each conversation, "
+            f"{row.all.cpu / ours.all.cpu:.1f} times for the whole session{note}"
+        )
+        ahead = [
+            f"{name} ({figure(row):,.{digits}f} to {figure(ours):,.{digits}f} {unit})"
+            for name, figure, unit, digits in COLUMNS
+            if figure(row) < figure(ours)
+        ]
+        print(f"  ahead of evalkit in: {'; '.join(ahead) or 'nothing'}")
+
+
+def prepare(folder: Path, peer: Peer, conversations: int) -> tuple[Installation, list[Project]]:
+    """Install a tool; return its installation and its projects with one and all conversations."""
+    installation = Installation(folder / "environment", peer.packages)
+    installation.install()
+    projects = [
+        Project(folder / str(number), peer, installation.programs, number)
+        for number in (1, conversations)
+    ]
+    for project in projects:
+        project.write()
+    return installation, projects
+
+
+def reason(error: Exception) -> str:
+    """Return what a failed step reported, shortened."""
+    output = error.stderr if isinstance(error, subprocess.CalledProcessError) else str(error)
+    return str(output).strip()[-3000:]
+
+
+def main() -> int:
+    """Measure and print; return 1 where a tool could not be measured."""
+    names = [peer.name for peer in PEERS]
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--conversations", type=int, default=1000, help="at least two")
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument(
+        "--only", action="append", choices=names, metavar="NAME", help=f"one of {', '.join(names)}"
+    )
+    parser.add_argument(
+        "--keep", help="a folder to work in and leave behind; environments in it are used again"
+    )
+    options = parser.parse_args()
+    if options.conversations < 2 or options.rounds < 1:
+        parser.error("--conversations must be at least 2, --rounds at least 1")
+    failures: dict[str, str] = {}
+    prepared: dict[str, tuple[Installation, list[Project]]] = {}
+    sessions: dict[str, list[tuple[Usage, Usage]]] = {}
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(options.keep or name).resolve()
+        with serving(create_app(load_script(PROJECTS / "answers.yaml"))) as url:
+            for peer in PEERS:
+                if options.only and peer.name not in options.only:
+                    continue
+                print(f"installing and recording {peer.name}", file=sys.stderr)
+                place = folder / re.sub(r"\W+", "-", peer.name)
+                try:
+                    prepared[peer.name] = prepare(place, peer, options.conversations)
+                    for project in prepared[peer.name][1]:
+                        project.record(url)
+                except (OSError, RuntimeError, subprocess.SubprocessError) as error:
+                    failures[peer.name] = reason(error)
+                    prepared.pop(peer.name, None)
+        for number in range(options.rounds):
+            for tool, (_, (one, many)) in prepared.items():
+                if tool in failures:
+                    continue
+                print(f"round {number + 1}: {tool}", file=sys.stderr)
+                try:
+                    pair = (one.replay(url), many.replay(url))
+                except (OSError, RuntimeError) as error:
+                    failures[tool] = reason(error)
+                else:
+                    sessions.setdefault(tool, []).append(pair)
+        rows = [
+            Row(
+                peer=peer,
+                version=prepared[peer.name][0].version(),
+                megabytes=prepared[peer.name][0].megabytes(),
+                install_seconds=prepared[peer.name][0].seconds,
+                one=median([one for one, _ in sessions[peer.name]]),
+                all=median([many for _, many in sessions[peer.name]]),
+                conversations=options.conversations,
+            )
+            for peer in PEERS
+            if peer.name in sessions and peer.name not in failures
+        ]
+        print(
+            f"{options.conversations:,} conversations of 2 turns and 3 exchanges; medians of "
+            f"{options.rounds} rounds; Python {sys.version.split()[0]}, {os.cpu_count()} processors\n"
+        )
+        print_rows(rows, failures)
+    return bool(failures)
+
+
+if __name__ == "__main__":
+    raise SystemExit(main())

@@ -15,11 +15,14 @@ memory is that of the largest process; "written" is what they passed to ``write`
 new or changed on the disk afterwards. The cost of a conversation is the difference between a
 session with all conversations and one with a single one, divided by their difference in number.
 Sessions of different tools alternate; medians are printed, as Markdown tables.
+
+It needs Linux, npm and the two registries; without ``--keep`` it leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import argparse
+import json
 import os
 import re
 import shutil
@@ -30,11 +33,10 @@ import sys
 import tempfile
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
-
-from evalkit.server import create_app, load_script, serving
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = Path(__file__).parent / "peer_projects"
@@ -91,6 +93,17 @@ VCRPY = Peer(
     exchanges="HTTP: a cassette for each test",
     checks="steps, call, text, schema; each request against its recording",
 )
+PROMPTFOO = Peer(
+    name="promptfoo, HTTP provider",
+    packages=("npm:promptfoo",),
+    folders=("promptfoo",),
+    command=("promptfoo", "eval", "--no-table", "--no-progress-bar", "--no-share"),
+    record=("--no-write",),
+    passed=r"✓ <n> passed \(100",
+    exchanges="HTTP: a disk cache, warm; a test for each request",
+    checks="steps, call, text, schema. A request that differs is sent to the network",
+    tests_each=3,
+)
 PEERS = (
     Peer(
         name="evalkit",
@@ -110,16 +123,13 @@ PEERS = (
         packages=("vcrpy", "pytest", "pytest-recording", "httpx", "jsonschema"),
         folders=("application", "vcrpy", "vcrpy_httpx"),
     ),
-    Peer(
-        name="promptfoo",
-        packages=("npm:promptfoo",),
-        folders=("promptfoo",),
-        command=("promptfoo", "eval", "--no-table", "--no-progress-bar", "--no-share"),
-        record=("--no-write",),
-        passed=r"✓ <n> passed \(100",
-        exchanges="HTTP: a disk cache, warm",
-        checks="steps, call, text, schema. A request that differs is sent to the network",
-        tests_each=3,
+    PROMPTFOO,
+    replace(
+        PROMPTFOO,
+        name="promptfoo, own provider",
+        folders=("promptfoo_provider",),
+        exchanges="HTTP: a disk cache, warm; a program that runs the conversation",
+        tests_each=1,
     ),
     Peer(
         name="Inspect",
@@ -164,56 +174,49 @@ class Usage:
 
 
 class Installation:
-    """A tool's environment below ``folder``: its programs, version, size and installation time."""
+    """A tool's environment: its programs, version, size and the time that its installation took."""
 
     def __init__(self, folder: Path, packages: tuple[str, ...]) -> None:
+        """Install the packages below ``folder``, unless they are. Raise CalledProcessError."""
         self.folder = folder
-        self.packages = packages
+        self.package = packages[0].removeprefix("npm:")
         self.is_npm = packages[0].startswith("npm:")
         self.programs = folder / ("node_modules/.bin" if self.is_npm else "bin")
-        self.seconds = 0.0
-
-    def install(self) -> None:
-        """Install the packages, unless an earlier call did. Raise CalledProcessError."""
-        if self.programs.exists():
-            return
-        started = time.monotonic()
-        names = [name.removeprefix("npm:") for name in self.packages]
-        if self.is_npm:
-            self.folder.mkdir(parents=True)
-            run(["npm", "install", "--no-audit", "--no-fund", *names], self.folder)
-        else:
-            run([sys.executable, "-m", "venv", str(self.folder)], ROOT)
-            # from here on, a size is what the packages add
-            (self.folder / "empty").write_text(str(size(self._libraries())))
-            run([str(self.programs / "pip"), "install", "-q", *names], ROOT)
-        self.seconds = time.monotonic() - started
+        finished = folder / "finished.json"
+        if not finished.exists():
+            shutil.rmtree(folder, ignore_errors=True)
+            folder.mkdir(parents=True)
+            started = time.monotonic()
+            names = [name.removeprefix("npm:") for name in packages]
+            empty = 0
+            if self.is_npm:
+                cache = f"--cache={folder / 'cache'}"
+                run(["npm", "install", "--no-audit", "--no-fund", cache, *names], folder)
+                shutil.rmtree(folder / "cache")
+            else:
+                run([sys.executable, "-m", "venv", str(folder)], folder)
+                empty = size(self._libraries())
+                pip = [str(self.programs / "pip"), "install", "-q", "--no-cache-dir"]
+                run([*pip, *names], folder)
+            seconds = time.monotonic() - started
+            added = size(self._libraries()) - empty
+            finished.write_text(json.dumps({"seconds": seconds, "megabytes": added / 1e6}))
+        record = json.loads(finished.read_text())
+        self.seconds = float(record["seconds"])
+        self.megabytes = float(record["megabytes"])  # beside Python and pip, or beside Node
 
     def _libraries(self) -> Path:
-        return (
-            self.folder / "node_modules"
-            if self.is_npm
-            else next(self.folder.glob("lib/*/site-packages"))
-        )
-
-    def megabytes(self) -> float:
-        """Return the size of what was installed beside Python and pip, or beside Node."""
-        empty = 0 if self.is_npm else int((self.folder / "empty").read_text())
-        return (size(self._libraries()) - empty) / 1e6
+        pattern = "node_modules" if self.is_npm else "lib/*/site-packages"
+        return next(self.folder.glob(pattern))
 
     def version(self) -> str:
         """Return the installed version of the first package."""
-        name = self.packages[0].removeprefix("npm:")
         if self.is_npm:
-            code, program = (
-                f"console.log(require('./node_modules/{name}/package.json').version)",
-                "",
-            )
-            return run(["node", "-e", code], self.folder).strip()
-        name = "pytest-evalkit" if name == str(ROOT) else name
+            package = self._libraries() / self.package / "package.json"
+            return str(json.loads(package.read_text("utf-8"))["version"])
+        name = "pytest-evalkit" if self.package == str(ROOT) else self.package
         code = f"import importlib.metadata as m; print(m.version({name!r}))"
-        program = str(self.programs / "python")
-        return run([program, "-c", code], ROOT).strip()
+        return run([str(self.programs / "python"), "-c", code], self.folder).strip()
 
 
 def run(command: list[str], folder: Path) -> str:
@@ -259,6 +262,8 @@ class Project:
         for name in self.peer.folders:
             shutil.copytree(PROJECTS / name, self.current / "project", dirs_exist_ok=True)
         (self.current / "home").mkdir()
+        if self.programs.parent.name == "node_modules":  # where JavaScript looks for packages
+            (self.current / "project/node_modules").symlink_to(self.programs.parent)
         cities = list(CITIES.items())
         rows = [("id", "city", "temperature")]
         for number in range(self.conversations):
@@ -273,12 +278,12 @@ class Project:
             self._session(self.peer.record, url)
         for cache in [*self.current.rglob("__pycache__"), *self.current.rglob("reports")]:
             shutil.rmtree(cache)
-        shutil.copytree(self.current, self.recorded)
+        shutil.copytree(self.current, self.recorded, symlinks=True)
 
     def replay(self, url: str) -> Usage:
         """Run the tool in a fresh copy of the project; the server is closed."""
         shutil.rmtree(self.current)
-        shutil.copytree(self.recorded, self.current)
+        shutil.copytree(self.recorded, self.current, symlinks=True)
         return self._session(self.peer.replay, url)
 
     def _session(self, arguments: tuple[str, ...], url: str) -> Usage:
@@ -408,17 +413,43 @@ def print_rows(rows: list[Row], failures: dict[str, str]) -> None:
         print(f"  ahead of evalkit in: {'; '.join(ahead) or 'nothing'}")
 
 
-def prepare(folder: Path, peer: Peer, conversations: int) -> tuple[Installation, list[Project]]:
-    """Install a tool; return its installation and its projects with one and all conversations."""
-    installation = Installation(folder / "environment", peer.packages)
-    installation.install()
-    projects = [
-        Project(folder / str(number), peer, installation.programs, number)
-        for number in (1, conversations)
-    ]
-    for project in projects:
-        project.write()
+def prepare(
+    folder: Path, peer: Peer, conversations: int, url: str
+) -> tuple[Installation, list[Project]]:
+    """Install a tool and record its projects with one and with all conversations."""
+    names = " ".join(Path(package).name for package in peer.packages)
+    installation = Installation(folder / "environments" / slug(names), peer.packages)
+    projects = []
+    for number in (1, conversations):
+        place = folder / "projects" / slug(peer.name) / str(number)
+        projects.append(Project(place, peer, installation.programs, number))
+        projects[-1].write()
+        projects[-1].record(url)
     return installation, projects
+
+
+def slug(name: str) -> str:
+    """Return a name for a folder."""
+    return re.sub(r"\W+", "-", name)
+
+
+@contextmanager
+def serving(script: Path) -> Iterator[str]:
+    """Run the local server as a process of its own and yield its URL.
+
+    In this process it would need memory, and the kernel counts what a parent needs when it forks as
+    memory of its child.
+    """
+    command = [sys.executable, "-m", "evalkit", "serve", "--port=0", "--quiet", "--script"]
+    with subprocess.Popen([*command, str(script)], stdout=subprocess.PIPE, text=True) as process:
+        try:
+            assert process.stdout is not None
+            address = re.search(r"http://\S+", process.stdout.readline())
+            if address is None:
+                raise RuntimeError("'evalkit serve' did not start")
+            yield address[0]
+        finally:
+            process.terminate()
 
 
 def reason(error: Exception) -> str:
@@ -447,19 +478,15 @@ def main() -> int:
     sessions: dict[str, list[tuple[Usage, Usage]]] = {}
     with tempfile.TemporaryDirectory() as name:
         folder = Path(options.keep or name).resolve()
-        with serving(create_app(load_script(PROJECTS / "answers.yaml"))) as url:
+        with serving(PROJECTS / "answers.yaml") as url:
             for peer in PEERS:
                 if options.only and peer.name not in options.only:
                     continue
                 print(f"installing and recording {peer.name}", file=sys.stderr)
-                place = folder / re.sub(r"\W+", "-", peer.name)
                 try:
-                    prepared[peer.name] = prepare(place, peer, options.conversations)
-                    for project in prepared[peer.name][1]:
-                        project.record(url)
+                    prepared[peer.name] = prepare(folder, peer, options.conversations, url)
                 except (OSError, RuntimeError, subprocess.SubprocessError) as error:
                     failures[peer.name] = reason(error)
-                    prepared.pop(peer.name, None)
         for number in range(options.rounds):
             for tool, (_, (one, many)) in prepared.items():
                 if tool in failures:
@@ -475,7 +502,7 @@ def main() -> int:
             Row(
                 peer=peer,
                 version=prepared[peer.name][0].version(),
-                megabytes=prepared[peer.name][0].megabytes(),
+                megabytes=prepared[peer.name][0].megabytes,
                 install_seconds=prepared[peer.name][0].seconds,
                 one=median([one for one, _ in sessions[peer.name]]),
                 all=median([many for _, many in sessions[peer.name]]),
@@ -485,8 +512,8 @@ def main() -> int:
             if peer.name in sessions and peer.name not in failures
         ]
         print(
-            f"{options.conversations:,} conversations of 2 turns and 3 exchanges; medians of "
-            f"{options.rounds} rounds; Python {sys.version.split()[0]}, {os.cpu_count()} processors\n"
+            f"{options.conversations:,} conversations of 2 turns and 3 exchanges; rounds: "
+            f"{options.rounds}; Python {sys.version.split()[0]}, {os.cpu_count()} processors\n"
         )
         print_rows(rows, failures)
     return bool(failures)

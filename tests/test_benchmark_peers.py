@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.peers import PEERS, PROJECTS, Project, serving
+from benchmarks.peer_sessions import PEERS, PROJECTS, Project, serving
 
 
 @pytest.mark.parametrize("name", ["evalkit", "vcrpy, bare httpx"])

@@ -25,6 +25,7 @@ from evalkit._lib.json import JSON, dumps
 from evalkit._lib.version import VERSION
 from evalkit.protocol.input_reader import input_steps
 from evalkit.protocol.step_reader import RawStep, steps_of
+from evalkit.results import genai_names as genai
 from evalkit.results.genai_messages import genai_messages
 from evalkit.results.records import CheckRecord, ManifestRecord, ResultLine
 from evalkit.results.stored_transcript import stored_transcript
@@ -35,22 +36,6 @@ _ERROR = 2
 _SCOPE = {"name": "evalkit", "version": VERSION}
 _STATUSES = {"passed": "pass", "failed": "fail"}
 _SEVERITY = 9  # INFO
-_REQUEST = {
-    "gen_ai.request.temperature": "temperature",
-    "gen_ai.request.top_p": "top_p",
-    "gen_ai.request.top_k": "top_k",
-    "gen_ai.request.seed": "seed",
-    "gen_ai.request.max_tokens": "max_output_tokens",
-    "gen_ai.request.stop_sequences": "stop_sequences",
-}
-"""Attributes of a request, and the fields of ``generation_config``."""
-_USAGE = {
-    "gen_ai.usage.input_tokens": "total_input_tokens",
-    "gen_ai.usage.output_tokens": "total_output_tokens",
-    "gen_ai.usage.cache_read.input_tokens": "total_cached_tokens",
-    "gen_ai.usage.reasoning.output_tokens": "total_thought_tokens",
-}
-"""Attributes of a response, and the fields of ``usage``."""
 
 
 @dataclass(slots=True)
@@ -156,15 +141,15 @@ class _Trace:
         requested = body.get("model") or body.get("agent") or model
         error = exchange.failure or (exchange.error.message if exchange.error else "")
         attributes = {
-            "gen_ai.operation.name": operation,
+            genai.OPERATION: operation,
             "gen_ai.provider.name": "gcp.gemini",
-            "gen_ai.conversation.id": self._line["id"],
-            "gen_ai.request.model": requested,
-            "gen_ai.output.type": _output_type(body),
+            genai.CONVERSATION: _hex(self._name, 16),
+            genai.MODEL: requested,
+            genai.OUTPUT_TYPE: _output_type(body),
             "http.request.method": exchange.request.method,
             "url.path": exchange.request.path,
-            "http.response.status_code": response.status if response else None,
-            "error.type": str(exchange.error.code)
+            genai.HTTP_STATUS: response.status if response else None,
+            genai.ERROR_TYPE: str(exchange.error.code)
             if exchange.error
             else "_OTHER"
             if error
@@ -179,13 +164,13 @@ class _Trace:
     def _tool(self, result: RawStep, call: RawStep) -> None:
         name = result.get("name") or call.get("name")
         attributes = {
-            "gen_ai.operation.name": "execute_tool",
+            genai.OPERATION: "execute_tool",
             "gen_ai.tool.name": name,
             "gen_ai.tool.type": "function",
             "gen_ai.tool.call.id": result.get("call_id"),
             "gen_ai.tool.call.arguments": _json(call.get("arguments")),
             "gen_ai.tool.call.result": _json(result.get("result")),
-            "error.type": "tool_error" if result.get("is_error") else None,
+            genai.ERROR_TYPE: "tool_error" if result.get("is_error") else None,
         }
         error = "the tool returned an error" if result.get("is_error") else ""
         id_ = _hex(f"{self._name} {next(self._numbers)}", 8)
@@ -213,7 +198,9 @@ class _Trace:
                             finding["message"] for finding in check["findings"]
                         )
                         or None,
-                        "error.type": next((finding["code"] for finding in check["findings"]), None)
+                        genai.ERROR_TYPE: next(
+                            (finding["code"] for finding in check["findings"]), None
+                        )
                         if check["verdict"] == "errored"
                         else None,
                         "evalkit.check.declared": check.get("declared"),
@@ -226,7 +213,7 @@ class _Trace:
 def _configuration(body: Mapping[str, JSON]) -> dict[str, JSON]:
     config = body.get("generation_config")
     config = config if isinstance(config, dict) else {}
-    return {name: config.get(key) for name, key in _REQUEST.items()}
+    return {name: config.get(key) for name, key in genai.SETTINGS.items()}
 
 
 def _output_type(body: Mapping[str, JSON]) -> str | None:
@@ -241,9 +228,9 @@ def _input(body: Mapping[str, JSON]) -> dict[str, JSON]:
     instruction = body.get("system_instruction")
     parts: JSON = [{"type": "text", "content": instruction}] if instruction else None
     return {
-        "gen_ai.system_instructions": _json(parts),
-        "gen_ai.input.messages": _json(genai_messages(input_steps(body.get("input")))),
-        "gen_ai.tool.definitions": _json(body.get("tools")),
+        genai.SYSTEM: _json(parts),
+        genai.INPUT: _json(genai_messages(input_steps(body.get("input")))),
+        genai.TOOLS: _json(body.get("tools")),
     }
 
 
@@ -255,11 +242,11 @@ def _answer(interaction: Mapping[str, JSON]) -> dict[str, JSON]:
     for message in messages[-1:]:
         message["finish_reason"] = status
     return {
-        "gen_ai.response.id": interaction.get("id"),
-        "gen_ai.response.model": interaction.get("model"),
-        "gen_ai.response.finish_reasons": [status] if status else None,
-        "gen_ai.output.messages": _json(messages),
-        **{name: usage.get(key) for name, key in _USAGE.items()},
+        genai.RESPONSE_ID: interaction.get("id"),
+        genai.RESPONSE_MODEL: interaction.get("model"),
+        genai.FINISH: [status] if status else None,
+        genai.OUTPUT: _json(messages),
+        **{name: usage.get(key) for name, key in genai.USAGE.items()},
     }
 
 

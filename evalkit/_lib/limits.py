@@ -24,11 +24,12 @@ class Limits:
     headers: int = 256 * _KB
     events: int = 100_000
     cassette: int = 256 * _MB
+    line: int = 64 * _MB
     template: int = 16 * _MB
     pattern: int = 5
 
 
-_SIZES = ("response", "headers", "cassette", "template")
+_SIZES = ("response", "headers", "cassette", "line", "template")
 _NAMES = tuple(field.name for field in fields(Limits))
 _current = Limits()
 

@@ -106,7 +106,7 @@ Rules = Annotated[
 
 def _compile_all(expressions: dict[str, QueryRules]) -> dict[str, QueryRules]:
     for text in expressions:
-        _compile(text)
+        compile_query(text)
     return expressions
 
 
@@ -156,7 +156,7 @@ class JsonQuery(Check):
     def _query(self, value: JSON, where: Where) -> Iterator[Finding]:
         for text, rules in self.expressions.items():
             try:
-                result = _compile(text).search(value)
+                result = compile_query(text).search(value)
             # An error of JMESPath, which is imported only where a suite has an expression.
             except ValueError as error:
                 yield Finding(
@@ -202,7 +202,8 @@ def _sent(view: View) -> Iterator[tuple[JSON, Where]]:
 
 
 @lru_cache(maxsize=1000)
-def _compile(text: str) -> Any:
+def compile_query(text: str) -> Any:
+    """Compile a JMESPath expression, each one once. Raises PydanticCustomError."""
     # jmespath is needed only where a suite has an expression.
     import jmespath
     from jmespath.exceptions import JMESPathError, ParseError

@@ -17,7 +17,7 @@ import base64
 import codecs
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from evalkit._lib.exact_json import EXACT, write_exact
@@ -30,6 +30,7 @@ from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import CassetteError, UsageError
+from evalkit.importing.sdk_log import NO_RESPONSE, is_sdk_log, read_sdk_log
 from evalkit.protocol.stream_writer import sse_text
 from evalkit.protocol.wire_facts import (
     API_BASE_URL,
@@ -63,7 +64,6 @@ _DEFAULT_URL = API_BASE_URL + interactions_path(DEFAULT_API_VERSION)
 # Programs log NaN.
 _DECODER = json.JSONDecoder(strict=False, **{**EXACT, "parse_constant": None})
 _GAP = re.compile("[\\s\ufeff\x1e]*")
-_NO_RESPONSE = "the log has no response"
 
 
 def read_traffic(path: Path) -> list[Recording]:
@@ -73,13 +73,18 @@ def read_traffic(path: Path) -> list[Recording]:
     """
     name = display_path(path)
     with file_errors(path, "cannot be read"):
-        text = _decode(read_file(path), name)
+        text = decode_text(read_file(path), name)
     is_json = text[_GAP.match(text).end() :][:1] in ("{", "[")  # type: ignore[union-attr]
+    try:
+        if not is_json and is_sdk_log(text):
+            return list(read_sdk_log(text))
+    except UsageError as error:
+        raise UsageError(f"{name}: {error}") from None
     if path.suffix.lower() not in LOG_SUFFIXES and not is_json:
         cassette = load_cassette(path)
         return cassette.recordings if cassette is not None else []
     recordings: list[Recording] = []
-    for line, document in _documents(text, name):
+    for line, document in json_documents(text, name):
         if isinstance(document, Mapping) and {"interactions", "version"} <= document.keys():
             # vcrpy's JSON serializer writes surrogate pairs, which YAML does not read.
             recordings += parse(write_exact(document, ensure_ascii=False), name).recordings
@@ -93,18 +98,22 @@ def read_traffic(path: Path) -> list[Recording]:
     return recordings
 
 
-def without_secrets(recordings: list[Recording], secrets: Iterable[str]) -> list[Recording]:
+def without_secrets(
+    recordings: list[Recording], secrets: Iterable[str], patterns: Sequence[str] = ()
+) -> list[Recording]:
     """Return recordings without ``secrets``, and without the credentials that they were sent with.
 
-    Drafts are made of them, so that no secret is in a message of a suite or in the name of a file.
+    ``patterns`` are regular expressions of what else is replaced. Drafts are made of the result, so
+    that no secret is in a message of a suite or in the name of a file.
     """
-    redactor = Redactor(secrets)
+    redactor = Redactor(secrets, patterns)
     for recording in recordings:
         redactor = redactor.with_secrets_in(recording)
     return [redactor.recording(recording)[0] for recording in recordings]
 
 
-def _decode(data: bytes, name: str) -> str:
+def decode_text(data: bytes, name: str) -> str:
+    """Return a log in UTF-8 or UTF-16 as text. Raises UsageError."""
     encoding = next((known for bom, known in _ENCODINGS.items() if data.startswith(bom)), "utf-8")
     try:
         # Programs that cut strings in the middle of a character write half of a surrogate pair.
@@ -116,8 +125,8 @@ def _decode(data: bytes, name: str) -> str:
         ) from None
 
 
-def _documents(text: str, name: str) -> Iterator[tuple[int, JSON]]:
-    """Yield each JSON document with the line on which it starts."""
+def json_documents(text: str, name: str) -> Iterator[tuple[int, JSON]]:
+    """Yield each JSON document with the line on which it starts. Raises CassetteError."""
     line, end = 1, 0
     while (start := _GAP.match(text, end).end()) < len(text):  # type: ignore[union-attr]
         line += text.count("\n", end, start)
@@ -185,7 +194,7 @@ def _recording(exchange: Mapping[str, JSON], place: str) -> Recording:
         status=status,
         response_headers={"content-type": [_content_type(headers, body)]},
         body=body,
-        broken=None if status else _NO_RESPONSE,
+        broken=None if status else NO_RESPONSE,
     )
 
 

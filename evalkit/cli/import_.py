@@ -12,10 +12,13 @@ from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recording import Recording
+from evalkit.cli.import_traces import read_trace_files
 from evalkit.cli.import_trial import TrialProject
 from evalkit.errors import CassetteError, UsageError
+from evalkit.importing.personal_data import only_fields
 from evalkit.importing.scenario_drafts import ScenarioDraft, draft_scenarios, group_into_suites
 from evalkit.importing.stored_interactions import read_ids, read_stored
+from evalkit.importing.traces.selection import Selection
 from evalkit.importing.traffic_reader import read_traffic, without_secrets
 from evalkit.lint.file_search import find_files
 from evalkit.protocol.wire_facts import DEFAULT_API_VERSION
@@ -27,6 +30,7 @@ Examples:
   evalkit import tapes/support.yaml --suite support
   evalkit import --interaction v1_abc --suite refund
   evalkit import traffic.jsonl --suite production --out suites/imported
+  evalkit import spans.jsonl --sample 50 --by gen_ai.request.model
   pytest suites/imported --evalkit-report reports/imported
 """
 _SUITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -60,6 +64,42 @@ _SUITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
     show_default=True,
     help="Version in the path of its requests.",
 )
+@click.option(
+    "--sample",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="Of traces, import this many conversations, always the same ones.",
+)
+@click.option(
+    "--by",
+    default="",
+    metavar="FIELD",
+    help="Spread the sample evenly over the values of this field, such as gen_ai.request.model.",
+)
+@click.option(
+    "--filter",
+    "expression",
+    default="",
+    metavar="EXPR",
+    help="Of traces, import conversations with a call that fits a JMESPath expression.",
+)
+@click.option(
+    "--cluster",
+    metavar="ADDRESS",
+    help="Choose conversations on the workers of a dask cluster, which see the same files.",
+)
+@click.option(
+    "--redact",
+    "patterns",
+    multiple=True,
+    metavar="PATTERN",
+    help="Replace the matches of a regular expression before anything is written; repeatable.",
+)
+@click.option(
+    "--fields",
+    metavar="NAMES",
+    help="Write only these fields of requests and responses, and those that a replay needs.",
+)
 @click.option("--suite", "name", metavar="NAME", help="Name of the suite; default: the first file.")
 @click.option(
     "--out",
@@ -82,6 +122,12 @@ def import_(
     ids_file: Path | None,
     base_url: str | None,
     api_version: str,
+    sample: int | None,
+    by: str,
+    expression: str,
+    cluster: str | None,
+    patterns: tuple[str, ...],
+    fields: str | None,
     name: str | None,
     out: Path,
     cassettes: Path,
@@ -89,9 +135,10 @@ def import_(
 ) -> None:
     """Draft suites from recorded API conversations.
 
-    PATHS are cassettes, tapes, HTTP archives (HAR) and JSON logs of API traffic; of folders,
-    cassettes only. Conversations that the service stores are read by id. Every scenario is
-    replayed before it is written; what does not pass is listed.
+    PATHS are cassettes, tapes, HTTP archives (HAR), logs of API traffic, and traces (OpenTelemetry,
+    Langfuse, LangSmith, Logfire); of folders, cassettes and traces. Conversations that the service
+    stores are read by id. Every scenario is replayed before it is written; what does not pass is
+    listed.
     """
     if ids_file is not None:
         with file_errors(ids_file, "cannot be read"):
@@ -107,16 +154,17 @@ def import_(
         )
     folders = [path for path in paths if path.is_dir()]
     files = [path for path in paths if path not in folders] + find_files(folders).cassettes
-    keys = keys_of(os.environ)
+    selection = Selection(sample or 0, by, expression)
     sources = {
-        display_path(path): read_traffic(path)
-        for path in tracked(files, "reading traffic", len(files))
+        **read_trace_files(files, folders, selection, cluster),
+        **{
+            display_path(path): read_traffic(path)
+            for path in tracked(files, "reading traffic", len(files))
+        },
     }
     if ids:
         sources |= _stored(ids, base_url, api_version)
-    drafts = draft_scenarios(
-        {source: without_secrets(found, keys) for source, found in sources.items()}
-    )
+    drafts = draft_scenarios(_without_personal_data(sources, patterns, fields))
     if not drafts and ids and not paths:
         raise UsageError("no conversation can be read; nothing was written")
     if not drafts:
@@ -152,6 +200,17 @@ def import_(
         "The expectations are drafts: they say what happened, not what is right. "
         "Read them, and keep what matters."
     )
+
+
+def _without_personal_data(
+    sources: dict[str, list[Recording]], patterns: tuple[str, ...], fields: str | None
+) -> dict[str, list[Recording]]:
+    """Return recordings as they may be written: nothing has been written before."""
+    if fields is not None:
+        names = [name for name in map(str.strip, fields.split(",")) if name]
+        sources = only_fields(sources, names)
+    keys = keys_of(os.environ)
+    return {source: without_secrets(found, keys, patterns) for source, found in sources.items()}
 
 
 def _stored(ids: tuple[str, ...], base_url: str | None, version: str) -> dict[str, list[Recording]]:

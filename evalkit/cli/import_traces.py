@@ -1,0 +1,118 @@
+"""Traces in ``evalkit import``: find them among files, read them, report what they lost."""
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+import click
+
+from evalkit._lib.files import display_path
+from evalkit._lib.progress import tracked
+from evalkit._lib.text import plural, visible
+from evalkit.cassette.recording import Recording
+from evalkit.errors import UsageError
+from evalkit.importing.traces.documents import ReadProblems
+from evalkit.importing.traces.losses import losses
+from evalkit.importing.traces.reader import (
+    FileScan,
+    TraceImport,
+    is_trace_file,
+    read_traces,
+    scan,
+    scan_here,
+)
+from evalkit.importing.traces.selection import Selection
+from evalkit.transports.dask_client import connect_client
+
+_SUFFIXES = (".jsonl", ".ndjson", ".json", ".log", ".gz", ".pb", ".binpb", ".proto", ".bin")
+"""Endings of the files of traces that are looked for in folders."""
+
+
+def read_trace_files(
+    files: list[Path], folders: Sequence[Path], selection: Selection, cluster: str | None
+) -> dict[str, list[Recording]]:
+    """Take the traces out of ``files``, add those in folders, and return their recordings.
+
+    Prints what they lost and what was left out. Raises UsageError.
+    """
+    traces = [path for path in files if path.is_file() and is_trace_file(path)]
+    files[:] = [path for path in files if path not in traces]
+    traces += _in_folders(folders)
+    if not traces and (selection or selection.by or cluster):
+        raise UsageError(
+            "--sample, --by, --filter and --cluster select conversations of traces, and no file "
+            "has traces; name such files, or leave the options out"
+        )
+    if selection and files:
+        raise UsageError(
+            f"{display_path(files[0])}: has no traces, of which --sample and --filter select "
+            "conversations; import it by itself"
+        )
+    if selection.by and not selection.size:
+        raise UsageError("--by spreads a sample over values; add --sample N")
+    if cluster and not selection:
+        raise UsageError("--cluster chooses conversations on workers; add --sample or --filter")
+    if not traces:
+        return {}
+    scan_files = _OnCluster(cluster) if cluster else scan_here
+    found = read_traces(traces, selection, scan_files)
+    _list_problems(found.problems)
+    _report(found)
+    return found.recordings
+
+
+class _OnCluster:
+    """Reads files for the first time on the workers of a dask cluster; only ids come back."""
+
+    def __init__(self, address: str) -> None:
+        self._address = address
+
+    def __call__(self, paths: Sequence[Path], selection: Selection) -> Iterator[FileScan]:
+        client = connect_client(self._address, "--cluster")
+        try:
+            futures = client.map(scan, [path.resolve() for path in paths], selection=selection)
+            for future in tracked(futures, "choosing conversations", len(paths)):
+                yield future.result()
+        except UsageError as error:
+            raise UsageError(
+                f"{error}; workers of --cluster need the same files at the same paths, in a folder "
+                "that all of them share"
+            ) from None
+        except Exception as error:
+            # A cluster raises whatever a worker or the network raised, of any library.
+            raise UsageError(
+                f"--cluster {self._address}: a worker failed ({type(error).__name__}: {error}); "
+                "its workers need this version of pytest-evalkit"
+            ) from error
+        finally:
+            client.close()  # type: ignore[no-untyped-call]
+
+
+def _in_folders(folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files of traces in folders, hidden ones excepted."""
+    for folder in folders:
+        for path in sorted(folder.rglob("*")):
+            is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
+            is_named = path.suffix.lower() in _SUFFIXES and path.is_file()
+            if is_named and not is_hidden and is_trace_file(path):
+                yield path
+
+
+def _report(found: TraceImport) -> None:
+    """Print what was read, and what its source lost."""
+    repeated = f"; {found.repeated:,} repeat others" if found.repeated else ""
+    click.echo(
+        f"traces: {plural(found.conversations, 'conversation')} of "
+        f"{plural(found.documents, 'line')}{repeated}"
+    )
+    rows = [("not in the traces", "so"), *losses(found.lacks)]
+    width = max(len(what) for what, _ in rows)
+    for what, consequence in rows:
+        click.echo(f"  {what:<{width}}  {consequence}")
+
+
+def _list_problems(problems: ReadProblems) -> None:
+    """Print what could not be read: the first messages, and how many more."""
+    for message in problems.messages:
+        click.echo(visible(f"left out: {message}"), err=True)
+    if more := problems.count - len(problems.messages):
+        click.echo(f"left out: {more:,} more", err=True)

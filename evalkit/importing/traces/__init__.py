@@ -1,0 +1,1 @@
+"""Traces of production traffic as recorded exchanges: spans, Langfuse, LangSmith, Logfire."""

@@ -1,0 +1,98 @@
+"""OTLP traces and logs in JSON, as the Collector's file exporter writes them. Pure.
+
+Source: OpenTelemetry Protocol 1.9 (the JSON of ``TracesData`` and ``LogsData``).
+"""
+
+from collections.abc import Iterator, Mapping
+
+from evalkit._lib.json import JSON
+from evalkit.importing.traces.messages import mapping
+from evalkit.importing.traces.payloads import first, nanoseconds
+from evalkit.importing.traces.span import Span
+
+_SIGNALS = (
+    (("resourceSpans", "resource_spans", "batches"), ("scopeSpans", "scope_spans"), "spans"),
+    (("resourceLogs", "resource_logs"), ("scopeLogs", "scope_logs"), "logRecords"),
+)
+_OLD_SCOPES = ("instrumentationLibrarySpans",)
+METRICS = ("resourceMetrics", "resource_metrics")
+"""Documents without spans that a file may have among others."""
+
+
+def is_otlp(document: Mapping[str, JSON]) -> bool:
+    """Return whether a document has traces or logs of OTLP."""
+    return any(key in document for keys, _, _ in _SIGNALS for key in keys)
+
+
+def otlp_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
+    """Yield the spans of a document, and the events of logs as spans without a name."""
+    for groups, scopes, records in _SIGNALS:
+        for group in _objects(first(document, groups)):
+            shared = _attributes(mapping(group.get("resource")).get("attributes"))
+            for scope in _objects(first(group, (*scopes, *_OLD_SCOPES))):
+                for record in _objects(scope.get(records)):
+                    if records == "spans":
+                        yield _span(record, shared, place)
+                    elif (event := _event(record)) is not None:
+                        yield _span({**record, "attributes": []}, shared, place, event)
+
+
+def value_of(value: JSON) -> JSON:
+    """Return an attribute's value as JSON."""
+    if not isinstance(value, dict) or not value:
+        return None
+    kind, content = next(iter(value.items()))
+    if kind == "stringValue":
+        # Nearly every value of the calls of models.
+        return content
+    match kind:
+        case "intValue":
+            return int(content) if str(content).lstrip("-").isdecimal() else None
+        case "arrayValue":
+            return [value_of(item) for item in _objects(mapping(content).get("values"))]
+        case "kvlistValue":
+            return _attributes(mapping(content).get("values"))
+        case _:
+            return content
+
+
+def _span(
+    record: Mapping[str, JSON],
+    shared: Mapping[str, JSON],
+    place: str,
+    event: tuple[str, Mapping[str, JSON]] | None = None,
+) -> Span:
+    status = mapping(record.get("status"))
+    has_failed = status.get("code") in (2, "STATUS_CODE_ERROR")
+    events = [
+        (str(one.get("name")), _attributes(one.get("attributes")))
+        for one in _objects(record.get("events"))
+    ]
+    return Span(
+        trace=str(first(record, ("traceId", "trace_id")) or ""),
+        id=str(first(record, ("spanId", "span_id")) or ""),
+        name=str(record.get("name") or ""),
+        start=nanoseconds(first(record, ("startTimeUnixNano", "timeUnixNano"))),
+        end=nanoseconds(record.get("endTimeUnixNano")),
+        attributes={**shared, **_attributes(record.get("attributes"))},
+        events=(*events, *([event] if event else ())),
+        error=str(status.get("message") or "the call failed") if has_failed else "",
+        place=place,
+    )
+
+
+def _event(record: Mapping[str, JSON]) -> tuple[str, Mapping[str, JSON]] | None:
+    """Return a log record that is an event of a call: its name, its body and attributes."""
+    attributes = _attributes(record.get("attributes"))
+    name = str(record.get("eventName") or attributes.get("event.name") or "")
+    if not name.startswith("gen_ai.") or name.startswith("gen_ai.evaluation"):
+        return None
+    return name, {**attributes, **mapping(value_of(record.get("body")))}
+
+
+def _attributes(value: JSON) -> dict[str, JSON]:
+    return {str(one.get("key")): value_of(one.get("value")) for one in _objects(value)}
+
+
+def _objects(value: JSON) -> Iterator[Mapping[str, JSON]]:
+    return (one for one in (value if isinstance(value, list) else ()) if isinstance(one, dict))

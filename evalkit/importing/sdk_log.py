@@ -1,4 +1,4 @@
-"""Requests and responses in the debug log of google-genai for Python (``GOOGLE_GENAI_DEBUG``). Pure.
+"""Read the debug log of google-genai for Python (``GOOGLE_GENAI_DEBUG``). Pure.
 
 The log has a record for each request and each response, with the method, the address, the headers
 and the body; a response names its address only. So a response belongs to the oldest request to the

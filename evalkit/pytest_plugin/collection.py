@@ -7,21 +7,19 @@ import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import date
 from types import MappingProxyType, SimpleNamespace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
 from evalkit._lib.text import did_you_mean, shorten
 from evalkit.errors import Misconfigured
 from evalkit.pytest_plugin.options import UNKNOWN_TESTS
+from evalkit.pytest_plugin.state import SessionState
 from evalkit.session.ledger import NotStarted
+from evalkit.session.trials import ItemOutcome
+from evalkit.suite import Variant
 from evalkit.suite.model.variants import tests_of, variant_name
 from evalkit.verdict import Verdict
-
-if TYPE_CHECKING:
-    from evalkit.pytest_plugin.state import SessionState
-    from evalkit.session.trials import ItemOutcome
-    from evalkit.suite import Variant
 
 OUTCOME: pytest.StashKey[ItemOutcome] = pytest.StashKey()
 _REASON = 240

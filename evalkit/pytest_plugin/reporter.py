@@ -114,8 +114,8 @@ class Reporter:
                 state.resume(item.variants for item in items)
             except Misconfigured as error:
                 raise pytest.UsageError(str(error)) from error
-        if state.until_decided is not None:
-            state.until_decided.start_at(items)
+        if self._writer.until_decided is not None:
+            self._writer.until_decided.start_at(items)
         # A skipped variant must not be recorded ahead.
         to_run = [item for item in items if item.get_closest_marker("skip") is None]
         if is_worker(session.config) or not to_run or not state.settings.may_record:
@@ -147,7 +147,7 @@ class Reporter:
             state = UntilDecided(session, self._state, self._gate)
         except Misconfigured as error:
             raise pytest.UsageError(str(error)) from error
-        self._state.until_decided, self._state.manifest.sequential = state, state.record
+        self._writer.until_decided, self._state.manifest.sequential = state, state.record
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         for line in state.introduction if terminal is not None else ():
             terminal.ensure_newline()
@@ -185,9 +185,9 @@ class Reporter:
         state = self._state
         variants = item.variants if isinstance(item, VariantItem) else ()
         if (
-            state.until_decided is not None
+            self._writer.until_decided is not None
             and isinstance(item, VariantItem)
-            and not state.until_decided.may_start(item)
+            and not self._writer.until_decided.may_start(item)
         ):
             state.runner.ledger.count(planned=-len(variants))
             return True

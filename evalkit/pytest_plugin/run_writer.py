@@ -3,7 +3,7 @@
 import os
 import shlex
 import shutil
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -28,12 +28,19 @@ from evalkit.results.result_line import with_pytest_outcome
 from evalkit.results.run_directory import DERIVED, check_output
 from evalkit.results.strength import NAME as STRENGTH
 
+if TYPE_CHECKING:
+    from evalkit.pytest_plugin.until_decided import UntilDecided
+
 
 class RunWriter:
-    """Writes the results of a session, in the process that the user started."""
+    """Writes the results of a session, in the process that the user started.
+
+    ``until_decided`` orders the scenarios of a session that may stop early.
+    """
 
     def __init__(self, state: SessionState) -> None:
         self._state = state
+        self.until_decided: UntilDecided | None = None
 
     def add(self, nodeid: str, result: dict[str, Any]) -> None:
         """Append the results of a test, as its report carries them. Raises pytest.UsageError."""
@@ -71,8 +78,8 @@ class RunWriter:
             state.warnings += [f"{nodeid}: {text}" for text in tally["warned"]]
             if tally["trials"]:
                 state.flaky.append(f"{nodeid}: {tally['trials']}")
-        if state.until_decided is not None:
-            state.until_decided.add(nodeid, [result["line"] for result in item["results"]])
+        if self.until_decided is not None:
+            self.until_decided.add(nodeid, [result["line"] for result in item["results"]])
 
     def _open_journal(self) -> Journal:
         directory = self._state.directory
@@ -112,8 +119,8 @@ class RunWriter:
         manifest.not_collected = sorted(state.not_collected)
         # If every worker crashed, nobody knows what was collected.
         is_known = bool(manifest.suites or manifest.modules) and not state.not_collected
-        if state.until_decided is not None:
-            state.until_decided.finish()
+        if self.until_decided is not None:
+            self.until_decided.finish()
         accounted = totals.run + totals.deselected + left_out_tests(manifest.sequential)
         manifest.complete = is_known and accounted >= totals.collected
         totals.collected = max(totals.collected, totals.run + totals.deselected)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import pytest
 
@@ -39,9 +39,6 @@ from evalkit.suite import Suite, Variant, cassettes_of, expand, load
 from evalkit.suite.model.variants import tests_of, unlocked_cassette
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
-
-if TYPE_CHECKING:
-    from evalkit.pytest_plugin.until_decided import UntilDecided
 
 _NEEDS_ARGUMENTS = re.compile(r"(\w+)\(\s*\w+\s*[,)]")
 """A registered mark whose first parameter has no default: ``timeout(timeout, method=None)``."""
@@ -154,7 +151,6 @@ class SessionState:
         self.report_errors: list[str] = []
         self.collector_error = ""
         self.gate_text = ""
-        self.until_decided: UntilDecided | None = None
         self.selection = ""
         self.unaffected = 0
         self.ci_commands: list[str] = []

@@ -13,7 +13,8 @@ import math
 import secrets
 from collections import Counter
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
+
+import pytest
 
 from evalkit._lib.files import sha256
 from evalkit._lib.text import plural
@@ -22,17 +23,13 @@ from evalkit.compare.early_decision import undecidable
 from evalkit.compare.rows import ResultRow, cluster_name, result_row
 from evalkit.errors import UsageError
 from evalkit.pytest_plugin.collection import VariantItem
+from evalkit.pytest_plugin.gating import SessionGate
 from evalkit.pytest_plugin.options import uses_tape
+from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.stored_results import stored_seed
 from evalkit.results.records import SequentialRecord
 from evalkit.results.result_line import parse_result
-
-if TYPE_CHECKING:
-    import pytest
-
-    from evalkit.pytest_plugin.gating import SessionGate
-    from evalkit.pytest_plugin.state import SessionState
-    from evalkit.suite import Variant
+from evalkit.suite import Variant
 
 _GROWTH = 1.01
 """Of more than 100 scenarios, the gate is looked at when a hundredth more have ended."""

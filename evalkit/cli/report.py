@@ -45,16 +45,24 @@ def rewrite_page(run: Run) -> None:
         write_all(run, [RunPage])
 
 
-def page_differences(run: Path, newest: Signoff) -> tuple[list[VerificationProblem], list[str]]:
+def page_differences(
+    run: Path, newest: Signoff, *, is_intact: bool
+) -> tuple[list[VerificationProblem], list[str]]:
     """Return the files of a page that differ from what is built from the data now, as problems.
 
-    If the page was written by another evalkit or Python, they are notes instead.
+    They are notes instead if the page was written by another evalkit or Python, or if the run is
+    not ``is_intact``: the page shows which records are valid, so it differs with any signed file.
     """
     writer = (newest.tool.get("evalkit"), newest.tool.get("python"))
     reader = (VERSION, platform.python_version())
     problems, notes = [], []
     for name in _different_files(run):
-        if writer == reader:
+        if not is_intact:
+            notes.append(
+                f"{name} cannot be compared: it shows whether records are valid; restore the "
+                "signed files, and verify again"
+            )
+        elif writer == reader:
             message = (
                 f"{name}: is not what evalkit builds from the data; "
                 f"'evalkit report {run}' writes it again"

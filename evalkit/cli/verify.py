@@ -90,7 +90,8 @@ def verify(
         trust = _add_authors(trust, run, root, path, ref)
     result = verification.verify(run, trust, now=now(), root=root)
     if result.records:
-        problems, notes = page_differences(run, result.records[-1])
+        is_intact = not any(one.is_integrity for one in result.problems)
+        problems, notes = page_differences(run, result.records[-1], is_intact=is_intact)
         result = result._replace(
             problems=sorted_problems([*result.problems, *problems]),
             notes=(*result.notes, *notes),

@@ -157,6 +157,22 @@ def test_another_file_in_the_folder_of_the_page_is_found(user: Project, keys: Ke
     assert (done.exit_code, "report_differs  data/evil.js" in done.output) == (3, True)
 
 
+def test_a_changed_file_is_named_and_not_the_page_that_shows_it(user: Project, keys: Keys) -> None:
+    user.record("--evalkit-report", RUN).assert_outcomes(passed=4)
+    user.run("suites", "--evalkit-report", "reports/base").assert_outcomes(passed=4)
+    evalkit("compare", "reports/base", RUN, "--out", f"{RUN}/comparison")
+    assert sign(keys).exit_code == 0
+    assert evalkit("verify", RUN).exit_code == 0
+    summary = user.root / RUN / "comparison/summary.md"
+    summary.write_text(f"{summary.read_text()}x")
+    done = evalkit("verify", RUN)
+    text = " ".join(done.output.split())
+    assert (done.exit_code, "1 integrity problem" in text) == (3, True)
+    assert f"file_changed {RUN}/comparison/summary.md: expected sha256" in text
+    assert "report_differs" not in text
+    assert "not verified: index.html cannot be compared: it shows whether records are valid" in text
+
+
 @pytest.mark.parametrize("large", [False, True], ids=["one file", "a folder"])
 def test_the_page_may_be_deflated_by_another_zlib(
     user: Project, keys: Keys, monkeypatch: pytest.MonkeyPatch, large: bool

@@ -25,6 +25,8 @@ from evalkit.compare.confidence_sequence import confidence_sequence
 from evalkit.compare.distributions import t_quantile
 from evalkit.compare.intervals import CONFIDENCE, Interval, unseen_share, wilson
 
+_LARGEST_RATIO = 1e6
+
 
 class ClusterSum(NamedTuple):
     """The number of observations in a cluster, and their sum; both may be of weights."""
@@ -191,11 +193,14 @@ class ClusterRatio:
 def ratio_of_means(
     numerator: Sequence[ClusterSum], denominator: Sequence[ClusterSum], confidence: float
 ) -> ClusterRatio | None:
-    """Return a ratio of means, its interval by linearization; None if the denominator is 0."""
-    below = math.fsum(cluster.total for cluster in denominator)
-    if not below:
+    """Return a ratio of means of what is not negative, its interval by linearization.
+
+    None if the denominator is 0, or so small that the ratio says nothing.
+    """
+    above, below = (math.fsum(one.total for one in sums) for sums in (numerator, denominator))
+    if above >= _LARGEST_RATIO * below:
         return None
-    ratio = math.fsum(cluster.total for cluster in numerator) / below
+    ratio = above / below
     size = sum(cluster.size for cluster in denominator)
     mean = cluster_mean(
         [

@@ -34,7 +34,8 @@ class MetricDifference:
 
     ``total`` is the number of scored pairs. ``interval`` is that of the mean difference,
     ``ratio_interval`` that of the candidate's mean divided by the baseline's; both are over
-    clusters and None with fewer than two. ``ratio`` is None if the baseline's mean is 0.
+    clusters and None with fewer than two. ``ratio`` is None if the baseline's mean is 0, or so
+    small that the candidate's is a million times as large.
     """
 
     pairs: int
@@ -49,7 +50,7 @@ class MetricDifference:
 
     @property
     def change_text(self) -> str:
-        """The relative change of the mean, or the absolute one if the baseline's mean is 0."""
+        """The relative change of the mean, or the absolute one if there is no ratio."""
         return f"{self.difference:+,.4g}" if self.ratio is None else f"{self.ratio - 1:+.1%}"
 
     @property

@@ -146,6 +146,17 @@ def test_ratio_of_means(values: list[tuple[int, float, float]]) -> None:
     assert ratio_of_means(new, [ClusterSum(1, 0.0)], 0.95) is None
 
 
+@pytest.mark.parametrize("tiny", [1e-300, 5e-324])
+def test_a_ratio_to_almost_nothing_is_none(tiny: float) -> None:
+    almost_nothing, twice = ([ClusterSum(1, tiny), ClusterSum(1, tiny * n)] for n in (2, 4))
+    assert ratio_of_means([ClusterSum(1, 1.0), ClusterSum(1, 2.0)], almost_nothing, 0.95) is None
+    result = ratio_of_means(twice, almost_nothing, 0.95)
+    assert result is not None
+    assert result.value == near(5 / 3)
+    assert result.interval is not None
+    assert result.interval.low < 5 / 3 < result.interval.high
+
+
 @given(st.lists(st.integers(-4, 4), max_size=9))
 def test_sign_flips_are_enumerated(totals: list[int]) -> None:
     observed = abs(sum(totals))

@@ -56,9 +56,9 @@ def run(what: Any, *, negate: bool = False, severity: Severity = Severity.ERROR)
     [
         ([], PASSED, [], FAILED, ["holds"]),
         (None, PASSED, [], FAILED, ["holds"]),
-        ([ODD], PASSED, ["odd"], FAILED, ["holds"]),
+        ([ODD], PASSED, ["odd"], FAILED, ["holds", "odd"]),
         ([WRONG], FAILED, ["wrong"], PASSED, []),
-        ([ODD, WRONG], FAILED, ["odd", "wrong"], PASSED, []),
+        ([ODD, WRONG], FAILED, ["odd", "wrong"], PASSED, ["odd"]),
         (ValueError("x"), ERRORED, ["check_crashed"], ERRORED, ["check_crashed"]),
         (KeyError("x"), ERRORED, ["check_crashed"], ERRORED, ["check_crashed"]),
         (RecursionError(), ERRORED, ["check_crashed"], ERRORED, ["check_crashed"]),

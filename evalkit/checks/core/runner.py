@@ -7,7 +7,8 @@
 | yields an error of its ``fault_codes`` | errored | errored |
 | raises | errored | errored |
 
-``severity: warn`` makes every finding a warning, so the check passes and its findings are reported.
+Warnings of a check are reported in every case. ``severity: warn`` makes every finding a warning, so
+the check passes and its findings are reported.
 By default ``history`` runs in stateless variants, ``stream`` in streamed ones, and ``simulator``
 where a user is simulated.
 """
@@ -106,7 +107,9 @@ def run_check(
         finding.code in check.fault_codes for finding in errors
     )
     if negate and not has_fault:
-        findings = [] if has_failed else [_holds(check, view)]
+        # What a check could not see, it could not refute either.
+        warnings = [finding for finding in findings if finding.severity is Severity.WARN]
+        findings = warnings if has_failed else [_holds(check, view), *warnings]
         has_failed = not has_failed
     if severity == Severity.WARN:
         findings, has_failed = [finding.as_warning() for finding in findings], False

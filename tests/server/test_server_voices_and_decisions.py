@@ -64,6 +64,7 @@ RULES = """\
   - {when: {question: secret}, blocked: prohibited_content}
   - {when: {question: busy}, error: {status: 503, message: later}}
   - {when: {question: slow}, delay: 2, decide: 0.5}
+  - {when: {question: flaky}, decide: 0.5, faults: [{error: 503, first: 1}, {delay: 2}]}
   - {reply: not for decisions}
 """
 
@@ -100,6 +101,17 @@ def test_a_rule_may_block_or_refuse_a_decision(scripted: Any) -> None:
     assert blocked["prompt_feedback"] == {"block_reason": "prohibited_content"}
     decide(client, "Hello", a=yes_no("slow"), b=yes_no("busy"))
     assert (client.last.status, client.last.delay) == (503, 2)
+
+
+def test_the_faults_of_a_rule_strike_its_decisions_only_and_once_each(scripted: Any) -> None:
+    client = scripted(RULES)
+    decide(client, "Hello", a=yes_no("other"))
+    assert client.last.faults == ()
+    decide(client, "Hello", a=yes_no("flaky"), b=yes_no("also flaky"))
+    assert (client.last.status, client.last.faults) == (503, ("error",))
+    answers = decide(client, "Hello", a=yes_no("flaky"), b=yes_no("also flaky"))["answers"]
+    assert {answer["noul"] for answer in answers.values()} == {0.5}
+    assert (client.last.delay, client.last.faults) == (2, ("delay",))
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,8 @@ to 1.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from itertools import chain
 
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import show
@@ -16,6 +18,7 @@ from evalkit.server.answers.interaction import usage_of
 from evalkit.server.answers.interaction_request import InteractionRequest
 from evalkit.server.answers.side_answers import judged_text, quoted_share
 from evalkit.server.calls import Call, Reply, error_reply
+from evalkit.server.fault_injection.plans import FaultPlan, FaultSelector
 from evalkit.server.requests.bodies import OBJECT, closed_object, read_object, validator
 from evalkit.server.requests.create import is_model, short_name
 from evalkit.server.requests.error_response import ErrorResponse, bad_request
@@ -75,12 +78,14 @@ _CREATE = validator(
 class Decisions:
     """``/decisions``, answered by the rules of a script that decide, else by comparing words.
 
-    ``rule_uses`` counts the answers of each rule by its location.
+    ``rule_uses`` counts the answers of each rule by its location; ``selector`` decides which
+    requests get the faults of rules.
     """
 
-    def __init__(self, script: Script, rule_uses: Counter[str]) -> None:
+    def __init__(self, script: Script, rule_uses: Counter[str], selector: FaultSelector) -> None:
         self._script = script
         self._rule_uses = rule_uses
+        self._selector = selector
 
     def create(self, call: Call) -> Reply:
         """``POST /decisions``."""
@@ -98,7 +103,11 @@ class Decisions:
                 f"The input has {usage['total_input_tokens']} tokens; at most {_MAX_TOKENS} are "
                 "accepted."
             )
-        answers, origins, delay = {}, [], 0.0
+        answers: dict[str, JSON] = {}
+        content: dict[str, JSON] = {"answers": answers, "usage": usage}
+        # A rule may answer several questions; its faults are injected once.
+        origins: dict[str, Sequence[FaultPlan]] = {}
+        delay = 0.0
         for name, question in questions.items():
             match = self._script.find(request, self._rule_uses, question=asked[name])
             if match is None:
@@ -106,18 +115,22 @@ class Decisions:
                 continue
             rule, variables = match
             self._rule_uses[rule.location] += 1
-            origins.append(rule.location)
             draft = rule.answer(request, variables)
+            origins[rule.location] = draft.faults
             delay = max(delay, draft.delay)
             if draft.error is not None:
                 return error_reply(draft.error, delay)
             if "blocked" in rule.data:
-                body = {"prompt_feedback": {"block_reason": rule.data["blocked"]}, "usage": usage}
-                return Reply(200, dumps(body), delay=delay, by=rule.location)
+                blocked = {"block_reason": rule.data["blocked"]}
+                content = {"prompt_feedback": blocked, "usage": usage}
+                break
             with rule.located_errors():
                 answers[name] = _decided(question, render(rule.data["decide"], variables))
-        origin = ", ".join(dict.fromkeys(origins)) or "default answer"
-        return Reply(200, dumps({"answers": answers, "usage": usage}), delay=delay, by=origin)
+        origin = ", ".join(origins) or "default answer"
+        faults = self._selector.for_call(list(chain.from_iterable(origins.values())), call)
+        if (failure := faults.replacement()) is not None:
+            return replace(failure, delay=failure.delay + delay, by=origin)
+        return faults.apply(Reply(200, dumps(content), delay=delay, by=origin))
 
 
 def _decided(question: Mapping[str, JSON], value: JSON) -> dict[str, JSON]:

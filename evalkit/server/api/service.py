@@ -63,7 +63,8 @@ class Service:
         self.environments = Environments(key)
         self.webhooks = Webhooks(key)
         rule_uses: Counter[str] = Counter()
-        self.decisions = Decisions(script, rule_uses)
+        selector = FaultSelector(seed)
+        self.decisions = Decisions(script, rule_uses, selector)
         self.interactions = Interactions(
             script,
             rule_uses=rule_uses,
@@ -72,7 +73,7 @@ class Service:
             environments=self.environments,
             webhooks=self.webhooks,
             on_violation=raise_violation if strict else self._on_violation,
-            selector=FaultSelector(seed),
+            selector=selector,
         )
         self.triggers = Triggers(self.interactions)
         self.credentials = Credentials()

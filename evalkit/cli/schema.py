@@ -1,4 +1,4 @@
-"""``evalkit schema``: the JSON Schemas of suites and of result files."""
+"""``evalkit schema``: the JSON Schemas of suites, of calibrations and of result files."""
 
 import json
 from importlib.resources import files
@@ -9,7 +9,8 @@ import click
 from evalkit._lib.files import write_atomic
 from evalkit._lib.json import JSON
 from evalkit.plugins import Catalog
-from evalkit.suite.model.json_schema import json_schema
+from evalkit.results.calibrations import CalibrationFile
+from evalkit.suite.model.json_schema import SCHEMA, json_schema
 
 _WIDTH = 140
 _PACKAGES = {
@@ -18,7 +19,7 @@ _PACKAGES = {
     "decisions": "evalkit.results",
     "signoff": "evalkit.signoff",
 }
-"""The packages that contain the schemas of file formats other than suites."""
+"""The packages that contain the schemas of file formats that no class describes."""
 
 
 def suite_schema() -> str:
@@ -44,7 +45,7 @@ def _format(value: JSON, indent: str) -> str:
 
 
 @click.command(epilog="Example:  evalkit schema --output evalkit.schema.json")
-@click.argument("what", type=click.Choice(["suite", *_PACKAGES]), default="suite")
+@click.argument("what", type=click.Choice(["suite", "calibrations", *_PACKAGES]), default="suite")
 @click.option(
     "--output",
     type=click.Path(dir_okay=False, path_type=Path),
@@ -53,14 +54,16 @@ def _format(value: JSON, indent: str) -> str:
 def schema(what: str, output: Path | None) -> None:
     """Print the JSON Schema of a file format.
 
-    The schema (2020-12) of suite files, or of result lines, manifests, review decisions or signed
-    decisions.
+    The schema (2020-12) of suite files, or of calibrations, result lines, manifests, review
+    decisions or signed decisions.
 
     Editors with a YAML language server use the schema of suites through a suite's first line:
     # yaml-language-server: $schema=../evalkit.schema.json
     """
     if what == "suite":
         text = suite_schema()
+    elif what == "calibrations":
+        text = _format({"$schema": SCHEMA, **CalibrationFile.model_json_schema()}, "") + "\n"
     else:
         file = files(_PACKAGES[what]) / "schemas" / f"{what}.schema.json"
         text = file.read_text(encoding="utf-8")

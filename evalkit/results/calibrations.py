@@ -103,8 +103,8 @@ class Calibration(BaseModel):
         )
 
 
-class _CalibrationFile(BaseModel):
-    """The whole file."""
+class CalibrationFile(BaseModel):
+    """What people say of answers that judges judged, counted by judge."""
 
     model_config = ConfigDict(extra="forbid", strict=True)
 
@@ -127,7 +127,7 @@ def read_calibrations(root: Path) -> list[Calibration]:
     except yaml.YamlError as error:
         raise _invalid(name, error.line, error.message) from error
     try:
-        calibrations = _CalibrationFile.model_validate(value).calibrations
+        calibrations = CalibrationFile.model_validate(value).calibrations
     except ValidationError as error:
         raise _invalid(name, *first_entry_problem(error, value, lines, "calibrations")) from error
     first: dict[JudgeKey, int] = {}

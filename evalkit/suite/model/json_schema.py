@@ -18,6 +18,7 @@ from evalkit.suite.model.language import SUITE_FILE, fragment_file
 from evalkit.suite.model.project_files import KINDS
 
 Schema = dict[str, JSON]
+SCHEMA = "https://json-schema.org/draft/2020-12/schema"
 _TEMPLATE: Schema = {"$ref": "#/$defs/Template"}
 _TEXT_FILE: Schema = {"$ref": "#/$defs/TextFile"}
 _CALLABLE = ["model", "agent", "target"]
@@ -59,7 +60,7 @@ def json_schema(checks: CheckCatalog) -> Schema:
         each["items"] = {"$ref": "#/$defs/Expectation"}
     _add_rules(suite, definitions)
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": SCHEMA,
         "title": "evalkit suite",
         "type": "object",
         "if": {"required": ["fragment"]},

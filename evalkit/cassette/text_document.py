@@ -11,6 +11,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Any, NamedTuple
 
 import orjson
@@ -224,16 +225,12 @@ def joined_readings(text: str) -> list[str]:
         if len(reading) > 1:
             joined.append("".join([string for _, string in reading]))
             if len({step for step, _ in reading}) > 1:
-                joined.append("".join([string for _, string in sorted(reading, key=_step)]))
+                joined.append("".join([string for _, string in sorted(reading, key=itemgetter(0))]))
     return joined
 
 
 def _join_readings(document: TextDocument) -> list[str]:
     return [document.join(reading) for reading in document.readings()]
-
-
-def _step(item: tuple[str, str]) -> str:
-    return item[0]
 
 
 def _collect(value: Any, name: str, step: str, strings: list[tuple[str, str, str]]) -> None:

@@ -95,7 +95,7 @@ class NewProject:
             word
             for name in _REQUIREMENTS
             if (folder / name).is_file()
-            for word in ("-r", _join(path, name))
+            for word in ("-r", Path(path, name).as_posix())
         ]
         words += _package(folder, table, path)
         groups = [name for name in _GROUPS if name in table.get("dependency-groups", {})]
@@ -125,10 +125,6 @@ def _read_toml(path: Path) -> dict[str, Any]:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError) as error:
         raise UsageError(f"{display_path(path)}: cannot be read ({error})") from error
-
-
-def _join(folder: str, name: str) -> str:
-    return name if folder == "." else f"{folder}/{name}"
 
 
 def _option(name: str, path: str) -> str:

@@ -8,7 +8,7 @@ from itertools import takewhile, zip_longest
 
 from evalkit._lib.json import differences
 from evalkit._lib.text import shorten, show
-from evalkit.compare.alignment import WORDS, RawStep, align_steps
+from evalkit.compare.alignment import WORDS, align_steps
 from evalkit.compare.compared_run import result_lines
 from evalkit.compare.pairing import Pairing
 from evalkit.compare.variant_changes import variant_changes
@@ -50,7 +50,11 @@ def _turn_difference(old: TurnRecord, new: TurnRecord) -> str:
     for field in ("outcome", "status"):
         if old[field] != new[field]:
             return f"{old[field]} → {new[field]}"
-    for row in align_steps(*(_model_steps(turn) for turn in (old, new))):
+    sides = (
+        [entry["step"] for entry in turn["steps"] if entry["origin"] == "model"]
+        for turn in (old, new)
+    )
+    for row in align_steps(*sides):
         step = row.new or row.old or {}
         name = " ".join(str(step[key]) for key in ("type", "name") if key in step)
         if row.kind in ("lost", "gained"):
@@ -60,10 +64,6 @@ def _turn_difference(old: TurnRecord, new: TurnRecord) -> str:
             for pointer, before, after in arguments:
                 return f"{name}, arguments{pointer}: {show(before, 60)} → {show(after, 60)}"
     return word_difference(old["text"] or "", new["text"] or "")
-
-
-def _model_steps(turn: TurnRecord) -> list[RawStep]:
-    return [entry["step"] for entry in turn["steps"] if entry["origin"] == "model"]
 
 
 def word_difference(old: str, new: str) -> str:

@@ -210,7 +210,7 @@ def _history_lines(before: Exchange, after: Exchange) -> Iterator[str]:
         return
     yield f"history of request {after.number} is not as received"
     # A request adds messages and results of its own at the end.
-    sent = sent[: -len(_own_steps(sent)) or None]
+    sent = sent[: -len([*takewhile(is_client_step, reversed(sent))]) or None]
     for title, missing in (
         ("without", _missing_steps(expected, sent)),
         ("with", _missing_steps(sent, expected)),
@@ -218,11 +218,6 @@ def _history_lines(before: Exchange, after: Exchange) -> Iterator[str]:
         if missing:
             lines = (line for step in missing for line in step_lines(step))
             yield from indent(headed(title, lines))
-
-
-def _own_steps(steps: Sequence[RawStep]) -> list[RawStep]:
-    """Return the steps of the client at the end of a history."""
-    return [*takewhile(is_client_step, reversed(steps))]
 
 
 def _missing_steps(steps: Sequence[RawStep], others: Sequence[RawStep]) -> list[RawStep]:

@@ -10,7 +10,7 @@ from copy import copy
 from dataclasses import replace
 from typing import Any, NamedTuple
 
-from evalkit._lib.json import JSON, dumps
+from evalkit._lib.json import dumps
 from evalkit.conversation import CallTool, Plan, ToolResult, converse, drive
 from evalkit.errors import Disconnected
 from evalkit.probe.recorded import Changed, Mutant, copy_json
@@ -80,16 +80,13 @@ def _answer(
     new = changed[exchange.number]
     if new is None:
         return None
-    text = dumps(new) if isinstance(new, dict) else _stream_text(new)
-    if isinstance(new, dict) and exchange.events is not None:
-        text = "".join(sse_text(events_of(new)))
+    if not isinstance(new, dict):
+        text = "".join(f"data: {dumps(event)}\n\n" for event in new)
+    else:
+        text = dumps(new) if exchange.events is None else "".join(sse_text(events_of(new)))
     answer = copy(response)
     answer.text = text
     return answer
-
-
-def _stream_text(events: Sequence[JSON]) -> str:
-    return "".join(f"data: {dumps(event)}\n\n" for event in events)
 
 
 class _RecordedResults:

@@ -50,7 +50,9 @@ def survivor_lines(strength: Strength, most: int | None) -> Iterator[str]:
         yield f"{path}: no scenario is about these; expect them under 'defaults'"
         for survivors in by_operator.values():
             yield f"  {survivors[0].change} ({plural(len(survivors), 'mutant')})"
-            yield f"{_INDENT}{expectation_text(_widest(survivors))}"
+            # Every scenario of a suite passes the one with the highest limit.
+            widest = max((one.suggestion for one in survivors), key=_limit)
+            yield f"{_INDENT}{expectation_text(widest)}"
 
 
 def expectation_text(entry: JSON) -> str:
@@ -96,11 +98,6 @@ def _grouped(survivors: Sequence[ProbedMutant]) -> list[list[ProbedMutant]]:
         key = f"{one.turn} {(one.suggestion and dumps(one.suggestion)) or one.change}"
         groups.setdefault(key, []).append(one)
     return list(groups.values())
-
-
-def _widest(survivors: Sequence[ProbedMutant]) -> JSON:
-    """Return the suggestion with the highest limit, which every scenario of a suite passes."""
-    return max((one.suggestion for one in survivors), key=_limit)
 
 
 def _limit(entry: JSON) -> int:

@@ -186,7 +186,7 @@ def _turn_rows(line: ResultLine) -> Iterator[Mapping[str, Any]]:
             "status": _text(turn["status"]),
             "user": _user_text(turn),
             "text": turn["text"],
-            "calls": [_called(step) for step in steps if _is_call(step)],
+            "calls": [_called(step) for step in steps if step.get("type") in RESULT_OF],
             "exchanges": len(turn["exchanges"]),
             "total_tokens": token_totals(counted_exchanges(stored.exchanges)).get("total_tokens"),
             "elapsed_ms": sum(response.elapsed_ms or 0 for response in responses),
@@ -205,10 +205,6 @@ def _user_text(turn: TurnRecord) -> str:
     blocks = content_blocks({"content": turn["user"]})
     texts = [block.get("text") for block in blocks if isinstance(block, dict)]
     return "\n".join(text for text in texts if isinstance(text, str))
-
-
-def _is_call(step: Mapping[str, JSON]) -> bool:
-    return step.get("type") in RESULT_OF
 
 
 def _called(step: Mapping[str, JSON]) -> str:

@@ -51,11 +51,11 @@ class Rejudge:
     def __init__(self, run: Run, suites: Iterable[Suite], python: PythonTargets) -> None:
         self._run = run
         self._python = python
-        models = run.manifest.get("options", {}).get("model") or ()
+        models = run.manifest.get("options", {}).get("model")
         variants = [
             variant
             for suite in suites
-            for variant in expand(suite, models=_texts(models))
+            for variant in expand(suite, models=models if isinstance(models, list) else ())
             if variant.trial == 1
         ]
         self._variants = {_key(variant): variant for variant in variants}
@@ -272,7 +272,3 @@ def _key_without_model(variant: Variant) -> _Key:
 def _other_settings(settings: Mapping[str, JSON]) -> dict[str, JSON]:
     """Return settings without the model."""
     return {name: one for name, one in settings.items() if name not in ("model", "agent")}
-
-
-def _texts(value: JSON) -> list[str]:
-    return list(map(str, value)) if isinstance(value, list) else []

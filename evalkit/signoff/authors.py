@@ -30,9 +30,8 @@ def authors_since(
     names = set(_judged_paths(root, manifest, config))
     found: set[str] = set()
     for name in names:
-        log = git.output(
-            root, "log", "--full-history", f"--format={_FORMAT}", *_range(base), "--", name
-        )
+        commits = f"{base}..HEAD" if base else "HEAD"
+        log = git.output(root, "log", "--full-history", f"--format={_FORMAT}", commits, "--", name)
         found |= set(_ADDRESS.findall(log))
         if git.output(root, "status", "--porcelain", "--", name).strip():
             found.add(git.config_value(root, "user.email"))
@@ -56,7 +55,3 @@ def _judged_paths(root: Path, manifest: Mapping[str, JSON], config: Path) -> Ite
         yield path.rpartition("/")[0] or "."
     yield str(manifest.get("options", {}).get("cassettes") or "cassettes")
     yield relative_name(root, config)
-
-
-def _range(base: str) -> list[str]:
-    return [f"{base}..HEAD"] if base else ["HEAD"]

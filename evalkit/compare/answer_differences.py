@@ -3,7 +3,7 @@
 Only answers with the same verdict need it: what differs in the others is what their checks say.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from itertools import takewhile, zip_longest
 
 from evalkit._lib.json import differences
@@ -47,11 +47,23 @@ def first_difference(old: Sequence[TurnRecord], new: Sequence[TurnRecord]) -> st
 
 
 def _turn_difference(old: TurnRecord, new: TurnRecord) -> str:
+    return difference_by_meaning(old, new) or word_difference(old["text"] or "", new["text"] or "")
+
+
+def difference_by_meaning(old: TurnRecord, new: TurnRecord, without: Collection[str] = ()) -> str:
+    """Return where two turns differ in status, steps or arguments, in one line; empty if nowhere.
+
+    ``without`` are types of steps that may differ.
+    """
     for field in ("outcome", "status"):
         if old[field] != new[field]:
             return f"{old[field]} → {new[field]}"
     sides = (
-        [entry["step"] for entry in turn["steps"] if entry["origin"] == "model"]
+        [
+            entry["step"]
+            for entry in turn["steps"]
+            if entry["origin"] == "model" and entry["step"].get("type") not in without
+        ]
         for turn in (old, new)
     )
     for row in align_steps(*sides):
@@ -63,7 +75,7 @@ def _turn_difference(old: TurnRecord, new: TurnRecord) -> str:
             arguments = differences(row.old.get("arguments"), row.new.get("arguments"))
             for pointer, before, after in arguments:
                 return f"{name}, arguments{pointer}: {show(before, 60)} → {show(after, 60)}"
-    return word_difference(old["text"] or "", new["text"] or "")
+    return ""
 
 
 def word_difference(old: str, new: str) -> str:

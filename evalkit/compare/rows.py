@@ -243,7 +243,7 @@ def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
         else:
             parts[f"{MESSAGE} {entry}"] = turn.get("user")
     for name, field in ANSWERED.items():
-        values = sorted({str(one[field]) for one in _interactions(turns) if one.get(field)})
+        values = sorted({str(one[field]) for one in interactions(turns) if one.get(field)})
         # That the requested model answered says nothing new.
         if values and values != [parts.get(field)]:
             parts[name] = ", ".join(values)
@@ -251,7 +251,7 @@ def _request_parts(line: Mapping[str, JSON]) -> dict[str, str]:
     return {sys.intern(key): sys.intern(canonical(value)) for key, value in parts.items()}
 
 
-def _interactions(turns: Iterable[Mapping[str, JSON]]) -> Iterator[Mapping[str, JSON]]:
+def interactions(turns: Iterable[Mapping[str, JSON]]) -> Iterator[Mapping[str, JSON]]:
     """Yield the interactions that were received, those of streams from their events."""
     for turn in turns:
         for exchange in turn.get("exchanges", ()):

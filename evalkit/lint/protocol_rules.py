@@ -10,7 +10,7 @@ have. Of an error response (HTTP 400 and above) only the error is checked, and i
 all: the service has said what was wrong.
 """
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import replace
 from typing import Any
 
@@ -102,6 +102,11 @@ class NoteCollector:
                 got=got,
             )
         self._notes[code, subject] = (finding, count + 1)
+
+    def messages(self, codes: Collection[str]) -> list[str]:
+        """Return the messages of notes with these codes about responses."""
+        findings = (finding for finding, _ in self._notes.values() if finding.part != "request")
+        return [finding.message for finding in findings if finding.code in codes]
 
     def findings(self) -> Iterator[RuleFinding]:
         """Yield each note once, in the order of first positions."""
@@ -278,6 +283,15 @@ def check_protocol(view: CassetteView) -> Iterator[RuleFinding]:
         if exchange.response is not None:
             _check_exchange(exchange, notes)
     yield from notes.findings()
+
+
+def new_things(exchanges: Iterable[Exchange]) -> list[str]:
+    """Return what responses have that the tables of the protocol do not, each once."""
+    notes = NoteCollector()
+    for exchange in exchanges:
+        if exchange.response is not None:
+            _check_exchange(exchange, notes)
+    return notes.messages({*_NEW_TYPE_CODES.values(), "new_field", "new_status"})
 
 
 def _check_exchange(exchange: Exchange, notes: NoteCollector) -> None:

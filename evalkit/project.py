@@ -14,6 +14,7 @@ from pathlib import Path
 from evalkit._lib.files import display_path
 from evalkit._lib.pytest_settings import UNREADABLE, find_settings
 from evalkit.compare.bar import BarComparison, ComparedChoices
+from evalkit.config import NAME as CONFIG
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.plugins import Catalog
 from evalkit.results import Run
@@ -21,6 +22,8 @@ from evalkit.results.run_directory import find_project_root
 from evalkit.session.python_targets import NoPython, PythonTargets
 from evalkit.session.run_bars import compare_bars, load_suites
 from evalkit.suite import Suite
+from evalkit.suite.loading.loader import redacted
+from evalkit.suite.model.deferred import ReadVariable
 
 
 def root_of(run: Run) -> Path:
@@ -29,6 +32,27 @@ def root_of(run: Run) -> Path:
         return find_project_root(run.directory, run.manifest)
     except (UsageError, KeyError):
         return Path.cwd()
+
+
+def find_root(folder: Path) -> Path:
+    """Return the nearest folder, from one upward, with settings of pytest or ``evalkit.yaml``.
+
+    It is the folder itself where no other one has any.
+    """
+    for root in (folder, *folder.parents):
+        with suppress(*UNREADABLE):
+            if find_settings(root) is not None or (root / CONFIG).is_file():
+                return root
+    return folder
+
+
+def pytest_lines(root: Path, name: str) -> list[str]:
+    """Return the lines of an option in the project's pytest settings, none if it is not set."""
+    with suppress(*UNREADABLE):
+        value = (settings := find_settings(root)) and settings.options.get(name)
+        lines = value if isinstance(value, list) else str(value or "").splitlines()
+        return [line for one in lines if (line := str(one).strip())]
+    return []
 
 
 def pytest_option(root: Path, name: str) -> list[str]:
@@ -61,16 +85,21 @@ def bars_without_code(baseline: Run, candidate: Run, choices: ComparedChoices) -
     return compare_bars(baseline, candidate, choices, python, load)
 
 
-def load_all(root: Path, folder: Path, paths: Iterable[str]) -> list[Suite]:
-    """Load suites of a folder with the checks of the project. Raises SuiteErrors, UsageError."""
+def load_all(
+    root: Path, folder: Path, paths: Iterable[str], environment: ReadVariable = redacted
+) -> list[Suite]:
+    """Load suites of a folder with the checks of the project. Raises SuiteErrors, UsageError.
+
+    ``environment`` returns the value of an environment variable, as for ``evalkit.suite.load``.
+    """
     names = sorted(set(paths))
     try:
-        return load_suites(folder, names, Catalog())
+        return load_suites(folder, names, Catalog(), environment)
     except SuiteErrors as error:
         # Few projects register checks, and their code runs only where a suite needs one.
         if "unknown check" not in str(error) or not _register_checks(root, names):
             raise
-        return load_suites(folder, names, Catalog())
+        return load_suites(folder, names, Catalog(), environment)
 
 
 def _register_checks(root: Path, suites: Iterable[str]) -> bool:

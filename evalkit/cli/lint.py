@@ -104,7 +104,7 @@ def lint(
     options = LintOptions(
         codes=select_codes(select, ignore) if select or ignore else None,
         max_age=max_age,
-        suites=suites or _collected_suites(root),
+        suites=suites or collected_suites(root),
         root=root,
         run=run,
     )
@@ -118,7 +118,7 @@ def lint(
     context.exit(EXIT_INTEGRITY if outcome.damaged else EXIT_FAILED if failed else EXIT_PASS)
 
 
-def _collected_suites(root: Path) -> tuple[Path, ...]:
+def collected_suites(root: Path) -> tuple[Path, ...]:
     """Return the suites that pytest would collect: existing folders of the ini option, and
     ``*.eval.yaml``.
     """

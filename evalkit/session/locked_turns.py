@@ -66,7 +66,7 @@ class BaselineTurns:
         A trial that the baseline does not have continues its first one. Raises SuiteErrors for a
         variant that cannot be locked, Misconfigured for a baseline of several models.
         """
-        _refuse(variant)
+        refuse_lock(variant, "run it without --evalkit-locked")
         models = self._starts.get(_key(variant.suite.name, variant.scenario.id, variant.settings))
         if models is None:
             return None
@@ -105,7 +105,7 @@ class BaselineTurns:
             return parse_result(file.readline().decode("ascii"))
 
 
-def _refuse(variant: Variant) -> None:
+def refuse_lock(variant: Variant, advice: str) -> None:
     """Raise SuiteErrors for a variant whose turns are more than the steps of a history."""
     path, reason = variant.scenario.path, ""
     simulated = next((turn for turn in variant.turns if turn.simulate is not None), None)
@@ -116,7 +116,7 @@ def _refuse(variant: Variant) -> None:
     elif "environment" in variant.scenario.fields and len(variant.turns) > 1:
         reason = "its environment has files that earlier turns left there"
     if reason:
-        message = f"the turns cannot be locked: {reason}; run it without --evalkit-locked"
+        message = f"the turns cannot be locked: {reason}; {advice}"
         raise variant.suite.resources.located(path, ValueError(message))
 
 

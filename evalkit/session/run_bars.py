@@ -24,13 +24,23 @@ from evalkit.results.bar import Files, read_bar, unpacked
 from evalkit.session.python_targets import PythonTargets
 from evalkit.session.rejudge import Rejudge
 from evalkit.suite import CheckCatalog, Suite, load
+from evalkit.suite.loading.loader import redacted
+from evalkit.suite.model.deferred import ReadVariable
 
 LoadSuites = Callable[[Path, Iterable[str]], list[Suite]]
 
 
-def load_suites(folder: Path, paths: Iterable[str], checks: CheckCatalog) -> list[Suite]:
+def load_suites(
+    folder: Path,
+    paths: Iterable[str],
+    checks: CheckCatalog,
+    environment: ReadVariable = redacted,
+) -> list[Suite]:
     """Load suite files of a project. Raises SuiteErrors."""
-    return [load(folder / path, root=folder, checks=checks) for path in sorted(set(paths))]
+    return [
+        load(folder / path, root=folder, checks=checks, environment=environment)
+        for path in sorted(set(paths))
+    ]
 
 
 def compare_bars(

@@ -78,6 +78,9 @@ COMMANDS = {
     "verify": CommandEntry(
         "evalkit.cli.verify:verify", "Verify the signatures, files and policy of a run."
     ),
+    "watch": CommandEntry(
+        "evalkit.cli.watch:watch", "Watch a live service for changes, one look a day."
+    ),
 }
 
 

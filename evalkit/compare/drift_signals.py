@@ -27,7 +27,7 @@ _MOST_NEEDED = 400
 
 
 class Measure(NamedTuple):
-    """A number of each turn, and what it means that it rises or falls; which of these are alarms."""
+    """A number of each turn, what its rise and its fall mean, and which of them are alarms."""
 
     value: Callable[[WatchedTurn], float | None]
     meaning: Mapping[Side, str]

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import click
 
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, file_errors
 from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.recording import Recording
@@ -34,6 +34,9 @@ def read_trace_files(
 
     Prints what they lost and what was left out. Raises UsageError.
     """
+    for path in files:
+        with file_errors(path, "cannot be read"):
+            path.stat()
     traces = [path for path in files if path.is_file() and is_trace_file(path)]
     files[:] = [path for path in files if path not in traces]
     traces += _in_folders(folders)

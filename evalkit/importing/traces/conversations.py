@@ -98,14 +98,14 @@ def join_calls(calls: Iterable[ModelCall]) -> list[TracedConversation]:
 
 def without_repetitions(found: Sequence[TracedConversation]) -> list[TracedConversation]:
     """Return conversations without those that another one begins with, or equals."""
-    useful: list[TracedConversation] = []
+    useful: set[int] = set()
     last: list[bytes] = []
     # In this order a beginning is directly before what it begins.
     for one in sorted(found, key=lambda one: one.digests, reverse=True):
         if last[: len(one.digests)] != one.digests:
-            useful.append(one)
+            useful.add(id(one))
             last = one.digests
-    return [one for one in found if any(one is other for other in useful)]
+    return [one for one in found if id(one) in useful]
 
 
 def recordings_of(

@@ -60,11 +60,6 @@ class ReadProblems:
         if len(self.messages) < LISTED:
             self.messages.append(message)
 
-    def merge(self, other: "ReadProblems") -> None:
-        """Add the problems of other files."""
-        self.count += other.count
-        self.messages = (self.messages + other.messages)[:LISTED]
-
 
 class _ExpandedFile:
     """A file, or what a gzip file expands to, with a limit of how much that may be."""

@@ -56,6 +56,7 @@ _NAMES_OF_TRACES = re.compile(
 )
 _NAMES_OF_TRAFFIC = re.compile(rb'\s*[\[{\s]*"(?:log|request|version|interactions)"')
 _PEEKED_NAMES = 16 * 1024
+_SPACE = b"\xef\xbb\xbf\xff\xfe \t\r\n"
 _MOST_CALLS = 1000
 _MOST_NAMES = 500
 
@@ -68,7 +69,6 @@ class FileScan:
     """
 
     sample: StratifiedSample
-    problems: ReadProblems = field(default_factory=ReadProblems)
     names: set[str] = field(default_factory=set)
     has_field: bool = False
 
@@ -101,15 +101,15 @@ def is_trace_file(path: Path) -> bool:
         document = next(iter(document), None)
     if isinstance(document, dict):
         return "request" not in document and _recognizes(document)
-    text = start[:_PEEKED_NAMES].replace(b"\x00", b"")
-    has_names = _NAMES_OF_TRACES.search(text) is not None
-    return has_names and _NAMES_OF_TRAFFIC.match(text) is None
+    text = start[:_PEEKED_NAMES].replace(b"\x00", b"").lstrip(_SPACE)
+    is_json = text.startswith((b"{", b"[")) and not _NAMES_OF_TRAFFIC.match(text)
+    return is_json and _NAMES_OF_TRACES.search(text) is not None
 
 
 def scan(path: Path, selection: Selection) -> FileScan:
     """Read a file for the first time. Raises UsageError."""
     result = FileScan(StratifiedSample(selection.size))
-    for span in _calls(path, result.problems):
+    for span in _calls(path, ReadProblems()):
         if not span.has_content:
             continue
         fields = span.fields() if selection.by or selection.expression else {}

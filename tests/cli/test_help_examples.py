@@ -20,6 +20,7 @@ from click.testing import CliRunner
 from evalkit.cli.main import COMMANDS, main
 from tests.compare.judged_lines import judged, judgment
 from tests.environment import ONLY_EVALKIT
+from tests.importing.trace_files import FORMATS
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support"
 RUNS = ("main", "pilot", "baseline", "candidate", "2025-11-01")
@@ -61,6 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(cassette, folder / name)
     shutil.copyfile(folder / "reports/latest/results.jsonl", folder / "traffic.jsonl")
+    (folder / "spans.jsonl").write_text("\n".join(map(json.dumps, FORMATS["current"])))
     # Answers that a judge passes, and people do not.
     with (folder / "reports/latest/results.jsonl").open("a") as results:
         results.writelines(f"{judged(f's{n}', judgment(True))}\n" for n in range(40))

@@ -211,6 +211,7 @@ def test_a_filter_chooses_whole_conversations() -> None:
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
+        (["nowhere.jsonl"], "nowhere.jsonl: cannot be read (No such file or directory)"),
         (["--by", "model"], "--by spreads a sample over values; add --sample N"),
         (["--sample", "2", "--by", "modell"], "--by: no call has the field 'modell' (did you mean"),
         (["--filter", "a ||"], '--filter: "a ||" is not a JMESPath expression: it ends too early'),
@@ -567,3 +568,16 @@ def test_server_tools_of_an_answer_are_told_from_functions() -> None:
     unknown = MessageReader()
     unknown.add([{"role": "assistant", "parts": [{"type": "hologram"}]}], "user")
     assert (unknown.steps, unknown.lacks) == ([], {Lack.PARTS})
+
+
+def test_traffic_with_ids_of_traces_is_not_a_trace() -> None:
+    line = exchange({"input": "Hi"}, interaction(text("Hello")))
+    for name, content in (
+        ("a.jsonl", json.dumps({"trace_id": "t", "type": "SPAN", **line})),
+        ("b.json", json.dumps([{"trace_id": "t", **line}])),
+        ("c.yaml", 'interactions:\n- request:\n    body: \'{"traceId": "t"}\'\n'),
+        ("d.har", json.dumps({"log": {"entries": [{"traceId": "t", **line}]}}, indent=1)),
+        ("e.json", json.dumps({"interactions": [], "version": 1, "traceId": "t"}, indent=1)),
+    ):
+        Path(name).write_text(content)
+        assert not is_trace_file(Path(name)), name

@@ -177,10 +177,10 @@ class Installation:
                 run([*pip, *names], folder)
             seconds = time.monotonic() - started
             added = size(self._libraries()) - empty
-            finished.write_text(json.dumps({"seconds": seconds, "megabytes": added / 1e6}))
+            finished.write_text(json.dumps({"seconds": seconds, "bytes": added}))
         record = json.loads(finished.read_text())
         self.seconds = float(record["seconds"])
-        self.megabytes = float(record["megabytes"])  # beside Python and pip, or beside Node
+        self.bytes = int(record["bytes"])  # beside Python and pip, or beside Node
 
     def _libraries(self) -> Path:
         pattern = "node_modules" if self.is_npm else "lib/*/site-packages"

@@ -51,7 +51,7 @@ class Row:
 
     peer: Peer
     version: str
-    megabytes: float
+    installed: float  # MiB
     install_seconds: float
     one: Usage
     all: Usage
@@ -79,7 +79,7 @@ COLUMNS: tuple[tuple[str, Callable[[Row], float], str, int], ...] = (
     ("memory", lambda row: row.all.memory, "MiB", 0),
     ("written", lambda row: row.all.written, "MB", 2),
     ("left on the disk", lambda row: row.all.left, "MB", 2),
-    ("installed", lambda row: row.megabytes, "MB", 0),
+    ("installed", lambda row: row.installed, "MiB", 0),
 )
 CPU_COLUMNS, OTHER_COLUMNS = COLUMNS[:3], COLUMNS[3:]
 
@@ -182,7 +182,7 @@ def main() -> int:
             Row(
                 peer=peer,
                 version=prepared[peer.name][0].version(),
-                megabytes=prepared[peer.name][0].megabytes,
+                installed=prepared[peer.name][0].bytes / 2**20,
                 install_seconds=prepared[peer.name][0].seconds,
                 one=median([one for one, _ in sessions[peer.name]]),
                 all=median([many for _, many in sessions[peer.name]]),

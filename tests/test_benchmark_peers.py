@@ -10,6 +10,7 @@ import pytest
 from benchmarks.peer_sessions import PEERS, PROJECTS, Project, serving
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="reads the account of a process in /proc")
 @pytest.mark.parametrize("name", ["evalkit", "vcrpy, bare httpx"])
 def test_project_replays_what_it_recorded_and_notices_another_answer(
     name: str, tmp_path: Path

@@ -97,12 +97,12 @@ def load_all(
         return load_suites(folder, names, Catalog(), environment)
     except SuiteErrors as error:
         # Few projects register checks, and their code runs only where a suite needs one.
-        if "unknown check" not in str(error) or not _register_checks(root, names):
+        if "unknown check" not in str(error) or not register_checks(root, names):
             raise
         return load_suites(folder, names, Catalog(), environment)
 
 
-def _register_checks(root: Path, suites: Iterable[str]) -> bool:
+def register_checks(root: Path, suites: Iterable[str]) -> bool:
     """Import the project's ``conftest.py`` files above its suites; return whether there are any."""
     found = list(dict.fromkeys(_conftests(root, suites)))
     for path in found:

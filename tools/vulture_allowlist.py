@@ -108,6 +108,5 @@ _.funcargs
 _._initrequest
 _.toterminal
 
-# Connections to a dask cluster, for what runs on one.
-connect_client
-is_private
+# What the workers of a dask cluster are asked for by name.
+run_conversation

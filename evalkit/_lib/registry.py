@@ -39,6 +39,11 @@ class Registry(Generic[T]):
             self._loaded[name] = point.load()
         return self._loaded[name]
 
+    @property
+    def added(self) -> list[str]:
+        """The names that no entry point has."""
+        return [name for name in self._loaded if name not in _points_of(self._group)]
+
     def __iter__(self) -> Iterator[str]:
         return iter(sorted({*self._loaded, *_points_of(self._group)}))
 

@@ -87,7 +87,7 @@ class _OnCluster:
                 "its workers need this version of pytest-evalkit"
             ) from error
         finally:
-            client.close()  # type: ignore[no-untyped-call]
+            client.close()
 
 
 def _in_folders(folders: Sequence[Path]) -> Iterator[Path]:

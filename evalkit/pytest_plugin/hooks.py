@@ -32,6 +32,7 @@ from evalkit.pytest_plugin.options import (
 from evalkit.pytest_plugin.project import check_suite_folders, is_suite
 
 if TYPE_CHECKING:
+    from evalkit.pytest_plugin.state import SessionState
     from evalkit.taping import Tape
 
 
@@ -55,9 +56,31 @@ def pytest_configure(config: pytest.Config) -> None:
             "--evalkit-resume and -n exclude each other; resume in one process: leave -n out, or "
             "add -n 0"
         )
+    _check_cluster(config)
     _check_until_decided(config)
     if has_workers(config):
         config.pluginmanager.register(WorkerListener(config), "evalkit-worker-listener")
+
+
+def _check_cluster(config: pytest.Config) -> None:
+    """Refuse what ``--evalkit-cluster`` cannot be combined with."""
+    address: str | None = config.getoption("evalkit_cluster")
+    if address is None:
+        return
+    option = f"--evalkit-cluster {address}"
+    if not config.getoption("evalkit_live") and config.getoption("evalkit_record") == "none":
+        raise pytest.UsageError(
+            f"{option}: a replay needs no cluster; leave the option out, or add --evalkit-live or "
+            "--evalkit-record"
+        )
+    if config.getoption("numprocesses", None) or has_workers(config):
+        raise pytest.UsageError(
+            f"{option}: workers of pytest-xdist cannot share a cluster; leave -n out"
+        )
+    if config.getoption("evalkit_locked"):
+        raise pytest.UsageError(
+            f"{option}: workers do not have the run of --evalkit-locked; leave one of them out"
+        )
 
 
 def _check_until_decided(config: pytest.Config) -> None:
@@ -115,9 +138,15 @@ def pytest_collect_file(file_path: Path, parent: pytest.Collector) -> pytest.Col
         return None
     # Start-up cost: only a session with suites imports evalkit.
     from evalkit.pytest_plugin.collection import SuiteFile
+
+    return SuiteFile.from_parent(parent, path=file_path, get_state=_session_state)
+
+
+def _session_state(config: pytest.Config) -> SessionState:
+    # Start-up cost: only a session with suites imports evalkit.
     from evalkit.pytest_plugin.reporter import session_state
 
-    return SuiteFile.from_parent(parent, path=file_path, get_state=session_state)
+    return session_state(config)
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -193,10 +222,7 @@ class WorkerListener:
         """Return the session's reporter if it was not registered before, else None."""
         if self._config.pluginmanager.has_plugin(REPORTER):
             return None
-        # Start-up cost: only a session with suites imports evalkit.
-        from evalkit.pytest_plugin.reporter import session_state
-
-        session_state(self._config)
+        _session_state(self._config)
         return self._config.pluginmanager.get_plugin(REPORTER)
 
     @pytest.hookimpl(tryfirst=True)
@@ -213,7 +239,4 @@ class WorkerListener:
         """Merge what a worker collected."""
         output = getattr(node, "workeroutput", {}).get(WORKER_OUTPUT)
         if output is not None:
-            # Start-up cost: only a session with suites imports evalkit.
-            from evalkit.pytest_plugin.reporter import session_state
-
-            session_state(self._config).merge_worker_output(output, each=self._is_each)
+            _session_state(self._config).merge_worker_output(output, each=self._is_each)

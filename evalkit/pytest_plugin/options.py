@@ -98,6 +98,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         help="conversations to run at once while recording or live (default: 1)",
     )
     group.addoption(
+        "--evalkit-cluster",
+        metavar="ADDRESS",
+        help="run conversations on the workers of this dask cluster while recording or live: "
+        "tcp://HOST:8786 or tls://HOST:8786; --evalkit-concurrency is that of each worker process",
+    )
+    group.addoption(
         "--evalkit-gate",
         metavar="NAME",
         help="exit with the verdict of this gate of evalkit.yaml: 0 pass, 1 fail, 4 inconclusive",
@@ -165,6 +171,12 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         "installed packages whose functions suites may name with python:",
         type="args",
         default=[],
+    )
+    parser.addini(
+        "evalkit_cluster_plaintext",
+        "send the key to a cluster on a network that you trust without TLS",
+        type="bool",
+        default=False,
     )
     parser.addini(
         "evalkit_limits",

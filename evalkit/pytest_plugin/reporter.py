@@ -41,7 +41,6 @@ from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.summary import summary_lines
 from evalkit.results import Run
 from evalkit.results.run_directory import check_writable_output
-from evalkit.session.prefetch import Prefetcher
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -133,9 +132,11 @@ class Reporter:
                 state.settings.live_key()
             except Misconfigured as error:
                 raise pytest.UsageError(str(error)) from error
-        if state.concurrency > 1:
-            variants = [one for item in to_run for one in item.variants if not state.is_stored(one)]
-            state.prefetcher = Prefetcher(state.runner, variants, state.concurrency)
+        variants = [one for item in to_run for one in item.variants if not state.is_stored(one)]
+        try:
+            state.prefetch(variants)
+        except Misconfigured as error:
+            raise pytest.UsageError(str(error)) from error
 
     def _order(self, session: pytest.Session) -> list[VariantItem]:
         """Order the scenarios at random, and return the tests in this order."""
@@ -287,7 +288,11 @@ class Reporter:
         if state.prefetcher is not None:
             # A second Ctrl-C ends the wait for running conversations, not what follows.
             with suppress(KeyboardInterrupt):
+                if state.cluster is not None:
+                    state.cluster.stop()
                 state.prefetcher.close()
+            if state.cluster is not None:
+                state.cluster.close()
         for (nodeid, _), result in self._waiting.items():
             # The session ended within the test's teardown.
             self._writer.add(nodeid, result)

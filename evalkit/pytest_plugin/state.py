@@ -7,7 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -39,6 +39,9 @@ from evalkit.suite import Suite, Variant, cassettes_of, expand, load
 from evalkit.suite.model.variants import tests_of, unlocked_cassette
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
+
+if TYPE_CHECKING:
+    from evalkit.cluster.cluster_runner import ClusterRunner
 
 _NEEDS_ARGUMENTS = re.compile(r"(\w+)\(\s*\w+\s*[,)]")
 """A registered mark whose first parameter has no default: ``timeout(timeout, method=None)``."""
@@ -139,6 +142,7 @@ class SessionState:
         self.collector: str | None = config.getoption("evalkit_otlp")
         self.journal: Journal | None = None
         self.prefetcher: Prefetcher | None = None
+        self.cluster: ClusterRunner | None = None
         self.resumed: dict[str, str] = {}
         self.reused: dict[str, str] = {}
         self.uncounted: set[str] = set()
@@ -166,6 +170,9 @@ class SessionState:
         self._register_mark = partial(config.addinivalue_line, "markers")
         self._catalog = Catalog()
         self._secrets = SecretValues(environment)
+        self._limits: list[str] = config.getini("evalkit_limits")
+        self._cluster_address: str | None = config.getoption("evalkit_cluster")
+        self._allow_plaintext: bool = config.getini("evalkit_cluster_plaintext")
         self.not_collected: set[str] = set()
 
     def load(self, path: Path) -> list[Variant]:
@@ -250,6 +257,29 @@ class SessionState:
         if self.settings.may_record:
             self.runner.ledger.check()
         return self.runner.run(variant)
+
+    def prefetch(self, variants: Sequence[Variant]) -> None:
+        """Start variants ahead of their tests: in threads, or on a cluster. Raises UsageError."""
+        if self._cluster_address is not None:
+            # Optional third-party library.
+            from evalkit.cluster.cluster_runner import ClusterRunner
+
+            self.cluster = ClusterRunner(
+                self._cluster_address,
+                self.runner,
+                self._suites,
+                concurrency=self.concurrency,
+                models=self._models,
+                repeat=self._repeat,
+                limits=self._limits,
+                environment=self._secrets.subset(
+                    name for suite in self._suites for name in suite.secret_names
+                ),
+                allow_plaintext=self._allow_plaintext,
+            )
+            self.prefetcher = Prefetcher(self.cluster, variants, self.cluster.capacity)
+        elif self.concurrency > 1:
+            self.prefetcher = Prefetcher(self.runner, variants, self.concurrency)
 
     def is_stored(self, variant: Variant) -> bool:
         """Return whether an earlier session has the result of a variant."""

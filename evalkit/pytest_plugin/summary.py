@@ -59,6 +59,7 @@ def _summary(state: SessionState) -> Iterator[str]:
     if state.settings.may_record:
         ledger = state.runner.ledger
         yield ledger.totals.summary(ledger.has_prices, live=state.settings.live)
+    yield from _first("", state.cluster.notes if state.cluster is not None else ())
     if state.settings.locked is not None:
         yield f"locked: each turn continues the turns of {display_path(state.settings.locked)}"
     yield from _first("judge ", state.judges)

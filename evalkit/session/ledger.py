@@ -90,7 +90,7 @@ class Ledger:
         self._totals = RecordingTotals()
         self.has_prices = bool(prices)
         self._budget = budget
-        self._prices = dict(prices or {})
+        self.prices = dict(prices or {})
         self._shared = shared
         self._offset = 0
         self._reason = ""
@@ -144,12 +144,12 @@ class Ledger:
             return self._reason
 
     def _cost(self, exchange: Exchange, tokens: Mapping[str, int]) -> float:
-        if not self._prices:
+        if not self.prices:
             return 0.0
         body = exchange.request.body if isinstance(exchange.request.body, dict) else {}
-        prices = self._prices.get(str(body.get("model") or body.get("agent")))
+        prices = self.prices.get(str(body.get("model") or body.get("agent")))
         if prices is None:
-            prices = max(self._prices.values(), key=lambda one: one.output_per_million)
+            prices = max(self.prices.values(), key=lambda one: one.output_per_million)
         return cost_of(tokens, prices) or 0.0
 
     def _write(self, entry: dict[str, Any]) -> None:

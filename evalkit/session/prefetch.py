@@ -9,11 +9,11 @@ and a cassette to itself, so none can mix. Some variants run one at a time never
 
 from collections.abc import Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Protocol
 
 from evalkit.errors import EvalkitError
-from evalkit.session.ledger import NotStarted
+from evalkit.session.ledger import Ledger, NotStarted
 from evalkit.session.outcomes import VariantOutcome
-from evalkit.session.runner import Runner
 from evalkit.suite import Variant
 
 _WINDOW = 4
@@ -21,10 +21,26 @@ _WINDOW = 4
 bounded."""
 
 
+class VariantRunner(Protocol):
+    """What runs variants: a ``Runner`` in this process, or the workers of a cluster."""
+
+    @property
+    def ledger(self) -> Ledger:
+        """What says when no other conversation may start."""
+
+    def may_run_concurrently(self, variant: Variant) -> bool:
+        """Return whether a variant may run in a thread beside others."""
+
+    def run(self, variant: Variant) -> VariantOutcome:
+        """Run one variant."""
+
+
 class Prefetcher:
     """Runs variants in the given order, at most ``concurrency`` at once."""
 
-    def __init__(self, runner: Runner, variants: Sequence[Variant], concurrency: int) -> None:
+    def __init__(
+        self, runner: VariantRunner, variants: Sequence[Variant], concurrency: int
+    ) -> None:
         self._runner = runner
         self._waiting = [item for item in reversed(variants) if runner.may_run_concurrently(item)]
         self._started: dict[int, tuple[Variant, Future[VariantOutcome]]] = {}

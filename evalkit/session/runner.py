@@ -116,7 +116,11 @@ class Runner:
 
         It must not share cached siblings, nor patch HTTP libraries for its target.
         """
-        return variant.target is None and variant not in self._siblings
+        return variant.target is None and not self.is_compared(variant)
+
+    def is_compared(self, variant: Variant) -> bool:
+        """Return whether other variants compare themselves with this one."""
+        return variant in self._siblings
 
     def run(self, variant: Variant) -> VariantOutcome:
         """Run and evaluate one variant; its faults are part of the outcome.

@@ -33,5 +33,8 @@ class SecretValues:
 
     def known(self, names: Iterable[str]) -> list[str]:
         """Return the values of those names that are set."""
-        values = (self._environment.get(name, "") for name in names)
-        return [SecretValue(value) for value in values if value]
+        return [SecretValue(value) for value in self.subset(names).values()]
+
+    def subset(self, names: Iterable[str]) -> dict[str, str]:
+        """Return those of the variables that are set, with their values."""
+        return {name: value for name in names if (value := self._environment.get(name))}

@@ -142,11 +142,15 @@ def application_environment(
     """Set the session's endpoint and a key for an application while the block runs.
 
     ``GOOGLE_GEMINI_BASE_URL`` is set unless the endpoint is the public one, ``GEMINI_API_KEY``
-    where there is no key and none is needed: in replay, and for any other endpoint.
+    where the environment has no key: to the session's, or to any where none is needed, as in a
+    replay.
     """
     values = {} if settings.is_public else {"GOOGLE_GEMINI_BASE_URL": settings.base_url}
     if not settings.key and not (settings.is_public and settings.may_record):
         values["GEMINI_API_KEY"] = UNUSED_KEY
+    elif settings.key and not keys_of(environment):
+        # A worker of a cluster has the key from the session, not from its environment.
+        values["GEMINI_API_KEY"] = settings.key
     before = {name: environment.get(name) for name in values}
     environment.update(values)
     try:

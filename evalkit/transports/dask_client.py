@@ -71,9 +71,12 @@ async def _shake_hands(connecting: Awaitable[Any]) -> None:
     comm.abort()
 
 
-def is_private(address: str) -> bool:
-    """Return whether nobody on the network can read what is sent to a scheduler: TLS, loopback."""
-    parts = _parse(address, address)
+def is_private(address: str, option: str = "--evalkit-cluster") -> bool:
+    """Return whether nobody on the network can read what is sent to an address: TLS, loopback.
+
+    Raises UsageError for what is not an address.
+    """
+    parts = _parse(address, f"{option} {address}")
     return parts.scheme == "tls" or is_loopback_host(parts.hostname or "")
 
 

@@ -38,7 +38,7 @@ def runner() -> SlowRunner:
 
 def test_a_suspension_withdraws_what_has_not_begun(runner: SlowRunner) -> None:
     variants: list[Any] = [SimpleNamespace(number=number) for number in range(12)]
-    prefetcher = Prefetcher(runner, variants, 2)  # type: ignore[arg-type]
+    prefetcher = Prefetcher(runner, variants, 2)
     runner.may_end.release()
     assert prefetcher.run(variants[0]) is variants[0]
     for _ in range(3):

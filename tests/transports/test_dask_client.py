@@ -38,7 +38,7 @@ def test_connects_with_and_without_a_scheme(scheduler: str) -> None:
         try:
             assert client.scheduler_info()["address"] == scheduler
         finally:
-            client.close()  # type: ignore[no-untyped-call]
+            client.close()
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,6 @@ never fetched.
 
 import math
 import re
-import string
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
 
@@ -20,13 +19,11 @@ from referencing import Registry
 from referencing.exceptions import Unresolvable
 
 from evalkit._lib.json import JSON, MISSING, json_type, resolve_pointer
-from evalkit._lib.patterns import PatternError, compile_pattern
 from evalkit._lib.schema_validators import bounded
+from evalkit.server.pattern_text import MAX_TEXT, text_matching
 
 _MAX_VALUES = 5_000
 _MAX_REFERENCES = 40
-_MAX_TEXT = 100_000
-_MAX_EXTRA = 200
 
 _TYPE_OF_KEYWORD = {
     "properties": "object",
@@ -60,13 +57,6 @@ _FORMATS = {
     "json-pointer": "/a",
     "regex": "a+",
 }
-
-# The parts of a regular expression that a text is generated for.
-_QUANTIFIER = r"(\{\d+(?:,\d*)?\}|[*+?])?[?+]?"
-_GROUP = re.compile(r"(?<!\\)\((?:\?:|\?P?<\w+>)?((?:\\.|[^()\\])*)\)" + _QUANTIFIER)
-_ATOM = re.compile(r"(\\x..|\\u....|\\.|\[\^?\]?(?:\\.|[^\]\\])*\]|.)" + _QUANTIFIER)
-_ALTERNATIVE = re.compile(r"(?<!\\)\|")
-_CHARACTERS = "a0A" + string.ascii_letters + string.digits + " " + string.punctuation + "\n\t"
 
 
 class NoDocument(ValueError):
@@ -346,11 +336,14 @@ def _types(schema: Mapping[str, JSON], preferred: JSON) -> list[str]:
 
 def _text(schema: Mapping[str, JSON], name: str, index: int) -> str:
     """Return a text of the pattern or the format, else the name, cut or filled up to the length."""
-    least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", _MAX_TEXT))
-    if least > min(most, _MAX_TEXT):
+    least, most = int(schema.get("minLength", 0)), int(schema.get("maxLength", MAX_TEXT))
+    if least > min(most, MAX_TEXT):
         raise NoDocument(f"{name!r}: no text has at least {least} characters and at most {most}")
     if "pattern" in schema:
-        return text_matching(schema["pattern"], least)
+        try:
+            return text_matching(schema["pattern"], least)
+        except ValueError as error:
+            raise NoDocument(str(error)) from error
     if schema.get("format") in _FORMATS:
         return _FORMATS[schema["format"]]
     suffix = str(index + 1) if index else ""
@@ -358,48 +351,3 @@ def _text(schema: Mapping[str, JSON], name: str, index: int) -> str:
     if len(text) > most:
         text = text[: most - len(suffix)] + suffix
     return text.ljust(least, ".")
-
-
-def text_matching(pattern: str, least: int = 0) -> str:
-    """Return a short text of at least ``least`` characters that a regular expression matches.
-
-    Of a group, its first alternative is used; of a class, its first usual character; of a
-    repetition, its minimum, then more of it. Raises NoDocument where no candidate matches, for
-    example with look-around, back references and parentheses inside classes.
-    """
-    try:
-        for extra in range(min(least, _MAX_EXTRA) + 1):
-            text = _pattern_candidate(pattern, extra)
-            if len(text) >= least and compile_pattern(pattern).search(text):
-                return text
-    except PatternError:  # a part of an unsupported construct, such as a back reference
-        pass
-    raise NoDocument(f"no text was found for the pattern {pattern!r}")
-
-
-def _pattern_candidate(pattern: str, extra: int) -> str:
-    """Return what a pattern describes, open repetitions ``extra`` times more than required."""
-    rest = pattern
-    while group := _GROUP.search(rest):
-        body = _repeated(_ALTERNATIVE.split(group[1])[0], group[2] or "", extra)
-        rest = rest[: group.start()] + body + rest[group.end() :]
-    text = ""
-    for atom, quantifier in _ATOM.findall(_ALTERNATIVE.split(rest)[0]):
-        matching = (
-            character for character in _CHARACTERS if compile_pattern(atom).fullmatch(character)
-        )
-        # Anchors match no character; a letter of another script is not among the candidates.
-        literal = atom if len(atom) == 1 and atom not in "^$" else ""
-        text += _repeated(next(matching, literal), quantifier, extra)
-    return text
-
-
-def _repeated(text: str, quantifier: str, extra: int) -> str:
-    bounds = {"": "1", "*": "0,", "+": "1,", "?": "0,1"}.get(quantifier, quantifier.strip("{}"))
-    least, comma, most = bounds.partition(",")
-    times = int(least) + extra
-    if most or not comma:
-        times = min(times, int(most or least))
-    if len(text) * times > _MAX_TEXT:
-        raise NoDocument(f"a text longer than {_MAX_TEXT} characters is not generated")
-    return text * times

@@ -10,7 +10,8 @@ from hypothesis import strategies as st
 from jsonschema import Draft202012Validator
 from pydantic import BaseModel, Field
 
-from evalkit.server.schema_documents import NoDocument, sample_document, text_matching
+from evalkit.server.pattern_text import text_matching
+from evalkit.server.schema_documents import NoDocument, sample_document
 
 NODE = {
     "$defs": {

@@ -3,8 +3,9 @@
 ``entries`` and ``language`` build the mappings of the language from them.
 """
 
+from collections.abc import Collection
 from functools import cache
-from typing import Annotated, TypeVar
+from typing import Annotated, LiteralString, TypeVar
 
 from pydantic import (
     AfterValidator,
@@ -55,25 +56,17 @@ def _require_value(value: JSON) -> JSON:
     return value
 
 
-def _allowed_tag(value: str) -> str:
-    if value in NOT_TAGS:
-        message = f"{value!r} cannot be a tag: it has another meaning in pytest"
-        raise PydanticCustomError("tag", message)
-    return value
+def _other_than(
+    names: Collection[str], code: LiteralString, message: LiteralString
+) -> AfterValidator:
+    """Return a validator that refuses names; ``message`` has ``{name}`` in its place."""
 
+    def check(value: str) -> str:
+        if value in names:
+            raise PydanticCustomError(code, message, {"name": repr(value)})
+        return value
 
-def _allowed_axis(value: str) -> str:
-    if value in NOT_AXES:
-        message = f"{value!r} cannot be an axis: every result has a setting of this name"
-        raise PydanticCustomError("axis", message)
-    return value
-
-
-def _allowed_variable(value: str) -> str:
-    if value in RUNTIME_NAMES:
-        message = f"the name {value!r} is given to templates by evalkit; choose another"
-        raise PydanticCustomError("variable", message)
-    return value
+    return AfterValidator(check)
 
 
 @cache
@@ -133,20 +126,26 @@ Value = Annotated[JSON, AfterValidator(_require_value), WithJsonSchema({"not": {
 TagName = Annotated[
     str,
     StringConstraints(pattern=TAG),
-    AfterValidator(_allowed_tag),
+    _other_than(NOT_TAGS, "tag", "{name} cannot be a tag: it has another meaning in pytest"),
     WithJsonSchema({"type": "string", "pattern": TAG, "not": {"enum": list(NOT_TAGS)}}),
 ]
 AxisName = Annotated[
     str,
     StringConstraints(pattern=AXIS),
-    AfterValidator(_allowed_axis),
+    _other_than(
+        NOT_AXES, "axis", "{name} cannot be an axis: every result has a setting of this name"
+    ),
     WithJsonSchema({"type": "string", "pattern": AXIS, "not": {"enum": list(NOT_AXES)}}),
 ]
 ChoiceName = Annotated[str, StringConstraints(pattern=CHOICE)]
 Variable = Annotated[
     str,
     StringConstraints(pattern=VARIABLE),
-    AfterValidator(_allowed_variable),
+    _other_than(
+        RUNTIME_NAMES,
+        "variable",
+        "the name {name} is given to templates by evalkit; choose another",
+    ),
     WithJsonSchema({"type": "string", "pattern": VARIABLE, "not": {"enum": list(RUNTIME_NAMES)}}),
 ]
 Variables = dict[Variable, JSON]

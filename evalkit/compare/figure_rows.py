@@ -38,8 +38,14 @@ class FigureRow:
 
 def run_rows(baseline: ComparedRun, candidate: ComparedRun, found: Evidence) -> list[FigureRow]:
     """Return what both runs are, how many of their results have which verdict, and the rates."""
-    sides = zip(*(_texts(run) for run in (baseline, candidate)), strict=True)
-    rows = [FigureRow(name=name, baseline=old, candidate=new) for (name, old), (_, new) in sides]
+    texts = {
+        "run": (baseline.name, candidate.name),
+        "started": (baseline.started[:10], candidate.started[:10]),
+        "model": (", ".join(baseline.models), ", ".join(candidate.models)),
+        "prompt": (", ".join(baseline.prompts), ", ".join(candidate.prompts)),
+        **{one: (f"{baseline.counts[one]:,}", f"{candidate.counts[one]:,}") for one in _COUNTS},
+    }
+    rows = [FigureRow(name=name, baseline=old, candidate=new) for name, (old, new) in texts.items()]
     rows = [row for row in rows if row.name != "prompt" or row.baseline or row.candidate]
     change = between = ""
     if found.table.pairs:
@@ -48,16 +54,6 @@ def run_rows(baseline: ComparedRun, candidate: ComparedRun, found: Evidence) -> 
     old, new = map(pass_rate, (baseline, candidate))
     row = FigureRow(name="pass rate", baseline=old, candidate=new, change=change, between=between)
     return [*rows, row]
-
-
-def _texts(run: ComparedRun) -> list[tuple[str, str]]:
-    return [
-        ("run", run.name),
-        ("started", run.started[:10]),
-        ("model", ", ".join(run.models)),
-        ("prompt", ", ".join(run.prompts)),
-        *((name, f"{run.counts[name]:,}") for name in _COUNTS),
-    ]
 
 
 def pass_rate(run: ComparedRun) -> str:

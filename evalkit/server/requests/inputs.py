@@ -102,16 +102,15 @@ def read_input(
     parts = value if isinstance(value, list) else [value]
     for index, part in enumerate(parts):
         _check_item(part, f"input[{index}]" if parts is value else "input", on_violation)
-    if len({_is_content(part) for part in parts}) == 2:
+    are_contents = {
+        isinstance(part, str) or (part.get("type") or "text") in CONTENT_TYPES for part in parts
+    }
+    if len(are_contents) == 2:
         message = (
             "'input' mixes steps and contents; put the contents into a step of type user_input."
         )
         on_violation(bad_request(message, is_inferred=True))
     return [(_position(item.pointer), item.step) for item in items_of(value)]
-
-
-def _is_content(part: JSON) -> bool:
-    return isinstance(part, str) or (part.get("type") or "text") in CONTENT_TYPES
 
 
 def _position(pointer: str) -> str:

@@ -50,10 +50,16 @@ def _turn_difference(old: TurnRecord, new: TurnRecord) -> str:
     return difference_by_meaning(old, new) or word_difference(old["text"] or "", new["text"] or "")
 
 
-def difference_by_meaning(old: TurnRecord, new: TurnRecord, without: Collection[str] = ()) -> str:
+def difference_by_meaning(
+    old: TurnRecord,
+    new: TurnRecord,
+    *,
+    without: Collection[str] = (),
+    names: tuple[str, str] = ("baseline", "candidate"),
+) -> str:
     """Return where two turns differ in status, steps or arguments, in one line; empty if nowhere.
 
-    ``without`` are types of steps that may differ.
+    ``without`` are types of steps that may differ, ``names`` those of the two sides.
     """
     for field in ("outcome", "status"):
         if old[field] != new[field]:
@@ -70,7 +76,7 @@ def difference_by_meaning(old: TurnRecord, new: TurnRecord, without: Collection[
         step = row.new or row.old or {}
         name = " ".join(str(step[key]) for key in ("type", "name") if key in step)
         if row.kind in ("lost", "gained"):
-            return f"{name} in the {'baseline' if row.kind == 'lost' else 'candidate'} only"
+            return f"{name} in the {names[row.kind == 'gained']} only"
         if row.old is not None and row.new is not None and "arguments" in step:
             arguments = differences(row.old.get("arguments"), row.new.get("arguments"))
             for pointer, before, after in arguments:

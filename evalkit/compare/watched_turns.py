@@ -19,6 +19,7 @@ from evalkit.results.watch_history import WatchedTurn
 
 _MOST = 160
 _NOT_RUN = "it was not run"
+_SIDES = "recording", "live answer"
 
 
 class TurnPair(NamedTuple):
@@ -81,7 +82,7 @@ def _reason(line: ResultLine) -> str:
 
 
 def _difference(old: TurnRecord, new: TurnRecord) -> str:
-    found = difference_by_meaning(old, new, without=("thought",))
+    found = difference_by_meaning(old, new, without=("thought",), names=_SIDES)
     return shorten(visible(found or _shape_difference(old["text"], new["text"])), _MOST)
 
 

@@ -117,7 +117,8 @@ class Settings:
         if self.is_public:
             raise UsageError(
                 "no API key: set GEMINI_API_KEY (or GOOGLE_API_KEY) to reach the public endpoint, "
-                "or name another one, such as a local `evalkit serve`, with --evalkit-base-url"
+                "or name another one, such as a local `evalkit serve`, with --evalkit-base-url "
+                "(pytest) or --base-url (evalkit)"
             )
         return "no-key"
 

@@ -24,7 +24,7 @@ from tests.importing.trace_files import FORMATS
 
 EXAMPLE = Path(__file__).parents[2] / "examples" / "support"
 RUNS = ("main", "pilot", "baseline", "candidate", "2025-11-01")
-PARSED_ONLY = ("serve", "review --web", "import --interaction", "export --otlp")
+PARSED_ONLY = ("serve", "review --web", "import --interaction", "export --otlp", "watch suites")
 """Commands that end only when they are interrupted, or need a service."""
 
 

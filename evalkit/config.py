@@ -33,7 +33,8 @@ from evalkit.compare.gates import Gate
 from evalkit.compare.rows import Prices
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.signoff.policy import SignoffPolicy
-from evalkit.suite.messages import BOUNDS, EXPECTED, bound, yaml_problem
+from evalkit.suite.pydantic_messages import BOUNDS, EXPECTED, bound
+from evalkit.suite.yaml_messages import yaml_problem
 
 NAME = "evalkit.yaml"
 

@@ -15,10 +15,11 @@ from evalkit._lib.problems import PLAIN_LINE_BREAKS, ProblemList, SourceText
 from evalkit._lib.yaml import ValuePath, YamlError, load
 from evalkit.errors import SuiteErrors
 from evalkit.suite.loading.cases import read_text
-from evalkit.suite.messages import describe_value, yaml_problem
 from evalkit.suite.model.expectation_parser import CheckCatalog, named_check
 from evalkit.suite.model.project_files import ProjectFileError, ProjectFiles
 from evalkit.suite.model.templates import is_template
+from evalkit.suite.pydantic_messages import describe_value
+from evalkit.suite.yaml_messages import yaml_problem
 
 _DOCUMENTS = (".json", ".yaml", ".yml")
 

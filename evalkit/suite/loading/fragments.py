@@ -21,12 +21,13 @@ from evalkit._lib.yaml import ListLines, ValuePath, YamlError, load_lines
 from evalkit.errors import SuiteErrors
 from evalkit.suite.loading.cases import read_text
 from evalkit.suite.loading.file_texts import expectation_lists, scenario_mappings
-from evalkit.suite.messages import describe_error, yaml_problem
 from evalkit.suite.model.expectation_parser import CheckCatalog, named_check
 from evalkit.suite.model.key_rules import ADDED_KEYS, Layer
 from evalkit.suite.model.language import FragmentDocument, SuiteDocument, fragment_file
 from evalkit.suite.model.project_files import KINDS, ProjectFileError, ProjectFiles, is_url
 from evalkit.suite.model.templates import is_template
+from evalkit.suite.pydantic_messages import describe_error
+from evalkit.suite.yaml_messages import yaml_problem
 
 _SHARED = ("tools", "vars", "expectations")
 

@@ -25,7 +25,6 @@ from evalkit.suite.loading.file_texts import FileTexts
 from evalkit.suite.loading.fragments import Fragment, FragmentReader, join_declarations
 from evalkit.suite.loading.load_context import LoadContext
 from evalkit.suite.loading.scenario_builder import build_scenarios
-from evalkit.suite.messages import describe_error, yaml_problem
 from evalkit.suite.model.deferred import ReadVariable, SuiteResources, describe_path
 from evalkit.suite.model.expectation_parser import CheckCatalog
 from evalkit.suite.model.language import SUITE_FILE, SuiteDocument
@@ -33,6 +32,8 @@ from evalkit.suite.model.project_files import Attachments, ProjectFiles, label
 from evalkit.suite.model.suite import Scenario, Suite
 from evalkit.suite.model.templates import find_templates
 from evalkit.suite.model.tools import entry_problems, read_tool
+from evalkit.suite.pydantic_messages import describe_error
+from evalkit.suite.yaml_messages import yaml_problem
 
 
 def redacted(_: str) -> str:

@@ -16,8 +16,8 @@ from evalkit._lib.json import JSON, MISSING, pointer, resolve_pointer
 from evalkit._lib.problems import KeyOrValue, PathProblem
 from evalkit._lib.text import did_you_mean, quoted, show
 from evalkit._lib.yaml import ValuePath
-from evalkit.suite.messages import describe_value
 from evalkit.suite.model.templates import contains_template
+from evalkit.suite.pydantic_messages import describe_value
 
 _NOT_CHECKS = ("not", "severity")
 

@@ -58,7 +58,7 @@ class Rejudge:
             for variant in expand(suite, models=models if isinstance(models, list) else ())
             if variant.trial == 1
         ]
-        self._variants = {_key(variant): variant for variant in variants}
+        self._variants = {(one.suite.name, one.scenario.id, one.parts): one for one in variants}
         # The models of a suite may have changed: then its variants have other parts.
         self._without_model = {_key_without_model(variant): variant for variant in variants}
         self._families: dict[tuple[str, str], list[ResultLine]] = {}
@@ -257,10 +257,6 @@ def _judge_test(variant: Variant | None, trials: Sequence[ResultLine]) -> None:
             "verdict": cast("VerdictName", str(verdict)),
             "counts": like in verdicts and number == verdicts.index(like),
         }
-
-
-def _key(variant: Variant) -> _Key:
-    return variant.suite.name, variant.scenario.id, variant.parts
 
 
 def _key_without_model(variant: Variant) -> _Key:

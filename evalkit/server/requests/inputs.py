@@ -110,12 +110,11 @@ def read_input(
             "'input' mixes steps and contents; put the contents into a step of type user_input."
         )
         on_violation(bad_request(message, is_inferred=True))
-    return [(_position(item.pointer), item.step) for item in items_of(value)]
-
-
-def _position(pointer: str) -> str:
-    """Return a JSON Pointer as the API spells it: ``input[2].content[0]``."""
-    return re.sub(r"\.([0-9]+)", r"[\1]", pointer[1:].replace("/", "."))
+    # The API spells a JSON Pointer as ``input[2].content[0]``.
+    return [
+        (re.sub(r"\.([0-9]+)", r"[\1]", item.pointer[1:].replace("/", ".")), item.step)
+        for item in items_of(value)
+    ]
 
 
 def last_messages(steps: Sequence[RawStep]) -> list[RawStep]:

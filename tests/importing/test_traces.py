@@ -415,7 +415,7 @@ def test_a_pipe_is_refused(here: Path) -> None:
     os.mkfifo("pipe.jsonl")
     result = run_import("pipe.jsonl")
     assert result.exit_code == 2
-    assert "pipe.jsonl: cannot be read (not a regular file" in result.output
+    assert "pipe.jsonl: not a regular file (expected one that can be read twice)" in result.output
 
 
 def test_a_conversation_without_end() -> None:
@@ -581,3 +581,16 @@ def test_traffic_with_ids_of_traces_is_not_a_trace() -> None:
     ):
         Path(name).write_text(content)
         assert not is_trace_file(Path(name)), name
+
+
+def test_calls_that_were_repeated() -> None:
+    (sent, answer), *_ = calls()
+    whole = current(1, sent, answer)
+    failed = {key: one for key, one in whole.items() if not key.startswith("gen_ai.output")}
+    failed |= {"error.type": "overloaded", "http.response.status_code": 503}
+    status = {"code": 2, "message": "Overloaded."}
+    found = read([otlp(failed, 1, status=status), otlp(whole, 2)])
+    assert [one.status for one in found.recordings["traces.jsonl"]] == [200]
+    # The same question, answered otherwise: two conversations, not two turns.
+    again = current(3, sent, {"role": "assistant", "content": "It was sent."})
+    assert read([otlp(whole, 2), otlp(again, 3)]).conversations == 2

@@ -73,8 +73,12 @@ class TracedConversation:
 def join_calls(calls: Iterable[ModelCall]) -> list[TracedConversation]:
     """Return the conversations of calls that share an id or a trace."""
     found: list[TracedConversation] = []
-    for call in sorted(calls, key=lambda one: one.start):
-        digests = _digests(call.input)
+    ordered = [(call, _digests(call.input)) for call in sorted(calls, key=lambda one: one.start)]
+    answered = [digests for call, digests in ordered if call.status < 400]
+    for call, digests in ordered:
+        if call.status >= 400 and digests in answered:
+            # It was repeated, and then answered.
+            continue
         whole = [*digests, *_digests(call.output)]
         if any(one.digests[: len(whole)] == whole for one in found):
             continue
@@ -85,7 +89,10 @@ def join_calls(calls: Iterable[ModelCall]) -> list[TracedConversation]:
             longest.extend(_after(call.input, len(longest.digests)), call)
             continue
         has_history = any(step["type"] not in CLIENT_STEPS for step in call.input)
-        open_ones = () if has_history else [one for one in found if _continues(call, one)]
+        # The beginning of a conversation that was sent again, and answered otherwise.
+        is_fork = any(one.digests[: len(digests)] == digests for one in found)
+        is_new = has_history or is_fork
+        open_ones = () if is_new else [one for one in found if _continues(call, one)]
         if open_ones:
             open_ones[-1].extend(call.input, call)
         else:

@@ -180,6 +180,8 @@ def _lines(file: _ExpandedFile, name: str, problems: ReadProblems) -> Iterator[t
         except (ValueError, RecursionError) as error:
             # The error of a parser names a position and quotes nothing.
             reason = str(error) if isinstance(error, ValueError) else "nested too deep"
+            if isinstance(error, json.JSONDecodeError):
+                reason = f"column {error.colno}: {error.msg}"
             problems.add(f"{name}:{number}: not JSON ({reason})")
 
 

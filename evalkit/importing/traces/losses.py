@@ -45,6 +45,6 @@ ALWAYS = (
 """What no convention of traces has a place for."""
 
 
-def losses(found: Collection[Lack]) -> Iterator[Loss]:
-    """Yield what is lost in an import of traces, in the order of the table."""
-    return (lack.value for lack in Lack if lack in ALWAYS or lack in found)
+def losses(found: Collection[Lack], *, of_all: bool) -> Iterator[Loss]:
+    """Yield what is lost in an import, in the order of the table; ``of_all``: what all lose, too."""
+    return (lack.value for lack in Lack if lack in found or (of_all and lack in ALWAYS))

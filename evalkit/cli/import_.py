@@ -168,7 +168,10 @@ def import_(
     if not drafts and ids and not paths:
         raise UsageError("no conversation can be read; nothing was written")
     if not drafts:
-        raise UsageError("no conversation: the files contain no request to the interactions API")
+        raise UsageError(
+            "no conversation: the files contain no request to the interactions API, and no call of "
+            "a model with its messages"
+        )
     # The schema of the project is in its root, where `evalkit init` writes it.
     depth = 0 if out.is_absolute() else len(out.parts)
     schema = "../" * depth + "evalkit.schema.json"

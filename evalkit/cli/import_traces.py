@@ -37,7 +37,12 @@ def read_trace_files(
     for path in files:
         with file_errors(path, "cannot be read"):
             path.stat()
-    traces = [path for path in files if path.is_file() and is_trace_file(path)]
+        if not path.is_file():
+            raise UsageError(
+                f"{display_path(path)}: not a regular file (expected one that can be read twice); "
+                "write a pipe into a file first"
+            )
+    traces = [path for path in files if is_trace_file(path)]
     files[:] = [path for path in files if path not in traces]
     traces += _in_folders(folders)
     if not traces and (selection or selection.by or cluster):
@@ -107,8 +112,9 @@ def _report(found: TraceImport) -> None:
         f"traces: {plural(found.conversations, 'conversation')} of "
         f"{plural(found.documents, 'line')}{repeated}"
     )
-    rows = [("not in the traces", "so"), *losses(found.lacks)]
-    width = max(len(what) for what, _ in rows)
+    lost = list(losses(found.lacks, of_all=found.conversations > 0))
+    rows = [("not in the traces", "so"), *lost] if lost else []
+    width = max((len(what) for what, _ in rows), default=0)
     for what, consequence in rows:
         click.echo(f"  {what:<{width}}  {consequence}")
 

@@ -46,5 +46,5 @@ ALWAYS = (
 
 
 def losses(found: Collection[Lack], *, of_all: bool) -> Iterator[Loss]:
-    """Yield what is lost in an import, in the order of the table; ``of_all``: what all lose, too."""
+    """Yield what is lost, in the order of the table; ``of_all`` adds what all sources lose."""
     return (lack.value for lack in Lack if lack in found or (of_all and lack in ALWAYS))

@@ -11,6 +11,7 @@ import operator
 import pickle
 import pkgutil
 import sys
+import threading
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
@@ -188,12 +189,13 @@ class ClusterRunner:
             "conversation", operator.call, self._function, self._project, sent, workers=[address]
         )
         try:
-            while True:
-                try:
-                    returned: dict[str, Any] = future.result(timeout=WAIT_SECONDS)
-                    return returned
-                except TimeoutError:
-                    self._slots.check()
+            # dask's own time limit of a result may raise an UnboundLocalError while it arrives.
+            done = threading.Event()
+            future.add_done_callback(lambda _: done.set())
+            while not done.wait(WAIT_SECONDS):
+                self._slots.check()
+            returned: dict[str, Any] = future.result()
+            return returned
         except CancelledError:
             raise ClusterLost(
                 f"the scheduler {self._address} was lost, or it was restarted"

@@ -30,7 +30,7 @@ Examples:
   evalkit import tapes/support.yaml --suite support
   evalkit import --interaction v1_abc --suite refund
   evalkit import traffic.jsonl --suite production --out suites/imported
-  evalkit import spans.jsonl --sample 50 --by gen_ai.request.model
+  evalkit import spans.jsonl --sample 50 --by model
   pytest suites/imported --evalkit-report reports/imported
 """
 _SUITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -68,20 +68,20 @@ _SUITE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
     "--sample",
     type=click.IntRange(min=1),
     metavar="N",
-    help="Of traces, import this many conversations, always the same ones.",
+    help="Import this many conversations of traces or logs, always the same ones.",
 )
 @click.option(
     "--by",
     default="",
     metavar="FIELD",
-    help="Spread the sample evenly over the values of this field, such as gen_ai.request.model.",
+    help="Spread the sample evenly over the values of this field, such as model.",
 )
 @click.option(
     "--filter",
     "expression",
     default="",
     metavar="EXPR",
-    help="Of traces, import conversations with a call that fits a JMESPath expression.",
+    help="Import conversations of traces or logs with a call that fits a JMESPath expression.",
 )
 @click.option(
     "--cluster",

@@ -10,7 +10,8 @@ from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.recording import Recording
 from evalkit.errors import UsageError
-from evalkit.importing.traces.documents import ReadProblems
+from evalkit.importing.log_selection import read_logs
+from evalkit.importing.traces.documents import ReadProblems, first_document, peek
 from evalkit.importing.traces.losses import losses
 from evalkit.importing.traces.reader import (
     FileScan,
@@ -21,6 +22,7 @@ from evalkit.importing.traces.reader import (
     scan_here,
 )
 from evalkit.importing.traces.selection import Selection
+from evalkit.importing.traffic_reader import LOG_SUFFIXES
 from evalkit.transports.dask_client import connect_client
 
 _SUFFIXES = (".jsonl", ".ndjson", ".json", ".log", ".gz", ".pb", ".binpb", ".proto", ".bin")
@@ -45,26 +47,43 @@ def read_trace_files(
     traces = [path for path in files if is_trace_file(path)]
     files[:] = [path for path in files if path not in traces]
     traces += _in_folders(folders)
-    if not traces and (selection or selection.by or cluster):
-        raise UsageError(
-            "--sample, --by, --filter and --cluster select conversations of traces, and no file "
-            "has traces; name such files, or leave the options out"
-        )
-    if selection and files:
-        raise UsageError(
-            f"{display_path(files[0])}: has no traces, of which --sample and --filter select "
-            "conversations; import it by itself"
-        )
     if selection.by and not selection.size:
         raise UsageError("--by spreads a sample over values; add --sample N")
-    if cluster and not selection:
-        raise UsageError("--cluster chooses conversations on workers; add --sample or --filter")
+    if cluster and not (traces and selection):
+        raise UsageError(
+            "--cluster chooses conversations of traces on workers; name files of traces, and add "
+            "--sample or --filter"
+        )
+    if selection and traces and files:
+        raise UsageError(
+            f"{display_path(files[0])}: has no traces; --sample and --filter choose among traces "
+            "or among logs of traffic: import it by itself"
+        )
+    if selection and not traces:
+        return _read_log_files(files, selection)
     if not traces:
         return {}
     scan_files = _OnCluster(cluster) if cluster else scan_here
     found = read_traces(traces, selection, scan_files)
     _list_problems(found.problems)
     _report(found)
+    return found.recordings
+
+
+def _read_log_files(files: list[Path], selection: Selection) -> dict[str, list[Recording]]:
+    """Take logs of traffic out of ``files``, and return the recordings that are selected."""
+    for path in files:
+        if path.suffix.lower() not in LOG_SUFFIXES and first_document(peek(path)) is None:
+            raise UsageError(
+                f"{display_path(path)}: has neither traces nor a log of traffic in JSON, of which "
+                "--sample and --filter choose conversations; leave these options out"
+            )
+    found = read_logs(files, selection)
+    files.clear()
+    _list_problems(found.problems)
+    click.echo(
+        f"logs: {plural(found.conversations, 'conversation')} of {plural(found.lines, 'line')}"
+    )
     return found.recordings
 
 

@@ -89,8 +89,8 @@ def read_traffic(path: Path) -> list[Recording]:
             # vcrpy's JSON serializer writes surrogate pairs, which YAML does not read.
             recordings += parse(write_exact(document, ensure_ascii=False), name).recordings
         else:
-            exchanges = _exchanges(document, f"{name}:{line}")
-            recordings += [_recording(*exchange) for exchange in exchanges]
+            exchanges = exchanges_in(document, f"{name}:{line}")
+            recordings += [recording_of(*exchange) for exchange in exchanges]
     if PREFIX in text:
         # A run directory has the long data of its results in files.
         media = MediaFolder(path.parent / FOLDER)
@@ -139,18 +139,21 @@ def json_documents(text: str, name: str) -> Iterator[tuple[int, JSON]]:
         line += text.count("\n", start, end)
 
 
-def _exchanges(value: JSON, place: str) -> Iterator[tuple[Mapping[str, JSON], str]]:
-    """Yield the exchanges of a document, however deep it contains them, and their places."""
+def exchanges_in(value: JSON, place: str) -> Iterator[tuple[Mapping[str, JSON], str]]:
+    """Yield the exchanges of a document, however deep it contains them, and their places.
+
+    Raises CassetteError.
+    """
     if isinstance(value, list):
         for number, item in enumerate(value, 1):
-            yield from _exchanges(item, f"{place} item {number}")
+            yield from exchanges_in(item, f"{place} item {number}")
         return
     part = value if isinstance(value, Mapping) else {}
     container = next(
         (part[key] for key in _CONTAINERS if isinstance(part.get(key), list | dict)), None
     )
     if container is not None and not isinstance(_part(part, "request"), Mapping):
-        yield from _exchanges(container, place)
+        yield from exchanges_in(container, place)
     elif isinstance(_part(part, "request"), Mapping):
         yield part, place
     else:
@@ -161,7 +164,8 @@ def _exchanges(value: JSON, place: str) -> Iterator[tuple[Mapping[str, JSON], st
         )
 
 
-def _recording(exchange: Mapping[str, JSON], place: str) -> Recording:
+def recording_of(exchange: Mapping[str, JSON], place: str) -> Recording:
+    """Return an exchange as a recording. Raises CassetteError."""
     request, response = _part(exchange, "request"), _part(exchange, "response")
     if "input" in request and _part(request, "body") is None:
         request = {"body": request}

@@ -217,12 +217,12 @@ def test_a_filter_chooses_whole_conversations() -> None:
         (["--filter", "a ||"], '--filter: "a ||" is not a JMESPath expression: it ends too early'),
         (["--filter", "model == 'x'"], "--filter: no call fits \"model == 'x'\""),
         (["--sample", "0"], "0 is not in the range x>=1"),
-        (["log.jsonl", "--sample", "2"], "log.jsonl: has no traces, of which --sample"),
+        (["log.jsonl", "--sample", "2"], "log.jsonl: has no traces; --sample and --filter choose"),
         (["--redact", "("], "redaction pattern '(' is not a regular expression"),
         (["--fields", "lables"], "--fields: no request or response has the field 'lables' (did"),
         (
             ["--cluster", "x"],
-            "--cluster chooses conversations on workers; add --sample or --filter",
+            "--cluster chooses conversations of traces on workers; name files of traces, and add",
         ),
         (["--cluster", "x", "--sample", "1"], "--cluster x: not the address of a scheduler"),
     ],
@@ -234,13 +234,6 @@ def test_wrong_options(arguments: list[str], message: str) -> None:
     assert result.exit_code == 2
     assert message in " ".join(result.output.split())
     assert not Path("suites").exists()
-
-
-def test_options_for_traces_without_any() -> None:
-    Path("log.jsonl").write_text(json.dumps(exchange({"input": "Hi"}, interaction(text("Hello")))))
-    result = run_import("log.jsonl", "--filter", "x")
-    assert result.exit_code == 2
-    assert "no file has traces; name such files, or leave the options out" in result.output
 
 
 def everything_written(folder: Path) -> str:

@@ -57,7 +57,8 @@ _NAMES_OF_TRACES = re.compile(
 _NAMES_OF_TRAFFIC = re.compile(rb'\s*[\[{\s]*"(?:log|request|version|interactions)"')
 _PEEKED_NAMES = 16 * 1024
 _SPACE = b"\xef\xbb\xbf\xff\xfe \t\r\n"
-_MOST_CALLS = 1000
+MOST_CALLS = 1000
+"""Calls or exchanges of one conversation that are imported."""
 _MOST_NAMES = 500
 
 
@@ -71,6 +72,14 @@ class FileScan:
     sample: StratifiedSample
     names: set[str] = field(default_factory=set)
     has_field: bool = False
+
+    def note(self, key: str, fields: Mapping[str, JSON], selection: Selection) -> None:
+        """Consider the conversation of a call with these fields."""
+        if len(self.names) < _MOST_NAMES:
+            self.names.update(fields)
+        self.has_field |= selection.by in fields
+        if selection.accepts(fields):
+            self.sample.offer(key, selection.stratum(fields))
 
 
 @dataclass(slots=True)
@@ -113,11 +122,7 @@ def scan(path: Path, selection: Selection) -> FileScan:
         if not span.has_content:
             continue
         fields = span.fields() if selection.by or selection.expression else {}
-        if len(result.names) < _MOST_NAMES:
-            result.names.update(fields)
-        result.has_field |= selection.by in fields
-        if selection.accepts(fields):
-            result.sample.offer(span.conversation, selection.stratum(fields))
+        result.note(span.conversation, fields, selection)
     return result
 
 
@@ -132,7 +137,7 @@ def read_traces(
 ) -> TraceImport:
     """Read the traces of files. Raises UsageError, also where nothing is selected."""
     selection.check()
-    chosen = _choose(scan_files(paths, selection), selection) if selection else None
+    chosen = choose(scan_files(paths, selection), selection) if selection else None
     found, spans = TraceImport(), dict[str, dict[tuple[str, str], Span]]()
     for path in tracked(paths, "reading traces", len(paths)):
         for span in _calls(path, found.problems, found):
@@ -143,18 +148,19 @@ def read_traces(
             identity = (span.trace, span.id or span.place)
             if identity in calls:
                 calls[identity] = calls[identity].merged(span)
-            elif len(calls) < _MOST_CALLS:
+            elif len(calls) < MOST_CALLS:
                 calls[identity] = span
             else:
                 found.problems.add(
-                    f"{span.place}: the conversation has more than {_MOST_CALLS:,} calls; the "
+                    f"{span.place}: the conversation has more than {MOST_CALLS:,} calls; the "
                     "rest is left out"
                 )
     _add_conversations(found, spans)
     return found
 
 
-def _choose(scans: Iterable[FileScan], selection: Selection) -> set[str]:
+def choose(scans: Iterable[FileScan], selection: Selection) -> set[str]:
+    """Return the keys of the chosen conversations. Raises UsageError if none is chosen."""
     sample, names, has_field = StratifiedSample(selection.size), set[str](), not selection.by
     for one in scans:
         sample.merge(one.sample)

@@ -1,8 +1,8 @@
 """Run conversations on the workers of a dask cluster, and store what returns.
 
 A session's threads each wait for one conversation (``session.prefetch``); this runner sends it to a
-worker with a free slot. dask runs it again elsewhere if the worker is lost. Its cassette is written
-and its numbers are counted when its result arrives, so never twice.
+worker with a free slot, and again to another one if that worker is lost. Its cassette is written and
+its numbers are counted when its result arrives, so never twice.
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ from evalkit._lib.text import plural
 from evalkit.cassette.redaction import SecretValue
 from evalkit.cluster.cassette_exchange import CassetteExchange, read_contents
 from evalkit.cluster.project_archive import pack
-from evalkit.cluster.worker_slots import ClusterLost, WorkerSlots, plaintext_problem
+from evalkit.cluster.worker_slots import ClusterLost, Slot, WorkerSlots, plaintext_problem
 from evalkit.errors import Crashed, UsageError
 from evalkit.plugins import CHECKS
 from evalkit.session import Runner, VariantOutcome
@@ -37,7 +37,9 @@ from evalkit.verdict import Verdict
 
 RUN = "evalkit.cluster.worker:run_conversation"
 WAIT_SECONDS = 5
-"""Time between two looks at whether there are workers, while a conversation runs."""
+"""Time between two looks at whether its worker is there, while a conversation runs."""
+MOST_WORKERS = 4
+"""Workers that may be lost with a conversation; it may be what ends them."""
 _SETTINGS = ("mode", "live", "base_url", "api_version", "patterns", "packages", "command")
 
 
@@ -67,7 +69,7 @@ class ClusterRunner:
         self._environment = dict(environment)
         self._session = uuid.uuid4().hex[:12]
         self._numbers = count(1)
-        self._lost: set[str] = set()
+        self._moved: set[str] = set()
         settings = runner.settings
         checks = CHECKS.added
         project = {
@@ -91,7 +93,6 @@ class ClusterRunner:
         self._client = connect_client(address)
         try:
             self._slots = WorkerSlots(self._client, concurrency, needs_privacy=needs_privacy)
-            self._client.subscribe_topic("all", self._note_event)
             with warnings.catch_warnings():
                 # dask warns of arguments of 10 MB; a project is sent once.
                 warnings.simplefilter("ignore")
@@ -115,10 +116,10 @@ class ClusterRunner:
     def notes(self) -> list[str]:
         """What the summary of the session says about the cluster."""
         again = (
-            f"{plural(len(self._lost), 'conversation')} ran again, because a worker was lost; the "
+            f"{plural(len(self._moved), 'conversation')} ran again, because a worker was lost; the "
             "service may have billed what is counted once here"
         )
-        return [*([again] if self._lost else []), *self._slots.refused]
+        return [*([again] if self._moved else []), *self._slots.refused]
 
     def may_run_concurrently(self, variant: Variant) -> bool:
         """Return whether a variant runs on the cluster, and not in the session's own process."""
@@ -133,17 +134,17 @@ class ClusterRunner:
         if not self.may_run_concurrently(variant):
             return self._runner.run(variant)
         try:
-            address = self._slots.acquire()
+            slot = Slot(self._slots)
             try:
                 self.ledger.check()
-                return self._run_at(address, variant)
+                return self._run_in(slot, variant)
             finally:
-                self._slots.release(address)
+                slot.close()
         except ClusterLost as error:
             self.ledger.stop(str(error))
             raise
 
-    def _run_at(self, address: str, variant: Variant) -> VariantOutcome:
+    def _run_in(self, slot: Slot, variant: Variant) -> VariantOutcome:
         runner = self._runner
         path = None if runner.settings.live else runner.cassette(variant)
         exchange = CassetteExchange(path) if path is not None else None
@@ -151,7 +152,7 @@ class ClusterRunner:
         ended = {"ended": 1.0}
         self.ledger.count(started=1)
         try:
-            result = self._result(address, variant, path)
+            result = self._result(slot, variant, path)
             if "outcome" in result:
                 ended = {name: n for name, n in result["counts"].items() if name != "started"}
                 if exchange is not None:
@@ -171,29 +172,47 @@ class ClusterRunner:
         values = result["outcome"]
         return VariantOutcome(**{**values, "verdict": Verdict(values["verdict"])})
 
-    def _result(self, address: str, variant: Variant, path: Path | None) -> dict[str, Any]:
+    def _result(self, slot: Slot, variant: Variant, path: Path | None) -> dict[str, Any]:
         settings = self._runner.settings
-        job = {
-            "variant": variant.id,
-            "suite": variant.suite.label,
-            "has_target": variant.target is not None,
-            "concurrency": self._concurrency,
-            "cassette": read_contents(path) if path is not None else None,
-            "environment": self._environment,
-            "key": settings.key,
-            "secrets": [one for one in settings.secrets if not isinstance(one, SecretValue)],
-        }
-        # Of an argument of this type, dask's messages and pages show nothing.
-        sent = BytesIO(pickle.dumps(job))
+        job = pickle.dumps(
+            {
+                "variant": variant.id,
+                "suite": variant.suite.label,
+                "has_target": variant.target is not None,
+                "concurrency": self._concurrency,
+                "cassette": read_contents(path) if path is not None else None,
+                "environment": self._environment,
+                "key": settings.key,
+                "secrets": [one for one in settings.secrets if not isinstance(one, SecretValue)],
+            }
+        )
+        for _ in range(MOST_WORKERS):
+            result = self._result_at(slot, job)
+            if result is not None:
+                return result
+            self._moved.add(variant.id)
+            slot.move()
+        return {"not_run": f"{MOST_WORKERS} workers were lost while they ran it; see their logs"}
+
+    def _result_at(self, slot: Slot, job: bytes) -> dict[str, Any] | None:
+        """Return what the worker of a slot returns; None if it is lost before."""
         future = self._submit(
-            "conversation", operator.call, self._function, self._project, sent, workers=[address]
+            "conversation",
+            operator.call,
+            self._function,
+            self._project,
+            # Of an argument of this type, dask's messages and pages show nothing.
+            BytesIO(job),
+            # dask may run it nowhere else: it moves tasks without knowing of slots.
+            workers=[slot.address],
         )
         try:
             # dask's own time limit of a result may raise an UnboundLocalError while it arrives.
             done = threading.Event()
             future.add_done_callback(lambda _: done.set())
             while not done.wait(WAIT_SECONDS):
-                self._slots.check()
+                if slot.is_lost():
+                    return None
             returned: dict[str, Any] = future.result()
             return returned
         except CancelledError:
@@ -202,7 +221,7 @@ class ClusterRunner:
             ) from None
         except ClusterLost:
             raise
-        except Exception as error:  # noqa: BLE001 - such as KilledWorker, and what else dask raises
+        except Exception as error:  # noqa: BLE001 - dask raises whatever its connections raise
             text = f"the cluster did not run it ({type(error).__name__}: {error})"
             return {"not_run": f"{text}; see the logs of its workers"}
         finally:
@@ -210,18 +229,7 @@ class ClusterRunner:
 
     def _submit(self, kind: str, function: Any, *arguments: Any, **options: Any) -> Any:
         key = f"evalkit-{kind}-{self._session}-{next(self._numbers)}"
-        if "workers" in options:
-            # Should the worker be lost, another one runs it.
-            options["allow_other_workers"] = True
         return self._client.submit(function, *arguments, key=key, pure=False, **options)
-
-    def _note_event(self, event: tuple[float, Any]) -> None:
-        """Remember which conversations ran on a worker that was removed."""
-        message = event[1]
-        if isinstance(message, dict) and message.get("action") == "remove-worker":
-            keys = {*message.get("processing-tasks", ()), *message.get("lost-computed-tasks", ())}
-            start = f"evalkit-conversation-{self._session}-"
-            self._lost |= {key for key in keys if str(key).startswith(start)}
 
     def stop(self) -> None:
         """Start nothing more; what runs continues."""

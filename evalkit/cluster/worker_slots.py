@@ -105,6 +105,11 @@ class WorkerSlots:
                     f"{PATIENCE_SECONDS} s; start some with: dask worker {self._address}"
                 )
 
+    def has_worker(self, address: str) -> bool:
+        """Return whether a worker is still there. Raises ClusterLost."""
+        self.check()
+        return address in self._free
+
     def close(self) -> None:
         """Give no more slots."""
         with self._changed:
@@ -150,3 +155,24 @@ def plaintext_problem(what: str) -> str:
         "(expected tls://, or this machine); configure TLS, or set evalkit_cluster_plaintext = "
         "true in pytest.ini for a network that you trust"
     )
+
+
+class Slot:
+    """A slot of a worker; it moves to another worker when its own is lost."""
+
+    def __init__(self, slots: WorkerSlots) -> None:
+        self._slots = slots
+        self.address = slots.acquire()
+
+    def is_lost(self) -> bool:
+        """Return whether its worker is gone. Raises ClusterLost."""
+        return not self._slots.has_worker(self.address)
+
+    def move(self) -> None:
+        """Wait for a slot of another worker. Raises NotStarted, ClusterLost."""
+        self.close()
+        self.address = self._slots.acquire()
+
+    def close(self) -> None:
+        """Return the slot."""
+        self._slots.release(self.address)

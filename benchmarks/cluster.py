@@ -38,8 +38,13 @@ SCENARIO = """\
 
 
 @contextmanager
-def running(words: list[str], folder: Path, name: str, ready: str) -> Iterator[str]:
-    """Run a program until the block ends; yield the word of its output after ``ready``."""
+def running(
+    words: list[str], folder: Path, name: str, ready: str, times: int = 1
+) -> Iterator[str]:
+    """Run a program until the block ends; yield the word of its output after ``ready``.
+
+    It is waited for until it has written ``ready`` so many times.
+    """
     log = folder / f"{name}.log"
     with log.open("wb") as output:
         process = subprocess.Popen(
@@ -47,7 +52,7 @@ def running(words: list[str], folder: Path, name: str, ready: str) -> Iterator[s
         )
     try:
         end = time.monotonic() + 120
-        while ready not in (text := log.read_text()):
+        while (text := log.read_text()).count(ready) < times:
             assert process.poll() is None, text
             assert time.monotonic() < end, text
             time.sleep(0.1)
@@ -80,7 +85,8 @@ def main() -> int:
         for number in range(MACHINES):
             words = ["dask", "worker", address, "--nworkers", str(PROCESSES), "--nthreads", "1"]
             words += ["--no-dashboard", "--local-directory", str(folder / f"worker{number}")]
-            stack.enter_context(running(words, folder, f"worker{number}", "Registered to:"))
+            worker = running(words, folder, f"worker{number}", "Registered to:", PROCESSES)
+            stack.enter_context(worker)
         command = [sys.executable, "-m", "pytest", "suites", "-q", "--evalkit-live"]
         command += ["--evalkit-base-url", url, "--evalkit-concurrency", str(concurrency)]
         started = time.perf_counter()

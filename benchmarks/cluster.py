@@ -38,9 +38,7 @@ SCENARIO = """\
 
 
 @contextmanager
-def running(
-    words: list[str], folder: Path, name: str, ready: str, times: int = 1
-) -> Iterator[str]:
+def running(words: list[str], folder: Path, name: str, ready: str, times: int = 1) -> Iterator[str]:
     """Run a program until the block ends; yield the word of its output after ``ready``.
 
     It is waited for until it has written ``ready`` so many times.

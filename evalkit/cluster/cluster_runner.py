@@ -1,8 +1,8 @@
 """Run conversations on the workers of a dask cluster, and store what returns.
 
 A session's threads each wait for one conversation (``session.prefetch``); this runner sends it to a
-worker with a free slot, and again to another one if that worker is lost. Its cassette is written and
-its numbers are counted when its result arrives, so never twice.
+worker with a free slot, and to another one if that worker is lost. Its cassette is written and its
+numbers are counted when its result arrives, so never twice.
 """
 
 from __future__ import annotations

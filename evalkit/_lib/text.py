@@ -126,8 +126,8 @@ def show(value: Any, limit: int = 80) -> str:
 
 
 def plural(count: int, singular: str, plural_form: str = "") -> str:
-    """Return ``1 word`` or ``3,000 words``."""
-    return f"{count:,} {singular if count == 1 else plural_form or singular + 's'}"
+    """Return ``1 word`` or ``3 words``."""
+    return f"{count} {singular if count == 1 else plural_form or singular + 's'}"
 
 
 def as_sentence(text: str) -> str:

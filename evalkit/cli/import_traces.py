@@ -81,9 +81,7 @@ def _read_log_files(files: list[Path], selection: Selection) -> dict[str, list[R
     found = read_logs(files, selection)
     files.clear()
     _list_problems(found.problems)
-    click.echo(
-        f"logs: {plural(found.conversations, 'conversation')} of {plural(found.lines, 'line')}"
-    )
+    click.echo(f"logs: {plural(found.conversations, 'conversation')} of {found.lines:,} lines")
     return found.recordings
 
 
@@ -129,7 +127,7 @@ def _report(found: TraceImport) -> None:
     repeated = f"; {found.repeated:,} repeat others" if found.repeated else ""
     click.echo(
         f"traces: {plural(found.conversations, 'conversation')} of "
-        f"{plural(found.documents, 'line')}{repeated}"
+        f"{found.documents:,} lines{repeated}"
     )
     lost = list(losses(found.lacks, of_all=found.conversations > 0))
     rows = [("not in the traces", "so"), *lost] if lost else []

@@ -97,6 +97,7 @@ class ClusterRunner:
                 # dask warns of arguments of 10 MB; a project is sent once.
                 warnings.simplefilter("ignore")
                 self._function = self._submit("function", pkgutil.resolve_name, RUN)
+                # As bytes, so that the scheduler and its pages have no values of the project.
                 self._project = self._submit("project", pickle.loads, pickle.dumps(project))
         except BaseException:
             self._client.close()

@@ -50,7 +50,7 @@ class MetricDifference:
 
     @property
     def change_text(self) -> str:
-        """The relative change of the mean, or the absolute one if there is no ratio."""
+        """The relative change of the mean, or the absolute one where a ratio is undefined."""
         return f"{self.difference:+,.4g}" if self.ratio is None else f"{self.ratio - 1:+.1%}"
 
     @property

@@ -5,11 +5,11 @@ white space and invisible characters, and decodes Base64 and hexadecimal digits,
 begin. So does the search: a secret is found through up to three of these layers, and the result is
 its position in the text before any of them.
 
-Everything that decodes works on the whole text in C, because nearly every text has no secret. The
-positions are computed afterwards, for the few that have one.
+Nearly every text has no secret, and every result is searched. So what is searched for codes are the
+different runs of letters and digits that are long enough, all at once and in C; only where one has
+a secret are the positions computed.
 """
 
-import base64
 import binascii
 import html
 import re
@@ -19,7 +19,7 @@ from typing import NamedTuple
 
 from evalkit._lib.text import INVISIBLE
 
-SEPARATOR = '"|"'
+SEPARATOR = '","'
 """What is between texts that are searched together: no layer removes or decodes it."""
 
 _ESCAPE = re.compile(
@@ -31,10 +31,14 @@ _ESCAPE = re.compile(
     re.IGNORECASE,
 )
 # Markdown may escape the marks of another escape.
-_ESCAPED_MARK = re.compile(r"\\+(?=[%&#;])")
+_ESCAPED_MARK = re.compile(r"\\\\*(?=[%&#;])")
 _MARKS = ("\\", "%", "&")
 # Marks of Markdown, tags of HTML and colors of a terminal show as nothing, too.
-_IGNORED = re.compile(rf"[\s\\*~`\x00]+|\x1b\[[0-9;]*m|</?[A-Za-z][^<>]{{0,80}}>|{INVISIBLE}+")
+_IGNORED = re.compile(
+    r"[\s\\*~`\x00]+|\x1b\[[0-9;]*m"
+    r"""|</?[A-Za-z](?:[^<>"]|"(?![,:]")){0,80}>"""  # no tag goes on after a string of JSON
+    rf"|{INVISIBLE}+"
+)
 _IGNORED_ASCII = bytes(code for code in range(128) if _IGNORED.match(chr(code)))
 _PRINTABLE = re.compile(rb"[\t\n\r -~]{16,}")
 _UTF16 = re.compile(rb"(?:[\t\n\r -~]\0){16,}[\t\n\r -~]?")
@@ -49,6 +53,10 @@ _TO_BASE64 = bytes(
 _TO_HEX_MARK = bytes(
     ord("x") if chr(code) in "0123456789abcdefABCDEFxX:,-" else 0 for code in range(256)
 )
+_TO_CODE = bytes(
+    code if re.match(r"[A-Za-z0-9+/_:,-]", chr(code)) else ord(" ") for code in range(256)
+)
+_HEX_MARKS = re.compile(rb"x{32,}")
 _HEX_RUN = re.compile(r"(?:(?:0[xX])?[0-9a-fA-F]{2}[:,-]?){16,}")
 _MAX_ESCAPES = 3
 _MAX_DECODINGS = 2
@@ -74,10 +82,37 @@ class SecretSearch:
                 for needle in (shown, _latin(shown), _IGNORED.sub("", _latin(shown))):
                     needles[needle] = None
         self._needles = tuple(sorted(filter(None, needles), key=len, reverse=True))
+        self._shortest = min(map(len, self._needles), default=0)
+        self._has_quote = any('"' in needle for needle in self._needles)
 
     def has_secret(self, text: str) -> bool:
-        """Return whether a text has a secret."""
-        return next(self._search(text, _MAX_DECODINGS), None) is not None
+        """Return whether a text has a secret: the same as ``bool(find(text))``, but fast.
+
+        Half of a document is repeated, too short for a secret, or has no escape. So this searches
+        its different strings, and after each layer of escapes those that changed.
+        """
+        if _ESCAPED_MARK.search(text):
+            text = SEPARATOR.join((text, _ESCAPED_MARK.sub("", text)))
+        searched: set[str] = set()
+        without: set[bytes] = set()
+        for _ in range(_MAX_ESCAPES + 1):
+            strings = self._strings(text) - searched
+            shown = _Layer(SEPARATOR.join(strings), _IGNORED, "").result
+            if any(self._plain(shown)) or any(self._decoded(shown, _MAX_DECODINGS, without)):
+                return True
+            searched |= strings
+            escaped = [text for text in strings if any(mark in text for mark in _MARKS)]
+            if not escaped:
+                return False
+            text = _ESCAPE.sub(_unescape, SEPARATOR.join(escaped))
+        return False
+
+    def _strings(self, text: str) -> set[str]:
+        """Return the parts of a text that a secret may be in."""
+        if self._has_quote:
+            return {text}
+        strings = text.replace('":"', SEPARATOR).split(SEPARATOR)
+        return {string for string in strings if len(string) >= self._shortest}
 
     def find(self, text: str) -> list[Match]:
         """Return the positions of all secrets, in order and without overlaps."""
@@ -101,7 +136,7 @@ class SecretSearch:
             ignored = _Layer(text, _IGNORED, "")
             for match in self._plain(ignored.result):
                 yield _source(match, [*layers, ignored])
-            for match in self._decoded(ignored.result, decodings):
+            for match in self._decoded(ignored.result, decodings, set()):
                 yield _source(match, [*layers, ignored])
             if not any(mark in text for mark in _MARKS):
                 return
@@ -118,31 +153,42 @@ class SecretSearch:
                 yield Match(at, at + len(needle))
                 at = text.find(needle, at + len(needle))
 
-    def _decoded(self, text: str, decodings: int) -> Iterator[Match]:
-        """Yield the secrets in what is Base64 or hexadecimal digits in a text."""
+    def _decoded(self, text: str, decodings: int, without: set[bytes]) -> Iterator[Match]:
+        """Yield the secrets in what is Base64 or hexadecimal digits in a text.
+
+        Runs ``without`` a secret are skipped, and further ones are added.
+        """
         if not decodings:
             return
         # One byte for each character keeps the positions.
         data = text.encode("latin-1", "replace")
+        shortest = self._shortest * 4 // 3
+        runs = {run for run in data.translate(_TO_CODE).split() if len(run) >= shortest} - without
+        if any(self._in_codes(b" ".join(runs), decodings)):
+            yield from self._in_codes(data, decodings)
+        else:
+            without |= runs
+
+    def _in_codes(self, data: bytes, decodings: int) -> Iterator[Match]:
         letters = data.translate(_TO_BASE64) + b"AAA"
         for offset in range(4):
             whole = len(letters) - (len(letters) - offset) % 4
-            decoded = base64.b64decode(letters[offset:whole])
+            decoded = binascii.a2b_base64(letters[offset:whole])
             for start, end, _ in self._nested(decoded, decodings):
-                last = min(offset - (-end * 4 // 3), len(text))
+                last = min(offset - (-end * 4 // 3), len(data))
                 yield Match(offset + start * 4 // 3, last, "base64")
-        if b"x" * 32 not in data.translate(_TO_HEX_MARK):
-            return
-        for run in _HEX_RUN.finditer(text):
-            colons = _Layer(run[0], _COLONS, "")
-            digits = colons.result.encode()
-            for offset in range(2):
-                whole = len(digits) - (len(digits) - offset) % 2
-                decoded = binascii.unhexlify(digits[offset:whole])
-                for start, end, _ in self._nested(decoded, decodings):
-                    inner = Match(offset + 2 * start, offset + 2 * end, "hex")
-                    first, last, coding = _source(inner, [colons])
-                    yield Match(run.start() + first, run.start() + last, coding)
+        for marks in _HEX_MARKS.finditer(data.translate(_TO_HEX_MARK)):
+            for run in _HEX_RUN.finditer(data[marks.start() : marks.end()].decode()):
+                at = marks.start() + run.start()
+                colons = _Layer(run[0], _COLONS, "")
+                digits = colons.result.encode()
+                for offset in range(2):
+                    whole = len(digits) - (len(digits) - offset) % 2
+                    decoded = binascii.unhexlify(digits[offset:whole])
+                    for start, end, _ in self._nested(decoded, decodings):
+                        inner = Match(offset + 2 * start, offset + 2 * end, "hex")
+                        first, last, coding = _source(inner, [colons])
+                        yield Match(at + first, at + last, coding)
 
     def _nested(self, decoded: bytes, decodings: int) -> Iterator[Match]:
         text = decoded.decode("latin-1")

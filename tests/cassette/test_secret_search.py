@@ -62,6 +62,31 @@ def test_any_text_is_searched_without_a_match(text: str, mark: str) -> None:
     assert SecretSearch([KEY]).find(text.replace(" ", mark)) == []
 
 
+PIECES = st.sampled_from(
+    [KEY[:13], KEY[13:26], KEY[26:], *(encode(KEY) for encode in ENCODINGS.values())]
+)
+BETWEEN = st.text(st.sampled_from('"\\":,<b> %&u002;{}n#x'), max_size=6) | st.sampled_from(
+    [
+        '","',
+        '":"',
+        "<b class=x>",
+        '<b class="x">',
+        '<b a="1","b>',
+        "%25",
+        "&amp;",
+        "\\u0022",
+        "&quot;",
+    ]
+)
+
+
+@given(st.lists(PIECES | BETWEEN, max_size=8).map("".join), st.booleans())
+def test_whether_there_is_a_secret_agrees_with_its_positions(text: str, has_quote: bool) -> None:
+    search = SecretSearch([KEY, 'a "quoted" password'] if has_quote else [KEY])
+    for document in (text, json.dumps([text, text], separators=(",", ":"))):
+        assert search.has_secret(document) == bool(search.find(document))
+
+
 def test_secrets_that_overlap_are_one_match() -> None:
     search = SecretSearch([KEY, KEY[4:] + "/tail", "unrelated-secret-123"])
     assert [match[:2] for match in search.find(f"a {KEY}/tail b {KEY}")] == [

@@ -5,8 +5,9 @@
 Two figures: the cost of the plugin in a session without suites, and the cost of replaying, checking
 and reporting N stateless variants (two turns, one tool call: three exchanges each) beside N empty
 tests. Every session runs as continuous integration runs it: a process of its own in a fresh
-checkout, in which nothing is cached but the byte code of installed packages. CPU time is the
-operating system's (user + system), sessions alternate, medians are printed. The replay is measured
+checkout, in which nothing is cached but the byte code of installed packages. A key is set, as on a
+developer's machine, so everything written is searched for it. CPU time is the operating system's
+(user + system), sessions alternate, medians are printed. The replay is measured
 without any other plugin, where the floor is lowest, and with the plugins of this environment loaded
 on both sides. "Compiled" repeats the floor with the byte code of its test file stored, which no
 fresh checkout has: the strictest reading of the budget.
@@ -81,7 +82,12 @@ def session(
     if fresh:
         for cache in (*folder.rglob("__pycache__"), *folder.rglob(".pytest_cache")):
             shutil.rmtree(cache)
-    environment = {**os.environ, "PYTHONHASHSEED": "0", "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
+    environment = {
+        **os.environ,
+        "PYTHONHASHSEED": "0",
+        "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1",
+        "GEMINI_API_KEY": "a-key-that-the-local-server-accepts",
+    }
     if not alone:
         del environment["PYTEST_DISABLE_PLUGIN_AUTOLOAD"]
     environment.pop("PYTHONDONTWRITEBYTECODE", None)  # installed packages are compiled once

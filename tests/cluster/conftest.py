@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import pytest
 
@@ -48,12 +48,17 @@ class Waiting(ScriptBackend):
 class ClusterProject(Project):
     """A project whose sessions run in processes of their own."""
 
-    def start(self, *arguments: str, log: str = "session.log") -> Command:
+    def start(
+        self,
+        *arguments: str,
+        log: str = "session.log",
+        environment: Mapping[str, str] = {},
+    ) -> Command:
         words = ["pytest", "suites", "-q", "--evalkit-base-url", self.url, *arguments]
-        return Command(words, self.root, log, {"GEMINI_API_KEY": KEY})
+        return Command(words, self.root, log, {"GEMINI_API_KEY": KEY, **environment})
 
-    def finish(self, *arguments: str) -> str:
-        session = self.start(*arguments)
+    def finish(self, *arguments: str, environment: Mapping[str, str] = {}) -> str:
+        session = self.start(*arguments, environment=environment)
         session.process.wait(120)
         return session.text
 

@@ -58,20 +58,32 @@ class Command:
 
 
 class Cluster:
-    """A scheduler with workers; each worker is one process."""
+    """A scheduler with workers; each worker is one process.
 
-    def __init__(self, folder: Path, workers: int) -> None:
+    ``environment`` is dask's configuration, for all of them.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        workers: int,
+        *,
+        protocol: str = "tcp",
+        environment: Mapping[str, str] = {},
+    ) -> None:
         self.folder = folder
         # Every message that dask can log, so that a test can search it for the key.
         self._environment = {
             "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "debug",
             "DASK_DISTRIBUTED__ADMIN__LARGE_GRAPH_WARNING_THRESHOLD": "1kB",
             "GEMINI_API_KEY": "",
+            **environment,
         }
         words = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
+        words += ["--protocol", protocol]
         self.scheduler = Command(words, folder, "scheduler.log", self._environment)
         self.workers: list[Command] = []
-        self.address = self.scheduler.find(r"Scheduler at: +(tcp://[\d.:]+)")
+        self.address = self.scheduler.find(rf"Scheduler at: +({protocol}://[\d.:]+)")
         started = [self.start_worker() for _ in range(workers)]
         for worker in started:
             worker.find(r"(Starting established connection)")

@@ -35,6 +35,23 @@ if TYPE_CHECKING:
     from evalkit.pytest_plugin.state import SessionState
     from evalkit.taping import Tape
 
+# Why an option is refused: in a replay, with workers of pytest-xdist, in a locked session.
+_REASONS = {
+    "--evalkit-cluster": (
+        "a replay needs no cluster; leave the option out, or add --evalkit-live or "
+        "--evalkit-record",
+        "workers of pytest-xdist cannot share a cluster; leave -n out",
+        "workers do not have the run of --evalkit-locked; leave one of them out",
+    ),
+    "--evalkit-until-decided": (
+        "a replay costs nothing that could be saved; add --evalkit-live, or --evalkit-record all",
+        "workers of pytest-xdist cannot decide together; leave -n out, and run conversations at "
+        "once with --evalkit-concurrency",
+        "a locked session is compared turn by turn when it has ended; leave --evalkit-locked out, "
+        "or use --evalkit-gate",
+    ),
+}
+
 
 @pytest.fixture
 def evalkit_tape(request: pytest.FixtureRequest) -> Iterator[Tape]:
@@ -56,35 +73,28 @@ def pytest_configure(config: pytest.Config) -> None:
             "--evalkit-resume and -n exclude each other; resume in one process: leave -n out, or "
             "add -n 0"
         )
-    _check_cluster(config)
-    _check_until_decided(config)
+    _check_live_options(config)
+    _check_gate(config)
     if has_workers(config):
         config.pluginmanager.register(WorkerListener(config), "evalkit-worker-listener")
 
 
-def _check_cluster(config: pytest.Config) -> None:
-    """Refuse what ``--evalkit-cluster`` cannot be combined with."""
-    address: str | None = config.getoption("evalkit_cluster")
-    if address is None:
-        return
-    option = f"--evalkit-cluster {address}"
-    if not config.getoption("evalkit_live") and config.getoption("evalkit_record") == "none":
-        raise pytest.UsageError(
-            f"{option}: a replay needs no cluster; leave the option out, or add --evalkit-live or "
-            "--evalkit-record"
-        )
-    if config.getoption("numprocesses", None) or has_workers(config):
-        raise pytest.UsageError(
-            f"{option}: workers of pytest-xdist cannot share a cluster; leave -n out"
-        )
-    if config.getoption("evalkit_locked"):
-        raise pytest.UsageError(
-            f"{option}: workers do not have the run of --evalkit-locked; leave one of them out"
-        )
+def _check_live_options(config: pytest.Config) -> None:
+    """Refuse what options of live sessions cannot be combined with."""
+    refused = (
+        not config.getoption("evalkit_live") and config.getoption("evalkit_record") == "none",
+        config.getoption("numprocesses", None) or has_workers(config),
+        config.getoption("evalkit_locked"),
+    )
+    for option, reasons in _REASONS.items():
+        value: str | None = config.getoption(option)
+        for is_refused, reason in zip(refused, reasons, strict=True):
+            if value is not None and is_refused:
+                raise pytest.UsageError(f"{option} {value}: {reason}")
 
 
-def _check_until_decided(config: pytest.Config) -> None:
-    """Refuse what ``--evalkit-until-decided`` cannot be combined with; set its gate."""
+def _check_gate(config: pytest.Config) -> None:
+    """Refuse a second gate beside that of ``--evalkit-until-decided``; set it."""
     gate: str | None = config.getoption("evalkit_until_decided")
     if gate is None:
         if config.getoption("evalkit_seed") is not None:
@@ -92,26 +102,10 @@ def _check_until_decided(config: pytest.Config) -> None:
                 "--evalkit-seed is the order of --evalkit-until-decided; add it"
             )
         return
-    option = f"--evalkit-until-decided {gate}"
-    if not config.getoption("evalkit_live") and config.getoption("evalkit_record") == "none":
-        raise pytest.UsageError(
-            f"{option}: a replay costs nothing that could be saved; add --evalkit-live, or "
-            "--evalkit-record all"
-        )
-    if config.getoption("numprocesses", None) or has_workers(config):
-        raise pytest.UsageError(
-            f"{option}: workers of pytest-xdist cannot decide together; leave -n out, and run "
-            "conversations at once with --evalkit-concurrency"
-        )
-    if config.getoption("evalkit_locked"):
-        raise pytest.UsageError(
-            f"{option}: a locked session is compared turn by turn when it has ended; leave "
-            "--evalkit-locked out, or use --evalkit-gate"
-        )
     if config.getoption("evalkit_gate") not in (None, gate):
         raise pytest.UsageError(
-            f"{option} and --evalkit-gate {config.getoption('evalkit_gate')} name two gates; leave "
-            "--evalkit-gate out"
+            f"--evalkit-until-decided {gate} and --evalkit-gate {config.getoption('evalkit_gate')} "
+            "name two gates; leave --evalkit-gate out"
         )
     vars(config.option)["evalkit_gate"] = gate
 

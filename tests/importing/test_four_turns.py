@@ -5,76 +5,19 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 from click.testing import CliRunner
-from google import genai
 from google.protobuf.json_format import ParseDict
 from opentelemetry.proto.trace.v1.trace_pb2 import TracesData
 
 from evalkit._lib.yaml import load
 from evalkit.cli.main import main
-from evalkit.server import serving
+from tests.importing.stored_conversation import converse
 from tests.importing.traffic import pytest_in, run_import, scenarios
 from tests.results.collector import collecting
-
-MODEL = "gemini-3.5-flash"
-MESSAGES = (
-    "What is the temperature in London?",
-    "Explain how AI works in a few words",
-    "What is the temperature in Paris?",
-    "Thank you, that is all",
-)
-TOOL: Any = {
-    "type": "function",
-    "name": "get_current_temperature",
-    "description": "Gets the current temperature for a given location.",
-    "parameters": {
-        "type": "object",
-        "properties": {"location": {"type": "string"}},
-        "required": ["location"],
-    },
-}
-
-
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-def converse(url: str) -> str:
-    """Run the conversation as an application would; return the id of its last interaction."""
-    client = genai.Client(api_key="any", http_options={"base_url": url, "api_version": "v1beta"})
-    previous: str | None = None
-    for message in MESSAGES:
-        sent: Any = message
-        while sent:
-            extra: Any = {"previous_interaction_id": previous} if previous else {}
-            answer: Any = client.interactions.create(
-                model=MODEL,
-                input=sent,
-                tools=[TOOL],
-                system_instruction="Be exact.",
-                generation_config={"temperature": 0.5},
-                **extra,
-            )
-            previous = answer.id
-            sent = [
-                {
-                    "type": "function_result",
-                    "name": step.name,
-                    "call_id": step.id,
-                    "result": [{"type": "text", "text": json.dumps({"celsius": 21})}],
-                }
-                for step in answer.steps
-                if step.type == "function_call"
-            ]
-    assert previous is not None
-    return previous
 
 
 @pytest.mark.parametrize("kind", ["jsonl", "binpb"])
@@ -86,7 +29,7 @@ def test_it_replays_by_id_and_from_spans(
         folder.mkdir()
         (folder / "pyproject.toml").write_text("")
     monkeypatch.chdir(by_id)
-    last = converse(url)
+    last = converse(url)[-1]
     imported = run_import("--interaction", last, "--base-url", url, "--suite", "weather")
     assert imported.exit_code == 0, imported.output
     assert "1 passed" in pytest_in(by_id, "suites", "--evalkit-report", "reports/run")

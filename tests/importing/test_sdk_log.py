@@ -31,13 +31,6 @@ for event in create(model="gemini-3.5-flash", input="Streamed", stream=True):
 """
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("")
-    return tmp_path
-
-
 @pytest.fixture(scope="module")
 def log() -> str:
     with serving() as url:

@@ -3,35 +3,20 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import httpx
 import pytest
-from click.testing import CliRunner, Result
 
 from evalkit._lib.json import dumps
-from evalkit.cli.main import main
 from evalkit.errors import Disconnected, UsageError
 from evalkit.importing.stored_interactions import read_ids, read_stored
-from evalkit.server import serving
 from evalkit.transcript import Request, Response
-from tests.importing.traffic import pytest_in
+from tests.importing.stored_conversation import converse
+from tests.importing.traffic import pytest_in, run_import
+from tests.weather import WEATHER
 
-TOOLS = [
-    {
-        "type": "function",
-        "name": "get_current_temperature",
-        "description": "Gets the current temperature for a given location.",
-        "parameters": {
-            "type": "object",
-            "properties": {"location": {"type": "string"}},
-            "required": ["location"],
-        },
-    }
-]
-RESULT = [{"type": "text", "text": '{"temperature": "22"}'}]
 USER = {"type": "user_input", "content": [{"type": "text", "text": "Hi"}]}
 ANSWER = {"type": "model_output", "content": [{"type": "text", "text": "Hello"}]}
 
@@ -112,7 +97,7 @@ def test_an_id_in_the_history_of_another_is_part_of_it() -> None:
 def test_the_request_is_what_the_resource_repeats() -> None:
     resource = stored(
         input=[USER, USER],
-        tools=TOOLS,
+        tools=[WEATHER],
         system_instruction="Be brief.",
         service_tier="standard",
         usage={"total_tokens": 3},
@@ -121,7 +106,7 @@ def test_the_request_is_what_the_resource_repeats() -> None:
     assert json.loads(recording.request_body) == {
         "model": "m",
         "system_instruction": "Be brief.",
-        "tools": TOOLS,
+        "tools": [WEATHER],
         "input": [USER, USER],
     }
     body = json.loads(recording.body)
@@ -136,44 +121,10 @@ def test_ids_of_a_file() -> None:
             read_ids(text, "ids")
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    with serving() as address:
-        yield address
-
-
-def converse(url: str) -> list[str]:
-    """Hold a stored conversation of two turns, the first with a tool; return all ids."""
-    ids: list[str] = []
-    answer: dict[str, Any] = {}
-    inputs: list[Any] = [
-        "What is the temperature in London?",
-        None,
-        "Explain how AI works in a few words",
-    ]
-    with httpx.Client(base_url=url, headers={"x-goog-api-key": "any"}) as client:
-        for sent in inputs:
-            body: dict[str, Any] = {"model": "gemini-3.5-flash", "tools": TOOLS}
-            body["system_instruction"] = "Be exact."
-            if ids:
-                body["previous_interaction_id"] = ids[-1]
-            if sent is None:
-                call = next(step for step in answer["steps"] if step["type"] == "function_call")
-                result = {"type": "function_result", "name": call["name"], "call_id": call["id"]}
-                sent = [{**result, "result": RESULT}]
-            answer = client.post("/v1beta/interactions", json={**body, "input": sent}).json()
-            ids.append(answer["id"])
-    return ids
-
-
-def import_(*arguments: str) -> Result:
-    return CliRunner().invoke(main, ["import", *arguments])
-
-
 def test_a_stored_conversation_replays(tmp_path: Path, url: str) -> None:
     ids = converse(url)
     Path("ids.txt").write_text(f"{ids[0]}  # in the history of the next\n{ids[-1]}\n")
-    result = import_("--ids", "ids.txt", "--interaction", "v1_gone", "--base-url", url)
+    result = run_import("--ids", "ids.txt", "--interaction", "v1_gone", "--base-url", url)
     assert result.exit_code == 0, result.output
     assert "left out: interaction v1_gone: cannot be read: 404" in result.output
     assert "suites/stored.yaml: 1 scenario" in result.output
@@ -193,7 +144,7 @@ def test_nothing_to_import(tmp_path: Path, url: str) -> None:
         (["--ids", "ids.txt"], "ids.txt: cannot be read (not UTF-8: invalid start byte)"),
         (["--interaction", "x", "--base-url", "ftp://x"], "ftp://x"),
     ):
-        result = import_(*arguments)
+        result = run_import(*arguments)
         assert result.exit_code == 2, result.output
         assert message in result.output
         assert {path.name for path in tmp_path.iterdir()} == {"ids.txt", "pyproject.toml"}

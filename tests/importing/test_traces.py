@@ -31,13 +31,6 @@ from tests.importing.trace_files import FORMATS, SYSTEM, calls, current, otlp, p
 from tests.importing.traffic import exchange, interaction, run_import, scenarios, text
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("")
-    return tmp_path
-
-
 def write(documents: list[Any], name: str = "traces.jsonl") -> Path:
     path = Path(name)
     path.write_text("".join(json.dumps(one) + "\n" for one in documents))

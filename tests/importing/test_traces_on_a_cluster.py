@@ -44,13 +44,6 @@ def cluster() -> Iterator[str]:
         yield address
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "pyproject.toml").write_text("")
-    return tmp_path
-
-
 def test_workers_choose_the_same_sample_of_a_folder(cluster: str) -> None:
     documents = many(40)
     Path("logs").mkdir()

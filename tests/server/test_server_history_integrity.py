@@ -16,20 +16,11 @@ from evalkit.server import load_script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
 from evalkit.server.history_seals import DEFAULT_KEY
+from tests.weather import WEATHER
 
 Steps = list[dict[str, Any]]
 Alter = Callable[[Steps], Steps]
-TOOLS = [
-    {
-        "type": "function",
-        "name": "get_current_temperature",
-        "parameters": {
-            "type": "object",
-            "properties": {"location": {"type": "string"}},
-            "required": ["location"],
-        },
-    }
-]
+TOOLS = [WEATHER]
 EXACTLY = " Send every step of a history exactly as it was received."
 MODEL = "gemini-3.5-flash"
 AGENT = "antigravity-preview-05-2026"

@@ -10,17 +10,9 @@ import httpx
 import pytest
 
 from evalkit.protocol.sse import read_events
+from tests.weather import WEATHER
 
 HELLO = {"model": "gemini-3.5-flash", "input": "Hello"}
-WEATHER = {
-    "type": "function",
-    "name": "get_current_temperature",
-    "parameters": {
-        "type": "object",
-        "properties": {"location": {"type": "string"}},
-        "required": ["location"],
-    },
-}
 
 
 @pytest.fixture(scope="module")

@@ -12,23 +12,12 @@ from pydantic import BaseModel, Field
 
 from evalkit.server import create_app, load_script, serving
 from evalkit.server.script_backend import ScriptBackend
+from tests.weather import WEATHER
 
 genai = pytest.importorskip("google.genai")
 
 MODEL = "gemini-3.5-flash"
 PNG = base64.b64encode(b"\x89PNG").decode()
-WEATHER = {
-    "type": "function",
-    "name": "get_current_temperature",
-    "description": "Gets the current temperature for a given location.",
-    "parameters": {
-        "type": "object",
-        "properties": {
-            "location": {"type": "string", "description": "The city name, e.g. San Francisco"}
-        },
-        "required": ["location"],
-    },
-}
 
 
 @pytest.fixture(scope="module")

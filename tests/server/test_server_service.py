@@ -14,16 +14,8 @@ from evalkit.server import load_script
 from evalkit.server.api.service import Service
 from evalkit.server.calls import Call
 from tests.server.talking import message
+from tests.weather import WEATHER
 
-WEATHER = {
-    "type": "function",
-    "name": "get_current_temperature",
-    "parameters": {
-        "type": "object",
-        "properties": {"location": {"type": "string"}},
-        "required": ["location"],
-    },
-}
 DOGS = "I have 2 dogs in my house."
 PAWS = "How many paws are in my house?"
 EIGHT = "There are 8 paws in your house. 2 dogs × 4 paws = 8 paws."

@@ -12,16 +12,8 @@ from evalkit.protocol.sse import read_events
 from evalkit.protocol.step_reader import output_text, strip_user_input
 from evalkit.protocol.stream_assembler import assemble
 from tests.server.talking import message
+from tests.weather import WEATHER
 
-WEATHER = {
-    "type": "function",
-    "name": "get_current_temperature",
-    "parameters": {
-        "type": "object",
-        "properties": {"location": {"type": "string"}},
-        "required": ["location"],
-    },
-}
 BACKGROUND = (
     "Write a detailed analysis of the impact of artificial intelligence on modern healthcare."
 )

@@ -14,19 +14,6 @@ MODEL = "gemini-3.5-flash"
 DOGS, PAWS = "I have 2 dogs in my house.", "How many paws are in my house?"
 MakeTape = Callable[..., Tape]
 
-TOOL = {
-    "type": "function",
-    "name": "get_current_temperature",
-    "description": "Gets the current temperature for a given location.",
-    "parameters": {
-        "type": "object",
-        "properties": {
-            "location": {"type": "string", "description": "The city name, e.g. San Francisco"}
-        },
-        "required": ["location"],
-    },
-}
-
 
 @contextmanager
 def serving_rules(rules: str, *, strict: bool = False) -> Iterator[str]:

@@ -17,7 +17,8 @@ from evalkit.errors import ServiceFault, UsageError
 from evalkit.taping import ContinuityWarning, ExpectationWarning
 from evalkit.taping.tapes import Tape
 from tests.tape.http_clients import KEY
-from tests.tape.tape_support import DOGS, MODEL, PAWS, TOOL, MakeTape, create, serving_rules
+from tests.tape.tape_support import DOGS, MODEL, PAWS, MakeTape, create, serving_rules
+from tests.weather import WEATHER
 
 
 def client_of(url: str) -> Any:
@@ -45,7 +46,7 @@ async def stateless_tool(client: Any, start: asyncio.Barrier, city: str) -> str:
     while True:
         await start.wait()
         answer = await client.aio.interactions.create(
-            model=MODEL, store=False, input=history, tools=[TOOL]
+            model=MODEL, store=False, input=history, tools=[WEATHER]
         )
         results = 0
         for step in answer.steps:
@@ -89,7 +90,7 @@ def test_interleaved_conversations_are_distinguished(make_tape: MakeTape, guide_
                 city = talk.summary.split("in ")[1].split("?")[0]
                 talk.expect(
                     steps="thought* function_call function_result thought* model_output",
-                    tool_calls=[{"name": TOOL["name"], "arguments": {"location": city}}],
+                    tool_calls=[{"name": WEATHER["name"], "arguments": {"location": city}}],
                     history="exact",
                     text=city,
                 )
@@ -285,7 +286,7 @@ def test_what_a_conversation_loses_is_a_warning(make_tape: MakeTape, guide_url: 
 
     def application() -> None:
         question = "What is the temperature in London?"
-        body = create(question, tools=[TOOL], system_instruction="Be short.")
+        body = create(question, tools=[WEATHER], system_instruction="Be short.")
         answer = httpx.post(url, json=body, headers=headers).json()
         call = next(step for step in answer["steps"] if step["type"] == "function_call")
         result = {"type": "function_result", "call_id": call["id"], "result": "22"}

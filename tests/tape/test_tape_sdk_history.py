@@ -11,7 +11,8 @@ import pytest
 from google import genai
 
 from evalkit import ExpectationFailed
-from tests.tape.tape_support import MODEL, TOOL, MakeTape, serving_rules
+from tests.tape.tape_support import MODEL, MakeTape, serving_rules
+from tests.weather import WEATHER
 
 # The SDK drops nulls of optional fields, preserves those of unknown ones, and reorders keys.
 RULES = """\
@@ -41,7 +42,7 @@ def stateless_loop(client: Any) -> None:
     ]
     while True:
         interaction = client.interactions.create(
-            model=MODEL, store=False, input=history, tools=[TOOL]
+            model=MODEL, store=False, input=history, tools=[WEATHER]
         )
         function_results = []
         for step in interaction.steps:
@@ -52,7 +53,7 @@ def stateless_loop(client: Any) -> None:
         if not function_results:
             break
     history.append({"type": "user_input", "content": [{"type": "text", "text": "Thank you."}]})
-    client.interactions.create(model=MODEL, store=False, input=history, tools=[TOOL])
+    client.interactions.create(model=MODEL, store=False, input=history, tools=[WEATHER])
 
 
 async def stateless_loop_async(client: Any) -> None:
@@ -64,7 +65,7 @@ async def stateless_loop_async(client: Any) -> None:
     ]
     while True:
         interaction = await client.aio.interactions.create(
-            model=MODEL, store=False, input=history, tools=[TOOL]
+            model=MODEL, store=False, input=history, tools=[WEATHER]
         )
         history += [step.model_dump() for step in interaction.steps]
         calls = [step for step in interaction.steps if step.type == "function_call"]
@@ -72,7 +73,7 @@ async def stateless_loop_async(client: Any) -> None:
         if not calls:
             break
     history.append({"type": "user_input", "content": [{"type": "text", "text": "Thank you."}]})
-    await client.aio.interactions.create(model=MODEL, store=False, input=history, tools=[TOOL])
+    await client.aio.interactions.create(model=MODEL, store=False, input=history, tools=[WEATHER])
     await client.aio.aclose()
 
 

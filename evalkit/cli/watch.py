@@ -15,7 +15,8 @@ from evalkit.cli.main import EXIT_FAILED, EXIT_INCONCLUSIVE, EXIT_PASS
 from evalkit.cli.output import wrapped
 from evalkit.cli.watch_look import WatchedSuites
 from evalkit.cli.watch_terminal import cost_line, look_lines, signal_lines
-from evalkit.compare.drift_signals import Signal, find_signals, looks_needed
+from evalkit.compare.drift_signals import Signal, find_signals, looks_needed, never_passed
+from evalkit.compare.watched_turns import TurnPair
 from evalkit.plugins import reports_of
 from evalkit.project import find_root, pytest_lines, pytest_option
 from evalkit.reports.line_reports import write_all
@@ -132,9 +133,9 @@ def watch(
             write_all(Run(live), reports_of(os.environ))
     looks = [*earlier, look]
     signals = find_signals(looks, alpha)
-    code, conclusion = _conclusion(looks, signals, alpha)
+    code, conclusion = _conclusion(looks, pairs, signals, alpha)
     lines = [
-        *look_lines(look, pairs, len(looks), ledger.stop_reason),
+        *look_lines(looks, pairs, signals, ledger.stop_reason),
         *signal_lines(signals, look, pairs),
         conclusion,
     ]
@@ -164,7 +165,9 @@ def _settings(base_url: str | None, cassettes: Path | None) -> Settings:
     return settings
 
 
-def _conclusion(looks: Sequence[Look], signals: Sequence[Signal], alpha: float) -> tuple[int, str]:
+def _conclusion(
+    looks: Sequence[Look], pairs: Sequence[TurnPair], signals: Sequence[Signal], alpha: float
+) -> tuple[int, str]:
     """Return the exit code, and a sentence that says why."""
     look = looks[-1]
     if any(signal.is_alarm for signal in signals):
@@ -174,6 +177,12 @@ def _conclusion(looks: Sequence[Look], signals: Sequence[Signal], alpha: float) 
         )
     if look.news:
         return EXIT_FAILED, "drift: the service is another one; this is reported once"
+    passed = {pair.recorded["id"] for pair in pairs if pair.recorded["verdict"] == "passed"}
+    if never := [turn for turn in never_passed(looks, alpha) if turn.id in passed]:
+        return EXIT_FAILED, (
+            f"drift: {plural(len(never), 'turn')} passed when recorded, and in no look since; if "
+            "their answers are right, correct what is expected and record these scenarios again"
+        )
     if unanswered := sum(not turn.is_scored for turn in look.turns):
         return EXIT_INCONCLUSIVE, f"undecided: {plural(unanswered, 'turn')} without an answer"
     needed = looks_needed(looks, alpha)

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from statistics import fmean
 
 from evalkit._lib.text import plural
-from evalkit.compare.drift_signals import MEASURES, Signal, TurnValues
+from evalkit.compare.drift_signals import MEASURES, Signal, TurnValues, values_by_series
 from evalkit.compare.rows import grouped
 from evalkit.compare.watched_turns import TurnPair, excerpt
 from evalkit.results.records import ResultLine
@@ -27,14 +27,15 @@ def cost_line(recorded: Sequence[ResultLine]) -> str:
 
 
 def look_lines(
-    look: Look, pairs: Sequence[TurnPair], number: int, stop_reason: str
+    looks: Sequence[Look], pairs: Sequence[TurnPair], signals: Sequence[Signal], stop_reason: str
 ) -> Iterator[str]:
-    """Yield a look beside the recordings, what is new in it, and what was not answered."""
+    """Yield the last look beside the recordings: what is new, what failed, what had no answer."""
+    look = looks[-1]
     verdicts = Counter(turn.verdict for turn in look.turns)
     recorded = Counter(pair.recorded["verdict"] for pair in pairs)
     scored = [turn for turn in look.turns if turn.is_scored]
     yield (
-        f"look {number}: {verdicts['passed']} of {plural(len(scored), 'turn')} passed "
+        f"look {len(looks)}: {verdicts['passed']} of {plural(len(scored), 'turn')} passed "
         f"({recorded['passed']} of {len(pairs)} recorded), "
         f"{sum(bool(turn.difference) for turn in scored)} differ by meaning"
     )
@@ -43,10 +44,28 @@ def look_lines(
         yield f"stopped: {stop_reason}"
     for news in look.news:
         yield f"changed: {news}"
+    told = {signal.measure for signal in signals if signal.is_alarm}
+    for measure in _COUNTED:
+        if measure not in told:
+            yield from _turn_lines(measure, looks)
     unanswered = grouped((turn.reason, turn.id) for turn in look.turns if not turn.is_scored)
     for reason, (first, *others) in unanswered.items():
         more = f" and {plural(len(others), 'other turn')}" if others else ""
         yield f"no answer: {first}{more}: {reason}"
+
+
+def _turn_lines(measure: str, looks: Sequence[Look]) -> Iterator[str]:
+    """Yield the turns that failed or differed today, those that did so most often first."""
+    found = values_by_series(measure, looks)
+    turns = [turn for turn in looks[-1].turns if turn.is_scored and found[turn.series][-1]]
+    turns.sort(key=lambda turn: -fmean(found[turn.series]))
+    for turn in turns[:_MOST]:
+        values = found[turn.series]
+        count = f"{sum(values):.0f} of {plural(len(values), 'look')}"
+        reason = turn.reason if measure == "verdicts" else turn.difference
+        yield f"{_COUNTED[measure]} in {count}: {turn.id}: {reason}"
+    if len(turns) > _MOST:
+        yield f"{_COUNTED[measure]}: {plural(len(turns) - _MOST, 'other turn')}"
 
 
 def signal_lines(signals: Sequence[Signal], look: Look, pairs: Sequence[TurnPair]) -> Iterator[str]:

@@ -6,6 +6,9 @@ chance that any of them ever is a false alarm is at most ``alpha``. The others a
 
 An alarm stays until the looks are reset, or a turn begins a new series, because its scenario was
 recorded again or its expectations changed: then the bets begin again.
+
+A service that changed before the first look is no change between looks. So a turn that has never
+passed is found apart (:func:`never_passed`).
 """
 
 import math
@@ -24,6 +27,8 @@ Side = Literal["high", "low"]
 _HORIZON = 7
 """The looks within which the clearest change must be noticed, or the looks so far are too few."""
 _MOST_NEEDED = 400
+_FAILS_SELDOM = 0.2
+"""The share of looks in which a turn that is worth watching fails, at most."""
 
 
 class Measure(NamedTuple):
@@ -101,7 +106,7 @@ def measure_look(earlier: Sequence[Look], turns: Sequence[WatchedTurn]) -> dict[
         if name == "latency":
             p = look_p([_values(measure, look.turns) for look in alike], today, tie)
         else:
-            p = series_p(_by_series(measure, earlier), today, tie)
+            p = series_p(values_by_series(name, earlier), today, tie)
         if p is not None:
             found[name] = p
     return found
@@ -132,13 +137,36 @@ def find_signals(looks: Sequence[Look], alpha: float) -> list[Signal]:
     return sorted(signals, key=lambda signal: not signal.is_alarm)
 
 
+def never_passed(looks: Sequence[Look], alpha: float) -> list[WatchedTurn]:
+    """Return the turns of the last look that failed in all their looks, if these are enough.
+
+    They are if the chance that any of the turns ever begins with so many failures is at most
+    ``alpha``, for turns that fail in a fifth of all looks.
+    """
+    failures = values_by_series("verdicts", looks)
+    turns = looks[-1].turns
+    return [
+        turn
+        for turn in turns
+        if turn.verdict == "failed"
+        and all(failures[turn.series])
+        and len(turns) * _FAILS_SELDOM ** len(failures[turn.series]) <= alpha
+    ]
+
+
+def values_by_series(measure: str, looks: Sequence[Look]) -> dict[str, list[float]]:
+    """Return the values of a measure, look by look, by the series of a turn."""
+    value = MEASURES[measure]
+    return grouped(pair for look in looks for pair in _values(value, look.turns).items())
+
+
 def looks_needed(looks: Sequence[Look], alpha: float) -> int | None:
     """Return how many more looks are needed until the clearest change would be noticed.
 
     It is that every turn fails from then on, noticed within a week of looks. None: too many. The
     first look at turns has nothing to compare with.
     """
-    values = _by_series(MEASURES["verdicts"], looks)
+    values = values_by_series("verdicts", looks)
     counts = [len(values[key]) for key in _series(looks[-1]) & values.keys()]
     ps = [look.p["verdicts"] for look in looks if "verdicts" in look.p]
     for more in range("verdicts" not in looks[-1].p, _MOST_NEEDED if counts else 0):
@@ -169,13 +197,9 @@ def _series(look: Look) -> set[str]:
     return {turn.series for turn in look.turns}
 
 
-def _by_series(measure: Measure, looks: Sequence[Look]) -> dict[str, list[float]]:
-    return grouped(pair for look in looks for pair in _values(measure, look.turns).items())
-
-
 def _signal(name: str, side: Side, looks: Sequence[Look], start: int) -> Signal:
-    measure, rises = MEASURES[name], side == "high"
-    before, since = (_by_series(measure, part) for part in (looks[:start], looks[start:]))
+    rises = side == "high"
+    before, since = (values_by_series(name, part) for part in (looks[:start], looks[start:]))
     ids = {turn.series: turn.id for look in looks[start:] for turn in look.turns}
     parts = [TurnValues(id_, before.get(key, ()), since.get(key, ())) for key, id_ in ids.items()]
     total = TurnValues(

@@ -118,6 +118,20 @@ def project(
     return WatchedProject(folder, service, url)
 
 
+def test_a_service_that_changed_before_the_first_look(project: WatchedProject) -> None:
+    """Its failures do not change between looks, and are named from the first look on."""
+    project.service.rate = 0.0
+    number, result = project.watch_until(1, most=5)
+    assert number == 5, "11 turns; 0.2 ** 4 * 11 is above 0.01"
+    assert "DRIFT" not in result.output
+    output = " ".join(result.output.split())
+    assert "failed in 5 of 5 looks: opening::place[museum] turn 1: text: the text" in output
+    assert "drift: 9 turns passed when recorded, and in no look since; if their" in output
+    first = project.looks[0]
+    assert [turn["verdict"] for turn in first["turns"]].count("failed") == 9
+    assert max(map(len, result.output.splitlines())) <= 80
+
+
 def test_noise_is_no_alarm_and_a_service_that_starts_to_fail_is_one(
     project: WatchedProject,
 ) -> None:

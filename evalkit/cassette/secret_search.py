@@ -177,9 +177,12 @@ class SecretSearch:
             for start, end, _ in self._nested(decoded, decodings):
                 last = min(offset - (-end * 4 // 3), len(data))
                 yield Match(offset + start * 4 // 3, last, "base64")
-        for marks in _HEX_MARKS.finditer(data.translate(_TO_HEX_MARK)):
-            for run in _HEX_RUN.finditer(data[marks.start() : marks.end()].decode()):
-                at = marks.start() + run.start()
+        hex_marks = data.translate(_TO_HEX_MARK)
+        if b"x" * 32 not in hex_marks:
+            return
+        for part in _HEX_MARKS.finditer(hex_marks):
+            for run in _HEX_RUN.finditer(data[part.start() : part.end()].decode()):
+                at = part.start() + run.start()
                 colons = _Layer(run[0], _COLONS, "")
                 digits = colons.result.encode()
                 for offset in range(2):

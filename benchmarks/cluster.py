@@ -67,16 +67,16 @@ def main() -> int:
     at_once = concurrency * MACHINES * PROCESSES
     with tempfile.TemporaryDirectory() as name, ExitStack() as stack:
         folder = Path(name)
-        reply = "You are welcome."
-        (folder / "late.yaml").write_text(
-            f"script: late\nrules:\n  - {{delay: {latency}, reply: {reply}}}\n"
+        (folder / "polite.yaml").write_text(
+            "script: polite\nrules:\n  - {reply: You are welcome.}\n"
         )
         (folder / "pytest.ini").write_text("[pytest]\n")
         (folder / "suites").mkdir()
         (folder / "suites/live.yaml").write_text(
             SUITE + "".join(SCENARIO % (number, number) for number in range(conversations))
         )
-        serve = ["evalkit", "serve", "--script", "late.yaml", "--port", "0", "--quiet"]
+        serve = ["evalkit", "serve", "--script", "polite.yaml", "--delay", str(latency)]
+        serve += ["--port", "0", "--quiet"]
         url = "http://" + stack.enter_context(running(serve, folder, "serve", "http://"))
         words = ["dask", "scheduler", "--host", "127.0.0.1", "--port", "0", "--no-dashboard"]
         address = stack.enter_context(running(words, folder, "scheduler", "Scheduler at: "))

@@ -121,6 +121,11 @@ _NEEDED = {
     help="With --record: a regular expression of texts that are not recorded; may be repeated.",
 )
 @click.option(
+    "--delay",
+    metavar="SECONDS",
+    help="Wait before each response: a number, or a range such as 0.5..2.",
+)
+@click.option(
     "--fault",
     "faults",
     metavar="FAULT",
@@ -152,6 +157,7 @@ def serve(
     record: Path | None,
     upstream_key_env: str | None,
     patterns: tuple[str, ...],
+    delay: str | None,
     faults: tuple[str, ...],
     seed: int,
     cors: bool | None,
@@ -179,6 +185,8 @@ def serve(
         }
     )
     plans = [_parse_fault(number, text) for number, text in enumerate(faults, 1)]
+    if delay is not None:
+        plans.append(_parse_delay(delay))
     if cassettes is not None:
         backend: Backend = CassetteBackend(
             cassettes, timing=timing or "instant", again=replay_again, log=_log
@@ -230,6 +238,15 @@ def _parse_fault(number: int, text: str) -> FaultPlan:
         return parse_plan(text, f"--fault {number}")
     except FaultPlanError as error:
         raise UsageError(f"--fault {text!r}: {error}") from error
+
+
+def _parse_delay(seconds: str) -> FaultPlan:
+    try:
+        return parse_plan(f"delay={seconds}", "--delay")
+    except FaultPlanError as error:
+        raise UsageError(
+            f"--delay {seconds!r}: not a number of seconds (expected 1.5, or a range: 0.5..2)"
+        ) from error
 
 
 def _log(entry: str) -> None:

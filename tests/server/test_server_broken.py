@@ -368,6 +368,13 @@ def process(*options: str, cwd: Path) -> Iterator[tuple[subprocess.Popen[str], s
                 started.kill()
 
 
+def test_a_response_is_delayed(tmp_path: Path) -> None:
+    with process("--delay", "0.3..0.4", cwd=tmp_path) as (_, url):
+        began = time.monotonic()
+        assert httpx.post(f"{url}/v1/interactions", json=HELLO, headers=KEY).status_code == 200
+        assert time.monotonic() - began >= 0.3
+
+
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_signal_stops_the_server_gracefully(number: int, tmp_path: Path) -> None:
     with process("--fault", "event_delay=30", cwd=tmp_path) as (server, url):
@@ -452,4 +459,8 @@ def test_usage_errors_are_evalkit_errors() -> None:
     assert (
         str(result.exception)
         == "--fault 'cut=3@2': probability must be a number from 0 to 1, got 2. Example: cut=3@0.1"
+    )
+    result = CliRunner().invoke(command, ["--delay", "long"])
+    assert str(result.exception) == (
+        "--delay 'long': not a number of seconds (expected 1.5, or a range: 0.5..2)"
     )

@@ -51,14 +51,28 @@ FIELDS = {
 """Attributes, and the fields of requests and responses that have their content."""
 
 OLDER = {
-    CONVERSATION: ("gen_ai.thread.id", "session.id", "langfuse.session.id"),
-    MODEL: ("llm.model_name", "llm.request.model", RESPONSE_MODEL),
+    CONVERSATION: (
+        "gen_ai.thread.id",
+        "session.id",
+        "langfuse.session.id",
+        "langsmith.metadata.thread_id",
+    ),
+    MODEL: ("llm.model_name", "llm.request.model", "llm.request.model_name", RESPONSE_MODEL),
     RESPONSE_ID: ("llm.response.id",),
-    FINISH: ("gen_ai.completion.0.finish_reason", "llm.response.finish_reason"),
+    FINISH: (
+        "gen_ai.completion.0.finish_reason",
+        "llm.response.finish_reason",
+        "llm.finish_reason",
+        "gen_ai.response.finish_reason",
+    ),
     INPUT: ("gen_ai.prompt", "llm.input_messages", "gen_ai.content.prompt"),
     OUTPUT: ("gen_ai.completion", "llm.output_messages", "gen_ai.content.completion"),
     TOOLS: ("gen_ai.request.tools", "llm.request.functions", "llm.tools"),
-    "gen_ai.request.max_tokens": ("llm.request.max_tokens", "gen_ai.request.max_output_tokens"),
+    "gen_ai.request.max_tokens": (
+        "llm.request.max_tokens",
+        "gen_ai.request.max_output_tokens",
+        "gen_ai.request.max_completion_tokens",
+    ),
     "gen_ai.request.seed": ("gen_ai.openai.request.seed", "gen_ai.request.openai.seed"),
     "gen_ai.request.temperature": ("llm.request.temperature", "llm.temperature"),
     "gen_ai.request.top_p": ("llm.request.top_p", "llm.top_p"),
@@ -67,6 +81,13 @@ OLDER = {
         "gen_ai.usage.completion_tokens",
         "llm.token_count.completion",
     ),
-    "gen_ai.usage.cache_read.input_tokens": ("gen_ai.usage.cache_read_input_tokens",),
+    "gen_ai.usage.cache_read.input_tokens": (
+        "gen_ai.usage.cache_read_input_tokens",
+        "llm.token_count.prompt_details.cache_read",
+    ),
+    "gen_ai.usage.reasoning.output_tokens": (
+        "gen_ai.usage.reasoning_tokens",
+        "llm.token_count.completion_details.reasoning",
+    ),
 }
 """Earlier names of attributes, and those of other conventions, the most usual one first."""

@@ -175,8 +175,8 @@ class _CallIds:
 
     def __init__(self, lacks: set[Lack]) -> None:
         self._lacks = lacks
-        self._count = 0
-        self.waiting: list[RawStep] = []
+        self._given: set[str] = set()
+        self.waiting: list[tuple[JSON, RawStep]] = []
 
     def of(self, steps: Iterable[RawStep]) -> list[RawStep]:
         """Return steps with ids."""
@@ -184,19 +184,20 @@ class _CallIds:
 
     def _step(self, step: RawStep) -> RawStep:
         if step["type"] == "function_call":
-            self._count += 1
-            identity = step.get("id")
-            if not isinstance(identity, str) or not identity:
+            known = identity = step.get("id")
+            if not isinstance(identity, str) or not identity or identity in self._given:
                 self._lacks.add(Lack.CALL_IDS)
-                identity = f"call_{self._count}"
+                identity = f"call_{len(self._given) + 1}"
+            self._given.add(identity)
             step = {**step, "id": identity}
-            self.waiting.append(step)
+            self.waiting.append((known, step))
         elif step["type"] == "function_result":
-            by_id = [one for one in self.waiting if one["id"] == step.get("call_id")]
-            by_name = [one for one in self.waiting if one["name"] == step.get("name")]
-            call = next(iter(by_id or by_name or self.waiting), None)
-            if call is not None:
-                self.waiting.remove(call)
+            by_id = [one for one in self.waiting if one[0] and one[0] == step.get("call_id")]
+            by_name = [one for one in self.waiting if one[1]["name"] == step.get("name")]
+            found = next(iter(by_id or by_name or self.waiting), None)
+            if found is not None:
+                self.waiting.remove(found)
+                call = found[1]
                 step = {**step, "call_id": call["id"], "name": step.get("name") or call["name"]}
         return step
 

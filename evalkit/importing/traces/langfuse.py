@@ -1,6 +1,7 @@
 """Exports of Langfuse: observations as rows or in their traces. Pure.
 
-Source: Langfuse's reference of fields of its exports and of its public API, of 2026.
+Source: Langfuse's reference of fields of its exports and of its public API, of 2026; what writes
+them (``batchExport``, ``buildTraceExport``, the columns of ClickHouse) and its SDK for Python 4.
 """
 
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ _SESSION = ("sessionId", "session_id")
 _MODEL = ("model", "providedModelName", "provided_model_name", "modelId", "model_id")
 _PARAMETERS = ("modelParameters", "model_parameters")
 _USAGE = ("usageDetails", "usage_details", "usage")
+_TOOLS = ("toolDefinitions", "tool_definitions")
 _SHARED = ("userId", "user_id", "release", "version", "environment", "tags")
 
 
@@ -41,10 +43,12 @@ def langfuse_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
         return
     if document.get("type") != "GENERATION":
         return
+    tools = mapping(first(document, _TOOLS)).items()
     attributes = {
         **{key: value for key, value in document.items() if key not in ("input", "output")},
+        genai.TOOLS: [{"name": name, **mapping(tool)} for name, tool in tools],
         **flat("metadata", document.get("metadata")),
-        **sent(document.get("input")),
+        **{name: value for name, value in sent(document.get("input")).items() if value},
         **received(document.get("output")),
         **tokens(first(document, _USAGE)),
         genai.OPERATION: "chat",

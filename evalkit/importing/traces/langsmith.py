@@ -1,6 +1,7 @@
 """Exports of LangSmith: runs as its API and its SDKs return them. Pure.
 
-Source: LangSmith's page on the format of runs, of 2026, and LangChain's serialized messages.
+Source: LangSmith's page on the format of runs, of 2026, LangChain's serialized messages, and the
+schema and wrappers of LangSmith's SDK for Python.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,7 @@ from evalkit.results import genai_names as genai
 
 _THREADS = ("session_id", "thread_id", "conversation_id")
 _CHILDREN = "child_runs"
+_SETTINGS = {"temperature": "ls_temperature", "max_tokens": "ls_max_tokens", "stop": "ls_stop"}
 
 
 def is_langsmith(document: Mapping[str, JSON]) -> bool:
@@ -30,7 +32,10 @@ def langsmith_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
         return
     extra = mapping(document.get("extra"))
     metadata = flat("metadata", extra.get("metadata"))
-    parameters = mapping(extra.get("invocation_params"))
+    known = mapping(extra.get("metadata"))
+    settings = {name: known[key] for name, key in _SETTINGS.items() if known.get(key) is not None}
+    settings |= mapping(known.get("ls_invocation_params"))
+    parameters = settings | {**mapping(extra.get("invocation_params"))}
     outputs = mapping(document.get("outputs"))
     inputs = {key: value for key, value in sent(document.get("inputs")).items() if value}
     attributes = {
@@ -39,7 +44,7 @@ def langsmith_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
         genai.TOOLS: parameters.get("tools"),
         **inputs,
         **received(outputs),
-        **tokens(outputs.get("usage_metadata") or document),
+        **tokens(outputs.get("usage_metadata") or known.get("usage_metadata") or document),
         genai.OPERATION: "chat",
         # The session of a run is its project; a thread is named in the metadata.
         genai.CONVERSATION: first(metadata, [f"metadata.{name}" for name in _THREADS]),

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 
 from evalkit._lib.json import JSON
 from evalkit.importing.traces.messages import mapping, parsed
-from evalkit.importing.traces.payloads import first, nanoseconds, received, sent
+from evalkit.importing.traces.payloads import first, nanoseconds
 from evalkit.importing.traces.span import Span
 from evalkit.results import genai_names as genai
 
@@ -42,13 +42,10 @@ def row_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
         **(mapping(resource.get("attributes")) or resource),
         **parsed(document["attributes"]),
     }
-    for name, read in (("request_data", sent), ("response_data", received)):
-        # Logfire's own instrumentations of clients have the bodies in these.
-        if name in attributes:
-            values = {key: value for key, value in read(attributes[name]).items() if value}
-            attributes = {**values, **attributes}
     parameters = mapping(attributes.get("model_request_parameters"))
-    attributes.setdefault(genai.TOOLS, parameters.get("function_tools"))
+    _unwrap_arguments(attributes)
+    if tools := parameters.get("function_tools"):
+        attributes.setdefault(genai.TOOLS, tools)
     status = mapping(document.get("status"))
     failed = document.get("is_exception") or status.get("status_code") == "ERROR"
     message = first(document, ("exception_message", "otel_status_message"))
@@ -64,6 +61,20 @@ def row_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
         error=str(message or "the call failed") if failed or message else "",
         place=place,
     )
+
+
+def _unwrap_arguments(attributes: dict[str, JSON]) -> None:
+    """Replace the arguments of calls of Anthropic, which Logfire has as the dump of their block."""
+    data = mapping(attributes.get("response_data"))
+    calls = mapping(data.get("message")).get("tool_calls")
+    if attributes.get("gen_ai.system") != "anthropic" or not isinstance(calls, list):
+        return
+    for call in calls:
+        function = call.get("function") if isinstance(call, dict) else None
+        if isinstance(function, dict):
+            arguments = function.get("arguments")
+            function["arguments"] = mapping(arguments).get("input", arguments)
+    attributes["response_data"] = data
 
 
 def _events(

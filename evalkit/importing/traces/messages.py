@@ -1,8 +1,9 @@
 """Messages of a trace as steps, whichever convention they follow. Pure.
 
 Read are the messages of OpenTelemetry (``parts``), of OpenAI's and Anthropic's APIs (``content``,
-``tool_calls``), of LangChain (also serialized), of Gemini's ``contents``, and steps of the
-Interactions API, which pass through. What a message has no place for is named in ``lacks``.
+``tool_calls``), items of OpenAI's Responses, messages of LangChain (also serialized), Gemini's
+``contents``, and steps of the Interactions API, which pass through. What a message has no place for
+is named in ``lacks``.
 """
 
 from collections.abc import Mapping
@@ -28,8 +29,9 @@ _ROLES = {
 _CONTENTS = ("parts", "content", "contents", "text")
 _TEXTS = frozenset(("text", "input_text", "output_text", "refusal"))
 _THOUGHTS = frozenset(("reasoning", "thinking"))
-_CALLS = frozenset(("tool_call", "tool_use", "function_call", "functionCall"))
+_CALLS = frozenset(("tool_call", "tool_use", "function_call", "functionCall", "custom_tool_call"))
 _RESULTS = frozenset(("tool_call_response", "tool_result", "function_response", "functionResponse"))
+_RESULTS |= {"function_call_output", "custom_tool_call_output"}
 _SERVER_CALLS = frozenset(("server_tool_call", "server_tool_use"))
 _SERVER_RESULTS = frozenset(("server_tool_call_response", "web_search_tool_result"))
 _BARE = (
@@ -43,11 +45,24 @@ _BARE = (
     "file_data",
     "text",
 )
-_RESULT_KEYS = ("response", "result", "content")
+_RESULT_KEYS = ("response", "result", "content", "output", "server_tool_call_response")
 _CALL_KEYS = ("tool_use_id", "tool_call_id", "call_id", "id")
 _DATA_URL = "data:"
-_MEDIA = MEDIA_TYPES | {"blob", "uri", "file", "image_url"}
+_STORED_ELSEWHERE = "@@@langfuseMedia:"
+_MEDIA = MEDIA_TYPES | {"blob", "binary", "uri", "file", "media", "image_url"}
+_MEDIA |= {f"{name}-url" for name in MEDIA_TYPES}
+_SOURCES = (
+    "image_url",
+    "inlineData",
+    "inline_data",
+    "fileData",
+    "file_data",
+    "input_audio",
+    "file",
+)
 _URIS = ("uri", "url", "fileUri", "file_uri", "file_id")
+_SIGNATURES = ("signature", "thoughtSignature", "thought_signature")
+_NOT_CAPTURED = "<elided>"
 
 
 @dataclass(slots=True)
@@ -58,6 +73,7 @@ class MessageReader:
     system: list[str] = field(default_factory=list)
     finish: str = ""
     lacks: set[Lack] = field(default_factory=set)
+    _start: int = 0
 
     def add(self, value: JSON, role: str) -> None:
         """Read one message, a list of them, or the JSON text of either."""
@@ -77,22 +93,30 @@ class MessageReader:
                 names = value.get("id")
                 name = str(names[-1]) if isinstance(names, list) and names else ""
                 kind = name.removesuffix("Chunk").removesuffix("Message").lower()
-                reason = (
-                    {"finish_reason": value["finish_reason"]} if "finish_reason" in value else {}
-                )
-                known = {"type": kind} if kind in _ROLES else {}
-                self._object({"type": value.get("type"), **value[key], **reason, **known}, default)
+                outer = ("finish_reason", "tool_calls")
+                known = {name: value[name] for name in outer if value.get(name)}
+                known |= {"type": kind} if kind in _ROLES else {}
+                self._object({"type": value.get("type"), **value[key], **known}, default)
                 return
-        if value.get("type") in STEP_TYPES:
+        is_item = value.get("type") == "function_call" and "call_id" in value
+        if value.get("type") in STEP_TYPES and not is_item:
             self.steps.append(dict(value))
             return
         names = (str(value.get(name)).lower() for name in ("role", "type"))
-        role = next((_ROLES[name] for name in names if name in _ROLES), default)
+        known_role = next((_ROLES[name] for name in names if name in _ROLES), "")
+        role = known_role or default
         self.finish = str(value.get("finish_reason") or self.finish)
         content = next((value[key] for key in _CONTENTS if value.get(key) is not None), None)
-        self._message(role, content, value)
+        if isinstance(content, dict) and "parts" in content:
+            # An event of google-genai has Gemini's content, which names the role.
+            self._object(content, role)
+        elif is_item or (content is None and not known_role and _kind(value)):
+            self._message(role, [value], {})
+        elif content != _NOT_CAPTURED:
+            self._message(role, content, value)
 
     def _message(self, role: str, content: JSON, message: Mapping[str, JSON]) -> None:
+        self._start = len(self.steps)
         if role == "system":
             self.system += filter(None, map(_text, content if _is_list(content) else [content]))
             return
@@ -158,10 +182,12 @@ class MessageReader:
             blocks.clear()
 
     def _thought(self, part: Mapping[str, JSON]) -> None:
-        texts = (part.get(key) for key in ("content", "thinking", "text", "reasoning"))
+        texts = [part.get(key) for key in ("content", "thinking", "text", "reasoning")]
+        summary = part.get("summary")
+        texts.append("\n\n".join(map(_text, summary)) if isinstance(summary, list) else summary)
         text = next((text for text in texts if isinstance(text, str) and text), "")
         step: RawStep = {"type": "thought", "summary": [{"type": "text", "text": text}]}
-        signature = part.get("signature") or part.get("thoughtSignature")
+        signature = next((part[name] for name in _SIGNATURES if part.get(name)), None)
         self.steps.append(step | ({"signature": signature} if signature else {}))
 
     def _call(self, call: Mapping[str, JSON]) -> None:
@@ -170,8 +196,10 @@ class MessageReader:
         arguments: JSON = next(
             (body[key] for key in ("arguments", "input", "args") if body.get(key) is not None), {}
         )
-        identity, name = str(call.get("id") or ""), str(body.get("name") or "")
-        if identity and any(step.get("id") == identity for step in self.steps):
+        identity = str(call.get("call_id") or call.get("id") or "")
+        name = str(body.get("name") or "")
+        # Of the same message only: some instrumentations number the calls of each message.
+        if identity and any(step.get("id") == identity for step in self.steps[self._start :]):
             return
         self.steps.append(
             {"type": "function_call", "id": identity, "name": name, "arguments": parsed(arguments)}
@@ -203,11 +231,7 @@ class MessageReader:
     def _media(self, part: Mapping[str, JSON], kind: str) -> JSON:
         """Return an image, audio, video or document; None if the part is something else."""
         source = next(
-            (
-                part[key]
-                for key in ("image_url", "inlineData", "inline_data", "fileData", "file_data")
-                if part.get(key)
-            ),
+            (part[key] for key in _SOURCES if part.get(key)),
             part.get("source") or part.get("image") or part,
         )
         source = {"url": source} if isinstance(source, str) else source
@@ -218,17 +242,19 @@ class MessageReader:
         names = ("mime_type", "mimeType", "media_type")
         mime = next((source[name] for name in names if isinstance(source.get(name), str)), "")
         uri = next((source[key] for key in _URIS if isinstance(source.get(key), str)), "")
-        data = source.get("data") or (source.get("content") if kind == "blob" else None)
+        data = source.get("data") or source.get("base64")
+        data = source.get("content") if kind in ("blob", "binary") else data
+        mime = mime or (f"audio/{source['format']}" if kind == "input_audio" else "")
         if uri.startswith(_DATA_URL):
             mime, _, data = uri.removeprefix(_DATA_URL).partition(";base64,")
             uri = ""
-        if kind == "file":
+        if not (uri or data) or (kind == "file" and uri) or _STORED_ELSEWHERE in f"{uri}{data}":
             self.lacks.add(Lack.MEDIA)
-        family = str(part.get("modality") or mime.partition("/")[0])
+        family = str(part.get("modality") or mime.partition("/")[0] or kind.partition("-")[0])
         if family not in MEDIA_TYPES:
             family = "image" if kind.endswith(("image", "image_url")) else "document"
         block = {"type": family, "mime_type": mime} if mime else {"type": family}
-        return {**block, "uri": uri} if uri else {**block, "data": data}
+        return block | ({"uri": uri} if uri else {"data": data} if data else {})
 
 
 def parsed(value: JSON) -> JSON:
@@ -257,7 +283,7 @@ def _served(step: RawStep, name: str) -> RawStep:
 def _kind(part: JSON) -> str:
     if not isinstance(part, dict):
         return ""
-    return str(part.get("type") or next((key for key in _BARE if key in part), ""))
+    return str(part.get("type") or next((key for key in _BARE if part.get(key) is not None), ""))
 
 
 def _text(part: JSON) -> str:

@@ -11,10 +11,16 @@ from evalkit.importing.traces.payloads import first, nanoseconds
 from evalkit.importing.traces.span import Span
 
 _SIGNALS = (
-    (("resourceSpans", "resource_spans", "batches"), ("scopeSpans", "scope_spans"), "spans"),
-    (("resourceLogs", "resource_logs"), ("scopeLogs", "scope_logs"), "logRecords"),
+    (("resourceSpans", "resource_spans", "batches"), ("scopeSpans", "scope_spans"), ("spans",)),
+    (
+        ("resourceLogs", "resource_logs"),
+        ("scopeLogs", "scope_logs"),
+        ("logRecords", "log_records"),
+    ),
 )
 _OLD_SCOPES = ("instrumentationLibrarySpans",)
+_STARTS = ("startTimeUnixNano", "start_time_unix_nano", "timeUnixNano", "time_unix_nano")
+_ENDS = ("endTimeUnixNano", "end_time_unix_nano")
 METRICS = ("resourceMetrics", "resource_metrics")
 """Documents without spans that a file may have among others."""
 
@@ -30,11 +36,11 @@ def otlp_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
         for group in _objects(first(document, groups)):
             shared = _attributes(mapping(group.get("resource")).get("attributes"))
             for scope in _objects(first(group, (*scopes, *_OLD_SCOPES))):
-                for record in _objects(scope.get(records)):
-                    if records == "spans":
+                for record in _objects(first(scope, records)):
+                    if records == ("spans",):
                         yield _span(record, shared, place)
                     elif (event := _event(record)) is not None:
-                        yield _span({**record, "attributes": []}, shared, place, event)
+                        yield _span(record, shared, place, event)
 
 
 def value_of(value: JSON) -> JSON:
@@ -46,11 +52,11 @@ def value_of(value: JSON) -> JSON:
         # Nearly every value of the calls of models.
         return content
     match kind:
-        case "intValue":
+        case "intValue" | "int_value":
             return int(content) if str(content).lstrip("-").isdecimal() else None
-        case "arrayValue":
+        case "arrayValue" | "array_value":
             return [value_of(item) for item in _objects(mapping(content).get("values"))]
-        case "kvlistValue":
+        case "kvlistValue" | "kvlist_value":
             return _attributes(mapping(content).get("values"))
         case _:
             return content
@@ -72,8 +78,8 @@ def _span(
         trace=str(first(record, ("traceId", "trace_id")) or ""),
         id=str(first(record, ("spanId", "span_id")) or ""),
         name=str(record.get("name") or ""),
-        start=nanoseconds(first(record, ("startTimeUnixNano", "timeUnixNano"))),
-        end=nanoseconds(record.get("endTimeUnixNano")),
+        start=nanoseconds(first(record, _STARTS)),
+        end=nanoseconds(first(record, _ENDS)),
         attributes={**shared, **_attributes(record.get("attributes"))},
         events=(*events, *([event] if event else ())),
         error=str(status.get("message") or "the call failed") if has_failed else "",
@@ -84,7 +90,8 @@ def _span(
 def _event(record: Mapping[str, JSON]) -> tuple[str, Mapping[str, JSON]] | None:
     """Return a log record that is an event of a call: its name, its body and attributes."""
     attributes = _attributes(record.get("attributes"))
-    name = str(record.get("eventName") or attributes.get("event.name") or "")
+    named = first(record, ("eventName", "event_name"))
+    name = str(named or attributes.get("event.name") or "")
     if not name.startswith("gen_ai.") or name.startswith("gen_ai.evaluation"):
         return None
     return name, {**attributes, **mapping(value_of(record.get("body")))}

@@ -14,7 +14,17 @@ from evalkit.results import genai_names as genai
 
 _INPUTS = ("messages", "contents", "input", "prompts", "prompt")
 _SYSTEMS = ("system_instruction", "systemInstruction", "system", "instructions")
-_OUTPUTS = ("steps", "generations", "choices", "candidates", "messages", "message", "output")
+_OUTPUTS = (
+    "steps",
+    "generations",
+    "choices",
+    "candidates",
+    "messages",
+    "message",
+    "output",
+    "combined_chunk_content",
+)
+_BODIES_OF_SETTINGS = ("config", "generation_config", "generationConfig")
 _TOKENS: dict[str, tuple[str, ...]] = {
     "gen_ai.usage.input_tokens": (
         "input",
@@ -23,6 +33,7 @@ _TOKENS: dict[str, tuple[str, ...]] = {
         "promptTokens",
         "total_input_tokens",
         "promptTokenCount",
+        "prompt_token_count",
     ),
     "gen_ai.usage.output_tokens": (
         "output",
@@ -31,6 +42,30 @@ _TOKENS: dict[str, tuple[str, ...]] = {
         "completionTokens",
         "total_output_tokens",
         "candidatesTokenCount",
+        "candidates_token_count",
+    ),
+    "gen_ai.usage.cache_read.input_tokens": (
+        "input_cached_tokens",
+        "input_cache_read",
+        "cache_read_input_tokens",
+        "total_cached_tokens",
+        "cachedContentTokenCount",
+        "cached_content_token_count",
+        "prompt_tokens_details.cached_tokens",
+        "input_tokens_details.cached_tokens",
+        "input_token_details.cache_read",
+        "prompt_token_details.cache_read",
+    ),
+    "gen_ai.usage.reasoning.output_tokens": (
+        "output_reasoning_tokens",
+        "output_reasoning",
+        "total_thought_tokens",
+        "thoughtsTokenCount",
+        "thoughts_token_count",
+        "completion_tokens_details.reasoning_tokens",
+        "output_tokens_details.reasoning_tokens",
+        "output_token_details.reasoning",
+        "completion_token_details.reasoning",
     ),
 }
 _NANOSECONDS = 10**9
@@ -41,19 +76,22 @@ _UNITS = ((10**17, 1), (10**14, 10**3), (10**11, 10**6), (0, 10**9))
 def sent(value: JSON) -> dict[str, JSON]:
     """Return the attributes of an input."""
     value = parsed(value)
+    if isinstance(value, list) and any(map(_is_declaration, value)):
+        return {
+            genai.INPUT: [one for one in value if not _is_declaration(one)],
+            genai.TOOLS: [one["content"] for one in value if _is_declaration(one)],
+        }
     if not isinstance(value, dict) or "role" in value:
         return {genai.INPUT: value}
     messages = next((value[key] for key in _INPUTS if value.get(key)), None)
-    system = next((value[key] for key in _SYSTEMS if value.get(key)), None)
-    parameters = {
-        **value,
-        **mapping(value.get("config")),
-        **mapping(value.get("generation_config")),
-    }
+    parameters = dict(value)
+    for name in _BODIES_OF_SETTINGS:
+        parameters |= {k: v for k, v in mapping(value.get(name)).items() if v is not None}
+    system = next((parameters[key] for key in _SYSTEMS if parameters.get(key)), None)
     return {
         genai.INPUT: messages,
         genai.SYSTEM: mapping(system).get("parts") or system,
-        genai.TOOLS: parameters.get("tools"),
+        genai.TOOLS: parameters.get("tools") or parameters.get("functions"),
         genai.MODEL: value.get("model"),
         "llm.invocation_parameters": parameters,
     }
@@ -65,8 +103,9 @@ def received(value: JSON) -> dict[str, JSON]:
     attributes: dict[str, JSON] = {}
     while isinstance(value, dict) and "role" not in value:
         key = next((key for key in _OUTPUTS if value.get(key)), None)
-        attributes |= {genai.RESPONSE_ID: value["id"]} if key and value.get("id") else {}
-        attributes |= tokens(value.get("usage") or value.get("usageMetadata"))
+        identity = first(value, ("id", "response_id", "responseId"))
+        attributes |= {genai.RESPONSE_ID: identity} if key and identity else {}
+        attributes |= tokens(first(value, ("usage", "usageMetadata", "usage_metadata")))
         if key in ("steps", "messages") or key is None:
             attributes |= {genai.FINISH: value["status"]} if key == "steps" else {}
             value = value[key] if key else value
@@ -86,11 +125,15 @@ def received(value: JSON) -> dict[str, JSON]:
 
 
 def tokens(usage: JSON) -> dict[str, JSON]:
-    """Return the attributes of counted tokens, under any of their names."""
-    counts = mapping(usage)
+    """Return the attributes of counted tokens, under any of their names; counts may be texts."""
+    counts = dict(mapping(usage))
+    for name, details in mapping(usage).items():
+        counts |= flat(name, details) if isinstance(details, dict) else {}
     return {
-        name: next((counts[key] for key in keys if isinstance(counts.get(key), int)), None)
+        name: counts[key]
         for name, keys in _TOKENS.items()
+        for key in reversed(keys)
+        if str(counts.get(key)).isdecimal()
     }
 
 
@@ -102,6 +145,14 @@ def flat(prefix: str, value: JSON) -> dict[str, JSON]:
 def first(row: Mapping[str, JSON], keys: Iterable[str]) -> Any:
     """Return the first value that is there, None without one."""
     return next((row[key] for key in keys if row.get(key) is not None), None)
+
+
+def _is_declaration(message: JSON) -> bool:
+    """Return whether a message is a tool, as Langfuse's handler for LangChain appends them."""
+    if not isinstance(message, dict) or message.get("role") != "tool":
+        return False
+    content = message.get("content")
+    return isinstance(content, dict) and isinstance(content.get("function"), dict)
 
 
 def nanoseconds(value: JSON) -> int:

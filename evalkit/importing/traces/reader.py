@@ -108,7 +108,7 @@ def is_trace_file(path: Path) -> bool:
     document = first_document(start)
     if isinstance(document, list):
         document = next(iter(document), None)
-    if isinstance(document, dict):
+    if isinstance(document, dict) and not _is_frame(document):
         return "request" not in document and _recognizes(document)
     text = start[:_PEEKED_NAMES].replace(b"\x00", b"").lstrip(_SPACE)
     is_json = text.startswith((b"{", b"[")) and not _NAMES_OF_TRAFFIC.match(text)
@@ -191,7 +191,8 @@ def _add_conversations(found: TraceImport, spans: dict[str, dict[tuple[str, str]
             if call is not None:
                 calls.append(call)
             else:
-                found.lacks.add(Lack.FAILURES if span.has_content else Lack.CONTENT)
+                is_failure = span.has_content and span.has_failed
+                found.lacks.add(Lack.FAILURES if is_failure else Lack.CONTENT)
         found.lacks |= set() if key.startswith("id ") else {Lack.CONVERSATIONS}
         conversations += join_calls(calls)
     conversations.sort(key=lambda one: one.first_call.start)
@@ -235,7 +236,7 @@ def _spans(document: JSON, place: str) -> Iterator[Span]:
             yield from spans(document, place)
             return
     items = _items(document)
-    if items is None and not any(name in document for name in METRICS):
+    if items is None and not _is_frame(document) and not any(name in document for name in METRICS):
         raise _NotSpans
     for item in items or ():
         yield from _spans(item, place)
@@ -246,6 +247,11 @@ def _items(document: Mapping[str, JSON]) -> list[JSON] | None:
     if (rows := rows_of(document)) is not None:
         return rows
     return next((document[key] for key in _WRAPPERS if isinstance(document.get(key), list)), None)
+
+
+def _is_frame(document: Mapping[str, JSON]) -> bool:
+    """Return whether a document is a message without rows of a stream of Logfire's query API."""
+    return document.get("type") in ("schema", "explain", "end") and "trace_id" not in document
 
 
 def _recognizes(document: Mapping[str, JSON]) -> bool:

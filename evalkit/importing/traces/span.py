@@ -4,14 +4,18 @@ Each format becomes spans whose attributes have the names of OpenTelemetry's con
 generative AI, current or older (``results.genai_names``); here they become requests and responses.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
 from evalkit._lib.json import JSON, dumps
+from evalkit.importing.traces.attributes import attribute, content_of
+from evalkit.importing.traces.choices import read_answer
 from evalkit.importing.traces.losses import Lack
 from evalkit.importing.traces.messages import MessageReader, mapping, parsed
+from evalkit.importing.traces.payloads import received, sent
+from evalkit.importing.traces.request_body import request_body
 from evalkit.protocol.step_reader import RawStep
-from evalkit.protocol.step_types import STATUSES
+from evalkit.protocol.step_types import CLIENT_STEPS, STATUSES
 from evalkit.results import genai_names as genai
 
 Event = tuple[str, Mapping[str, JSON]]
@@ -28,11 +32,17 @@ _OTHER_OPERATIONS = frozenset(
         "simulate",
     )
 )
-_KINDS = ("openinference.span.kind", "traceloop.span.kind")
+_KINDS = ("openinference.span.kind", "traceloop.span.kind", "langsmith.span.kind")
 _DETAILS = "gen_ai.client.inference.operation.details"
 _CONTENT_EVENTS = ("gen_ai.content.prompt", "gen_ai.content.completion", _DETAILS)
 _CHOICE = "gen_ai.choice"
-_MAX_PATH = 12
+_BODIES = (
+    ("request_data", sent),
+    ("gen_ai.prompt", sent),
+    ("response_data", received),
+    ("gen_ai.completion", received),
+)
+"""Attributes that have the body of a request or response: those of Logfire and LangSmith."""
 _FINISHES = {
     "length": "incomplete",
     "max_tokens": "incomplete",
@@ -78,6 +88,9 @@ class Span:
         kinds = [str(attributes[kind]).lower() for kind in _KINDS if kind in attributes]
         if any(kind not in ("llm", "unknown") for kind in kinds):
             return False
+        if mapping(attributes.get("request_data")).get("stream") and not self.error:
+            # Logfire records a stream again when it ends, with how long it took.
+            return "duration" in attributes
         return attribute(attributes, genai.MODEL) is not None or self.has_content
 
     @property
@@ -88,6 +101,11 @@ class Span:
             or any(key.startswith(_INPUTS) for key in self.attributes)
             or any(name.startswith("gen_ai.") for name, _ in self.events)
         )
+
+    @property
+    def has_failed(self) -> bool:
+        """Whether it names an error."""
+        return bool(self.error or attribute(self.attributes, genai.ERROR_TYPE))
 
     def merged(self, other: "Span") -> "Span":
         """Return the span with what another record of it has, such as an event in a log."""
@@ -134,43 +152,37 @@ class ModelCall:
     lacks: frozenset[Lack] = field(default_factory=frozenset)
 
 
-def attribute(attributes: Mapping[str, JSON], name: str) -> JSON:
-    """Return an attribute by its current name or an older one; None where it has no value."""
-    for each in (name, *genai.OLDER.get(name, ())):
-        value = attributes.get(each)
-        if value is not None and value != "":
-            return value
-    return None
-
-
 def read_call(span: Span) -> ModelCall | None:
     """Return the call of a span; None if it has no messages or failed without a status."""
-    span = _with_details(span)
+    span = _with_bodies(_with_details(span))
     attributes, events = span.attributes, span.events
     reader = MessageReader()
     instructions = attribute(attributes, genai.SYSTEM)
     reader.add([{"role": "system", "content": parsed(instructions)}] if instructions else [], "")
-    reader.add(_content(attributes, genai.INPUT), "user")
+    reader.add(content_of(attributes, genai.INPUT), "user")
     answer = MessageReader(lacks=reader.lacks)
-    answer.add(_content(attributes, genai.OUTPUT), "assistant")
-    has_input, has_output = bool(reader.steps), bool(answer.steps)
-    for name, body in events:
-        # Some instrumentations write both, attributes and events.
-        if name == _CHOICE and not has_output:
-            answer.add(_body(name, body), "assistant")
-        elif name.startswith("gen_ai.") and name.endswith(".message") and not has_input:
-            reader.add(_body(name, body), "user")
+    # Some instrumentations write both, attributes and events.
+    choices = [_body(name, body) for name, body in events if name == _CHOICE]
+    read_answer(answer, content_of(attributes, genai.OUTPUT) or choices)
     error = attribute(attributes, genai.ERROR_TYPE)
+    if not reader.steps:
+        for name, body in events:
+            if name.startswith("gen_ai.") and name.endswith(".message"):
+                reader.add(_body(name, body), "user")
+        if not answer.steps and not span.has_failed:
+            # Logfire records an answer of OpenAI's Responses as the last of the messages.
+            _move_answer(reader.steps, answer.steps)
     status = attribute(attributes, genai.HTTP_STATUS)
     status = int(status) if str(status).isdecimal() and len(str(status)) == 3 else None
-    has_failed = not answer.steps and (error or span.error)
-    if not reader.steps or (has_failed and (status is None or status < 400)):
+    has_failed = not answer.steps and span.has_failed
+    has_ended = answer.steps or has_failed or attribute(attributes, genai.FINISH)
+    if not reader.steps or not has_ended or (has_failed and (status is None or status < 400)):
         return None
     lacks, response = reader.lacks, _response(attributes, answer)
     if has_failed:
         message = span.error or "the trace has no message of this error"
         response = {"error": {"code": str(error or status), "message": message}}
-    request = _request(attributes, reader)
+    request = request_body(attributes, reader.system)
     calls = any(step["type"] == "function_call" for step in (*reader.steps, *answer.steps))
     for lack, has in (
         (Lack.USAGE, "usage" in response or has_failed),
@@ -195,39 +207,12 @@ def read_call(span: Span) -> ModelCall | None:
     )
 
 
-def nested(attributes: Mapping[str, JSON], prefix: str) -> JSON:
-    """Return attributes with numbers and dots in their names (``prefix.0.role``) as lists."""
-    root: dict[str, JSON] = {}
-    for key, value in attributes.items():
-        path = key[len(prefix) + 1 :].split(".") if key.startswith(prefix + ".") else []
-        # Names of attributes are foreign: a very deep one is not of a message.
-        if not path or len(path) > _MAX_PATH:
-            continue
-        target = root
-        for part in path[:-1]:
-            below = target.setdefault(part, {})
-            target = below if isinstance(below, dict) else {}
-        target.setdefault(path[-1], value)
-    return _lists(root)
-
-
-def _lists(value: JSON) -> JSON:
-    if not isinstance(value, dict):
-        return value
-    items = {key: _lists(item) for key, item in value.items()}
-    if items and all(key.isdecimal() and len(key) < 7 for key in items):
-        return [items[key] for key in sorted(items, key=int)]
-    return items
-
-
-def _content(attributes: Mapping[str, JSON], name: str) -> JSON:
-    """Return messages or tools under the first name that has some."""
-    for each in (name, *genai.OLDER.get(name, ())):
-        value = attributes.get(each)
-        found = value if value not in (None, "") else nested(attributes, each)
-        if found:
-            return found
-    return []
+def _move_answer(steps: list[RawStep], answer: list[RawStep]) -> None:
+    """Move the steps of the model at the end of ``steps`` to ``answer``."""
+    count = len(steps)
+    while count and steps[count - 1]["type"] not in CLIENT_STEPS:
+        count -= 1
+    answer[:], steps[count:] = steps[count:], []
 
 
 def _with_details(span: Span) -> Span:
@@ -238,55 +223,25 @@ def _with_details(span: Span) -> Span:
     return span
 
 
+def _with_bodies(span: Span) -> Span:
+    """Return a span with the attributes that are in the bodies of its request and response."""
+    attributes = span.attributes
+    for name, read in _BODIES:
+        if isinstance(parsed(attributes.get(name)), dict):
+            found = {key: value for key, value in read(attributes[name]).items() if value}
+            attributes = {**found, **attributes}
+    return replace(span, attributes=attributes)
+
+
 def _body(name: str, body: Mapping[str, JSON]) -> Mapping[str, JSON]:
     """Return the message of an event: its body, or JSON in an attribute, with the role."""
-    message = {**body, **mapping(body.get("gen_ai.event.content"))}
+    message = dict(body)
+    for key in ("gen_ai.event.content", "event_body"):
+        message |= mapping(body.get(key))
     for key in ("message", "tool_calls", "content"):
         message[key] = parsed(message.get(key))
     role = name.split(".")[1]
     return {"role": role if name != _CHOICE else "assistant", **message}
-
-
-def _request(attributes: Mapping[str, JSON], reader: MessageReader) -> dict[str, JSON]:
-    parameters = mapping(attributes.get("llm.invocation_parameters"))
-    settings = {}
-    for name, field_name in genai.SETTINGS.items():
-        value = attribute(attributes, name)
-        value = parameters.get(name.rpartition(".")[2]) if value is None else value
-        if value is not None:
-            settings[field_name] = parsed(value)
-    body = {
-        "model": str(attribute(attributes, genai.MODEL) or "unknown"),
-        "system_instruction": "\n\n".join(dict.fromkeys(reader.system)),
-        "tools": list(_tools(parsed(_content(attributes, genai.TOOLS)))),
-        "generation_config": settings,
-    }
-    return {key: value for key, value in body.items() if value}
-
-
-def _tools(value: JSON) -> Iterator[dict[str, JSON]]:
-    """Yield declarations of tools in the form of the API."""
-    for tool in value if isinstance(value, list) else ():
-        tool = parsed(tool)
-        for key in ("tool", "json_schema", "function"):
-            inner = parsed(tool.get(key)) if isinstance(tool, dict) else None
-            tool = {"type": "function", **inner} if isinstance(inner, dict) else tool
-        if not isinstance(tool, dict):
-            continue
-        declared = tool.get("functionDeclarations") or tool.get("function_declarations")
-        if isinstance(declared, list):
-            yield from _tools(declared)
-        elif isinstance(tool.get("name"), str) and tool.get("type", "function") == "function":
-            keys = ("parameters", "input_schema", "parameters_json_schema", "inputSchema")
-            schema = next((parsed(tool[key]) for key in keys if tool.get(key)), None)
-            yield {
-                "type": "function",
-                "name": tool["name"],
-                **({"description": tool["description"]} if tool.get("description") else {}),
-                **({"parameters": schema} if isinstance(schema, dict) else {}),
-            }
-        elif isinstance(tool.get("type"), str):
-            yield tool
 
 
 def _response(attributes: Mapping[str, JSON], answer: MessageReader) -> dict[str, JSON]:
@@ -307,4 +262,4 @@ def _response(attributes: Mapping[str, JSON], answer: MessageReader) -> dict[str
     }
 
 
-_INPUTS = (genai.INPUT, *genai.OLDER[genai.INPUT], *_CONTENT_EVENTS)
+_INPUTS = (genai.INPUT, *genai.OLDER[genai.INPUT], *_CONTENT_EVENTS, "request_data")

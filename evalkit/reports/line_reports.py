@@ -55,16 +55,17 @@ def write_all(run: Run, reports: Iterable[Callable[[Run], Any]]) -> list[Any]:
 
 def _read(run: Run, reports: Sequence[LineReport]) -> tuple[dict[str, ResultCounts], ResultCounts]:
     suites: dict[str, ResultCounts] = defaultdict(ResultCounts)
-    total = ResultCounts()
     for number, line in enumerate(run.lines(), 1):
         try:
             head = parse_head(line)
             suites[head["suite"]].add(head)
-            total.add(head)
             for report in reports:
                 report.add(head, line, number)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise UsageError(
                 f"{run.directory / 'results.jsonl'}:{number} cannot be read: {error}"
             ) from error
+    total = ResultCounts()
+    for counts in suites.values():
+        total.include(counts)
     return suites, total

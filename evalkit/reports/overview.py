@@ -15,7 +15,7 @@ from typing import Any, NamedTuple, cast
 from evalkit._lib.json import JSON, dumps
 from evalkit._lib.text import as_sentence, visible
 from evalkit.compare.clusters import ClusterSum
-from evalkit.compare.rows import cluster_name
+from evalkit.compare.rows import cluster_name, grouped
 from evalkit.reports.formatting import count, findings_of
 from evalkit.results.early_stop import (
     SIMULATED_ERRORS,
@@ -36,16 +36,17 @@ class ResultCounts:
 
     Trials that are one test are counted once; ``rows`` count every result by its own verdict,
     ``trials`` those that are part of a test. ``outcomes`` counts as pytest does, which differs from
-    verdicts by marks (xfail) and hooks. ``clusters`` has, by tag (``""`` for all), how many results
-    of each scenario or case were scored and how many passed; ``sizes`` (tokens) and ``times``
-    (milliseconds) have one value for each variant that has one.
+    verdicts by marks (xfail) and hooks. ``scored_of`` and ``passed_of`` count the results of a tag
+    (``""`` for all) and a cluster. ``sizes`` (tokens) and ``times`` (milliseconds) have one value
+    for each variant that has one.
     """
 
     def __init__(self) -> None:
         self.verdicts: Counter[str] = Counter()
         self.outcomes: Counter[str] = Counter()
         self.tags: Counter[str] = Counter()
-        self.clusters: dict[str, dict[str, list[int]]] = {}
+        self.scored_of: Counter[tuple[str, str]] = Counter()
+        self.passed_of: Counter[tuple[str, str]] = Counter()
         self.rows: Counter[str] = Counter()
         self.trials: Counter[str] = Counter()
         self.sizes: array[float] = array("d")
@@ -68,9 +69,8 @@ class ResultCounts:
             case = str(head["variant"].get("case") or "")
             cluster = cluster_name(head["suite"], head["scenario"], case)
             for tag in ("", *head["tags"]):
-                sums = self.clusters.setdefault(tag, {}).setdefault(cluster, [0, 0])
-                sums[0] += 1
-                sums[1] += head["verdict"] == "passed"
+                self.scored_of[tag, cluster] += 1
+                self.passed_of[tag, cluster] += head["verdict"] == "passed"
         self.checks += len(head["checks"])
         self.unplayed += len(head["unplayed"])
         tokens = metrics.get("tokens", {}).get("total_tokens")
@@ -83,9 +83,18 @@ class ResultCounts:
         self.warnings += warnings
         self.warned += warnings > 0
 
-    def passed(self, tag: str = "") -> list[ClusterSum]:
-        """Return the scored results that passed, over clusters, of a tag or of all."""
-        return [ClusterSum(*sums) for _, sums in sorted(self.clusters.get(tag, {}).items())]
+    def include(self, suite: ResultCounts) -> None:
+        """Add the counts of a suite to those of a run."""
+        for name, value in vars(suite).items():
+            vars(self)[name] += value
+
+    @property
+    def passed(self) -> dict[str, list[ClusterSum]]:
+        """The scored results that passed, over clusters, by tag (``""`` for all)."""
+        return grouped(
+            (key[0], ClusterSum(scored, self.passed_of[key]))
+            for key, scored in sorted(self.scored_of.items())
+        )
 
     @property
     def results(self) -> int:

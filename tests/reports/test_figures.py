@@ -19,7 +19,8 @@ from tests.reports.sample import line, make_run, passing, write_page
 def counts(*scenarios: tuple[int, int]) -> ResultCounts:
     """Return counts of scenarios with so many scored and passed results."""
     result = ResultCounts()
-    result.clusters[""] = {f"s{number}": [*one] for number, one in enumerate(scenarios)}
+    for number, (scored, passed) in enumerate(scenarios):
+        result.scored_of["", f"s{number}"], result.passed_of["", f"s{number}"] = scored, passed
     return result
 
 
@@ -41,7 +42,7 @@ def test_rates_are_of_scored_results_lowest_first() -> None:
         ("bad", 1, 4, "25.0 %"),
         ("good", 10, 10, "100.0 %"),
     ]
-    low, high = rate_interval(suites["bad"].passed())
+    low, high = rate_interval(suites["bad"].passed[""])
     assert rates.rows[0].interval == f"{100 * low:.1f} to {100 * high:.1f} %"
     assert float(rates.rows[0].start) == pytest.approx(100 * low, abs=0.01)
     assert float(rates.rows[0].width) == pytest.approx(100 * (high - low), abs=0.01)

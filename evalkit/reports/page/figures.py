@@ -77,8 +77,8 @@ def figures(
 
     ``largest`` is the most results of a cluster if the run could stop early, else None.
     """
-    by_suite = {name: counts.passed() for name, counts in suites.items()}
-    by_tag = {tag: total.passed(tag) for tag in total.tags}
+    by_suite = {name: counts.passed.get("", []) for name, counts in suites.items()}
+    by_tag = {tag: passed for tag, passed in total.passed.items() if tag}
     rates = [_rate_table("suite", by_suite, largest), _rate_table("tag", by_tag, largest)]
     distributions = [
         _distribution("Tokens", total.noun, total.sizes, lambda value: f"{value:,.0f}"),

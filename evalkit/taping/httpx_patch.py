@@ -6,6 +6,7 @@ the application may reach its service through one.
 """
 
 import time
+from contextlib import aclosing, closing
 from importlib import import_module
 from importlib.util import find_spec
 from typing import Any
@@ -41,10 +42,8 @@ def _patch_sync(library: Any, transport: Any) -> None:
         if answer is None:
             started = time.monotonic()
             response = real(self, request)
-            try:
+            with closing(response):
                 content = b"".join(response.stream)
-            finally:
-                response.close()
             answer = _record(tape, taped, response, content, started)
         return _response(library, answer, request.method)
 
@@ -64,10 +63,8 @@ def _patch_async(library: Any, transport: Any) -> None:
         if answer is None:
             started = time.monotonic()
             response = await real(self, request)
-            try:
+            async with aclosing(response):
                 content = b"".join([part async for part in response.stream])
-            finally:
-                await response.aclose()
             answer = _record(tape, taped, response, content, started)
         return _response(library, answer, request.method)
 

@@ -26,7 +26,7 @@ from evalkit.checks.snapshot import FOLDER as SNAPSHOTS
 from evalkit.errors import SuiteErrors, UsageError
 from evalkit.results.records import FileRecord, SuiteRecord
 from evalkit.suite import Suite
-from evalkit.suite.loading.cases import read_text
+from evalkit.suite.loading.file_reader import read_text
 
 NAME = "bar.json"
 Files = Mapping[str, str | None]

@@ -18,13 +18,13 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import read_file
 from evalkit._lib.json import JSON, loads
 from evalkit._lib.problems import PLAIN_LINE_BREAKS, ProblemList, SourceText
 from evalkit._lib.text import plural, show
 from evalkit._lib.yaml import ValuePath
 from evalkit.errors import Problem, SuiteErrors
-from evalkit.suite.model.project_files import ProjectFileError, ProjectFiles
+from evalkit.suite.loading.file_reader import file_error, read_text, reported_at
+from evalkit.suite.model.project_files import ProjectFiles
 from evalkit.suite.model.suite import CaseRow
 from evalkit.suite.model.templates import RUNTIME_NAMES, find_templates
 
@@ -89,14 +89,9 @@ class CaseReader:
     def _rows_of_file(self, name: str, path: ValuePath) -> CaseRows:
         if name not in self._data:
             self._data[name] = []
-            try:
+            with reported_at(self._problems, path):
                 file = self._files.find(name)
                 self._data[name] = read_data_file(file, self._files.label(file))
-            except ProjectFileError as error:
-                self._problems.add(path, str(error))
-            except SuiteErrors as error:
-                for problem in error.problems:
-                    self._problems.add_located(problem)
         data = self._data[name]
         rows = self._label_rows(
             data,
@@ -127,35 +122,13 @@ class CaseReader:
         return CaseRows(tuple(rows), variables, len(rows) == len(data))
 
 
-def read_text(path: Path, name: str) -> str:
-    """Return a file's text without a byte order mark. Raises SuiteErrors."""
-    try:
-        data = read_file(path)
-    except OSError as error:
-        raise _file_error(name, f"cannot read the file: {error.strerror}") from error
-    try:
-        return data.decode("utf-8-sig")
-    except UnicodeDecodeError as error:
-        if data[:2] in (b"\xff\xfe", b"\xfe\xff"):
-            raise _file_error(name, "UTF-16 text; save the file as UTF-8") from error
-        before = data[: error.start].decode("utf-8-sig", "replace")
-        line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        message = f"not UTF-8 text (byte 0x{data[error.start]:02X}); save the file as UTF-8"
-        source = SourceText(name, data.decode("utf-8-sig", "replace"), PLAIN_LINE_BREAKS)
-        raise SuiteErrors([source.problem(line, column, message)]) from error
-
-
-def _file_error(name: str, message: str) -> SuiteErrors:
-    return SuiteErrors([Problem(name, 1, 1, message)])
-
-
 def read_data_file(path: Path, name: str) -> list[DataRow]:
     """Return the rows of a ``.csv`` or ``.jsonl`` file. Raises SuiteErrors."""
     suffix = path.suffix.lower()
     reader = _READERS.get(suffix)
     if reader is None:
         ending = suffix or "files without an ending"
-        raise _file_error(name, f"rows are read from .csv and .jsonl files, not {ending}")
+        raise file_error(name, f"rows are read from .csv and .jsonl files, not {ending}")
     source = SourceText(name, read_text(path, name), PLAIN_LINE_BREAKS)
     problems: list[Problem] = []
     rows = list(reader(source, problems))

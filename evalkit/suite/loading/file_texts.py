@@ -13,10 +13,9 @@ from typing import NamedTuple
 from evalkit._lib.json import JSON
 from evalkit._lib.problems import PLAIN_LINE_BREAKS, ProblemList, SourceText
 from evalkit._lib.yaml import ValuePath, YamlError, load
-from evalkit.errors import SuiteErrors
-from evalkit.suite.loading.cases import read_text
+from evalkit.suite.loading.file_reader import read_text, reported_at
 from evalkit.suite.model.expectation_parser import CheckCatalog, named_check
-from evalkit.suite.model.project_files import ProjectFileError, ProjectFiles
+from evalkit.suite.model.project_files import ProjectFiles
 from evalkit.suite.model.templates import is_template
 from evalkit.suite.pydantic_messages import describe_value
 from evalkit.suite.yaml_messages import yaml_problem
@@ -178,15 +177,8 @@ class FileTexts:
                 file_path, "templates are not rendered in the path of a file; write the path"
             )
         else:
-            try:
-                file = self._files.find(name, folder)
-                source = self._included[path] = self._source(file)
-            except ProjectFileError as error:
-                self._problems.add(file_path, str(error))
-            except SuiteErrors as error:
-                for problem in error.problems:
-                    self._problems.add_located(problem)
-            else:
+            with reported_at(self._problems, file_path):
+                source = self._included[path] = self._source(self._files.find(name, folder))
                 return source
         return None
 

@@ -17,17 +17,15 @@ from pydantic import ValidationError
 
 from evalkit._lib.json import JSON
 from evalkit._lib.problems import ProblemList, SourceText
-from evalkit._lib.yaml import ListLines, ValuePath, YamlError, load_lines
-from evalkit.errors import SuiteErrors
-from evalkit.suite.loading.cases import read_text
+from evalkit._lib.yaml import ListLines, ValuePath
+from evalkit.suite.loading.file_reader import read_document, reported_at
 from evalkit.suite.loading.file_texts import expectation_lists, scenario_mappings
 from evalkit.suite.model.expectation_parser import CheckCatalog, named_check
 from evalkit.suite.model.key_rules import ADDED_KEYS, Layer
 from evalkit.suite.model.language import FragmentDocument, SuiteDocument, fragment_file
-from evalkit.suite.model.project_files import KINDS, ProjectFileError, ProjectFiles, is_url
+from evalkit.suite.model.project_files import KINDS, ProjectFiles, is_url
 from evalkit.suite.model.templates import is_template
 from evalkit.suite.pydantic_messages import describe_error
-from evalkit.suite.yaml_messages import yaml_problem
 
 _SHARED = ("tools", "vars", "expectations")
 
@@ -79,19 +77,11 @@ class FragmentReader:
         fragments: list[Fragment] = []
         for index, name in enumerate(names):
             path: ValuePath = ("use", index)
-            try:
+            with reported_at(self._problems, path):
                 file = self._files.find(name)
                 if any(fragment.file == file for fragment in fragments):
                     self._problems.add(path, f"{name!r} is listed twice")
-                    continue
-                fragment = self._read(file, path, check_values)
-            except ProjectFileError as error:
-                self._problems.add(path, str(error))
-            except SuiteErrors as error:
-                for problem in error.problems:
-                    self._problems.add_located(problem)
-            else:
-                if fragment is not None:
+                elif fragment := self._read(file, path, check_values):
                     fragments.append(fragment)
         return fragments
 
@@ -99,11 +89,7 @@ class FragmentReader:
         self, file: Path, path: ValuePath, check_values: Callable[[JSON, ValuePath], None]
     ) -> Fragment | None:
         label = self._files.label(file)
-        source = SourceText(label, read_text(file, label))
-        try:
-            document, lines = load_lines(source.text)
-        except YamlError as error:
-            raise SuiteErrors([yaml_problem(error, source)]) from error
+        source, document, lines = read_document(file, label)
         if not isinstance(document, dict) or "fragment" not in document:
             what = "a suite" if isinstance(document, dict) and "suite" in document else "not one"
             self._problems.add(
@@ -131,12 +117,8 @@ class FragmentReader:
         for holder, key, path in self._named_files(fragment):
             name = holder.get(key)
             if isinstance(name, str) and name and not is_template(name) and not is_url(name):
-                try:
-                    found = self._files.find(name, folder)
-                except ProjectFileError as error:
-                    self._problems.add((*path, key), str(error))
-                else:
-                    holder[key] = self._files.name_in_suite(found)
+                with reported_at(self._problems, (*path, key)):
+                    holder[key] = self._files.name_in_suite(self._files.find(name, folder))
 
     def _named_files(self, fragment: Fragment) -> Iterator[tuple[dict[str, JSON], str, ValuePath]]:
         """Yield mappings with a key whose value names a file, and their paths."""

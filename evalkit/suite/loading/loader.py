@@ -16,11 +16,12 @@ from pydantic import ValidationError
 from evalkit._lib.json import JSON, is_plain
 from evalkit._lib.problems import ProblemList, SourceText
 from evalkit._lib.text import plural, quoted
-from evalkit._lib.yaml import ListLines, ValuePath, YamlError, load_lines
+from evalkit._lib.yaml import ListLines, ValuePath
 from evalkit.cassette.secret_names import TOKEN
 from evalkit.errors import SuiteErrors
-from evalkit.suite.loading.cases import CaseReader, read_text
+from evalkit.suite.loading.cases import CaseReader
 from evalkit.suite.loading.expectation_builder import check_unused_lists
+from evalkit.suite.loading.file_reader import read_document
 from evalkit.suite.loading.file_texts import FileTexts
 from evalkit.suite.loading.fragments import Fragment, FragmentReader, join_declarations
 from evalkit.suite.loading.load_context import LoadContext
@@ -33,7 +34,6 @@ from evalkit.suite.model.suite import Scenario, Suite
 from evalkit.suite.model.templates import find_templates
 from evalkit.suite.model.tools import entry_problems, read_tool
 from evalkit.suite.pydantic_messages import describe_error
-from evalkit.suite.yaml_messages import yaml_problem
 
 
 def redacted(_: str) -> str:
@@ -51,11 +51,7 @@ def load(
     in its place. Raises SuiteErrors with every problem of a layer, located, in file order.
     """
     name = label(path, root)
-    source = SourceText(name, read_text(path, name))
-    try:
-        document, lines = load_lines(source.text)
-    except YamlError as error:
-        raise SuiteErrors([yaml_problem(error, source)]) from error
+    source, document, lines = read_document(path, name)
     included: dict[ValuePath, SourceText] = {}
     problems = ProblemList(source, partial(describe_path, document), included)
     unusual_values = _unusual_values_of(document)

@@ -243,11 +243,7 @@ def _of_alternatives(old: Any, new: Any, implies: Implies) -> Order:
     """Order two lists of which one must hold; ``implies(one, other)``: one is as strict."""
     if old is None or new is None:
         return Order.STRICTER if old is None else Order.LOOSER
-    before, after = _words(old), _words(new)
-    if not all(any(implies(rule, one) for one in before) for rule in after):
-        return Order.LOOSER
-    is_same = all(any(implies(rule, one) for one in after) for rule in before)
-    return Order.SAME if is_same else Order.STRICTER
+    return _of_rules(new, old, lambda one, other: implies(other, one))
 
 
 def _is_in(whole: Any, part: Any) -> bool:

@@ -69,6 +69,14 @@ def loads(text: str | bytes) -> JSON:
     return read_exact(text)
 
 
+def loads_or(text: str | bytes, default: JSON) -> JSON:
+    """Parse JSON text; return ``default`` for a text that cannot be parsed."""
+    try:
+        return loads(text)
+    except (ValueError, RecursionError):
+        return default
+
+
 def _is_same(text: bytes, again: bytes) -> bool:
     """Return whether two valid texts differ in whitespace and the spelling of strings only."""
     if text == again:

@@ -19,7 +19,7 @@ from functools import lru_cache
 from hashlib import blake2b
 from urllib.parse import parse_qsl
 
-from evalkit._lib.json import JSON, canonical, equal, indented, loads
+from evalkit._lib.json import JSON, canonical, equal, indented, loads, loads_or
 from evalkit.cassette.bodies import fold_json, request_text
 from evalkit.cassette.headers import redact_path
 from evalkit.cassette.recording import Recording
@@ -78,12 +78,7 @@ def route_of(uri: str) -> Route:
 
 def body_value(text: str | bytes | None) -> JSON:
     """Return a recorded body as a JSON value, None if it is empty, or unchanged if not JSON."""
-    if not text:
-        return None
-    try:
-        return loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return loads_or(text, text) if text else None
 
 
 class Player:

@@ -10,7 +10,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from evalkit._lib.json import dumps, loads
+from evalkit._lib.json import dumps, loads_or
 from evalkit._lib.text import plural, show
 from evalkit.checks.core.runner import default_checks
 from evalkit.checks.core.strictness import (
@@ -288,7 +288,4 @@ def _file_changes(pair: _ScenarioPair, name: str) -> Iterator[OptionChange]:
 
 def _file_value(suite: Suite, name: str) -> Any:
     text = suite.file(name).read_text(encoding="utf-8-sig", errors="replace")
-    try:
-        return loads(text)
-    except (ValueError, RecursionError):
-        return text
+    return loads_or(text, text)

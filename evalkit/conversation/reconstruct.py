@@ -26,7 +26,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
-from evalkit._lib.json import JSON, loads
+from evalkit._lib.json import JSON, loads_or
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.conversation.response_reader import read_response
 from evalkit.conversation.side_requests import is_side_request
@@ -77,10 +77,7 @@ def split_uri(uri: str) -> SplitResult:
 def request_of(recording: Recording) -> Request:
     """Return a recorded request; a body that is not JSON becomes None."""
     uri, body = split_uri(recording.uri), recording.request_body
-    try:
-        value = loads(body) if body else None
-    except (ValueError, RecursionError):
-        value = None
+    value = loads_or(body, None) if body else None
     query = tuple(parse_qsl(uri.query, keep_blank_values=True))
     return Request(recording.method, uri.path, value, query)
 

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 
-from evalkit._lib.json import JSON, dumps, json_type
+from evalkit._lib.json import JSON, dumps, json_type, loads_or
 from evalkit._lib.text import show
 from evalkit.probe.recorded import (
     Answer,
@@ -11,7 +11,6 @@ from evalkit.probe.recorded import (
     answer_mutant,
     answers_of,
     block_copy,
-    document,
     with_text,
 )
 from evalkit.protocol.step_reader import content_blocks, steps_of, text_blocks
@@ -185,7 +184,7 @@ def doubled_usage(recorded: Recorded) -> Iterator[Mutant]:
 def _documents(recorded: Recorded) -> Iterator[tuple[Turn, Answer, int, int, dict[str, JSON]]]:
     for turn, answer in recorded.answers():
         for block in text_blocks(steps_of(answer.interaction)):
-            value = document(block.text)
+            value = loads_or(block.text, None)
             if isinstance(value, dict) and value:
                 yield turn, answer, block.step, block.content, value
 

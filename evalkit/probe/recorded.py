@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple, TypeAlias
 
 from evalkit._lib.exact_json import map_leaves
-from evalkit._lib.json import JSON, loads
+from evalkit._lib.json import JSON, loads_or
 from evalkit.protocol.step_reader import RawStep, content_blocks, steps_of, text_blocks
 from evalkit.transcript import Exchange, Transcript, Turn
 
@@ -63,7 +63,7 @@ class Answer(NamedTuple):
         return [
             (block.step, block.content, block.text)
             for block in text_blocks(steps_of(self.interaction))
-            if block.text.strip() and not isinstance(document(block.text), dict | list)
+            if block.text.strip() and not isinstance(loads_or(block.text, None), dict | list)
         ]
 
 
@@ -98,14 +98,6 @@ def answers_of(turn: Turn) -> list[Answer]:
 def copy_json(value: Any) -> Any:
     """Return a copy of a JSON value whose objects and lists may be changed."""
     return map_leaves(value, lambda leaf: leaf)
-
-
-def document(text: str) -> JSON:
-    """Return the JSON value of a text, None for a text that is not JSON."""
-    try:
-        return loads(text)
-    except (ValueError, RecursionError):
-        return None
 
 
 def block_copy(answer: Answer, step: int, block: int) -> tuple[Interaction, dict[str, JSON]]:

@@ -9,7 +9,7 @@ is named in ``lacks``.
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
-from evalkit._lib.json import JSON, loads
+from evalkit._lib.json import JSON, loads_or
 from evalkit.importing.traces.losses import Lack
 from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_types import MEDIA_TYPES, SERVER_CALLS, STEP_TYPES
@@ -260,10 +260,7 @@ class MessageReader:
 def parsed(value: JSON) -> JSON:
     """Return a value with its JSON text read; a text that is not JSON of an object stays."""
     if isinstance(value, str) and value.lstrip()[:1] in ("{", "["):
-        try:
-            return loads(value)
-        except (ValueError, RecursionError):
-            return value
+        return loads_or(value, value)
     return value
 
 

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from itertools import zip_longest
 from typing import NamedTuple
 
-from evalkit._lib.json import JSON, MISSING, differences, loads
+from evalkit._lib.json import JSON, MISSING, differences, loads_or
 from evalkit.compare.alignment import (
     StepRow,
     TextSegment,
@@ -135,12 +135,7 @@ def _whole(step: Mapping[str, JSON], row: StepRow) -> list[TextSegment]:
 
 def _document(text: str) -> JSON:
     """Return the JSON object or array that a text is, else None."""
-    if not text.startswith(("{", "[")):
-        return None
-    try:
-        return loads(text)
-    except (ValueError, RecursionError):
-        return None
+    return loads_or(text, None) if text.startswith(("{", "[")) else None
 
 
 def _without_text(step: Mapping[str, JSON] | None) -> JSON:

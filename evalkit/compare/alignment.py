@@ -11,7 +11,7 @@ from difflib import SequenceMatcher
 from typing import Literal, NamedTuple
 
 from evalkit._lib.json import JSON, equal
-from evalkit.protocol.step_reader import content_blocks
+from evalkit.protocol.step_reader import content_blocks, texts_of
 
 RawStep = Mapping[str, JSON]
 
@@ -73,12 +73,7 @@ def step_content(step: RawStep) -> dict[str, JSON]:
 
 def step_text(step: RawStep | None) -> str:
     """Return the text of a step's content blocks, joined by newlines."""
-    blocks = content_blocks(dict(step)) if step is not None else []
-    return "\n".join(
-        block["text"]
-        for block in blocks
-        if isinstance(block, dict) and isinstance(block.get("text"), str)
-    )
+    return "\n".join(texts_of(content_blocks(dict(step)))) if step is not None else ""
 
 
 def text_segments(old: str, new: str) -> list[TextSegment]:

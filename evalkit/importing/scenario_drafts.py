@@ -29,7 +29,7 @@ from evalkit.conversation.reconstruct import (
 from evalkit.conversation.response_reader import read_response
 from evalkit.importing.resumed_streams import join_resumed_streams
 from evalkit.importing.tool_stubs import ToolStubs, merge_functions, stub_tools
-from evalkit.protocol.step_reader import steps_of
+from evalkit.protocol.step_reader import steps_of, texts_of
 from evalkit.suite.model.language import ScenarioKeys
 from evalkit.suite.model.project_files import KINDS, MIME_TYPES
 from evalkit.transcript import Exchange, Transcript, Turn
@@ -110,7 +110,9 @@ def draft_scenarios(sources: Mapping[str, list[Recording]]) -> list[ScenarioDraf
             transcript = transcript_of(Cassette(useful))
             if transcript.turns:
                 conversations.append((source, number, useful, transcript))
-    ids = scenario_ids(_first_text(transcript) for *_, transcript in conversations)
+    ids = scenario_ids(
+        next(iter(texts_of(transcript.turns[0].user)), "") for *_, transcript in conversations
+    )
     return [
         _draft_scenario(id_, *conversation)
         for id_, conversation in zip(ids, conversations, strict=True)
@@ -304,12 +306,3 @@ def _draft_attachment(block: JSON, draft: ScenarioDraft) -> dict[str, JSON] | No
     name = f"{sha256(data).hexdigest()[:16]}.{suffix}"
     draft.media[name] = data
     return {kind: f"_media/{name}", **mime_type}
-
-
-def _first_text(transcript: Transcript) -> str:
-    texts = (
-        block["text"]
-        for block in transcript.turns[0].user
-        if isinstance(block, dict) and isinstance(block.get("text"), str)
-    )
-    return next(texts, "")

@@ -5,7 +5,7 @@ that has not the documented shape is skipped.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from evalkit._lib.json import JSON
@@ -20,6 +20,15 @@ def content_blocks(step: RawStep) -> list[JSON]:
     if isinstance(content, list):
         return content
     return [{"type": "text", "text": content}] if isinstance(content, str) else []
+
+
+def texts_of(blocks: Iterable[JSON]) -> list[str]:
+    """Return the texts of content blocks of any type."""
+    return [
+        block["text"]
+        for block in blocks
+        if isinstance(block, dict) and isinstance(block.get("text"), str)
+    ]
 
 
 def steps_of(interaction: Mapping[str, JSON]) -> list[RawStep]:

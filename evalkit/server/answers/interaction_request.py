@@ -13,7 +13,7 @@ from functools import cached_property
 from itertools import groupby
 
 from evalkit._lib.json import JSON
-from evalkit.protocol.step_reader import RawStep, content_blocks, pair_calls
+from evalkit.protocol.step_reader import RawStep, content_blocks, pair_calls, texts_of
 from evalkit.protocol.step_types import MEDIA_TYPES
 from evalkit.server.continuation_token import AnswerPart
 from evalkit.server.requests.create import declared_functions
@@ -53,7 +53,7 @@ class InteractionRequest:
     @cached_property
     def texts(self) -> list[str]:
         """The text of every user message, oldest first; a message without text is ``""``."""
-        return [_join_texts(blocks) for blocks in self._user_messages]
+        return ["\n".join(texts_of(blocks)) for blocks in self._user_messages]
 
     @cached_property
     def _user_messages(self) -> list[list[JSON]]:
@@ -126,18 +126,10 @@ class InteractionRequest:
         return [tool["name"] if tool["type"] == "function" else tool["type"] for tool in tools]
 
 
-def _join_texts(blocks: list[JSON]) -> str:
-    return "\n".join(
-        block["text"]
-        for block in blocks
-        if isinstance(block, dict) and isinstance(block.get("text"), str)
-    )
-
-
 def _read_result(call: RawStep, step: RawStep) -> FunctionCallResult:
     value = step.get("result")
     if isinstance(value, list):
-        value = _join_texts(value)
+        value = "\n".join(texts_of(value))
     if isinstance(value, str):
         text = value
         with suppress(ValueError):

@@ -526,6 +526,21 @@ def test_the_first_of_several_choices_is_the_answer(is_event: bool) -> None:
     assert said(document) == ([Q], [A])
 
 
+def test_items_of_an_answer_are_not_choices() -> None:
+    # As OpenTelemetry's instrumentation of OpenAI has the items of Responses.
+    parts = [
+        ({"type": "reasoning", "content": "Hm"}, "stop"),
+        ({"type": "text", "content": "Hello"}, "stop"),
+        ({"type": "tool_call", "id": "c1", "name": "f", "arguments": {}}, "tool_calls"),
+        ({"type": "tool_call", "id": "c2", "name": "f", "arguments": {}}, "tool_calls"),
+    ]
+    output = [{"role": "assistant", "parts": [one], "finish_reason": end} for one, end in parts]
+    messages = {"gen_ai.input.messages": [ASK], "gen_ai.output.messages": output}
+    sent, received = said(otlp(BARE | {key: json.dumps(one) for key, one in messages.items()}, 1))
+    calls = [("call", "c1", "f", {}), ("call", "c2", "f", {})]
+    assert (sent, received) == ([Q], [("thought", "Hm", None), A, *calls])
+
+
 def test_an_event_names_the_conversation_of_its_span() -> None:
     named = {**BARE, "gen_ai.conversation.id": "conv-1"}
     details = {

@@ -1,8 +1,8 @@
 """The answer among the messages that a call received: one choice, or the chunks of a stream. Pure.
 
-Every choice has the reason of its end. Chunks have it at the end only: OpenTelemetry's
-instrumentation of google-genai records those of a stream as they arrived. Other messages of one
-answer, such as items of OpenAI's Responses, have neither a reason nor an index.
+Every choice has the reason of its end, and an index or a text. Items of OpenAI's Responses may have
+reasons, too, but are a thought, a text or a call each. Chunks have a reason at the end only:
+OpenTelemetry's instrumentation of google-genai records those of a stream as they arrived.
 """
 
 from evalkit._lib.json import JSON
@@ -24,10 +24,17 @@ def read_answer(reader: MessageReader, value: JSON) -> None:
     if len(choices) < 2 or len(choices) < len(messages):
         reader.add(messages, "assistant")
     elif all(one.get("finish_reason") for one in choices):
-        reader.add(choices[0], "assistant")
+        is_each_whole = all("index" in one or _has_text(one) for one in choices)
+        reader.add(choices[0] if is_each_whole else choices, "assistant")
     else:
         reader.add(choices, "assistant")
         reader.steps = _joined(reader.steps)
+
+
+def _has_text(message: JSON) -> bool:
+    reader = MessageReader()
+    reader.add(message, "assistant")
+    return any(step["type"] == "model_output" for step in reader.steps)
 
 
 def _joined(steps: list[RawStep]) -> list[RawStep]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,16 @@ from evalkit.importing.traces.losses import Lack
 from evalkit.importing.traces.messages import MessageReader
 from evalkit.importing.traces.reader import TraceImport, is_trace_file, read_traces
 from evalkit.importing.traces.selection import Selection
-from tests.importing.trace_files import SCHEMA, langfuse, langsmith, otlp, pairs, value
+from tests.importing.trace_files import (
+    SCHEMA,
+    calls,
+    current,
+    langfuse,
+    langsmith,
+    otlp,
+    pairs,
+    value,
+)
 
 Json = dict[str, Any]
 
@@ -108,7 +118,7 @@ CALL = {
     "arguments": '{"a": 1}',
 }
 RESULT = {"type": "function_call_output", "call_id": "c1", "output": "sent"}
-THOUGHT = {
+THOUGHT: Json = {
     "type": "reasoning",
     "id": "rs_1",
     "summary": [{"type": "summary_text", "text": "Hm"}],
@@ -235,6 +245,13 @@ def part(**members: Any) -> Json:
     return dict.fromkeys((*names, "inline_data", "file_data", "executable_code")) | members
 
 
+FUNCTION = {
+    "name": "f",
+    "parameters": {
+        "type": "OBJECT",
+        "properties": {"type": {"type": "STRING", "enum": ["A"]}},
+    },
+}
 CONTENTS = {
     "model": "m",
     "contents": [
@@ -257,7 +274,7 @@ CONTENTS = {
         "top_k": 4,
         "temperature": None,
         "tools": [
-            {"function_declarations": [{"name": "f", "parameters": None}], "google_search": None},
+            {"function_declarations": [FUNCTION], "google_search": None},
             {"function_declarations": None, "google_search": {"time_range_filter": None}},
         ],
     },
@@ -297,7 +314,10 @@ def test_models_of_google_genai(document: Json) -> None:
     assert plain(response["steps"]) == [A]
     assert request["system_instruction"] == "Be exact."
     assert request["generation_config"] == {"max_output_tokens": 9, "top_k": 4}
-    assert request["tools"] == [{"type": "function", "name": "f"}, {"type": "google_search"}]
+    # Gemini's schemas have types in capitals.
+    schema = {"type": "object", "properties": {"type": {"type": "string", "enum": ["A"]}}}
+    function = {"type": "function", "name": "f", "parameters": schema}
+    assert request["tools"] == [function, {"type": "google_search"}]
     assert (response["id"], response["usage"]) == (
         "r1",
         {"total_input_tokens": 7, "total_output_tokens": 2, "total_thought_tokens": 5},
@@ -357,6 +377,12 @@ def test_spans_of_langsmith_have_bodies() -> None:
 REQUEST_DATA = {"messages": [ASK], "model": "m", "stream": True}
 
 
+def exported(**attributes: Any) -> Json:
+    """Return a span of Logfire's SDK as OTLP, which has objects as JSON."""
+    texts = {k: v if isinstance(v, str) else json.dumps(v) for k, v in attributes.items()}
+    return dict(otlp({"gen_ai.request.model": "m", **texts}, 1))
+
+
 def test_a_stream_of_logfire_is_one_call() -> None:
     started = row(request_data=REQUEST_DATA)
     finished = row(
@@ -380,23 +406,25 @@ def test_the_stream_of_the_query_api() -> None:
     assert said(schema, data, {"type": "end", "row_count": 1}) == ([Q], [A])
 
 
-def test_responses_of_openai_in_logfire() -> None:
+@pytest.mark.parametrize("record", [row, exported])
+def test_responses_of_openai_in_logfire(record: Callable[..., Json]) -> None:
     def event(role: str, content: str) -> Json:
         return {"event.name": f"gen_ai.{role}.message", "role": role, "content": content}
 
     # The answer has no event of its own kind: it is the last message.
     events = [event("system", "Be exact."), event("user", "Hi"), event("assistant", "Hello")]
-    assert said(row(events=events, request_data={"model": "m", "stream": False})) == ([Q], [A])
+    assert said(record(events=events, request_data={"model": "m", "stream": False})) == ([Q], [A])
 
 
-def test_calls_of_anthropic_in_logfire() -> None:
+@pytest.mark.parametrize("record", [row, exported])
+def test_calls_of_anthropic_in_logfire(record: Callable[..., Json]) -> None:
     # The arguments are the dumped block, of which only the input is included.
     function = {"name": "f", "arguments": '{"input":{"a":1}}'}
     answer = {"role": "assistant", "tool_calls": [{"id": "c1", "function": function}]}
     attributes = {"request_data": {"messages": [ASK]}, "response_data": {"message": answer}}
-    found = said(row(**attributes, **{"gen_ai.system": "anthropic"}))
+    found = said(record(**attributes, **{"gen_ai.system": "anthropic"}))
     assert found == ([Q], [("call", "c1", "f", {"a": 1})])
-    other = said(row(**attributes, **{"gen_ai.system": "openai"}))
+    other = said(record(**attributes, **{"gen_ai.system": "openai"}))
     assert other == ([Q], [("call", "c1", "f", {"input": {"a": 1}})])
 
 
@@ -537,8 +565,29 @@ def test_items_of_an_answer_are_not_choices() -> None:
     output = [{"role": "assistant", "parts": [one], "finish_reason": end} for one, end in parts]
     messages = {"gen_ai.input.messages": [ASK], "gen_ai.output.messages": output}
     sent, received = said(otlp(BARE | {key: json.dumps(one) for key, one in messages.items()}, 1))
-    calls = [("call", "c1", "f", {}), ("call", "c2", "f", {})]
-    assert (sent, received) == ([Q], [("thought", "Hm", None), A, *calls])
+    both: list[Any] = [("call", "c1", "f", {}), ("call", "c2", "f", {})]
+    assert (sent, received) == ([Q], [("thought", "Hm", None), A, *both])
+
+
+def test_a_thought_in_json() -> None:
+    # OpenLLMetry has the summary of a reasoning item so.
+    reader = MessageReader()
+    thought = {"type": "reasoning", "content": json.dumps(THOUGHT["summary"])}
+    reader.add([{"role": "assistant", "parts": [thought]}], "user")
+    assert plain(reader.steps) == [("thought", "Hm", None)]
+
+
+def test_calls_of_traces_of_their_own_keep_their_tokens() -> None:
+    documents = []
+    for number, (sent, answer) in enumerate(calls(), 1):
+        attributes = current(number, sent, answer)
+        del attributes["gen_ai.conversation.id"]
+        documents.append(otlp(attributes, number, trace=f"{number:032x}"))
+    found = read(*documents)
+    bodies = [json.loads(str(one.body)) for one in found.recordings["traces.jsonl"]]
+    assert [body["usage"]["total_input_tokens"] for body in bodies] == [11, 12, 13]
+    assert [body["id"] for body in bodies] == ["resp-1", "resp-2", "resp-3"]
+    assert (found.repeated, Lack.REPEATED in found.lacks) == (2, False)
 
 
 def test_an_event_names_the_conversation_of_its_span() -> None:
@@ -573,15 +622,15 @@ def test_ids_of_calls_that_are_repeated() -> None:
     }
     last = read(otlp(BARE | attributes, 1)).recordings["traces.jsonl"][-1]
     sent = json.loads(str(last.request_body))["input"]
-    calls = [
+    asked: list[Any] = [
         (step["id"], step["arguments"]["n"]) for step in sent if step["type"] == "function_call"
     ]
     results = [
         (step["call_id"], step["result"]) for step in sent if step["type"] == "function_result"
     ]
-    assert calls == results
-    assert [number for _, number in calls] == [1, 2]
-    assert len(dict(calls)) == 2
+    assert asked == results
+    assert [number for _, number in asked] == [1, 2]
+    assert len(dict(asked)) == 2
 
 
 def test_results_of_tools_that_the_service_ran() -> None:

@@ -65,6 +65,13 @@ class TracedConversation:
             sent = []
         self._add(sent, call.output, call)
 
+    def complete(self, other: "TracedConversation") -> None:
+        """Take the calls of a conversation that this one begins with and has as history only."""
+        for mine, its in zip(self.exchanges, other.exchanges, strict=False):
+            digests = (_digests([*one.sent, *one.received]) for one in (mine, its))
+            if mine.call is None and next(digests) == next(digests):
+                mine.received, mine.call = its.received, its.call
+
     def _add(self, sent: list[RawStep], received: list[RawStep], call: ModelCall | None) -> None:
         self.exchanges.append(TracedExchange(sent, received, call))
         self.digests += _digests([*sent, *received])
@@ -105,13 +112,14 @@ def join_calls(calls: Iterable[ModelCall]) -> list[TracedConversation]:
 
 def without_repetitions(found: Sequence[TracedConversation]) -> list[TracedConversation]:
     """Return conversations without those that another one begins with, or equals."""
-    useful: set[int] = set()
-    last: list[bytes] = []
-    # In this order a beginning is directly before what it begins.
+    useful: dict[int, TracedConversation] = {}
+    whole = TracedConversation("")
+    # In this order a beginning is directly after what it begins.
     for one in sorted(found, key=lambda one: one.digests, reverse=True):
-        if last[: len(one.digests)] != one.digests:
-            useful.add(id(one))
-            last = one.digests
+        if whole.digests[: len(one.digests)] == one.digests:
+            whole.complete(one)
+        else:
+            whole = useful[id(one)] = one
     return [one for one in found if id(one) in useful]
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Mapping
 from evalkit._lib.json import JSON
 from evalkit.importing.traces.messages import mapping, parsed
 from evalkit.importing.traces.payloads import first, nanoseconds
-from evalkit.importing.traces.span import Span
+from evalkit.importing.traces.span import Span, events_in
 from evalkit.results import genai_names as genai
 
 _TIMES = ("start_timestamp", "start_time", "created_at"), ("end_timestamp", "end_time")
@@ -43,7 +43,6 @@ def row_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
         **parsed(document["attributes"]),
     }
     parameters = mapping(attributes.get("model_request_parameters"))
-    _unwrap_arguments(attributes)
     if tools := parameters.get("function_tools"):
         attributes.setdefault(genai.TOOLS, tools)
     status = mapping(document.get("status"))
@@ -57,39 +56,7 @@ def row_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
         start=nanoseconds(first(document, _TIMES[0])),
         end=nanoseconds(first(document, _TIMES[1])),
         attributes=attributes,
-        events=tuple(_events(document, attributes)),
+        events=events_in(document.get("otel_events") or document.get("events")),
         error=str(message or "the call failed") if failed or message else "",
         place=place,
     )
-
-
-def _unwrap_arguments(attributes: dict[str, JSON]) -> None:
-    """Replace the arguments of calls of Anthropic, which Logfire has as the dump of their block."""
-    data = mapping(attributes.get("response_data"))
-    calls = mapping(data.get("message")).get("tool_calls")
-    if attributes.get("gen_ai.system") != "anthropic" or not isinstance(calls, list):
-        return
-    for call in calls:
-        function = call.get("function") if isinstance(call, dict) else None
-        if isinstance(function, dict):
-            arguments = function.get("arguments")
-            function["arguments"] = mapping(arguments).get("input", arguments)
-    attributes["response_data"] = data
-
-
-def _events(
-    document: Mapping[str, JSON], attributes: Mapping[str, JSON]
-) -> Iterator[tuple[str, Mapping[str, JSON]]]:
-    """Yield the events of a span, and the messages that Pydantic AI had in one attribute."""
-    for event in (
-        *_list(document.get("otel_events") or document.get("events")),
-        *_list(attributes.get("events")),
-    ):
-        if isinstance(event, dict):
-            name = first(event, ("event.name", "event_name", "name"))
-            yield str(name), mapping(event.get("attributes")) or event
-
-
-def _list(value: JSON) -> list[JSON]:
-    value = parsed(value)
-    return value if isinstance(value, list) else []

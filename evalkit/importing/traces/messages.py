@@ -182,10 +182,8 @@ class MessageReader:
             blocks.clear()
 
     def _thought(self, part: Mapping[str, JSON]) -> None:
-        texts = [part.get(key) for key in ("content", "thinking", "text", "reasoning")]
-        summary = part.get("summary")
-        texts.append("\n\n".join(map(_text, summary)) if isinstance(summary, list) else summary)
-        text = next((text for text in texts if isinstance(text, str) and text), "")
+        keys = ("content", "thinking", "text", "reasoning", "summary")
+        text = next((text for key in keys if (text := _joined_text(parsed(part.get(key))))), "")
         step: RawStep = {"type": "thought", "summary": [{"type": "text", "text": text}]}
         signature = next((part[name] for name in _SIGNATURES if part.get(name)), None)
         self.steps.append(step | ({"signature": signature} if signature else {}))
@@ -287,6 +285,11 @@ def _text(part: JSON) -> str:
     if isinstance(part, dict):
         part = part.get("text") if part.get("text") is not None else part.get("content")
     return part if isinstance(part, str) else ""
+
+
+def _joined_text(value: JSON) -> str:
+    texts = map(_text, value) if isinstance(value, list) else [_text(value)]
+    return "\n\n".join(filter(None, texts))
 
 
 def _is_list(value: JSON) -> bool:

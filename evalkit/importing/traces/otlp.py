@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 
 from evalkit._lib.json import JSON
 from evalkit.importing.traces.messages import mapping
-from evalkit.importing.traces.payloads import first, nanoseconds
+from evalkit.importing.traces.payloads import first, items, nanoseconds
 from evalkit.importing.traces.span import Span
 
 _SIGNALS = (
@@ -33,10 +33,10 @@ def is_otlp(document: Mapping[str, JSON]) -> bool:
 def otlp_spans(document: Mapping[str, JSON], place: str) -> Iterator[Span]:
     """Yield the spans of a document, and the events of logs as spans without a name."""
     for groups, scopes, records in _SIGNALS:
-        for group in _objects(first(document, groups)):
+        for group in items(first(document, groups)):
             shared = _attributes(mapping(group.get("resource")).get("attributes"))
-            for scope in _objects(first(group, (*scopes, *_OLD_SCOPES))):
-                for record in _objects(first(scope, records)):
+            for scope in items(first(group, (*scopes, *_OLD_SCOPES))):
+                for record in items(first(scope, records)):
                     if records == ("spans",):
                         yield _span(record, shared, place)
                     elif (event := _event(record)) is not None:
@@ -55,7 +55,7 @@ def value_of(value: JSON) -> JSON:
         case "intValue" | "int_value":
             return int(content) if str(content).lstrip("-").isdecimal() else None
         case "arrayValue" | "array_value":
-            return [value_of(item) for item in _objects(mapping(content).get("values"))]
+            return [value_of(item) for item in items(mapping(content).get("values"))]
         case "kvlistValue" | "kvlist_value":
             return _attributes(mapping(content).get("values"))
         case _:
@@ -72,7 +72,7 @@ def _span(
     has_failed = status.get("code") in (2, "STATUS_CODE_ERROR")
     events = [
         (str(one.get("name")), _attributes(one.get("attributes")))
-        for one in _objects(record.get("events"))
+        for one in items(record.get("events"))
     ]
     return Span(
         trace=str(first(record, ("traceId", "trace_id")) or ""),
@@ -98,8 +98,4 @@ def _event(record: Mapping[str, JSON]) -> tuple[str, Mapping[str, JSON]] | None:
 
 
 def _attributes(value: JSON) -> dict[str, JSON]:
-    return {str(one.get("key")): value_of(one.get("value")) for one in _objects(value)}
-
-
-def _objects(value: JSON) -> Iterator[Mapping[str, JSON]]:
-    return (one for one in (value if isinstance(value, list) else ()) if isinstance(one, dict))
+    return {str(one.get("key")): value_of(one.get("value")) for one in items(value)}

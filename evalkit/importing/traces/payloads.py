@@ -4,7 +4,7 @@ An input is messages, or the body of a request; an output is a message, or the b
 Bodies may be those of Gemini's APIs, of OpenAI's and Anthropic's, or what LangChain collected.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, datetime
 from typing import Any
 
@@ -153,6 +153,11 @@ def _is_declaration(message: JSON) -> bool:
         return False
     content = message.get("content")
     return isinstance(content, dict) and isinstance(content.get("function"), dict)
+
+
+def items(value: JSON) -> Iterator[dict[str, JSON]]:
+    """Yield the objects of a list; nothing of any other value."""
+    return (one for one in (value if isinstance(value, list) else ()) if isinstance(one, dict))
 
 
 def nanoseconds(value: JSON) -> int:

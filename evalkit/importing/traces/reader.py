@@ -194,7 +194,11 @@ def _add_conversations(found: TraceImport, spans: dict[str, dict[tuple[str, str]
                 is_failure = span.has_content and span.has_failed
                 found.lacks.add(Lack.FAILURES if is_failure else Lack.CONTENT)
         found.lacks |= set() if key.startswith("id ") else {Lack.CONVERSATIONS}
-        conversations += join_calls(calls)
+        # A stream may be recorded twice: when it begins, without an answer, and when it ends.
+        inputs = [call.input for call in calls if call.has_answer]
+        if any(not call.has_answer and call.input not in inputs for call in calls):
+            found.lacks.add(Lack.CONTENT)
+        conversations += join_calls(call for call in calls if call.has_answer)
     conversations.sort(key=lambda one: one.first_call.start)
     useful = without_repetitions(conversations)
     found.repeated = len(conversations) - len(useful)

@@ -79,7 +79,17 @@ def _tools(value: JSON) -> Iterator[dict[str, JSON]]:
                 "type": "function",
                 "name": tool["name"],
                 **({"description": tool["description"]} if tool.get("description") else {}),
-                **({"parameters": schema} if isinstance(schema, dict) else {}),
+                **({"parameters": _json_schema(schema)} if isinstance(schema, dict) else {}),
             }
         elif isinstance(tool.get("type"), str):
             yield tool
+
+
+def _json_schema(value: JSON) -> JSON:
+    """Return a schema of Gemini's APIs, which has types in capitals, as JSON Schema."""
+    if isinstance(value, dict):
+        return {
+            key: item.lower() if key == "type" and isinstance(item, str) else _json_schema(item)
+            for key, item in value.items()
+        }
+    return [_json_schema(item) for item in value] if isinstance(value, list) else value

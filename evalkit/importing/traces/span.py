@@ -12,7 +12,7 @@ from evalkit.importing.traces.attributes import attribute, content_of
 from evalkit.importing.traces.choices import read_answer
 from evalkit.importing.traces.losses import Lack
 from evalkit.importing.traces.messages import MessageReader, mapping, parsed
-from evalkit.importing.traces.payloads import received, sent
+from evalkit.importing.traces.payloads import first, items, received, sent
 from evalkit.importing.traces.request_body import request_body
 from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_types import CLIENT_STEPS, STATUSES
@@ -88,9 +88,6 @@ class Span:
         kinds = [str(attributes[kind]).lower() for kind in _KINDS if kind in attributes]
         if any(kind not in ("llm", "unknown") for kind in kinds):
             return False
-        if mapping(attributes.get("request_data")).get("stream") and not self.error:
-            # Logfire records a stream again when it ends, with how long it took.
-            return "duration" in attributes
         return attribute(attributes, genai.MODEL) is not None or self.has_content
 
     @property
@@ -151,6 +148,11 @@ class ModelCall:
     is_named: bool = False
     lacks: frozenset[Lack] = field(default_factory=frozenset)
 
+    @property
+    def has_answer(self) -> bool:
+        """Whether it has an answer, if only an error or the reason why there is none."""
+        return bool(self.output) or self.response.get("status") != "completed"
+
 
 def read_call(span: Span) -> ModelCall | None:
     """Return the call of a span; None if it has no messages or failed without a status."""
@@ -175,8 +177,7 @@ def read_call(span: Span) -> ModelCall | None:
     status = attribute(attributes, genai.HTTP_STATUS)
     status = int(status) if str(status).isdecimal() and len(str(status)) == 3 else None
     has_failed = not answer.steps and span.has_failed
-    has_ended = answer.steps or has_failed or attribute(attributes, genai.FINISH)
-    if not reader.steps or not has_ended or (has_failed and (status is None or status < 400)):
+    if not reader.steps or (has_failed and (status is None or status < 400)):
         return None
     lacks, response = reader.lacks, _response(attributes, answer)
     if has_failed:
@@ -224,13 +225,39 @@ def _with_details(span: Span) -> Span:
 
 
 def _with_bodies(span: Span) -> Span:
-    """Return a span with the attributes that are in the bodies of its request and response."""
+    """Return a span with the attributes and events that are in others of its attributes."""
     attributes = span.attributes
+    if attributes.get("gen_ai.system") == "anthropic" and "response_data" in attributes:
+        attributes = {**attributes, "response_data": _unwrapped(attributes["response_data"])}
     for name, read in _BODIES:
         if isinstance(parsed(attributes.get(name)), dict):
             found = {key: value for key, value in read(attributes[name]).items() if value}
             attributes = {**found, **attributes}
-    return replace(span, attributes=attributes)
+    return replace(
+        span, attributes=attributes, events=(*span.events, *events_in(attributes.get("events")))
+    )
+
+
+def _unwrapped(data: JSON) -> JSON:
+    """Return a response of Anthropic; Logfire has the arguments of calls as a dump of the block."""
+    data = parsed(data)
+    for call in items(mapping(mapping(data).get("message")).get("tool_calls")):
+        function = call.get("function")
+        if isinstance(function, dict):
+            arguments = function.get("arguments")
+            function["arguments"] = mapping(arguments).get("input", arguments)
+    return data
+
+
+def events_in(value: JSON) -> tuple[Event, ...]:
+    """Return events in a list: those of a row, or those that Logfire has in one attribute."""
+    return tuple(
+        (
+            str(first(event, ("event.name", "event_name", "name"))),
+            mapping(event.get("attributes")) or event,
+        )
+        for event in items(parsed(value))
+    )
 
 
 def _body(name: str, body: Mapping[str, JSON]) -> Mapping[str, JSON]:
@@ -262,4 +289,4 @@ def _response(attributes: Mapping[str, JSON], answer: MessageReader) -> dict[str
     }
 
 
-_INPUTS = (genai.INPUT, *genai.OLDER[genai.INPUT], *_CONTENT_EVENTS, "request_data")
+_INPUTS = (genai.INPUT, *genai.OLDER[genai.INPUT], *_CONTENT_EVENTS, "request_data", "events")

@@ -23,12 +23,11 @@ from evalkit.compare.bar import (
     bar_verdicts,
 )
 from evalkit.compare.compared_run import ComparedRun
-from evalkit.compare.early_decision import DECIDABLE, early_decision, without_early_passes
 from evalkit.compare.evidence import Evidence, TagEvidence, by_tag, evidence
-from evalkit.compare.evidence_rules import EVIDENCE_RULES
 from evalkit.compare.figure_rows import FigureRow, metric_rows, run_rows, score_rows
-from evalkit.compare.gate_input import GateInput, MissingEvidence, Rule, allowed_names
-from evalkit.compare.gates import LIVE, REPLAY, Gate, GateOutcome, GateVerdict, RuleVerdict
+from evalkit.compare.gate_decision import decide_early, evaluate_gate
+from evalkit.compare.gate_input import GateInput, MissingEvidence, allowed_names
+from evalkit.compare.gates import LIVE, REPLAY, Gate, GateVerdict
 from evalkit.compare.intervals import CONFIDENCE
 from evalkit.compare.judges import JudgeComparison, compare_judges, judge_rates, judgments_of
 from evalkit.compare.metrics import (
@@ -37,7 +36,6 @@ from evalkit.compare.metrics import (
     metric_differences,
     score_differences,
 )
-from evalkit.compare.model_rules import MODEL_RULES
 from evalkit.compare.pairing import (
     Pair,
     PairChange,
@@ -59,8 +57,6 @@ from evalkit.compare.variant_changes import VariantChange, variant_changes
 from evalkit.results.calibrations import Calibration
 from evalkit.results.early_stop import SIMULATED_ERRORS, early_stop_text
 from evalkit.results.result_line import count_verdicts
-
-_ONLY_EVIDENCE = "the gate has no rule about the model, and its rules about the evidence are met"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -243,8 +239,7 @@ class Comparison:
     @property
     def early_decision(self) -> Literal["pass", "fail"] | None:
         """What the rules have decided that need not wait for every scenario."""
-        rules = {name: MODEL_RULES[name] for name in DECIDABLE}
-        return early_decision(self.gate, _verdicts(rules, self.gate, self.facts))
+        return decide_early(self.gate, self.facts)
 
     @cached_property
     def warnings(self) -> list[str]:
@@ -377,29 +372,3 @@ class Comparison:
     def flakiness(self) -> str:
         """What is known about flakiness."""
         return flakiness((self.baseline, self.candidate))
-
-
-def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
-    """Return the verdict of a gate over a comparison: that of its worst rule."""
-    about_model = tuple(
-        without_early_passes(gate, _verdicts(MODEL_RULES, gate, facts), facts.left_out)
-    )
-    rules = (*about_model, *_verdicts(EVIDENCE_RULES, gate, facts))
-    outcomes = {rule.verdict for rule in rules}
-    order: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
-    verdict = next(one for one in order if one in outcomes)
-    # That nothing is missing is not worth a sentence.
-    messages = [
-        rule.message
-        for rule in (about_model if verdict == "pass" else rules)
-        if rule.verdict == verdict
-    ]
-    reason = "; ".join(messages) or _ONLY_EVIDENCE
-    return GateVerdict(name, verdict, "; ".join(filter(None, (reason, facts.stopped))), rules)
-
-
-def _verdicts(rules: Mapping[str, Rule], gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
-    for name, rule in rules.items():
-        bound = getattr(gate, name)
-        if bound is not None:
-            yield from rule(name, bound, gate, facts)

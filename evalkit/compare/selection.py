@@ -13,7 +13,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.text import did_you_mean, quoted
 from evalkit.compare.rows import ResultRow
 from evalkit.errors import UsageError
-from evalkit.suite.model.variants import part_label
+from evalkit.suite.model.variant_names import part_label
 
 
 class AxisChoice(NamedTuple):

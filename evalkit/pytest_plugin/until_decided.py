@@ -19,7 +19,7 @@ import pytest
 from evalkit._lib.files import sha256
 from evalkit._lib.text import plural
 from evalkit.compare.confidence_sequence import clusters_without_difference
-from evalkit.compare.early_decision import undecidable
+from evalkit.compare.gate_decision import undecidable
 from evalkit.compare.rows import ResultRow, cluster_name, result_row
 from evalkit.errors import UsageError
 from evalkit.pytest_plugin.collection import VariantItem

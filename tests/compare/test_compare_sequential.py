@@ -35,7 +35,7 @@ from evalkit.compare.confidence_sequence import (
     confidence_sequence,
     log_capital,
 )
-from evalkit.compare.early_decision import undecidable
+from evalkit.compare.gate_decision import undecidable
 from evalkit.compare.gates import LIVE, Gate
 from evalkit.results.early_stop import SIMULATED_ERRORS
 from evalkit.results.records import SequentialRecord

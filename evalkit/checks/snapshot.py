@@ -30,7 +30,7 @@ from evalkit.checks.core.formatting import first_difference
 from evalkit.checks.core.json_output import read_output
 from evalkit.checks.core.strictness import Strictness
 from evalkit.errors import Misconfigured
-from evalkit.suite.model.variants import MAX_NAME_BYTES, bounded, file_word
+from evalkit.suite.model.variant_names import MAX_NAME_BYTES, bounded, file_word
 from evalkit.verdict import Finding, Where
 
 Kind = Literal["text", "json", "steps"]

@@ -22,7 +22,7 @@ from evalkit.lint.file_search import LintFiles
 from evalkit.lint.rules import RuleFinding
 from evalkit.results import Run
 from evalkit.suite import Suite, Variant, cassettes_of, expand, load
-from evalkit.suite.model.variants import unlocked_cassette
+from evalkit.suite.model.variant_names import unlocked_cassette
 
 _TRIAL = re.compile(r"\.trial[0-9]+(?=\.yaml\Z)")
 _RECORDING = re.compile(r"recording ([0-9]+): (.*)", re.DOTALL)

@@ -36,7 +36,8 @@ from evalkit.session.prefetch import Prefetcher
 from evalkit.session.secret_values import SecretValues
 from evalkit.session.trials import ItemOutcome, item_outcome
 from evalkit.suite import Suite, Variant, cassettes_of, expand, load
-from evalkit.suite.model.variants import tests_of, unlocked_cassette
+from evalkit.suite.model.variant_names import unlocked_cassette
+from evalkit.suite.model.variants import tests_of
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
 

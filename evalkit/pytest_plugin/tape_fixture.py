@@ -23,7 +23,7 @@ from evalkit.pytest_plugin.state import read_settings
 from evalkit.pytest_plugin.tape_results import collect_tests, name_in_module, tape_of
 from evalkit.session import Settings
 from evalkit.session.settings import application_environment, rerecord_command
-from evalkit.suite.model.variants import file_word
+from evalkit.suite.model.variant_names import file_word
 from evalkit.taping import Tape
 from evalkit.taping.tape_session import TapePlan
 

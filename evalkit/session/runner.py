@@ -31,7 +31,7 @@ from evalkit.session.prompt_check import pattern_warnings, refuse_keys, weak_key
 from evalkit.session.settings import Settings, rerecord_command
 from evalkit.session.siblings import Siblings, VariantRun
 from evalkit.session.tool_signatures import check_signatures
-from evalkit.suite.model.variants import variant_name
+from evalkit.suite.model.variant_names import variant_name
 from evalkit.transcript import Request, Response, Transcript, Turn
 from evalkit.transports import open_transport
 from evalkit.verdict import CONVERSATION, CheckResult, Finding, Verdict, worst

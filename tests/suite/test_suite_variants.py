@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from evalkit.errors import UsageError
-from evalkit.suite.model.variants import cassette_file, file_word, variant_name
+from evalkit.suite.model.variant_names import cassette_file, file_word, variant_name
 from tests.suite.project import Project
 
 HEAD = "suite: weather\ndefaults: {model: m1}\nscenarios:\n"

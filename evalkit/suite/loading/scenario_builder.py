@@ -39,14 +39,8 @@ from evalkit.suite.model.project_files import KINDS, ProjectFileError
 from evalkit.suite.model.suite import CaseRow, RecordedTurns, Scenario, ScenarioTurn, SettingAxis
 from evalkit.suite.model.templates import TemplateError, contains_template, render
 from evalkit.suite.model.tools import Tool
-from evalkit.suite.model.variants import (
-    AXES,
-    cassette_file,
-    combinations,
-    condition_names,
-    name_parts,
-    variant_name,
-)
+from evalkit.suite.model.variant_names import cassette_file, name_parts, variant_name
+from evalkit.suite.model.variants import AXES, combinations, condition_names
 
 _REQUEST_FIELDS = (
     "agent_config",

@@ -26,7 +26,8 @@ from evalkit.testing import (
     streams,
     transcripts,
 )
-from evalkit.testing.fake_service import ENDS, FixedTurn
+from evalkit.testing.conversation_strategies import FixedTurn
+from evalkit.testing.fake_service import ENDS
 from evalkit.transcript import Request, Step, Transcript
 
 FIELDS = {"model": "gemini-3.5-flash", "tools": [{"type": "function", "name": "lookup"}]}

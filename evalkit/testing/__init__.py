@@ -9,15 +9,13 @@ They need Hypothesis, which evalkit itself does not install::
     def test_my_check_never_crashes(transcript): ...
 """
 
-from evalkit.testing.fake_service import (
-    BEHAVIORS,
-    FakeService,
-    ServiceLogEntry,
+from evalkit.testing.conversation_strategies import (
     plans,
     run_conversation,
     tool_results,
     transcripts,
 )
+from evalkit.testing.fake_service import BEHAVIORS, FakeService, ServiceLogEntry
 from evalkit.testing.strategies import (
     GeneratedStream,
     broken_streams,

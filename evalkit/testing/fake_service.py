@@ -1,4 +1,4 @@
-"""A fake of the Interactions API in memory, and strategies for whole conversations with it.
+"""A fake of the Interactions API in memory.
 
 It is a function from Request to Response. It responds at random within the protocol, without
 socket, clock or thread. Each choice is drawn from Hypothesis, so a failing conversation shrinks to
@@ -8,19 +8,18 @@ requests like the service (docs/protocol.md section 2), but not histories: the l
 checking those.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 from urllib.parse import unquote
 
 from hypothesis import strategies as st
-from hypothesis.strategies import DrawFn, SearchStrategy
+from hypothesis.strategies import SearchStrategy
 
 from evalkit._lib.json import JSON, dumps
-from evalkit.conversation import Plan, ToolResult, converse, drive
 from evalkit.protocol.stream_writer import events_of, sse_text
-from evalkit.testing.strategies import Draw, contents, json_objects, json_values, steps
-from evalkit.transcript import Request, Response, Transcript
+from evalkit.testing.strategies import Draw, json_objects, steps
+from evalkit.transcript import Request, Response
 
 T = TypeVar("T")
 
@@ -314,93 +313,3 @@ def _input_steps(body: dict[str, JSON]) -> list[dict[str, JSON]]:
     if any(item.get("type") in ("user_input", "function_result") for item in value):
         return list(value)
     return [{"type": "user_input", "content": value}]
-
-
-@dataclass(frozen=True)
-class FixedTurn:
-    """A turn with fixed content."""
-
-    message: str | list[dict[str, JSON]]
-
-    def content(self, context: Mapping[str, Any]) -> str | list[dict[str, JSON]]:
-        """Return the content."""
-        return self.message
-
-
-_TOOLS: list[dict[str, JSON]] = [
-    {"type": "function", "name": "get_current_temperature", "parameters": {"type": "object"}},
-    {"type": "function", "name": "set_light"},
-    {"type": "google_search"},
-]
-
-
-@st.composite
-def plans(draw: DrawFn, *, min_turns: int = 1, max_turns: int = 3) -> Plan:
-    """Plans with all combinations of settings that the engine knows, with and without tools."""
-    fields: dict[str, JSON] = draw(
-        st.just({"model": "gemini-3.5-flash"})
-        | st.just({"agent": "antigravity-preview-05-2026", "environment": "remote"})
-    )
-    extra = st.fixed_dictionaries(
-        {},
-        optional={
-            "system_instruction": st.just("Be short."),
-            "tools": st.just(_TOOLS),
-            "generation_config": st.just({"seed": 7}),
-            "response_format": st.just({"type": "text", "mime_type": "application/json"}),
-        },
-    )
-    blocks = st.lists(contents(unknown=False), min_size=1, max_size=2)
-    turns = draw(
-        st.lists(
-            (st.text(max_size=12) | blocks).map(FixedTurn), min_size=min_turns, max_size=max_turns
-        )
-    )
-    return Plan(
-        fields={**fields, **draw(extra)},
-        turns=turns,
-        history=draw(st.sampled_from(("stateful", "stateless"))),
-        stream=draw(st.booleans()),
-        background=draw(st.sampled_from((False, False, False, True))),
-        max_tool_rounds=draw(st.sampled_from((4, 2, 1, 0))),
-        max_hops=4,
-        max_polls=6,
-    )
-
-
-def tool_results() -> SearchStrategy[ToolResult]:
-    """Results of functions: JSON, text, content blocks, errors; some of undeclared functions."""
-    results = (
-        json_values()
-        | st.text(max_size=12)
-        | st.lists(contents(unknown=False), min_size=1, max_size=2)
-    )
-    return st.builds(ToolResult, results, st.booleans(), st.sampled_from((True, True, True, False)))
-
-
-def run_conversation(plan: Plan, service: FakeService, draw: Draw) -> Transcript:
-    """Run a plan's conversation with a service and random tool results."""
-    return drive(
-        converse(plan),
-        send=service,
-        call_tool=lambda call: draw(_TOOL_RESULTS),
-        pause=lambda seconds: None,
-        end_turn=lambda turn: True,
-    )
-
-
-_TOOL_RESULTS = tool_results()
-
-
-@st.composite
-def transcripts(
-    draw: DrawFn,
-    plans: SearchStrategy[Plan] | None = None,
-    behaviors: Collection[str] = tuple(BEHAVIORS),
-) -> Transcript:
-    """Transcripts of conversations with a :class:`FakeService`."""
-    plan = draw(_PLANS if plans is None else plans)
-    return run_conversation(plan, FakeService(draw, behaviors), draw)
-
-
-_PLANS = plans()

@@ -14,14 +14,9 @@ from hypothesis import strategies as st
 
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Totals, tally_of
-from evalkit.results.merge import (
-    MergedResults,
-    Shard,
-    check_sources,
-    complete_totals,
-    merged_manifest,
-)
+from evalkit.results.merge import MergedResults
 from evalkit.results.result_line import line_digests
+from evalkit.results.shards import Shard, check_sources, complete_totals, merged_manifest
 from tests.results.shards import ENDED, line, manifest
 
 SCHEMA = json.loads((files("evalkit.results") / "schemas" / "manifest.schema.json").read_text())

@@ -37,6 +37,7 @@ from evalkit.pytest_plugin.outcome_reports import (
     outcome_of_setup,
 )
 from evalkit.pytest_plugin.run_writer import RunWriter
+from evalkit.pytest_plugin.session_settings import usage_errors
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.summary import summary_lines
 from evalkit.results import Run
@@ -94,6 +95,7 @@ class Reporter:
         self._gate: SessionGate | None = None
         self._has_other_failures = False
 
+    @usage_errors()
     def pytest_collection_finish(self, session: pytest.Session) -> None:
         """Find unused cassettes, load results to resume, refuse to record without a key."""
         state = self._state
@@ -109,10 +111,7 @@ class Reporter:
             if session.config.getoption("evalkit_until_decided"):
                 items = self._order(session)
         if session.config.getoption("evalkit_resume"):
-            try:
-                state.resume(item.variants for item in items)
-            except Misconfigured as error:
-                raise pytest.UsageError(str(error)) from error
+            state.resume(item.variants for item in items)
         if self._writer.until_decided is not None:
             self._writer.until_decided.start_at(items)
         # A skipped variant must not be recorded ahead.
@@ -128,15 +127,9 @@ class Reporter:
                 for variant in item.variants
             )
         ):
-            try:
-                state.settings.live_key()
-            except Misconfigured as error:
-                raise pytest.UsageError(str(error)) from error
+            state.settings.live_key()
         variants = [one for item in to_run for one in item.variants if not state.is_stored(one)]
-        try:
-            state.prefetch(variants)
-        except Misconfigured as error:
-            raise pytest.UsageError(str(error)) from error
+        state.prefetch(variants)
 
     def _order(self, session: pytest.Session) -> list[VariantItem]:
         """Order the scenarios at random, and return the tests in this order."""
@@ -144,10 +137,7 @@ class Reporter:
         from evalkit.pytest_plugin.until_decided import UntilDecided
 
         assert self._gate is not None, "the option names a gate"
-        try:
-            state = UntilDecided(session, self._state, self._gate)
-        except Misconfigured as error:
-            raise pytest.UsageError(str(error)) from error
+        state = UntilDecided(session, self._state, self._gate)
         self._writer.until_decided, self._state.manifest.sequential = state, state.record
         terminal: Any = self._config.pluginmanager.get_plugin("terminalreporter")
         for line in state.introduction if terminal is not None else ():
@@ -155,20 +145,18 @@ class Reporter:
             terminal.write_line(line)
         return [item for item in session.items if isinstance(item, VariantItem)]
 
+    @usage_errors()
     def start(self) -> None:
         """Refuse outputs and a gate that cannot be used, and warn of a weak key, before any test.
 
         The process that the user started calls it once.
         """
         settings = self._state.settings
-        try:
-            check_writable_output(self._state.directory, "--evalkit-report")
-            if settings.may_record and not settings.live:
-                check_folder(settings.cassettes, "; name another one with --evalkit-cassettes")
-            if self._config.getoption("evalkit_gate"):
-                self._gate = _session_gate(self._config, self._state)
-        except Misconfigured as error:
-            raise pytest.UsageError(str(error)) from error
+        check_writable_output(self._state.directory, "--evalkit-report")
+        if settings.may_record and not settings.live:
+            check_folder(settings.cassettes, "; name another one with --evalkit-cassettes")
+        if self._config.getoption("evalkit_gate"):
+            self._gate = _session_gate(self._config, self._state)
         warning = self._state.runner.key_warning
         terminal = self._config.pluginmanager.get_plugin("terminalreporter")
         if warning and terminal is not None:

@@ -5,13 +5,12 @@ import shlex
 import shutil
 from typing import TYPE_CHECKING, Any
 
-import pytest
-
 from evalkit._lib.clock import timestamp
 from evalkit._lib.files import display_path, file_errors, reason_of
 from evalkit.compare.judges import run_judge_rates
 from evalkit.errors import EvalkitError, Misconfigured, UsageError
 from evalkit.plugins import reports_of
+from evalkit.pytest_plugin.session_settings import usage_errors
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.stored_results import stored_outcome
 from evalkit.reports.ci import github
@@ -42,15 +41,10 @@ class RunWriter:
         self._state = state
         self.until_decided: UntilDecided | None = None
 
-    def add(self, nodeid: str, result: dict[str, Any]) -> None:
+    # Without a place for results the session is useless, so end it.
+    @usage_errors()
+    def add(self, nodeid: str, item: dict[str, Any]) -> None:
         """Append the results of a test, as its report carries them. Raises pytest.UsageError."""
-        try:
-            self._append(nodeid, result)
-        except Misconfigured as error:
-            # Without a place for results the session is useless, so end it.
-            raise pytest.UsageError(str(error)) from error
-
-    def _append(self, nodeid: str, item: dict[str, Any]) -> None:
         state = self._state
         if state.journal is None:
             state.journal = self._open_journal()

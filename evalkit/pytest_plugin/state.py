@@ -11,15 +11,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from evalkit._lib.limits import set_limits
 from evalkit._lib.yaml import locate
 from evalkit.cassette.files import recorded_model
 from evalkit.cassette.redaction import Redactor
-from evalkit.errors import Problem, SuiteErrors, UsageError
+from evalkit.errors import Problem, SuiteErrors
 from evalkit.plugins import Catalog
-from evalkit.pytest_plugin.command_line import repeated_command
-from evalkit.pytest_plugin.options import LEDGER, LEDGER_FILE, WORKER_NUMBER
-from evalkit.pytest_plugin.project import folder_of, project_root
+from evalkit.pytest_plugin.options import WORKER_NUMBER
+from evalkit.pytest_plugin.project import folder_of
+from evalkit.pytest_plugin.session_settings import open_ledger, read_settings
 from evalkit.pytest_plugin.stored_results import (
     policy_of,
     stored_item,
@@ -30,8 +29,7 @@ from evalkit.results import Journal, Manifest
 from evalkit.results.bar import file_digest, suite_record
 from evalkit.results.records import ModuleRecord
 from evalkit.results.result_line import without_test
-from evalkit.session import Runner, Settings, VariantOutcome
-from evalkit.session.ledger import Budget, Ledger
+from evalkit.session import Runner, VariantOutcome
 from evalkit.session.prefetch import Prefetcher
 from evalkit.session.secret_values import SecretValues
 from evalkit.session.trials import ItemOutcome, item_outcome
@@ -58,50 +56,6 @@ _REPORTED_OPTIONS = (
     "strict",
     "changed_since",
 )
-
-
-def read_settings(config: pytest.Config, environment: Mapping[str, str]) -> Settings:
-    """Read the settings of a session from its options and the environment; set its limits."""
-    set_limits(config.getini("evalkit_limits"))
-    baseline: str | None = config.getoption("evalkit_locked")
-    locked = None if baseline is None else config.invocation_params.dir / baseline
-    if locked is not None and locked.resolve() == folder_of(config, "report").resolve():
-        raise UsageError(
-            f"--evalkit-locked {baseline} is the directory that this session writes its results "
-            "to; name another one with --evalkit-report"
-        )
-    return Settings.read(
-        project_root(config),
-        folder_of(config, "cassettes"),
-        config.getoption("evalkit_record"),
-        base_url=config.getoption("evalkit_base_url"),
-        environment=environment,
-        live=config.getoption("evalkit_live"),
-        api_version=config.getoption("evalkit_api_version"),
-        patterns=config.getini("evalkit_redact"),
-        packages=config.getini("evalkit_python"),
-        command=repeated_command(config),
-        locked=locked,
-    )
-
-
-def open_ledger(config: pytest.Config, settings: Settings) -> Ledger | None:
-    """Return the ledger of a session that may record; None for any other. Raises UsageError."""
-    if not settings.may_record:
-        return None
-    # Start-up cost: only recording needs the prices.
-    from evalkit.config import find_config, load_config
-
-    limit = config.getoption("evalkit_budget")
-    shared = getattr(config, "workerinput", {}).get(LEDGER) or config.stash.get(LEDGER_FILE, None)
-    prices = load_config(find_config(settings.root)).prices
-    budget = Budget(*limit) if limit is not None else None
-    if budget is not None and budget.is_money and not prices:
-        raise UsageError(
-            f"--evalkit-budget {budget}: evalkit.yaml has no prices; name them there, or give "
-            "a number of tokens ('200000 tokens')"
-        )
-    return Ledger(budget, prices, Path(shared) if shared else None)
 
 
 def _run_target(*args: Any, **kwargs: Any) -> tuple[Transcript, list[str]]:

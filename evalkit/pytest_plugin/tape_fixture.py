@@ -19,7 +19,7 @@ from evalkit._lib.files import display_path
 from evalkit._lib.text import shorten
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.plugins import Catalog
-from evalkit.pytest_plugin.state import read_settings
+from evalkit.pytest_plugin.session_settings import read_settings
 from evalkit.pytest_plugin.tape_results import collect_tests, name_in_module, tape_of
 from evalkit.session import Settings
 from evalkit.session.settings import application_environment, rerecord_command

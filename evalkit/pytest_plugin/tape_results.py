@@ -25,6 +25,7 @@ from evalkit.pytest_plugin.options import (
 from evalkit.pytest_plugin.outcome_reports import attach_outcome, counted_as
 from evalkit.pytest_plugin.project import project_root
 from evalkit.pytest_plugin.reporter import session_state
+from evalkit.pytest_plugin.session_settings import usage_errors
 from evalkit.pytest_plugin.state import SessionState
 from evalkit.session.ledger import cassette_change, file_version
 from evalkit.session.trials import ItemOutcome
@@ -134,12 +135,10 @@ class TapeResults:
         return report
 
 
+@usage_errors()
 def collect_tests(config: pytest.Config, items: Iterable[pytest.Item]) -> None:
     """Count the tests that use tapes. Raises pytest.UsageError for options that cannot be used."""
-    try:
-        state = session_state(config)
-    except Misconfigured as error:
-        raise pytest.UsageError(str(error)) from error
+    state = session_state(config)
     if not config.pluginmanager.has_plugin(_PLUGIN):
         config.pluginmanager.register(TapeResults(config, state), _PLUGIN)
     for item in items:

@@ -3,7 +3,8 @@
 ``spans`` writes the current names; an import of traces also reads the older ones.
 
 Source: the semantic conventions for generative AI of 2026 and their changelog; the attributes of
-OpenLLMetry (``gen_ai.prompt.0.content``, ``llm.request.…``) and OpenInference (``llm.…``).
+OpenLLMetry (``gen_ai.prompt.0.content``, ``llm.request.…``), OpenInference (``llm.…``) and Vercel's
+AI SDK (``ai.…``).
 """
 
 OPERATION = "gen_ai.operation.name"
@@ -65,9 +66,14 @@ OLDER = {
         "llm.finish_reason",
         "gen_ai.response.finish_reason",
     ),
-    INPUT: ("gen_ai.prompt", "llm.input_messages", "gen_ai.content.prompt"),
-    OUTPUT: ("gen_ai.completion", "llm.output_messages", "gen_ai.content.completion"),
-    TOOLS: ("gen_ai.request.tools", "llm.request.functions", "llm.tools"),
+    INPUT: ("gen_ai.prompt", "llm.input_messages", "gen_ai.content.prompt", "ai.prompt.messages"),
+    OUTPUT: (
+        "gen_ai.completion",
+        "llm.output_messages",
+        "gen_ai.content.completion",
+        "ai.response.text",
+    ),
+    TOOLS: ("gen_ai.request.tools", "llm.request.functions", "llm.tools", "ai.prompt.tools"),
     "gen_ai.request.max_tokens": (
         "llm.request.max_tokens",
         "gen_ai.request.max_output_tokens",

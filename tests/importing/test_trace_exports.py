@@ -391,9 +391,12 @@ def test_a_stream_of_logfire_is_one_call() -> None:
         request_data=REQUEST_DATA,
         response_data={"combined_chunk_content": "Hello", "chunk_count": 2},
     )
+    # Without a span around them, the records are traces of their own.
+    finished["trace_id"] = "u"
     found = read(started, finished)
     assert Lack.CONTENT not in found.lacks
     assert said(started, finished) == ([Q], [A])
+    assert Lack.CONTENT in read(started).lacks
 
 
 def test_the_stream_of_the_query_api() -> None:
@@ -737,3 +740,75 @@ def test_otlp_with_the_names_of_the_fields() -> None:
 def camel(name: str) -> str:
     first, *rest = name.split("_")
     return first + "".join(map(str.capitalize, rest))
+
+
+# Vercel's AI SDK: attributes of its own, and the same parts in an export of Langfuse.
+
+VERCEL: list[Json] = [
+    {"role": "system", "content": "Be exact."},
+    {"role": "user", "content": [{"type": "text", "text": "Hi"}]},
+    {
+        "role": "assistant",
+        "content": [
+            {"type": "reasoning", "text": "Hm"},
+            {"type": "tool-call", "toolCallId": "c1", "toolName": "f", "input": {"a": 1}},
+        ],
+    },
+    {
+        "role": "tool",
+        "content": [
+            {
+                "type": "tool-result",
+                "toolCallId": "c1",
+                "toolName": "f",
+                "output": {"type": "json", "value": {"b": 2}},
+            }
+        ],
+    },
+]
+NEXT = [{"toolCallId": "c2", "toolName": "f", "input": '{"a": 2}'}]
+
+
+@pytest.mark.parametrize(
+    "document",
+    [
+        otlp(
+            {
+                "gen_ai.request.model": "m",
+                "ai.prompt.messages": json.dumps(VERCEL),
+                "ai.prompt.tools": [json.dumps({"type": "function", "name": "f"})],
+                "ai.response.text": "Hello",
+                "ai.response.toolCalls": json.dumps(NEXT),
+            },
+            1,
+        ),
+        generation(
+            input=json.dumps(VERCEL),
+            output=json.dumps({**ANSWER, "tool_calls": json.dumps(NEXT)}),
+            toolDefinitions={"f": "{}"},
+        ),
+    ],
+)
+def test_parts_of_vercel(document: Json) -> None:
+    last = read(document).recordings["traces.jsonl"][-1]
+    request = json.loads(str(last.request_body))
+    assert plain(request["input"]) == [
+        Q,
+        ("thought", "Hm", None),
+        ("call", "c1", "f", {"a": 1}),
+        ("result", "c1", {"b": 2}),
+    ]
+    assert plain(json.loads(str(last.body))["steps"]) == [A, ("call", "c2", "f", {"a": 2})]
+    assert request["tools"] == [{"type": "function", "name": "f"}]
+    assert request["system_instruction"] == "Be exact."
+
+
+@pytest.mark.parametrize(
+    "message",
+    ["NotFoundError: Error code: 404 - {'error': {}}", "404 NOT_FOUND. {'error': {}}"],
+)
+def test_the_status_in_the_message_of_an_error(message: str) -> None:
+    attributes = BARE | {"gen_ai.input.messages": json.dumps([ASK])}
+    failed = otlp(attributes, 1, status={"code": "STATUS_CODE_ERROR", "message": message})
+    (recording,) = read(failed).recordings["traces.jsonl"]
+    assert recording.status == 404

@@ -110,6 +110,12 @@ def join_calls(calls: Iterable[ModelCall]) -> list[TracedConversation]:
     return found
 
 
+def is_answered(call: ModelCall, found: Iterable[TracedConversation]) -> bool:
+    """Return whether a conversation has what a call sent, and an answer to it."""
+    sent = _digests(call.input)
+    return any(len(one.digests) > len(sent) and one.digests[: len(sent)] == sent for one in found)
+
+
 def without_repetitions(found: Sequence[TracedConversation]) -> list[TracedConversation]:
     """Return conversations without those that another one begins with, or equals."""
     useful: dict[int, TracedConversation] = {}

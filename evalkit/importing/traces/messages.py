@@ -30,8 +30,9 @@ _CONTENTS = ("parts", "content", "contents", "text")
 _TEXTS = frozenset(("text", "input_text", "output_text", "refusal"))
 _THOUGHTS = frozenset(("reasoning", "thinking"))
 _CALLS = frozenset(("tool_call", "tool_use", "function_call", "functionCall", "custom_tool_call"))
+_CALLS |= {"tool-call"}
 _RESULTS = frozenset(("tool_call_response", "tool_result", "function_response", "functionResponse"))
-_RESULTS |= {"function_call_output", "custom_tool_call_output"}
+_RESULTS |= {"function_call_output", "custom_tool_call_output", "tool-result"}
 _SERVER_CALLS = frozenset(("server_tool_call", "server_tool_use"))
 _SERVER_RESULTS = frozenset(("server_tool_call_response", "web_search_tool_result"))
 _BARE = (
@@ -46,7 +47,7 @@ _BARE = (
     "text",
 )
 _RESULT_KEYS = ("response", "result", "content", "output", "server_tool_call_response")
-_CALL_KEYS = ("tool_use_id", "tool_call_id", "call_id", "id")
+_CALL_KEYS = ("tool_use_id", "tool_call_id", "toolCallId", "call_id", "id")
 _DATA_URL = "data:"
 _STORED_ELSEWHERE = "@@@langfuseMedia:"
 _MEDIA = MEDIA_TYPES | {"blob", "binary", "uri", "file", "media", "image_url"}
@@ -135,7 +136,7 @@ class MessageReader:
             if block is not None:
                 blocks.append(block)
         self._flush(role, blocks)
-        calls = message.get("tool_calls")
+        calls = parsed(message.get("tool_calls"))
         legacy = message.get("function_call") if "parts" not in message else None
         for call in [*(calls if isinstance(calls, list) else ()), *([legacy] if legacy else ())]:
             if isinstance(call, dict):
@@ -194,8 +195,8 @@ class MessageReader:
         arguments: JSON = next(
             (body[key] for key in ("arguments", "input", "args") if body.get(key) is not None), {}
         )
-        identity = str(call.get("call_id") or call.get("id") or "")
-        name = str(body.get("name") or "")
+        identity = str(next((call[key] for key in _CALL_KEYS if call.get(key)), ""))
+        name = str(body.get("name") or body.get("toolName") or "")
         # Of the same message only: some instrumentations number the calls of each message.
         if identity and any(step.get("id") == identity for step in self.steps[self._start :]):
             return
@@ -205,9 +206,12 @@ class MessageReader:
 
     def _result(self, part: Mapping[str, JSON], role: str) -> None:
         result = next((part[key] for key in _RESULT_KEYS if part.get(key) is not None), "")
+        if isinstance(result, dict) and result.keys() == {"type", "value"}:
+            result = result["value"]
         identity = str(next((part[key] for key in _CALL_KEYS if part.get(key)), ""))
         step = {"type": "function_result", "call_id": identity, "result": result}
-        step |= {"name": part["name"]} if part.get("name") else {}
+        name = part.get("name") or part.get("toolName")
+        step |= {"name": name} if name else {}
         self.steps.append(step | ({"is_error": True} if part.get("is_error") else {}))
 
     def _server(self, part: Mapping[str, JSON], suffix: str) -> None:

@@ -18,6 +18,7 @@ from evalkit.cassette.recording import Recording
 from evalkit.errors import UsageError
 from evalkit.importing.traces.conversations import (
     TracedConversation,
+    is_answered,
     join_calls,
     recordings_of,
     without_repetitions,
@@ -179,6 +180,7 @@ def choose(scans: Iterable[FileScan], selection: Selection) -> set[str]:
 
 def _add_conversations(found: TraceImport, spans: dict[str, dict[tuple[str, str], Span]]) -> None:
     conversations: list[TracedConversation] = []
+    unanswered: list[ModelCall] = []
     for key in list(spans):
         # What was read is freed step by step.
         calls = list[ModelCall]()
@@ -194,11 +196,11 @@ def _add_conversations(found: TraceImport, spans: dict[str, dict[tuple[str, str]
                 is_failure = span.has_content and span.has_failed
                 found.lacks.add(Lack.FAILURES if is_failure else Lack.CONTENT)
         found.lacks |= set() if key.startswith("id ") else {Lack.CONVERSATIONS}
-        # A stream may be recorded twice: when it begins, without an answer, and when it ends.
-        inputs = [call.input for call in calls if call.has_answer]
-        if any(not call.has_answer and call.input not in inputs for call in calls):
-            found.lacks.add(Lack.CONTENT)
+        unanswered += [call for call in calls if not call.has_answer]
         conversations += join_calls(call for call in calls if call.has_answer)
+    # A stream may be recorded twice: when it begins, without an answer, and when it ends.
+    if not all(is_answered(call, conversations) for call in unanswered):
+        found.lacks.add(Lack.CONTENT)
     conversations.sort(key=lambda one: one.first_call.start)
     useful = without_repetitions(conversations)
     found.repeated = len(conversations) - len(useful)

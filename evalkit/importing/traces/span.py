@@ -4,6 +4,7 @@ Each format becomes spans whose attributes have the names of OpenTelemetry's con
 generative AI, current or older (``results.genai_names``); here they become requests and responses.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 
@@ -43,6 +44,9 @@ _BODIES = (
     ("gen_ai.completion", received),
 )
 """Attributes that have the body of a request or response: those of Logfire and LangSmith."""
+_TEXT, _TOOL_CALLS = "ai.response.text", "ai.response.toolCalls"
+# The SDKs of OpenAI, Anthropic and Google name the status in the messages of their errors.
+_STATUS = re.compile(r"\bError code: ([45]\d\d)\b|\b([45]\d\d) [A-Z_]+\. \{")
 _FINISHES = {
     "length": "incomplete",
     "max_tokens": "incomplete",
@@ -176,6 +180,8 @@ def read_call(span: Span) -> ModelCall | None:
             _move_answer(reader.steps, answer.steps)
     status = attribute(attributes, genai.HTTP_STATUS)
     status = int(status) if str(status).isdecimal() and len(str(status)) == 3 else None
+    if status is None and (match := _STATUS.search(span.error)):
+        status = int(match[1] or match[2])
     has_failed = not answer.steps and span.has_failed
     if not reader.steps or (has_failed and (status is None or status < 400)):
         return None
@@ -229,6 +235,10 @@ def _with_bodies(span: Span) -> Span:
     attributes = span.attributes
     if attributes.get("gen_ai.system") == "anthropic" and "response_data" in attributes:
         attributes = {**attributes, "response_data": _unwrapped(attributes["response_data"])}
+    if _TOOL_CALLS in attributes:
+        # Vercel's AI SDK has text and calls apart.
+        message = {"content": attributes.get(_TEXT), "tool_calls": attributes[_TOOL_CALLS]}
+        attributes = {genai.OUTPUT: {"role": "assistant", **message}, **attributes}
     for name, read in _BODIES:
         if isinstance(parsed(attributes.get(name)), dict):
             found = {key: value for key, value in read(attributes[name]).items() if value}

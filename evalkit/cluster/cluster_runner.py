@@ -11,11 +11,10 @@ import operator
 import pickle
 import pkgutil
 import sys
-import threading
 import uuid
 import warnings
 from collections.abc import Mapping, Sequence
-from concurrent.futures import CancelledError
+from concurrent.futures import CancelledError, wait
 from io import BytesIO
 from itertools import count
 from pathlib import Path
@@ -32,7 +31,7 @@ from evalkit.plugins import CHECKS
 from evalkit.session import Runner, VariantOutcome
 from evalkit.session.ledger import Ledger
 from evalkit.suite import Suite, Variant
-from evalkit.transports.dask_client import connect_client, is_private
+from evalkit.transports.dask_client import await_result, connect_client, is_private
 from evalkit.verdict import Verdict
 
 RUN = "evalkit.cluster.worker:run_conversation"
@@ -207,14 +206,13 @@ class ClusterRunner:
             # dask may run it nowhere else: it moves tasks without knowing of slots.
             workers=[slot.address],
         )
+        # A worker may also be lost when it has the result and has not sent it.
+        arriving = await_result(self._client, future)
         try:
-            # dask's own time limit of a result may raise an UnboundLocalError while it arrives.
-            done = threading.Event()
-            future.add_done_callback(lambda _: done.set())
-            while not done.wait(WAIT_SECONDS):
+            while not wait([arriving], WAIT_SECONDS).done:
                 if slot.is_lost():
                     return None
-            returned: dict[str, Any] = future.result()
+            returned: dict[str, Any] = arriving.result()
             return returned
         except CancelledError:
             raise ClusterLost(
@@ -226,6 +224,7 @@ class ClusterRunner:
             text = f"the cluster did not run it ({type(error).__name__}: {error})"
             return {"not_run": f"{text}; see the logs of its workers"}
         finally:
+            arriving.cancel()
             future.release()
 
     def _submit(self, kind: str, function: Any, *arguments: Any, **options: Any) -> Any:

@@ -1,4 +1,4 @@
-"""Connect to the scheduler of a dask.distributed cluster, which the extra ``cluster`` installs.
+"""Clients of a dask.distributed cluster, which the extra ``cluster`` installs.
 
 Certificates of ``tls://`` come from dask's own configuration (``distributed.comm.tls``), so evalkit
 needs no options for them. Importing this module imports nothing of dask.
@@ -7,6 +7,7 @@ needs no options for them. Importing this module imports nothing of dask.
 from __future__ import annotations
 
 import asyncio
+import concurrent.futures
 import warnings
 from collections.abc import Awaitable
 from importlib import import_module
@@ -17,7 +18,7 @@ from evalkit._lib.loopback import is_loopback_host
 from evalkit.errors import UsageError
 
 if TYPE_CHECKING:
-    from distributed import Client
+    from distributed import Client, Future
 
 CONNECT_SECONDS = 10
 _SCHEMES = ("tcp", "tls")
@@ -63,6 +64,17 @@ def connect_client(address: str, option: str = "--evalkit-cluster") -> Client:
             "or name the address that it prints"
         ) from error
     return client
+
+
+def await_result(client: Client, result: Future[Any]) -> concurrent.futures.Future[Any]:
+    """Return a result of the cluster, transfer included, as a future that can be waited for.
+
+    dask's own ``result`` waits for ever where a worker is lost before the transfer, and its time
+    limit may raise an UnboundLocalError while a result arrives.
+    """
+    loop: Any = client.loop
+    coroutine = client.gather(result, asynchronous=True)
+    return asyncio.run_coroutine_threadsafe(coroutine, loop.asyncio_loop)
 
 
 async def _shake_hands(connecting: Awaitable[Any]) -> None:

@@ -154,6 +154,35 @@ def test_a_lost_worker_loses_nothing(
     assert recorded(many, "cassettes") == before
 
 
+def test_a_worker_is_lost_between_a_result_and_its_transfer(
+    many: ClusterProject, backend: Waiting, tmp_path: Path
+) -> None:
+    (many.root / "conftest.py").write_text(
+        "import os\n"
+        "from distributed import Client\n\n"
+        "transfer = Client._gather_remote\n\n"
+        "async def killed_before(self, *arguments):\n"
+        "    if pid := int(os.environ.pop('DOOMED', 0)):\n"
+        "        os.kill(pid, 9)\n"
+        "    return await transfer(self, *arguments)\n\n"
+        "Client._gather_remote = killed_before\n"
+    )
+    own = Cluster(tmp_path, workers=1)
+    try:
+        backend.gate.set()
+        doomed = {"DOOMED": str(own.workers[0].process.pid)}
+        session = many.start(*options(own), environment=doomed)
+        own.scheduler.find(r"(Remove worker)")
+        own.start_worker()
+        assert session.process.wait(90) == 0, session.text
+    finally:
+        own.end()
+    assert f"{COUNT} passed" in session.text
+    assert "1 conversation ran again, because a worker was lost" in session.text
+    assert list(many.results()) == [f"many::s{number}" for number in range(COUNT)]
+    assert backend.arrived == COUNT + 1
+
+
 def test_a_lost_scheduler_ends_the_session_which_can_be_resumed(
     many: ClusterProject, cluster: Cluster, backend: Waiting, tmp_path: Path
 ) -> None:

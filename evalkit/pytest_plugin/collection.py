@@ -18,8 +18,8 @@ from evalkit.pytest_plugin.state import SessionState
 from evalkit.session.ledger import NotStarted
 from evalkit.session.trials import ItemOutcome
 from evalkit.suite import Variant
+from evalkit.suite.model.expansion import tests_of
 from evalkit.suite.model.variant_names import variant_name
-from evalkit.suite.model.variants import tests_of
 from evalkit.verdict import Verdict
 
 OUTCOME: pytest.StashKey[ItemOutcome] = pytest.StashKey()

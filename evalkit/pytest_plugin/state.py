@@ -5,7 +5,6 @@ import os
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -34,8 +33,8 @@ from evalkit.session.prefetch import Prefetcher
 from evalkit.session.secret_values import SecretValues
 from evalkit.session.trials import ItemOutcome, item_outcome
 from evalkit.suite import Suite, Variant, cassettes_of, expand, load
+from evalkit.suite.model.expansion import tests_of
 from evalkit.suite.model.variant_names import unlocked_cassette
-from evalkit.suite.model.variants import tests_of
 from evalkit.transcript import Transcript
 from evalkit.verdict import Verdict
 
@@ -75,9 +74,9 @@ class SessionState:
     """
 
     def __init__(self, config: pytest.Config, environment: Mapping[str, str]) -> None:
+        self._config = config
         self.settings = read_settings(config, environment)
         self._repeat: int | None = config.getoption("evalkit_repeat")
-        self._until_decided: str | None = config.getoption("evalkit_until_decided")
         self.runner = Runner(
             self.settings,
             run_target=_run_target,
@@ -122,12 +121,8 @@ class SessionState:
         self._labels = frozenset(
             match[1] for match in map(_NEEDS_ARGUMENTS.match, config.getini("markers")) if match
         ) - {"xfail"}
-        self._register_mark = partial(config.addinivalue_line, "markers")
         self._catalog = Catalog()
         self._secrets = SecretValues(environment)
-        self._limits: list[str] = config.getini("evalkit_limits")
-        self._cluster_address: str | None = config.getoption("evalkit_cluster")
-        self._allow_plaintext: bool = config.getini("evalkit_cluster_plaintext")
         self.not_collected: set[str] = set()
 
     def load(self, path: Path) -> list[Variant]:
@@ -190,7 +185,7 @@ class SessionState:
     def mark(self, tag: str) -> pytest.MarkDecorator:
         """Return a tag as a mark, registered so that ``--strict-markers`` accepts it."""
         if tag not in self._marks:
-            self._register_mark(f"{tag}: tag of an evalkit suite")
+            self._config.addinivalue_line("markers", f"{tag}: tag of an evalkit suite")
             self._marks[tag] = getattr(pytest.mark, tag)
         return self._marks[tag]
 
@@ -215,22 +210,23 @@ class SessionState:
 
     def prefetch(self, variants: Sequence[Variant]) -> None:
         """Start variants ahead of their tests: in threads, or on a cluster. Raises UsageError."""
-        if self._cluster_address is not None:
+        address: str | None = self._config.getoption("evalkit_cluster")
+        if address is not None:
             # Optional third-party library.
             from evalkit.cluster.cluster_runner import ClusterRunner
 
             self.cluster = ClusterRunner(
-                self._cluster_address,
+                address,
                 self.runner,
                 self._suites,
                 concurrency=self.concurrency,
                 models=self._models,
                 repeat=self._repeat,
-                limits=self._limits,
+                limits=self._config.getini("evalkit_limits"),
                 environment=self._secrets.subset(
                     name for suite in self._suites for name in suite.secret_names
                 ),
-                allow_plaintext=self._allow_plaintext,
+                allow_plaintext=self._config.getini("evalkit_cluster_plaintext"),
             )
             self.prefetcher = Prefetcher(self.cluster, variants, self.cluster.capacity)
         elif self.concurrency > 1:
@@ -269,7 +265,7 @@ class SessionState:
         lines = stored_results(
             self.directory,
             self.manifest.suites,
-            until_decided=self._until_decided,
+            until_decided=self._config.getoption("evalkit_until_decided"),
             locked=self.manifest.options["locked"],
         )
         for variants in tests:

@@ -25,6 +25,7 @@ from evalkit.suite.loading.template_check import (
 )
 from evalkit.suite.model.deferred import Expectation
 from evalkit.suite.model.entries import DEFAULT_MAX_TURNS, TurnEntry
+from evalkit.suite.model.expansion import combinations
 from evalkit.suite.model.key_rules import (
     KeyPath,
     Layer,
@@ -40,7 +41,7 @@ from evalkit.suite.model.suite import CaseRow, RecordedTurns, Scenario, Scenario
 from evalkit.suite.model.templates import TemplateError, contains_template, render
 from evalkit.suite.model.tools import Tool
 from evalkit.suite.model.variant_names import cassette_file, name_parts, variant_name
-from evalkit.suite.model.variants import AXES, combinations, condition_names
+from evalkit.suite.model.variants import AXES, condition_names
 
 _REQUEST_FIELDS = (
     "agent_config",

@@ -91,7 +91,10 @@ def bounded(kind: Any) -> Any:
     formats = FormatChecker(())
     formats.checkers = {
         **kind.FORMAT_CHECKER.checkers,
-        "regex": (lambda value: not isinstance(value, str) or _is_pattern(value), PatternError),
+        "regex": (
+            lambda value: not isinstance(value, str) or bool(compile_pattern(value)),
+            PatternError,
+        ),
         "date-time": (lambda value: not isinstance(value, str) or _is_date_time(value), ValueError),
         "time": (
             lambda value: not isinstance(value, str) or _is_date_time(f"1970-01-01T{value}"),
@@ -99,10 +102,6 @@ def bounded(kind: Any) -> Any:
         ),
     }
     return extend(kind, keywords, format_checker=formats)  # type: ignore[no-untyped-call]
-
-
-def _is_pattern(text: str) -> bool:
-    return bool(compile_pattern(text))
 
 
 def _is_date_time(text: str) -> bool:

@@ -119,7 +119,9 @@ class MessageReader:
     def _message(self, role: str, content: JSON, message: Mapping[str, JSON]) -> None:
         self._start = len(self.steps)
         if role == "system":
-            self.system += filter(None, map(_text, content if _is_list(content) else [content]))
+            self.system += filter(
+                None, map(_text, content if isinstance(content, list) else [content])
+            )
             return
         parts = content if isinstance(content, list) else [] if content is None else [content]
         if role == "tool" and not any(_kind(part) in _RESULTS for part in parts):
@@ -294,7 +296,3 @@ def _text(part: JSON) -> str:
 def _joined_text(value: JSON) -> str:
     texts = map(_text, value) if isinstance(value, list) else [_text(value)]
     return "\n\n".join(filter(None, texts))
-
-
-def _is_list(value: JSON) -> bool:
-    return isinstance(value, list)

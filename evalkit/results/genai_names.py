@@ -3,8 +3,8 @@
 ``spans`` writes the current names; an import of traces also reads the older ones.
 
 Source: the semantic conventions for generative AI of 2026 and their changelog; the attributes of
-OpenLLMetry (``gen_ai.prompt.0.content``, ``llm.request.…``), OpenInference (``llm.…``) and Vercel's
-AI SDK (``ai.…``).
+OpenLLMetry (``gen_ai.prompt.0.content``, ``llm.request.…``), OpenInference (``llm.…``), Vercel's AI
+SDK (``ai.…``) and the SDKs of Langfuse (``langfuse.observation.…``).
 """
 
 OPERATION = "gen_ai.operation.name"
@@ -58,7 +58,13 @@ OLDER = {
         "langfuse.session.id",
         "langsmith.metadata.thread_id",
     ),
-    MODEL: ("llm.model_name", "llm.request.model", "llm.request.model_name", RESPONSE_MODEL),
+    MODEL: (
+        "llm.model_name",
+        "llm.request.model",
+        "llm.request.model_name",
+        RESPONSE_MODEL,
+        "langfuse.observation.model.name",
+    ),
     RESPONSE_ID: ("llm.response.id",),
     FINISH: (
         "gen_ai.completion.0.finish_reason",
@@ -66,12 +72,19 @@ OLDER = {
         "llm.finish_reason",
         "gen_ai.response.finish_reason",
     ),
-    INPUT: ("gen_ai.prompt", "llm.input_messages", "gen_ai.content.prompt", "ai.prompt.messages"),
+    INPUT: (
+        "gen_ai.prompt",
+        "llm.input_messages",
+        "gen_ai.content.prompt",
+        "ai.prompt.messages",
+        "langfuse.observation.input",
+    ),
     OUTPUT: (
         "gen_ai.completion",
         "llm.output_messages",
         "gen_ai.content.completion",
         "ai.response.text",
+        "langfuse.observation.output",
     ),
     TOOLS: ("gen_ai.request.tools", "llm.request.functions", "llm.tools", "ai.prompt.tools"),
     "gen_ai.request.max_tokens": (

@@ -237,6 +237,25 @@ def test_the_download_of_a_trace() -> None:
     assert said({"observations": [generation(input=[ASK])], "scores": []}) == ([Q], [A])
 
 
+def test_spans_of_the_sdk_of_langfuse() -> None:
+    tools = [{"type": "function", "function": {"name": "f"}}]
+    attributes = {
+        "langfuse.observation.type": "generation",
+        "langfuse.observation.model.name": "m",
+        "langfuse.observation.model.parameters": json.dumps({"temperature": 0.5}),
+        "langfuse.observation.input": json.dumps({"messages": [ASK], "tools": tools}),
+        "langfuse.observation.output": json.dumps(ANSWER),
+        "langfuse.observation.usage_details": json.dumps({"input": 7, "output": 2}),
+        "session.id": "s",
+    }
+    request, response = only(otlp(attributes, 1))
+    assert (plain(request["input"]), plain(response["steps"])) == ([Q], [A])
+    assert request["tools"] == [{"type": "function", "name": "f"}]
+    assert request["generation_config"] == {"temperature": 0.5}
+    assert response["usage"] == {"total_input_tokens": 7, "total_output_tokens": 2}
+    assert read(otlp(attributes | {"langfuse.observation.type": "span"}, 1)).conversations == 0
+
+
 # Google's SDK for Python: empty members are null, names have underscores, the system is in config.
 
 

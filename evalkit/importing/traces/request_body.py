@@ -9,6 +9,7 @@ from evalkit.importing.traces.messages import mapping, parsed
 from evalkit.importing.traces.payloads import first
 from evalkit.results import genai_names as genai
 
+_ATTRIBUTES = ("llm.invocation_parameters", "langfuse.observation.model.parameters")
 _PARAMETERS = {
     "max_tokens": ("max_tokens", "max_output_tokens", "maxOutputTokens", "max_completion_tokens"),
     "stop_sequences": ("stop_sequences", "stopSequences", "stop"),
@@ -29,7 +30,9 @@ _SERVICE_TOOLS = {
 
 def request_body(attributes: Mapping[str, JSON], system: Iterable[str]) -> dict[str, JSON]:
     """Return the body of a request of the API, without its input, as far as attributes have it."""
-    parameters = mapping(attributes.get("llm.invocation_parameters"))
+    parameters = {
+        key: value for name in _ATTRIBUTES for key, value in mapping(attributes.get(name)).items()
+    }
     settings = {}
     for name, field_name in genai.SETTINGS.items():
         value, short = attribute(attributes, name), name.rpartition(".")[2]

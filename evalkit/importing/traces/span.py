@@ -13,7 +13,7 @@ from evalkit.importing.traces.attributes import attribute, content_of
 from evalkit.importing.traces.choices import read_answer
 from evalkit.importing.traces.losses import Lack
 from evalkit.importing.traces.messages import MessageReader, mapping, parsed
-from evalkit.importing.traces.payloads import first, items, received, sent
+from evalkit.importing.traces.payloads import first, items, received, sent, tokens
 from evalkit.importing.traces.request_body import request_body
 from evalkit.protocol.step_reader import RawStep
 from evalkit.protocol.step_types import CLIENT_STEPS, STATUSES
@@ -33,7 +33,12 @@ _OTHER_OPERATIONS = frozenset(
         "simulate",
     )
 )
-_KINDS = ("openinference.span.kind", "traceloop.span.kind", "langsmith.span.kind")
+_KINDS = (
+    "openinference.span.kind",
+    "traceloop.span.kind",
+    "langsmith.span.kind",
+    "langfuse.observation.type",
+)
 _DETAILS = "gen_ai.client.inference.operation.details"
 _CONTENT_EVENTS = ("gen_ai.content.prompt", "gen_ai.content.completion", _DETAILS)
 _CHOICE = "gen_ai.choice"
@@ -42,8 +47,11 @@ _BODIES = (
     ("gen_ai.prompt", sent),
     ("response_data", received),
     ("gen_ai.completion", received),
+    ("langfuse.observation.input", sent),
+    ("langfuse.observation.output", received),
+    ("langfuse.observation.usage_details", tokens),
 )
-"""Attributes that have the body of a request or response: those of Logfire and LangSmith."""
+"""Attributes that have bodies, or parts of them: those of Logfire, LangSmith and Langfuse."""
 _TEXT, _TOOL_CALLS = "ai.response.text", "ai.response.toolCalls"
 # The SDKs of OpenAI, Anthropic and Google name the status in the messages of their errors.
 _STATUS = re.compile(r"\bError code: ([45]\d\d)\b|\b([45]\d\d) [A-Z_]+\. \{")
@@ -90,7 +98,7 @@ class Span:
         if str(attributes.get(genai.OPERATION)) in _OTHER_OPERATIONS:
             return False
         kinds = [str(attributes[kind]).lower() for kind in _KINDS if kind in attributes]
-        if any(kind not in ("llm", "unknown") for kind in kinds):
+        if any(kind not in ("llm", "unknown", "generation") for kind in kinds):
             return False
         return attribute(attributes, genai.MODEL) is not None or self.has_content
 

@@ -591,6 +591,35 @@ def test_items_of_an_answer_are_not_choices() -> None:
     assert (sent, received) == ([Q], [("thought", "Hm", None), A, *both])
 
 
+def test_thoughts_without_a_text() -> None:
+    reader = MessageReader()
+    signed = {"type": "reasoning", "signature": "c2ln"}
+    empty = {"type": "reasoning", "id": "rs_1", "summary": []}
+    reader.add([{"role": "assistant", "content": [signed]}, empty], "user")
+    assert reader.steps == [{"type": "thought", "signature": "c2ln"}]
+
+
+def test_results_in_a_trace_of_their_own_continue_the_conversation() -> None:
+    # OpenInference traces each call of the Interactions API; answers have no ids in its spans.
+    def call(number: int, sent: Json, answer: Json) -> Any:
+        messages = {"gen_ai.input.messages": [sent], "gen_ai.output.messages": [answer]}
+        attributes = BARE | {name: json.dumps(one) for name, one in messages.items()}
+        return otlp(attributes, number, trace=f"{number:032x}")
+
+    function = {"name": "f", "arguments": "{}"}
+    asks = {"role": "assistant", "tool_calls": [{"id": "c1", "function": function}]}
+    result = {"role": "tool", "tool_call_id": "c1", "content": "sent"}
+    documents = [call(1, ASK, asks), call(2, result, ANSWER), call(3, ASK, ANSWER)]
+    found = read(*documents)
+    assert found.conversations == 2
+    assert Lack.RESULTS not in found.lacks
+    bodies = [json.loads(str(one.request_body)) for one in found.recordings["traces.jsonl"]]
+    assert [plain(body["input"]) for body in bodies] == [[Q], [("result", "c1", "sent")], [Q]]
+    assert ["previous_interaction_id" in body for body in bodies] == [False, True, False]
+    # Two calls with this id: whose the result is cannot be known.
+    assert read(*documents, call(0, {**ASK, "content": "Hm"}, asks)).conversations == 4
+
+
 def test_a_thought_in_json() -> None:
     # OpenLLMetry has the summary of a reasoning item so.
     reader = MessageReader()

@@ -110,6 +110,30 @@ def join_calls(calls: Iterable[ModelCall]) -> list[TracedConversation]:
     return found
 
 
+def join_results(found: Iterable[TracedConversation]) -> list[TracedConversation]:
+    """Return conversations; those that begin with results continue the one that made the calls.
+
+    Clients that send only what is new may be traced call by call. An id that several conversations
+    have joins none.
+    """
+    askers: dict[str, list[TracedConversation]] = {}
+    joined: list[TracedConversation] = []
+    for one in sorted(found, key=lambda one: one.first_call.start):
+        first = one.exchanges[0].sent[0] if one.exchanges[0].sent else {"type": ""}
+        known = askers.get(str(first.get("call_id")), ())
+        if first["type"] == "function_result" and len(known) == 1 and not one.first_call.is_named:
+            whole = known[0]
+            whole.exchanges += one.exchanges
+            whole.digests += one.digests
+        else:
+            whole = one
+            joined.append(one)
+        for step in whole.exchanges[-1].received:
+            if step["type"] == "function_call" and step.get("id"):
+                askers.setdefault(str(step["id"]), []).append(whole)
+    return joined
+
+
 def is_answered(call: ModelCall, found: Iterable[TracedConversation]) -> bool:
     """Return whether a conversation has what a call sent, and an answer to it."""
     sent = _digests(call.input)

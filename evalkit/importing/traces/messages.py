@@ -187,9 +187,11 @@ class MessageReader:
     def _thought(self, part: Mapping[str, JSON]) -> None:
         keys = ("content", "thinking", "text", "reasoning", "summary")
         text = next((text for key in keys if (text := _joined_text(parsed(part.get(key))))), "")
-        step: RawStep = {"type": "thought", "summary": [{"type": "text", "text": text}]}
         signature = next((part[name] for name in _SIGNATURES if part.get(name)), None)
-        self.steps.append(step | ({"signature": signature} if signature else {}))
+        known: RawStep = {"summary": [{"type": "text", "text": text}]} if text else {}
+        known |= {"signature": signature} if signature else {}
+        if known:
+            self.steps.append({"type": "thought", **known})
 
     def _call(self, call: Mapping[str, JSON]) -> None:
         function = call.get("function")

@@ -20,6 +20,7 @@ from evalkit.importing.traces.conversations import (
     TracedConversation,
     is_answered,
     join_calls,
+    join_results,
     recordings_of,
     without_repetitions,
 )
@@ -201,7 +202,7 @@ def _add_conversations(found: TraceImport, spans: dict[str, dict[tuple[str, str]
     # A stream may be recorded twice: when it begins, without an answer, and when it ends.
     if not all(is_answered(call, conversations) for call in unanswered):
         found.lacks.add(Lack.CONTENT)
-    conversations.sort(key=lambda one: one.first_call.start)
+    conversations = join_results(conversations)
     useful = without_repetitions(conversations)
     found.repeated = len(conversations) - len(useful)
     found.conversations = len(useful)

@@ -2,7 +2,7 @@
 
 The log has a record for each request and each response, with the method, the address, the headers
 and the body; a response names its address only. So a response belongs to the oldest request to the
-same address that has none. Streams are not logged: such a request has no response.
+same address that has none and did not fail. Streams are not logged: such a request has no response.
 
 The SDK for JavaScript prints objects as its console shows them, cut at some depth: they cannot be
 read.
@@ -21,6 +21,7 @@ _RECORD = re.compile(
     r"(?P<kind>Request|Response):\r?\n(?:Method: (?P<method>\w+)\r?\n)?"
     r"(?:Status Code: (?P<status>\d{3})\r?\n)?URL: (?P<url>\S+)\r?\n"
     r"Headers: Headers\((?P<headers>.*)\)\r?\nBody: (?P<body>.*)"
+    r"|Request Exception\r?\nTraceback"
 )
 _JAVASCRIPT = re.compile(r"^> Request: [A-Z]+ https?://", re.MULTILINE)
 # A body may have several lines; the next record begins with its level or its time, and a name.
@@ -46,6 +47,11 @@ def read_sdk_log(text: str) -> Iterator[Recording]:
     recordings: list[Recording] = []
     waiting: dict[str, list[Recording]] = {}
     for match in _RECORD.finditer(text):
+        if match["kind"] is None:
+            for last in recordings[-1:]:
+                # It failed: what follows is the response to another one.
+                waiting[last.uri] = [one for one in waiting[last.uri] if one is not last]
+            continue
         url, headers = match["url"], _headers(match["headers"])
         if match["kind"] == "Request":
             recording = Recording(

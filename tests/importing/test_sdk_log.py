@@ -78,3 +78,21 @@ def test_the_log_of_the_sdk_for_javascript_is_refused() -> None:
     Path("js.log").write_text("> Request: POST https://x.example/v1/interactions\n  Headers:\n")
     with pytest.raises(UsageError, match=r"js.log: the debug log of the SDK for JavaScript"):
         read_traffic(Path("js.log"))
+
+
+def test_a_request_that_failed_has_not_the_next_response(tmp_path: Path) -> None:
+    def request(text: str) -> str:
+        url = "https://example.org/v1beta/interactions"
+        body = f'{{"input": "{text}"}}'.encode()
+        return f"DEBUG:google.genai:Request:\nMethod: POST\nURL: {url}\nHeaders: Headers({{}})\nBody: {body!r}\n"
+
+    failure = "DEBUG:google.genai:Request Exception\nTraceback (most recent call last):\n  X\n"
+    response = (
+        "DEBUG:google.genai:Response:\nStatus Code: 200\nURL: "
+        'https://example.org/v1beta/interactions\nHeaders: Headers({})\nBody: {"id": "a"}\n'
+    )
+    path = tmp_path / "sdk.log"
+    path.write_text(request("lost") + failure + request("answered") + response)
+    lost, answered = read_traffic(path)
+    assert (lost.status, answered.status, answered.body) == (0, 200, '{"id": "a"}')
+    assert "answered" in str(answered.request_body)

@@ -34,7 +34,7 @@ class WorkerSlots:
     """Slots for conversations: ``concurrency`` in each worker process. Threads may use it.
 
     With ``needs_privacy`` a worker that can be reached without TLS from elsewhere is not used.
-    Raises UsageError: no workers, or one that cannot be used.
+    Raises UsageError for one that cannot be used when it begins.
     """
 
     def __init__(self, client: Client, concurrency: int, *, needs_privacy: bool) -> None:
@@ -47,13 +47,6 @@ class WorkerSlots:
         self._is_closed = False
         self._seen = self._refreshed = time.monotonic()
         self._address = str(client.scheduler_info()["address"])
-        while not client.nthreads():
-            if time.monotonic() > self._seen + PATIENCE_SECONDS:
-                raise UsageError(
-                    f"--evalkit-cluster {self._address}: no workers within {PATIENCE_SECONDS} s; "
-                    f"start some with: dask worker {self._address}"
-                )
-            time.sleep(0.1)
         with self._changed:
             self._refresh()
         for reason in self._refused.values():

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     from distributed import Client, Future
 
 CONNECT_SECONDS = 10
+WORKER_SECONDS = 30
+"""Time within which a first worker must be there: a cluster may be starting."""
 _SCHEMES = ("tcp", "tls")
 
 
@@ -29,7 +31,7 @@ def connect_client(address: str, option: str = "--evalkit-cluster") -> Client:
 
     ``option`` is what the user gave the address in. The caller closes the client. Raises
     UsageError: dask is not installed, the address is not valid, TLS is not configured, nothing
-    answers.
+    answers, there is no worker.
     """
     place = f"{option} {address}"
     parts = _parse(address, place)
@@ -63,6 +65,13 @@ def connect_client(address: str, option: str = "--evalkit-cluster") -> Client:
             f"{place}: the scheduler cannot be reached ({reason}); start it with 'dask scheduler', "
             "or name the address that it prints"
         ) from error
+    try:
+        client.wait_for_workers(1, timeout=WORKER_SECONDS)
+    except TimeoutError:
+        client.close()
+        raise UsageError(
+            f"{place}: no workers within {WORKER_SECONDS} s; start some with: dask worker {address}"
+        ) from None
     return client
 
 

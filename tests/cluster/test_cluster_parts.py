@@ -218,7 +218,6 @@ def test_a_lost_scheduler_gives_no_slots() -> None:
 @pytest.mark.parametrize(
     ("addresses", "versions", "message"),
     [
-        ([], {}, "no workers within 0.2 s; start some with: dask worker tcp://127.0.0.1:8786"),
         ([A], {A: ModuleNotFoundError("x")}, f"the worker {A} has no evalkit .expected 0.1.0,"),
         ([A, B], {B: "0.0.9"}, f"the worker {B} has evalkit 0.0.9 .expected 0.1.0, as this s"),
         ([A, REMOTE], {}, f"the connection to the worker {REMOTE} is not encrypted"),

@@ -32,13 +32,14 @@ def scheduler() -> Iterator[str]:
     process.communicate(timeout=10)
 
 
-def test_connects_with_and_without_a_scheme(scheduler: str) -> None:
+def test_a_scheduler_without_workers(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(dask_client, "WORKER_SECONDS", 0.2)
     for address in (scheduler, scheduler.removeprefix("tcp://")):
-        client = connect_client(address)
-        try:
-            assert client.scheduler_info()["address"] == scheduler
-        finally:
-            client.close()
+        with pytest.raises(UsageError) as caught:
+            connect_client(address, "--cluster")
+        assert str(caught.value) == (
+            f"--cluster {address}: no workers within 0.2 s; start some with: dask worker {address}"
+        )
 
 
 @pytest.mark.parametrize(

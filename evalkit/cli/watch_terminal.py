@@ -44,9 +44,9 @@ def look_lines(
         yield f"stopped: {stop_reason}"
     for news in look.news:
         yield f"changed: {news}"
-    told = {signal.measure for signal in signals if signal.is_alarm}
+    alarmed = {signal.measure for signal in signals if signal.is_alarm}
     for measure in _COUNTED:
-        if measure not in told:
+        if measure not in alarmed:
             yield from _turn_lines(measure, looks)
     unanswered = grouped((turn.reason, turn.id) for turn in look.turns if not turn.is_scored)
     for reason, (first, *others) in unanswered.items():

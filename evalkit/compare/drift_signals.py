@@ -7,7 +7,7 @@ chance that any of them ever is a false alarm is at most ``alpha``. The others a
 An alarm stays until the looks are reset, or a turn begins a new series, because its scenario was
 recorded again or its expectations changed: then the bets begin again.
 
-A service that changed before the first look is no change between looks. So a turn that has never
+A change before the first look is not one between looks. So a turn that has never
 passed is found apart (:func:`never_passed`).
 """
 

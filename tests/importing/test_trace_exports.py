@@ -591,6 +591,13 @@ def test_items_of_an_answer_are_not_choices() -> None:
     assert (sent, received) == ([Q], [("thought", "Hm", None), A, *both])
 
 
+def test_a_call_without_a_name() -> None:
+    call, result = {"type": "function_call", "id": "c"}, {"type": "function_result", "call_id": "c"}
+    last = read(generation(input=[ASK, call, result])).recordings["traces.jsonl"][-1]
+    sent = json.loads(str(last.request_body))["input"]
+    assert sent[1:] == [call, {**result, "name": None}]
+
+
 def test_thoughts_without_a_text() -> None:
     reader = MessageReader()
     signed = {"type": "reasoning", "signature": "c2ln"}

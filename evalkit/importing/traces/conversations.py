@@ -231,12 +231,12 @@ class _CallIds:
             self.waiting.append((known, step))
         elif step["type"] == "function_result":
             by_id = [one for one in self.waiting if one[0] and one[0] == step.get("call_id")]
-            by_name = [one for one in self.waiting if one[1]["name"] == step.get("name")]
+            by_name = [one for one in self.waiting if one[1].get("name") == step.get("name")]
             found = next(iter(by_id or by_name or self.waiting), None)
             if found is not None:
                 self.waiting.remove(found)
                 call = found[1]
-                step = {**step, "call_id": call["id"], "name": step.get("name") or call["name"]}
+                step = {**step, "call_id": call["id"], "name": step.get("name") or call.get("name")}
         return step
 
 

@@ -31,13 +31,14 @@ SETTINGS = {
 }
 """Attributes of a request, and the fields of ``generation_config``."""
 
+OUTPUT_TOKENS = "gen_ai.usage.output_tokens"
 USAGE = {
     "gen_ai.usage.input_tokens": "total_input_tokens",
-    "gen_ai.usage.output_tokens": "total_output_tokens",
+    OUTPUT_TOKENS: "total_output_tokens",
     "gen_ai.usage.cache_read.input_tokens": "total_cached_tokens",
     "gen_ai.usage.reasoning.output_tokens": "total_thought_tokens",
 }
-"""Attributes of a response, and the fields of ``usage``."""
+"""Attributes of a response, and the fields of ``usage``; output includes thoughts."""
 
 FIELDS = {
     MODEL: "model",

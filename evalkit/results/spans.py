@@ -236,7 +236,10 @@ def _input(body: Mapping[str, JSON]) -> dict[str, JSON]:
 
 def _answer(interaction: Mapping[str, JSON]) -> dict[str, JSON]:
     usage = interaction.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
+    usage = dict(usage) if isinstance(usage, dict) else {}
+    both = [usage.get(name) for name in ("total_output_tokens", "total_thought_tokens")]
+    if all(isinstance(count, int) for count in both):
+        usage["total_output_tokens"] = sum(both)
     status = interaction.get("status")
     messages = genai_messages(steps_of(interaction))
     for message in messages[-1:]:

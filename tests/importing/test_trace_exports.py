@@ -346,6 +346,53 @@ def test_models_of_google_genai(document: Json) -> None:
 # LangSmith.
 
 
+@pytest.mark.parametrize(
+    ("document", "output"),
+    [
+        # OpenTelemetry counts thoughts in output tokens, as OpenAI does.
+        (
+            row(
+                **{
+                    "gen_ai.input.messages": [ASK],
+                    "gen_ai.output.messages": [ANSWER],
+                    "gen_ai.usage.output_tokens": 7,
+                    "gen_ai.usage.reasoning.output_tokens": 5,
+                }
+            ),
+            2,
+        ),
+        # More thoughts than output: this source counts them apart.
+        (
+            row(
+                **{
+                    "gen_ai.input.messages": [ASK],
+                    "gen_ai.output.messages": [ANSWER],
+                    "gen_ai.usage.output_tokens": 4,
+                    "gen_ai.usage.reasoning.output_tokens": 5,
+                }
+            ),
+            4,
+        ),
+        # Langfuse and Gemini count them apart.
+        (generation(usageDetails={"input": 1, "output": 7, "output_reasoning_tokens": 5}), 7),
+        (
+            row(
+                request_data={"contents": [ASK]},
+                response_data={
+                    "candidates": [{"content": {"role": "model", "parts": [{"text": "Hello"}]}}],
+                    "usageMetadata": {"candidatesTokenCount": 7, "thoughtsTokenCount": 5},
+                },
+            ),
+            7,
+        ),
+    ],
+)
+def test_output_tokens_are_those_without_thoughts(document: Json, output: int) -> None:
+    _, response = only(document)
+    assert response["usage"]["total_output_tokens"] == output
+    assert response["usage"]["total_thought_tokens"] == 5
+
+
 def test_settings_and_usage_of_langsmith() -> None:
     metadata = {
         "ls_model_name": "m",

@@ -65,6 +65,8 @@ def test_a_collector_receives_a_trace_for_each_result(run: Path) -> None:
     assert attributes(tool)["gen_ai.tool.call.id"] == call["id"]
     assert json.loads(answered["gen_ai.output.messages"])[-1]["finish_reason"] == "completed"
     assert int(answered["gen_ai.usage.input_tokens"]) > 0
+    thoughts = int(answered["gen_ai.usage.reasoning.output_tokens"])
+    assert int(answered["gen_ai.usage.output_tokens"]) > thoughts > 0
     assert int(root["endTimeUnixNano"]) == int(second["endTimeUnixNano"])
     assert int(root["startTimeUnixNano"]) <= int(first["startTimeUnixNano"])
 

@@ -68,6 +68,14 @@ _TOKENS: dict[str, tuple[str, ...]] = {
         "completion_token_details.reasoning",
     ),
 }
+_APART = (
+    "total_thought_tokens",
+    "thoughtsTokenCount",
+    "thoughts_token_count",
+    "output_reasoning_tokens",
+    "output_reasoning",
+)
+"""Thoughts that the count of output tokens does not include, as that of OpenTelemetry does."""
 _NANOSECONDS = 10**9
 # A number of seconds, milliseconds, microseconds or nanoseconds has 10, 13, 16 or 19 digits.
 _UNITS = ((10**17, 1), (10**14, 10**3), (10**11, 10**6), (0, 10**9))
@@ -129,12 +137,18 @@ def tokens(usage: JSON) -> dict[str, JSON]:
     counts = dict(mapping(usage))
     for name, details in mapping(usage).items():
         counts |= flat(name, details) if isinstance(details, dict) else {}
-    return {
-        name: counts[key]
-        for name, keys in _TOKENS.items()
-        for key in reversed(keys)
-        if str(counts.get(key)).isdecimal()
+    known = {
+        key: int(count)
+        for key, count in counts.items()
+        if str(count).isdecimal() and len(str(count)) < 16
     }
+    found = {
+        name: known[key] for name, keys in _TOKENS.items() for key in reversed(keys) if key in known
+    }
+    thoughts = next((known[key] for key in _APART if key in known), 0)
+    if genai.OUTPUT_TOKENS in found:
+        found[genai.OUTPUT_TOKENS] += thoughts
+    return found
 
 
 def flat(prefix: str, value: JSON) -> dict[str, JSON]:

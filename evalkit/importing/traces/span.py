@@ -299,6 +299,10 @@ def _response(attributes: Mapping[str, JSON], answer: MessageReader) -> dict[str
         for attribute_name, name in genai.USAGE.items()
         if str(value := attribute(attributes, attribute_name)).isdecimal() and len(str(value)) < 16
     }
+    thoughts = usage.get("total_thought_tokens", 0)
+    # A source that counts more thoughts than output counts them apart.
+    if 0 < thoughts <= usage.get("total_output_tokens", 0):
+        usage["total_output_tokens"] -= thoughts
     identity = attribute(attributes, genai.RESPONSE_ID)
     return {
         "status": "requires_action" if calls and status == "completed" else status,

@@ -300,8 +300,8 @@ class Project:
             limit.cancel()
         process.returncode = os.waitstatus_to_exitcode(status)
         text = output.read_text(encoding="utf-8", errors="replace")
-        tests = str(self.conversations * self.peer.tests_each)
-        expected = self.peer.passed.replace("<n>", tests)
+        tests = self.conversations * self.peer.tests_each
+        expected = self.peer.passed.replace("<n>", f"(?:{tests}|{tests:,})")
         if process.returncode != 0 or not re.search(expected, text, re.MULTILINE):
             raise RuntimeError(
                 f"{' '.join(command)} ended with {process.returncode}, and its output was to match "

@@ -31,7 +31,7 @@ def connect_client(address: str, option: str = "--evalkit-cluster") -> Client:
 
     ``option`` is what the user gave the address in. The caller closes the client. Raises
     UsageError: dask is not installed, the address is not valid, TLS is not configured, nothing
-    answers, there is no worker.
+    answers, or no worker joins.
     """
     place = f"{option} {address}"
     parts = _parse(address, place)

@@ -80,7 +80,8 @@ def _patch_transfer() -> None:
         try:
             return real_getresponse(self)
         finally:
-            self.sock = None
+            # Closing the connection, as its next user does, must not close this response.
+            vars(self).update(sock=None, _HTTPConnection__response=None)
 
     HTTPConnection.send = send  # type: ignore[method-assign]
     HTTPConnection.getresponse = getresponse  # type: ignore[method-assign]

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import subprocess
 import sys
 import threading
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 import pytest
 import requests
 
 from evalkit.errors import CassetteMiss
+from evalkit.server import serving
 from tests.tape import threads_program
-from tests.tape.http_clients import CLIENTS
+from tests.tape.http_clients import CLIENTS, HEADERS
 from tests.tape.tape_support import MakeTape, create
 
 ROOT = Path(__file__).parents[2]
@@ -91,3 +94,18 @@ def test_clients_are_left_alone_without_a_tape(make_tape: MakeTape, guide_url: s
 def test_ignored_hosts_may_be_reached_in_replay(make_tape: MakeTape, guide_url: str) -> None:
     with make_tape(ignore_hosts=["loopback"]):
         assert httpx.get(f"{guide_url}/v1beta/interactions/v1_x").status_code == 401
+
+
+def test_the_next_user_of_a_connection_does_not_close_its_last_response(
+    make_tape: MakeTape,
+) -> None:
+    """A pool can give a connection to another thread before its response was read to the end."""
+    with serving() as url:
+        for mode in ("once", "none"):
+            connection = http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)
+            with make_tape(mode):
+                body = json.dumps(create("Hello"))
+                connection.request("POST", "/v1beta/interactions", body, HEADERS)
+                response = connection.getresponse()
+                connection.close()
+                assert json.loads(response.read())["status"] == "completed"

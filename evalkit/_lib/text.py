@@ -130,6 +130,11 @@ def plural(count: int, singular: str, plural_form: str = "") -> str:
     return f"{count} {singular if count == 1 else plural_form or singular + 's'}"
 
 
+def well_formed(text: str) -> str:
+    """Return a text in which each half of a surrogate pair is U+FFFD."""
+    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+
+
 def as_sentence(text: str) -> str:
     """Return a text as a sentence: a capital and a full stop; empty stays empty."""
     return f"{text[:1].upper()}{text[1:]}." if text else ""

@@ -16,6 +16,7 @@ from hashlib import sha256
 
 from evalkit._lib.exact_json import map_leaves
 from evalkit._lib.json import JSON, equal, loads
+from evalkit._lib.text import well_formed
 from evalkit.cassette.recording import Cassette, Recording
 from evalkit.compare.alignment import cited_sources
 from evalkit.conversation.demultiplex import split_conversations
@@ -180,7 +181,7 @@ def escape_templates(value: JSON) -> JSON:
 def _escape_text(value: JSON) -> JSON:
     if not isinstance(value, str):
         return value
-    text = value.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
+    text = well_formed(value)
     if not _TEMPLATE.search(text):
         return text
     # A text with the end of a raw block is printed as a string literal.

@@ -11,7 +11,9 @@ from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
+from evalkit._lib.exact_json import map_leaves
 from evalkit._lib.json import JSON, dumps
+from evalkit._lib.text import well_formed
 from evalkit.checks.core.pricing import counted_exchanges, token_totals
 from evalkit.errors import UsageError
 from evalkit.protocol.step_reader import content_blocks
@@ -102,11 +104,19 @@ def frame(run: Run | Path | str, rows: Rows = "variants") -> polars.DataFrame:
         identity = _identity(run, line)
         for row in _ROWS[rows](line):
             for name, column in values.items():
-                column.append(row[name] if name in row else identity[name])
+                value = row[name] if name in row else identity[name]
+                column.append(map_leaves(value, _storable))
     types = {_TEXTS: library.List(library.String)}
     schema = {name: types.get(kind) or getattr(library, kind) for name, kind in columns.items()}
     table: polars.DataFrame = library.DataFrame(values, schema=schema)
     return table
+
+
+def _storable(value: JSON) -> JSON:
+    """Return a value as a column can store it: valid Unicode, and integers of 64 bits."""
+    if isinstance(value, str):
+        return well_formed(value)
+    return None if isinstance(value, int) and not -(2**63) <= value < 2**63 else value
 
 
 def polars_library() -> Any:

@@ -1,4 +1,4 @@
-"""Checks the configured base URL and key before anything is sent. No message repeats a key."""
+"""Checks configured addresses and the key before anything is sent. No message repeats a key."""
 
 from dataclasses import dataclass
 from urllib.parse import quote, urlencode, urlsplit
@@ -7,6 +7,9 @@ from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
 from evalkit.protocol.wire_facts import API_BASE_URL
 from evalkit.transcript import Request
+
+COLLECTOR_HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
+"""The variable with headers for the collector, such as its key: ``name=value,name=value``."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -24,30 +27,36 @@ class Address:
 
 def parse_base_url(base_url: str) -> Address:
     """Parse a base URL, whose path may have a prefix. Raises UsageError."""
-    text = base_url.strip()
-    if not text:
+    if not base_url.strip():
         raise UsageError(f"the base URL is empty; set e.g. {API_BASE_URL} or http://127.0.0.1:8787")
+    return _parse(base_url.strip(), "base URL", "set the key in GEMINI_API_KEY")
+
+
+def parse_collector(endpoint: str) -> Address:
+    """Parse the address of a collector of OpenTelemetry. Raises UsageError."""
+    return _parse(endpoint.strip(), "collector", f"set headers in {COLLECTOR_HEADERS}")
+
+
+def _parse(text: str, name: str, advice: str) -> Address:
     # Even without a scheme, what is before an "@" may be a password.
     shown = Redactor().uri(text).rpartition("@")[2]
     try:
         parts = urlsplit(text)
         port = parts.port
     except ValueError as error:
-        raise UsageError(f"base URL {shown!r}: {error}") from None
+        raise UsageError(f"{name} {shown!r}: {error}") from None
     if parts.username is not None or parts.password is not None:
         raise UsageError(
-            f"base URL for {parts.hostname}: it must not contain a user or a password; "
-            "set the key in GEMINI_API_KEY"
+            f"{name} for {parts.hostname}: it must not contain a user or a password; {advice}"
         )
     if parts.scheme not in ("http", "https"):
         problem = f"unknown scheme {parts.scheme!r}" if "://" in text else "no scheme"
-        raise UsageError(f"base URL {shown!r}: {problem}; it must start with https:// or http://")
+        raise UsageError(f"{name} {shown!r}: {problem}; it must start with https:// or http://")
     if not parts.hostname or any(char.isspace() for char in text):
-        raise UsageError(f"base URL {shown!r}: no host")
+        raise UsageError(f"{name} {shown!r}: no host")
     if parts.query or parts.fragment:
         raise UsageError(
-            f"base URL of {parts.hostname}: it must not contain a query or a fragment; "
-            "set the key in GEMINI_API_KEY"
+            f"{name} of {parts.hostname}: it must not contain a query or a fragment; {advice}"
         )
     host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
     host = host if port is None else f"{host}:{port}"

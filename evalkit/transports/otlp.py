@@ -13,10 +13,9 @@ import httpx
 from evalkit._lib.json import dumps
 from evalkit._lib.text import shorten
 from evalkit.errors import UsageError
+from evalkit.transports.address import COLLECTOR_HEADERS, parse_collector
 from evalkit.transports.httpx_errors import mapped_errors
 
-HEADERS = "OTEL_EXPORTER_OTLP_HEADERS"
-"""The variable with headers for the collector, such as its key: ``name=value,name=value``."""
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _WAITS = (1.0, 2.0, 4.0)
 _LONGEST_WAIT = 30.0
@@ -26,11 +25,15 @@ _TIMEOUT = 30.0
 def collector_headers(environment: Mapping[str, str]) -> dict[str, str]:
     """Return the headers that the environment has for the collector. Raises UsageError."""
     headers = {}
-    for pair in filter(None, (one.strip() for one in environment.get(HEADERS, "").split(","))):
+    for pair in filter(
+        None, (one.strip() for one in environment.get(COLLECTOR_HEADERS, "").split(","))
+    ):
         name, sign, value = pair.partition("=")
         if not sign or not name.strip().isascii() or not unquote(value).strip().isascii():
             # The value may be a key, so it is not shown.
-            raise UsageError(f"{HEADERS}: invalid (expected name=value,name=value in ASCII)")
+            raise UsageError(
+                f"{COLLECTOR_HEADERS}: invalid (expected name=value,name=value in ASCII)"
+            )
         headers[name.strip()] = unquote(value).strip()
     return headers
 
@@ -48,14 +51,11 @@ def send_otlp(
     invalid or the collector refuses, ConnectFailed and other transport errors where it is not
     reached.
     """
-    url = endpoint.rstrip("/")
-    host = shorten(httpx.URL(url).host if url.startswith(("http://", "https://")) else "", 100)
-    if not host:
-        raise UsageError(f"{endpoint}: invalid address of a collector (expected http://HOST:4318)")
-    rejected = []
+    address, rejected = parse_collector(endpoint), list[str]()
+    host = shorten(address.host, 100)
     with mapped_errors(host), httpx.Client(timeout=_TIMEOUT, headers=dict(headers)) as client:
         for path, body in requests:
-            response = _send(client, url + path, dumps(body), sleep)
+            response = _send(client, address.base + path, dumps(body), sleep)
             if not response.is_success:
                 raise UsageError(
                     f"{host}{path}: the collector returned {response.status_code} "

@@ -25,7 +25,7 @@ def test_a_collector_that_is_not_reached_does_not_fail_the_session(recorded: Pro
     assert result.ret == pytest.ExitCode.OK
     result.stdout.fnmatch_lines(
         [
-            "cannot send all spans: 127.0.0.1: cannot connect*; then run: "
+            "cannot send all spans: 127.0.0.1:1: cannot connect*; then run: "
             "evalkit export reports/latest --otlp http://127.0.0.1:1"
         ]
     )
@@ -36,4 +36,15 @@ def test_an_invalid_address_is_refused_before_anything_runs(project: Project) ->
     result = project.run("suites", "--evalkit-otlp", "localhost:4318")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(["*invalid address 'localhost:4318' (expected*"])
+    assert not (project.root / "reports").exists()
+
+
+@pytest.mark.parametrize("address", ["http://me:s3cret@h:4318", "http://h:4318?api-key=s3cret"])
+def test_an_address_with_a_secret_is_refused_before_anything_runs(
+    project: Project, address: str
+) -> None:
+    result = project.run("suites", "--evalkit-otlp", address)
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["collector * h: *; set headers in OTEL_EXPORTER_OTLP_HEADERS"])
+    assert "s3cret" not in f"{result.stdout}{result.stderr}"
     assert not (project.root / "reports").exists()

@@ -20,6 +20,8 @@ from evalkit.verdict import CheckResult, Finding, Verdict, Where
 from tests.reports.sample import line, make_run, passed, passing, weather
 from tests.results.collector import collecting
 
+SECRET = "s3cret-of-a-collector"
+
 
 def attributes(item: dict[str, Any]) -> dict[str, Any]:
     return {one["key"]: next(iter(one["value"].values())) for one in item["attributes"]}
@@ -117,8 +119,15 @@ def test_what_a_collector_rejects_is_reported(run: Path) -> None:
     [
         ([], "name either a file (--to results.parquet) or a collector (--otlp)"),
         (["--to", "a.csv", "--otlp", "http://h"], "name either a file"),
-        (["--otlp", "localhost:4318"], "invalid address of a collector"),
-        (["--otlp", "http://"], "invalid address of a collector"),
+        (["--otlp", "localhost:4318"], "collector 'localhost:4318': no scheme; it must start with"),
+        (["--otlp", "http://"], "collector 'http://': no host"),
+        (["--otlp", "http://h:port"], "collector 'http://h:port': Port could not be cast"),
+        (["--otlp", "ftp://h"], "collector 'ftp://h': unknown scheme 'ftp'"),
+        (["--otlp", f"http://me:{SECRET}@h"], "set headers in OTEL_EXPORTER_OTLP_HEADERS"),
+        (
+            ["--otlp", f"http://h?api-key={SECRET}"],
+            "it must not contain a query or a fragment; set",
+        ),
         (["--otlp", "http://127.0.0.1:1"], "cannot connect"),
     ],
 )
@@ -127,12 +136,15 @@ def test_wrong_use(run: Path, arguments: list[str], message: str) -> None:
     assert result.exit_code == 2
     assert result.output.startswith("evalkit: ")
     assert message in result.output
+    assert SECRET not in result.output
 
 
 def test_a_refusal_names_host_path_and_status() -> None:
     with collecting() as collector:
         collector.statuses = [404]
-        with pytest.raises(UsageError, match=r"127\.0\.0\.1/v1/traces: the collector returned 404"):
+        with pytest.raises(
+            UsageError, match=r"127\.0\.0\.1:\d+/v1/traces: the collector returned 404"
+        ):
             send_otlp(collector.url, [("/v1/traces", {})], {})
     with pytest.raises(ConnectFailed):
         send_otlp("http://127.0.0.1:1", [("/v1/traces", {})], {})

@@ -84,7 +84,7 @@ def compressed_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> 
     """
     if not isinstance(body, bytes) or any(codings_of(headers)):
         return CompressedBody(decompress_body(body, headers))
-    if found := _format_of(body):
+    if found := format_of(body):
         with suppress(ValueError):
             plain = decompress_body(body, {"content-encoding": [found]})
             if plain is not body:
@@ -92,7 +92,8 @@ def compressed_body(body: str | bytes, headers: Mapping[str, Sequence[str]]) -> 
     return CompressedBody(body)
 
 
-def _format_of(data: bytes) -> str:
+def format_of(data: bytes) -> str:
+    """Return the coding that a body begins with, an empty text for a plain one."""
     if data.startswith(_GZIP):
         return "gzip"
     # RFC 1950, section 2.2: the method, and a check of both bytes.

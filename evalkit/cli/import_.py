@@ -12,9 +12,10 @@ from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recording import Recording
-from evalkit.cli.import_traces import read_trace_files
+from evalkit.cli.import_traces import files_in, read_trace_files
 from evalkit.cli.import_trial import TrialProject
 from evalkit.errors import CassetteError, UsageError
+from evalkit.importing.http_archive import SUFFIXES
 from evalkit.importing.personal_data import only_fields
 from evalkit.importing.scenario_drafts import ScenarioDraft, draft_scenarios, group_into_suites
 from evalkit.importing.stored_interactions import read_ids, read_stored
@@ -136,16 +137,17 @@ def import_(
     """Draft suites from recorded API conversations.
 
     PATHS are cassettes, tapes, HTTP archives (HAR), logs of API traffic, and traces (OpenTelemetry,
-    Langfuse, LangSmith, Logfire); of folders, cassettes and traces. Conversations that the service
-    stores are read by id. Every scenario is replayed before it is written; what does not pass is
-    listed.
+    Langfuse, LangSmith, Logfire); of folders, cassettes, archives and traces. Conversations that
+    the service stores are read by id. Every scenario is replayed before it is written; what does
+    not pass is listed.
     """
     if ids_file is not None:
         with file_errors(ids_file, "cannot be read"):
             ids = (*ids, *read_ids(ids_file.read_text(encoding="utf-8-sig"), str(ids_file)))
     if not paths and not ids:
         raise UsageError("nothing to import; name files, or ids with --interaction or --ids")
-    stem = paths[0].stem if paths else "stored"
+    stem = re.sub(r"(?i)(\.har)?\.gz$", "", paths[0].name) if paths else "stored"
+    stem = Path(stem).stem
     name = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.") or "imported"
     if not _SUITE_NAME.fullmatch(name):
         raise UsageError(
@@ -154,6 +156,7 @@ def import_(
         )
     folders = [path for path in paths if path.is_dir()]
     files = [path for path in paths if path not in folders] + find_files(folders).cassettes
+    files += [path for path in files_in(folders) if path.name.lower().endswith(SUFFIXES)]
     selection = Selection(sample or 0, by, expression)
     sources = {
         **read_trace_files(files, folders, selection, cluster),
@@ -171,6 +174,7 @@ def import_(
         raise UsageError(
             "no conversation: the files contain no request to the interactions API, and no call of "
             "a model with its messages"
+            + ("; logs in folders are not read: name them one by one" if folders else "")
         )
     # The schema of the project is in its root, where `evalkit init` writes it.
     depth = 0 if out.is_absolute() else len(out.parts)

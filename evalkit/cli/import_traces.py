@@ -1,5 +1,6 @@
 """Traces in ``evalkit import``: find them among files, read them, report what they lost."""
 
+import stat
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
@@ -36,17 +37,19 @@ def read_trace_files(
 
     Prints what they lost and what was left out. Raises UsageError.
     """
+    files[:] = dict.fromkeys(files)
     for path in files:
         with file_errors(path, "cannot be read"):
-            path.stat()
-        if not path.is_file():
+            is_stream = str(path) == "-" or not stat.S_ISREG(path.stat().st_mode)
+        if is_stream:
             raise UsageError(
                 f"{display_path(path)}: not a regular file (expected one that can be read twice); "
                 "write a pipe into a file first"
             )
     traces = [path for path in files if is_trace_file(path)]
     files[:] = [path for path in files if path not in traces]
-    traces += _in_folders(folders)
+    named = (path for path in files_in(folders) if path.suffix.lower() in _SUFFIXES)
+    traces += (path for path in named if path not in traces and is_trace_file(path))
     if selection.by and not selection.size:
         raise UsageError("--by spreads a sample over values; add --sample N")
     if cluster and not (traces and selection):
@@ -65,7 +68,7 @@ def read_trace_files(
         return {}
     scan_files = _OnCluster(cluster) if cluster else scan_here
     found = read_traces(traces, selection, scan_files)
-    _list_problems(found.problems)
+    list_problems(found.problems)
     _report(found)
     return found.recordings
 
@@ -80,8 +83,8 @@ def _read_log_files(files: list[Path], selection: Selection) -> dict[str, list[R
             )
     found = read_logs(files, selection)
     files.clear()
-    _list_problems(found.problems)
-    click.echo(f"logs: {plural(found.conversations, 'conversation')} of {found.lines:,} lines")
+    list_problems(found.problems)
+    click.echo(f"logs: {_counts(found.conversations, found.lines)}")
     return found.recordings
 
 
@@ -112,23 +115,19 @@ class _OnCluster:
             client.close()
 
 
-def _in_folders(folders: Sequence[Path]) -> Iterator[Path]:
-    """Yield the files of traces in folders, hidden ones excepted."""
+def files_in(folders: Sequence[Path]) -> Iterator[Path]:
+    """Yield the files in folders, hidden ones excepted."""
     for folder in folders:
         for path in sorted(folder.rglob("*")):
             is_hidden = any(part.startswith(".") for part in path.relative_to(folder).parts)
-            is_named = path.suffix.lower() in _SUFFIXES and path.is_file()
-            if is_named and not is_hidden and is_trace_file(path):
+            if path.is_file() and not is_hidden:
                 yield path
 
 
 def _report(found: TraceImport) -> None:
     """Print what was read, and what its source lost."""
     repeated = f"; {found.repeated:,} repeat others" if found.repeated else ""
-    click.echo(
-        f"traces: {plural(found.conversations, 'conversation')} of "
-        f"{found.documents:,} lines{repeated}"
-    )
+    click.echo(f"traces: {_counts(found.conversations, found.documents)}{repeated}")
     lost = list(losses(found.lacks, of_all=found.conversations > 0))
     rows = [("not in the traces", "so"), *lost] if lost else []
     width = max((len(what) for what, _ in rows), default=0)
@@ -136,7 +135,12 @@ def _report(found: TraceImport) -> None:
         click.echo(f"  {what:<{width}}  {consequence}")
 
 
-def _list_problems(problems: ReadProblems) -> None:
+def _counts(conversations: int, lines: int) -> str:
+    unit = "line" if lines == 1 else "lines"
+    return f"{plural(conversations, 'conversation')} of {lines:,} {unit}"
+
+
+def list_problems(problems: ReadProblems) -> None:
     """Print what could not be read: the first messages, and how many more."""
     for message in problems.messages:
         click.echo(visible(f"left out: {message}"), err=True)

@@ -104,7 +104,9 @@ def _request_problem(recording: Recording) -> str:
     """Return why the request that began a conversation cannot be repeated, ``""`` if it can."""
     if recording.method != "POST" or not request_of(recording).path.endswith("/interactions"):
         return "the request that began it is not in the log; evalkit import --interaction reads it"
-    body = recording.request_body or ""
+    body = recording.request_body
+    if not body:
+        return "the body of the request that began it is not in the log; record it with its body"
     try:
         value = loads(body)
     except (ValueError, RecursionError) as error:

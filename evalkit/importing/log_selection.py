@@ -18,7 +18,7 @@ from evalkit._lib.progress import tracked
 from evalkit.cassette.files import MediaFolder
 from evalkit.cassette.recording import Recording
 from evalkit.conversation.history_digest import prefix_digests, value_digest
-from evalkit.conversation.reconstruct import request_of, response_of
+from evalkit.conversation.reconstruct import is_interaction, request_of, response_of
 from evalkit.conversation.response_reader import read_response
 from evalkit.errors import CassetteError
 from evalkit.importing.traces.documents import ReadProblems, read_documents
@@ -125,7 +125,10 @@ def _recordings(
             found.lines += 1
             try:
                 for exchange, place in exchanges_in(document, f"{name}:{line}"):
-                    yield path, place, recording_of(exchange, place)
+                    recording = recording_of(exchange, place, path.parent)
+                    # Archives have everything that a page loaded.
+                    if is_interaction(recording):
+                        yield path, place, recording
             except CassetteError as error:
                 found.problems.add(str(error))
             except RecursionError:

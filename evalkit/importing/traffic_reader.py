@@ -18,18 +18,28 @@ import codecs
 import json
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 from evalkit._lib.exact_json import EXACT, write_exact
 from evalkit._lib.files import display_path, file_errors, read_file
 from evalkit._lib.json import JSON, dumps, json_type
+from evalkit._lib.limits import TooLarge
 from evalkit._lib.text import show
-from evalkit.cassette.content_codings import decompress_body
+from evalkit.cassette.content_codings import decompress_body, format_of
 from evalkit.cassette.files import PREFIX, MediaFolder, load_cassette
 from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.cassette.redaction import Redactor
+from evalkit.conversation.reconstruct import is_interaction
 from evalkit.errors import CassetteError, UsageError
+from evalkit.importing.http_archive import (
+    NO_CONTENT,
+    content_body,
+    elapsed_of,
+    in_order,
+    is_content,
+)
 from evalkit.importing.sdk_log import NO_RESPONSE, is_sdk_log, read_sdk_log
 from evalkit.protocol.stream_writer import sse_text
 from evalkit.protocol.wire_facts import (
@@ -58,12 +68,17 @@ _ENCODINGS = {
     codecs.BOM_UTF16_LE: "utf-16",
     codecs.BOM_UTF16_BE: "utf-16",
 }
+_ZIP = b"PK\x03\x04"
 _DEFAULT_URL = API_BASE_URL + interactions_path(DEFAULT_API_VERSION)
 # Raw line breaks in strings, and byte order marks and record separators (RFC 7464) between
 # documents, are not JSON, and programs write them.
 # Programs log NaN.
 _DECODER = json.JSONDecoder(strict=False, **{**EXACT, "parse_constant": None})
 _GAP = re.compile("[\\s\ufeff\x1e]*")
+# A line of a log may begin with "[DEBUG]" or "[2026-01-01".
+_JSON_START = re.compile(_GAP.pattern + r'(?:{|\[\s*(?:[\[{"\]]|$))')
+# A line of a log may begin with "[DEBUG]" or "[2026-01-01".
+_JSON_START = re.compile(r'\{|\[\s*(?:[\[{"\]]|$)')
 
 
 def read_traffic(path: Path) -> list[Recording]:
@@ -73,8 +88,8 @@ def read_traffic(path: Path) -> list[Recording]:
     """
     name = display_path(path)
     with file_errors(path, "cannot be read"):
-        text = decode_text(read_file(path), name)
-    is_json = text[_GAP.match(text).end() :][:1] in ("{", "[")  # type: ignore[union-attr]
+        text = decode_text(_expanded(read_file(path), name), name)
+    is_json = _JSON_START.match(text) is not None
     try:
         if not is_json and is_sdk_log(text):
             return list(read_sdk_log(text))
@@ -90,7 +105,7 @@ def read_traffic(path: Path) -> list[Recording]:
             recordings += parse(write_exact(document, ensure_ascii=False), name).recordings
         else:
             exchanges = exchanges_in(document, f"{name}:{line}")
-            recordings += [recording_of(*exchange) for exchange in exchanges]
+            recordings += [recording_of(*exchange, path.parent) for exchange in exchanges]
     if PREFIX in text:
         # A run directory has the long data of its results in files.
         media = MediaFolder(path.parent / FOLDER)
@@ -110,6 +125,21 @@ def without_secrets(
     for recording in recordings:
         redactor = redactor.with_secrets_in(recording)
     return [redactor.recording(recording)[0] for recording in recordings]
+
+
+def _expanded(data: bytes, name: str) -> bytes:
+    """Return the content of a file, decompressed if it is compressed. Raises UsageError."""
+    if data.startswith(_ZIP):
+        raise UsageError(f"{name}: is a ZIP archive; unpack it, and import the files in it")
+    if not (coding := format_of(data)):
+        return data
+    try:
+        plain = decompress_body(data, {"content-encoding": [coding]})
+    except TooLarge as error:
+        raise UsageError(f"{name}: cannot be read ({error})") from None
+    if plain is data and coding == "gzip":
+        raise UsageError(f"{name}: the compressed file is damaged; compress or copy it again")
+    return plain if isinstance(plain, bytes) else data
 
 
 def decode_text(data: bytes, name: str) -> str:
@@ -145,7 +175,7 @@ def exchanges_in(value: JSON, place: str) -> Iterator[tuple[Mapping[str, JSON], 
     Raises CassetteError.
     """
     if isinstance(value, list):
-        for number, item in enumerate(value, 1):
+        for number, item in in_order(value):
             yield from exchanges_in(item, f"{place} item {number}")
         return
     part = value if isinstance(value, Mapping) else {}
@@ -164,8 +194,8 @@ def exchanges_in(value: JSON, place: str) -> Iterator[tuple[Mapping[str, JSON], 
         )
 
 
-def recording_of(exchange: Mapping[str, JSON], place: str) -> Recording:
-    """Return an exchange as a recording. Raises CassetteError."""
+def recording_of(exchange: Mapping[str, JSON], place: str, folder: Path) -> Recording:
+    """Return an exchange of a log in ``folder`` as a recording. Raises CassetteError."""
     request, response = _part(exchange, "request"), _part(exchange, "response")
     if "input" in request and _part(request, "body") is None:
         request = {"body": request}
@@ -182,48 +212,48 @@ def recording_of(exchange: Mapping[str, JSON], place: str) -> Recording:
         status = 200
     if isinstance(status, bool) or not isinstance(status, int):
         raise CassetteError(f"{place}: the status is {json_type(status)}, not a number")
-    headers = _headers(response)
-    request_body = _part(request, "body")
-    try:
-        body = _body(_part(response, "body"), headers)
-        if request_body is not None:
-            request_body = _body(request_body, _headers(request))
-    except ValueError as error:
-        raise CassetteError(f"{place}: a body cannot be read: {error}") from None
-    return Recording(
+    headers, content = _headers(response), _part(response, "body")
+    recording = Recording(
         method=str(_part(request, "method") or "POST").upper(),
         uri=str(_part(request, "url") or _DEFAULT_URL),
-        request_body=request_body,
         request_headers=_headers(request),
-        status=status,
-        response_headers={"content-type": [_content_type(headers, body)]},
-        body=body,
-        broken=None if status else NO_RESPONSE,
+        status=max(status, 0),
+        elapsed_ms=elapsed_of(exchange),
+        broken=None if status > 0 else NO_RESPONSE,
     )
+    try:
+        recording.body = _body(content, headers, folder)
+        if (request_body := _part(request, "body")) is not None:
+            recording.request_body = _body(request_body, _headers(request), folder)
+    except (OSError, ValueError) as error:
+        # An archive has everything that a page loaded; only what the API sent matters.
+        if is_interaction(recording):
+            raise CassetteError(f"{place}: a body cannot be read: {error}") from None
+    recording.response_headers = {"content-type": [_content_type(headers, recording.body)]}
+    if status == 200 and not recording.body and is_content(content):
+        recording.broken = NO_CONTENT
+    return recording
 
 
-def _body(value: JSON, headers: Headers) -> str | bytes:
-    """Return a body as text, or as bytes that are not UTF-8."""
-    encoding = ""
+def _body(value: JSON, headers: Headers, folder: Path) -> str | bytes:
+    """Return a body as text, or as bytes that are not UTF-8. Raises OSError and ValueError."""
     if isinstance(value, Mapping):
         if value.get("type") == "Buffer" and isinstance(value.get("data"), list):
-            value, encoding = bytes(value["data"]), "bytes"  # as Node.js serializes bytes
+            value = bytes(value["data"])  # as Node.js serializes bytes
         elif "base64_string" in value:
-            value, encoding = value["base64_string"], "base64"
-        elif isinstance(value.get("text"), str) and value.keys() & {"mimeType", "encoding", "size"}:
-            value, encoding = value["text"], str(value.get("encoding") or "")
-        elif "mimeType" in value:
-            value = ""  # a HAR without the content
+            value = base64.b64decode(value["base64_string"])
+        elif is_content(value):
+            value = content_body(value, folder)
         elif value.keys() == {"string"}:
             value = value["string"]
-    if encoding.lower() == "base64":
-        value = base64.b64decode(value)
     if isinstance(value, bytes):
+        # Most programs log a body decompressed, with the headers of the compressed one.
+        with suppress(UnicodeDecodeError):
+            return value.decode()
         data = decompress_body(value, headers)
-        try:
+        with suppress(UnicodeDecodeError):
             return data.decode() if isinstance(data, bytes) else data
-        except UnicodeDecodeError:
-            return data
+        return data
     if isinstance(value, list) and value:
         if all(isinstance(item, str) for item in value):
             return "".join(value)
@@ -244,7 +274,8 @@ def _content_type(headers: Headers, body: str | bytes) -> str:
 def _headers(message: Mapping[str, JSON]) -> Headers:
     """Return headers given as an object, as pairs, or as objects with name and value."""
     value, headers = _part(message, "headers"), Headers()
-    for item in value.items() if isinstance(value, Mapping) else value or ():
+    pairs = value.items() if isinstance(value, Mapping) else value
+    for item in pairs if isinstance(pairs, Iterable) else ():
         if isinstance(item, Mapping):
             item = (item.get("name"), item.get("value"))
         if isinstance(item, tuple | list) and len(item) == 2:

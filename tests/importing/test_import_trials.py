@@ -368,7 +368,7 @@ CUT = streamed(text("Hi."))[:-200]
         ),
         (exchange("model=m&input=Cut", interaction()), "of a request cannot be read"),
         (exchange("[]", interaction()), "the body of a request is not an object: []"),
-        (exchange(None, interaction()), "the body of a request cannot be read"),
+        (exchange(None, interaction()), "the body of the request that began it is not in the log"),
         (exchange('{"input": "Cut"}', interaction()), "missing key 'model'"),
         (exchange({"input": "Cut", "model": 5}, interaction()), "'model'"),
         (exchange({"input": []}, interaction()), "not with a message"),

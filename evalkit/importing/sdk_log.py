@@ -11,8 +11,10 @@ Source: google-genai 3.6.1 (``_gaos/basesdk.py``) and @google/genai 3.3.0, both 
 """
 
 import ast
+import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 
 from evalkit.cassette.recording import Headers, Recording
 from evalkit.errors import UsageError
@@ -26,6 +28,7 @@ _RECORD = re.compile(
 _JAVASCRIPT = re.compile(r"^> Request: [A-Z]+ https?://", re.MULTILINE)
 # A body may have several lines; the next record begins with its level or its time, and a name.
 _NEXT_RECORD = re.compile(r"\n(?=[^\n{}\[\]\"]{0,100}(?:DEBUG|INFO|WARNING|ERROR|CRITICAL)\b)")
+_DECODER = json.JSONDecoder(strict=False)
 _STREAM = "<streaming response>"
 NO_RESPONSE = "the log has no response"
 """Why a recording of a log is broken that has only the request."""
@@ -66,12 +69,19 @@ def read_sdk_log(text: str) -> Iterator[Recording]:
             waiting.setdefault(url, []).append(recording)
         elif waiting.get(url):
             recording = waiting[url].pop(0)
-            end = _NEXT_RECORD.search(text, match.start("body"))
-            body = text[match.start("body") : end.start() if end else len(text)]
-            if body.strip() != _STREAM:
+            body = _response_body(text, match.start("body"))
+            if not body.startswith(_STREAM):
                 recording.status, recording.broken = int(match["status"] or 200), None
                 recording.response_headers, recording.body = headers, body.strip()
     yield from recordings
+
+
+def _response_body(text: str, start: int) -> str:
+    """Return the body that begins at ``start``: JSON, else what the next record follows."""
+    with suppress(ValueError, RecursionError):
+        return text[start : _DECODER.raw_decode(text, start)[1]]
+    end = _NEXT_RECORD.search(text, start)
+    return text[start : end.start() if end else len(text)]
 
 
 def _bytes(text: str) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from pathlib import Path
@@ -72,6 +73,22 @@ def test_a_log_with_times_and_bodies_of_several_lines() -> None:
     (recording,) = read_traffic(Path("app.log"))
     assert recording.request_body == '{"input":"Hi"}'
     assert recording.body == '{\n  "steps": [],\n  "text": "DEBUG of an answer"\n}'
+
+
+@pytest.mark.parametrize(
+    "layout",
+    ["[%(levelname)s] %(message)s", "%(message)s", "[%(asctime)s] %(levelname)s %(message)s"],
+)
+def test_the_layout_of_the_log_does_not_matter(tmp_path: Path, layout: str) -> None:
+    setup = f"import logging\nlogging.basicConfig(level=logging.DEBUG, format={layout!r})\n"
+    with serving() as url:
+        command = [sys.executable, "-c", setup + PROGRAM, url, KEY]
+        result = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    path = tmp_path / "sdk.log"
+    path.write_text(result.stderr)
+    recordings = read_traffic(path)
+    assert [one.status for one in recordings] == [200, 200, 404, 0]
+    assert all(isinstance(json.loads(one.body), dict) for one in recordings[:3])
 
 
 def test_the_log_of_the_sdk_for_javascript_is_refused() -> None:

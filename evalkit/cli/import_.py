@@ -12,13 +12,14 @@ from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.files import load_cassette
 from evalkit.cassette.recording import Recording
-from evalkit.cli.import_traces import files_in, read_trace_files
+from evalkit.cli.import_traces import files_in, list_problems, read_trace_files
 from evalkit.cli.import_trial import TrialProject
 from evalkit.errors import CassetteError, UsageError
 from evalkit.importing.http_archive import SUFFIXES
 from evalkit.importing.personal_data import only_fields
 from evalkit.importing.scenario_drafts import ScenarioDraft, draft_scenarios, group_into_suites
 from evalkit.importing.stored_interactions import read_ids, read_stored
+from evalkit.importing.traces.documents import ReadProblems
 from evalkit.importing.traces.selection import Selection
 from evalkit.importing.traffic_reader import read_traffic, without_secrets
 from evalkit.lint.file_search import find_files
@@ -167,7 +168,12 @@ def import_(
     }
     if ids:
         sources |= _stored(ids, base_url, api_version)
-    drafts = draft_scenarios(_without_personal_data(sources, patterns, fields))
+    repeated: list[str] = []
+    drafts = draft_scenarios(_without_personal_data(sources, patterns, fields), repeated)
+    copies = ReadProblems()
+    for place in repeated:
+        copies.add(f"{place}: another conversation repeats it")
+    list_problems(copies)
     if not drafts and ids and not paths:
         raise UsageError("no conversation can be read; nothing was written")
     if not drafts:

@@ -17,23 +17,14 @@ from hashlib import sha256
 from evalkit._lib.exact_json import map_leaves
 from evalkit._lib.json import JSON, equal, loads
 from evalkit._lib.text import well_formed
-from evalkit.cassette.recording import Cassette, Recording
+from evalkit.cassette.recording import Recording
 from evalkit.compare.alignment import cited_sources
-from evalkit.conversation.demultiplex import split_conversations
-from evalkit.conversation.reconstruct import (
-    is_interaction,
-    request_of,
-    response_of,
-    split_uri,
-    transcript_of,
-)
-from evalkit.conversation.response_reader import read_response
-from evalkit.importing.resumed_streams import join_resumed_streams
+from evalkit.importing.recorded_conversations import find_conversations
 from evalkit.importing.tool_stubs import ToolStubs, merge_functions, stub_tools
 from evalkit.protocol.step_reader import steps_of, texts_of
 from evalkit.suite.model.language import ScenarioKeys
 from evalkit.suite.model.project_files import KINDS, MIME_TYPES
-from evalkit.transcript import Exchange, Transcript, Turn
+from evalkit.transcript import Transcript, Turn
 
 TAG = "drafted"
 """The tag of every drafted scenario: ``pytest -m drafted``."""
@@ -48,7 +39,6 @@ _VARYING = (
 )
 _DERIVED_SETTINGS = frozenset({"history", "stream", "background", "tools"})
 _EMPTY: tuple[JSON, ...] = (None, "", [], {})
-_METHODS = ("GET", "POST")
 _TEMPLATE = re.compile(r"{[{%#]")
 _WORD = re.compile(r"[a-z0-9]+")
 _LONGEST_ID = 40
@@ -93,59 +83,22 @@ class SuiteDraft:
         return value
 
 
-def draft_scenarios(sources: Mapping[str, list[Recording]]) -> list[ScenarioDraft]:
-    """Return every conversation of every file, in the order of first requests.
+def draft_scenarios(
+    sources: Mapping[str, list[Recording]], repeated: list[str] | None = None
+) -> list[ScenarioDraft]:
+    """Return the conversations of every file, in the order of first requests.
 
-    ``sources`` are the recordings of each file by its name for messages.
+    ``sources`` are the recordings of each file by its name for messages. Conversations that others
+    repeat are added to ``repeated``.
     """
-    conversations = []
-    for source, source_recordings in sources.items():
-        traffic = [
-            recording
-            for recording in source_recordings
-            if is_interaction(recording) and recording.method in _METHODS and not _lists(recording)
-        ]
-        for number, thread in enumerate(split_conversations(traffic), 1):
-            recordings = join_resumed_streams(traffic[index] for index in thread)
-            useful = _without_failed_requests(recordings)
-            transcript = transcript_of(Cassette(useful))
-            if transcript.turns:
-                conversations.append((source, number, useful, transcript))
+    conversations = find_conversations(sources, [] if repeated is None else repeated)
     ids = scenario_ids(
-        next(iter(texts_of(transcript.turns[0].user)), "") for *_, transcript in conversations
+        next(iter(texts_of(one.transcript.turns[0].user)), "") for one in conversations
     )
     return [
-        _draft_scenario(id_, *conversation)
-        for id_, conversation in zip(ids, conversations, strict=True)
+        _draft_scenario(id_, one.source, one.number, one.recordings, one.transcript)
+        for id_, one in zip(ids, conversations, strict=True)
     ]
-
-
-def _lists(recording: Recording) -> bool:
-    """Return whether a request reads the list of interactions: not a conversation."""
-    return recording.method == "GET" and split_uri(recording.uri).path.endswith("/interactions")
-
-
-def _without_failed_requests(recordings: list[Recording]) -> list[Recording]:
-    """Return recordings without those that failed before another request to the same resource.
-
-    A failed request is not part of the history, so what follows does not depend on it; unless it
-    names the interaction whose stream was cut.
-    """
-    useful: list[Recording] = []
-    later: set[tuple[str, str]] = set()
-    continued: set[str] = set()
-    for recording in reversed(recordings):
-        request = request_of(recording)
-        exchange = Exchange(1, 1, request)
-        read_response(exchange, response_of(recording))
-        has_failed = exchange.error is not None or exchange.failure is not None
-        is_continued = str((exchange.interaction or {}).get("id")) in continued
-        if not has_failed or is_continued or (request.method, request.path) not in later:
-            useful.insert(0, recording)
-        later.add((request.method, request.path))
-        if isinstance(body := request.body, dict) and body.get("previous_interaction_id"):
-            continued.add(str(body["previous_interaction_id"]))
-    return useful
 
 
 def group_into_suites(drafts: Iterable[ScenarioDraft], name: str, origin: str) -> list[SuiteDraft]:

@@ -195,6 +195,23 @@ def test_archives_in_folders_are_read(here: Path) -> None:
     assert len(scenarios()) == 1
 
 
+def test_a_conversation_that_was_exported_again_is_imported_once() -> None:
+    first = entry("One", content(interaction(text("1"), id_="v1_1")), 1)
+    second = entry(
+        "Two", content(interaction(text("2"), id_="v1_2")), 2, previous_interaction_id="v1_1"
+    )
+    write("a.har", first)
+    write("b.har", first, second)
+    write("c.har", second, first)
+    outcome = run_import("a.har", "b.har", "c.har")
+    assert outcome.exit_code == 0
+    for name in ("a.har", "c.har"):
+        assert f"left out: {name}, conversation 1: another conversation" in outcome.output
+    (scenario,) = scenarios()
+    assert (scenario["id"], len(scenario["turns"])) == ("one", 2)
+    assert "From b.har" in scenario["description"]
+
+
 def test_a_sample_is_one_of_conversations_only() -> None:
     images = [image("") for _ in range(30)]
     for number, one in enumerate(images):

@@ -7,7 +7,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
-from evalkit._lib.files import display_path, file_errors, write_atomic
+from evalkit._lib.files import check_folder, display_path, file_errors, write_atomic
 from evalkit._lib.progress import tracked
 from evalkit._lib.text import plural, visible
 from evalkit.cassette.files import load_cassette
@@ -155,6 +155,8 @@ def import_(
             f"--suite: {visible(name)!r} is not a suite name "
             "(letters, digits, '-', '_' and '.', a letter or digit first)"
         )
+    for folder in (out, *(() if no_cassettes else (cassettes,))):
+        check_folder(folder, "; name another one with --out and --cassettes")
     folders = [path for path in paths if path.is_dir()]
     files = [path for path in paths if path not in folders] + find_files(folders).cassettes
     files += [path for path in files_in(folders) if path.name.lower().endswith(SUFFIXES)]
@@ -181,13 +183,14 @@ def import_(
             "no conversation: the files contain no request to the interactions API, and no call of "
             "a model with its messages"
             + ("; logs in folders are not read: name them one by one" if folders else "")
+            + ("; does a pattern of --redact match addresses?" if patterns and sources else "")
         )
     # The schema of the project is in its root, where `evalkit init` writes it.
-    depth = 0 if out.is_absolute() else len(out.parts)
-    schema = "../" * depth + "evalkit.schema.json"
+    root = "" if out.is_absolute() else Path(os.path.relpath(".", out)).as_posix() + "/"
+    schema = f"{root}evalkit.schema.json".removeprefix("./")
     with TemporaryDirectory(prefix="evalkit-import-") as folder:
         trial = TrialProject(Path(folder))
-        staged = trial.root / (out.name if out.is_absolute() else Path(*out.parts))
+        staged = trial.root / "suites"
         left_out = {
             draft.id: problem
             for draft in tracked(drafts, "trying scenarios", len(drafts))

@@ -37,6 +37,8 @@ def read_trace_files(
 
     Prints what they lost and what was left out. Raises UsageError.
     """
+    if selection and not files and not folders:
+        raise UsageError("--sample and --filter choose conversations of files; name files")
     files[:] = dict.fromkeys(files)
     for path in files:
         with file_errors(path, "cannot be read"):

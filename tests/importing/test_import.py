@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -18,7 +19,7 @@ from evalkit.plugins import Catalog
 from evalkit.server import create_app, serving
 from evalkit.server.scripting.script import Script
 from evalkit.suite import load as load_suite
-from tests.importing.traffic import pytest_in
+from tests.importing.traffic import exchange, import_log, interaction, pytest_in, run_import, text
 
 SCRIPT = """\
 script: shop
@@ -333,3 +334,62 @@ def test_existing_files_are_not_overwritten(ask: Callable[..., dict[str, Any]], 
         "(letters, digits, '-', '_' and '.', a letter or digit first)\n"
     )
     assert "No such file" in call("none.yaml").output
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (("--out", "log.jsonl"), "log.jsonl: cannot be written ("),
+        (("--cassettes", "log.jsonl/x"), "log.jsonl/x: cannot be written ("),
+        (("--redact", "interactions"), "does a pattern of --redact match addresses?"),
+        (("-",), "-: not a regular file"),
+    ],
+)
+def test_a_mistake_leaves_nothing_behind(
+    here: Path, arguments: tuple[str, ...], message: str
+) -> None:
+    (here / "log.jsonl").write_text(json.dumps(exchange({"input": "Hi"}, interaction(text("Hi.")))))
+    outcome = run_import("log.jsonl", *arguments)
+    assert outcome.exit_code == 2
+    assert message in outcome.output
+    assert sorted(path.name for path in here.iterdir()) == ["log.jsonl", "pyproject.toml"]
+
+
+@pytest.mark.parametrize("option", ["--sample=3", "--filter=model"])
+def test_ids_are_not_sampled(option: str) -> None:
+    outcome = run_import("--interaction", "v1_a", option)
+    assert outcome.exit_code == 2
+    assert "--sample and --filter choose conversations of files; name files" in outcome.output
+
+
+def test_logs_in_folders_are_mentioned_where_nothing_is_read(here: Path) -> None:
+    (here / "logs").mkdir()
+    (here / "logs/a.jsonl").write_text("{}")
+    assert "logs in folders are not read: name them" in run_import("logs").output
+
+
+@pytest.mark.parametrize(
+    ("out", "schema"),
+    [
+        ("suites", "../evalkit.schema.json"),
+        ("a/b", "../../evalkit.schema.json"),
+        (".", "evalkit.schema.json"),
+        ("cassettes", "../evalkit.schema.json"),
+        ("../beside", "../here/evalkit.schema.json"),
+    ],
+)
+def test_a_suite_is_written_to_its_folder_and_nowhere_else(
+    here: Path, monkeypatch: pytest.MonkeyPatch, out: str, schema: str
+) -> None:
+    (here / "here").mkdir()
+    (here / "temporary/inner").mkdir(parents=True)
+    monkeypatch.chdir(here / "here")
+    monkeypatch.setattr(tempfile, "tempdir", str(here / "temporary/inner"))
+    outcome = import_log(exchange({"input": "Hi"}, interaction(text("Hi."))))
+    assert outcome.exit_code == 0, outcome.output
+    Path("suites/log.yaml").unlink()
+    Path("cassettes/log/hi.yaml").unlink()
+    assert run_import("log.jsonl", "--out", out).exit_code == 0
+    suite = Path(out, "log.yaml").read_text()
+    assert suite.startswith(f"# yaml-language-server: $schema={schema}\n")
+    assert [*(here / "temporary").rglob("*")] == [here / "temporary/inner"]

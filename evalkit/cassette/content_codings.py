@@ -145,7 +145,7 @@ def _decompress(body: bytes, coding: str) -> bytes:
     if coding in _INFLATED:
         inflater = Inflater(coding)
         with suppress(zlib.error):
-            data = _joined(inflater.feed(body))
+            data = joined(inflater.feed(body))
             return data if inflater.is_complete else body
         return body
     names = _LIBRARIES[coding]
@@ -156,7 +156,7 @@ def _decompress(body: bytes, coding: str) -> bytes:
             continue
         pieces = _brotli_pieces if coding == "br" else _zstd_pieces
         try:
-            return _joined(pieces(library, body))
+            return joined(pieces(library, body))
         except TooLarge:
             raise
         except Exception:  # noqa: BLE001 - each library has an exception of its own
@@ -167,13 +167,14 @@ def _decompress(body: bytes, coding: str) -> bytes:
     )
 
 
-def _joined(pieces: Iterator[bytes]) -> bytes:
-    limit = limits().response
+def joined(pieces: Iterator[bytes], limit_name: str = "response") -> bytes:
+    """Return decompressed pieces as one value. Raises TooLarge beyond the limit of that name."""
+    limit = getattr(limits(), limit_name)
     parts, size = [], 0
     for piece in pieces:
         size += len(piece)
         if size > limit:
-            raise TooLarge(exceeded("response", "the body is too large after decompression"))
+            raise TooLarge(exceeded(limit_name, "it is too large after decompression"))
         parts.append(piece)
     return b"".join(parts)
 

@@ -138,8 +138,7 @@ def _report(found: TraceImport) -> None:
 
 
 def _counts(conversations: int, lines: int) -> str:
-    unit = "line" if lines == 1 else "lines"
-    return f"{plural(conversations, 'conversation')} of {lines:,} {unit}"
+    return f"{plural(conversations, 'conversation')} of {lines:,} line{'s' * (lines != 1)}"
 
 
 def list_problems(problems: ReadProblems) -> None:

@@ -17,6 +17,7 @@ import base64
 import codecs
 import json
 import re
+import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -26,7 +27,7 @@ from evalkit._lib.files import display_path, file_errors, read_file
 from evalkit._lib.json import JSON, dumps, json_type
 from evalkit._lib.limits import TooLarge
 from evalkit._lib.text import show
-from evalkit.cassette.content_codings import decompress_body, format_of
+from evalkit.cassette.content_codings import Inflater, decompress_body, format_of, joined
 from evalkit.cassette.files import PREFIX, MediaFolder, load_cassette
 from evalkit.cassette.format import parse
 from evalkit.cassette.recording import Headers, Recording
@@ -133,13 +134,16 @@ def _expanded(data: bytes, name: str) -> bytes:
         raise UsageError(f"{name}: is a ZIP archive; unpack it, and import the files in it")
     if not (coding := format_of(data)):
         return data
+    inflater = Inflater(coding)
     try:
-        plain = decompress_body(data, {"content-encoding": [coding]})
+        plain = joined(inflater.feed(data), "cassette")
     except TooLarge as error:
         raise UsageError(f"{name}: cannot be read ({error})") from None
-    if plain is data and coding == "gzip":
+    except zlib.error:
+        plain = b""
+    if not inflater.is_complete and coding == "gzip":
         raise UsageError(f"{name}: the compressed file is damaged; compress or copy it again")
-    return plain if isinstance(plain, bytes) else data
+    return plain if inflater.is_complete else data
 
 
 def decode_text(data: bytes, name: str) -> str:
@@ -221,14 +225,15 @@ def recording_of(exchange: Mapping[str, JSON], place: str, folder: Path) -> Reco
         elapsed_ms=elapsed_of(exchange),
         broken=None if status > 0 else NO_RESPONSE,
     )
+    if not is_interaction(recording):
+        # An archive has everything that a page loaded, such as gigabytes of images.
+        return recording
     try:
         recording.body = _body(content, headers, folder)
         if (request_body := _part(request, "body")) is not None:
             recording.request_body = _body(request_body, _headers(request), folder)
     except (OSError, ValueError) as error:
-        # An archive has everything that a page loaded; only what the API sent matters.
-        if is_interaction(recording):
-            raise CassetteError(f"{place}: a body cannot be read: {error}") from None
+        raise CassetteError(f"{place}: a body cannot be read: {error}") from None
     recording.response_headers = {"content-type": [_content_type(headers, recording.body)]}
     if status == 200 and not recording.body and is_content(content):
         recording.broken = NO_CONTENT

@@ -10,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from click.testing import CliRunner
 
+from evalkit.cli.main import main
 from evalkit.importing.traffic_reader import read_traffic
 from tests.importing.traffic import MODEL, URL, interaction, run_import, scenarios, streamed, text
 
@@ -176,13 +178,13 @@ def test_archives_may_be_compressed(here: Path, name: str, compress: Any) -> Non
     ("data", "message"),
     [
         (gzip.compress(b"{}" * 999)[:-9], "a.gz: the compressed file is damaged"),
-        (gzip.compress(b" " * 65 * 1024 * 1024), "a.gz: cannot be read (the body is too large"),
+        (gzip.compress(b" " * 2 * 1024 * 1024), "a.gz: cannot be read (it is too large after"),
         (b"PK\x03\x04" + bytes(20), "a.gz: is a ZIP archive; unpack it"),
     ],
 )
 def test_a_compressed_file_that_cannot_be_read(here: Path, data: bytes, message: str) -> None:
     (here / "a.gz").write_bytes(data)
-    outcome = run_import("a.gz")
+    outcome = CliRunner().invoke(main, ["--limit", "cassette=1MB", "import", "a.gz"])
     assert outcome.exit_code == 2
     assert message in outcome.output
 
@@ -220,3 +222,8 @@ def test_a_sample_is_one_of_conversations_only() -> None:
     outcome = run_import("a.har", "--sample", "2")
     assert "logs: 1 conversation of 1 line\n" in outcome.output
     assert len(scenarios()) == 1
+
+
+def test_a_text_that_begins_like_a_compressed_file_is_a_text(here: Path) -> None:
+    (here / "a.log").write_text("x is not a log\n")
+    assert "a.log:1 is not JSON" in run_import("a.log").output

@@ -37,9 +37,9 @@ def in_order(items: Sequence[JSON]) -> list[tuple[int, JSON]]:
     return numbered
 
 
-def elapsed_of(exchange: Mapping[str, JSON]) -> float | None:
-    """Return the milliseconds that an entry took; None for what is not an entry."""
-    elapsed = exchange.get("time") if "startedDateTime" in exchange else None
+def elapsed_of(entry: Mapping[str, JSON], response: Mapping[str, JSON]) -> float | None:
+    """Return the milliseconds of an entry, or of an exchange in a result line."""
+    elapsed = entry.get("time") if "startedDateTime" in entry else response.get("elapsed_ms")
     if isinstance(elapsed, int | float) and 0 < elapsed < _LONGEST:
         return float(elapsed)
     return None

@@ -222,7 +222,7 @@ def recording_of(exchange: Mapping[str, JSON], place: str, folder: Path) -> Reco
         uri=str(_part(request, "url") or _DEFAULT_URL),
         request_headers=_headers(request),
         status=max(status, 0),
-        elapsed_ms=elapsed_of(exchange),
+        elapsed_ms=elapsed_of(exchange, response),
         broken=None if status > 0 else NO_RESPONSE,
     )
     if not is_interaction(recording):

@@ -177,7 +177,12 @@ def test_lines_of_results_keep_their_streams(here: Path) -> None:
             {
                 "number": 1,
                 "request": {"method": "POST", "path": "/v1/interactions", "body": BODY},
-                "response": {"status": 200, "source": "live", "events": events_of(ANSWER)},
+                "response": {
+                    "status": 200,
+                    "source": "live",
+                    "events": events_of(ANSWER),
+                    "elapsed_ms": 812.5,
+                },
             }
         ],
     }
@@ -185,6 +190,7 @@ def test_lines_of_results_keep_their_streams(here: Path) -> None:
     (here / "results.jsonl").write_text(json.dumps(line) + "\n")
     (recording,) = read_traffic(here / "results.jsonl")
     assert recording.response_headers == {"content-type": ["text/event-stream"]}
+    assert recording.elapsed_ms == 812.5
 
 
 @pytest.mark.parametrize(

@@ -78,8 +78,6 @@ _DECODER = json.JSONDecoder(strict=False, **{**EXACT, "parse_constant": None})
 _GAP = re.compile("[\\s\ufeff\x1e]*")
 # A line of a log may begin with "[DEBUG]" or "[2026-01-01".
 _JSON_START = re.compile(_GAP.pattern + r'(?:{|\[\s*(?:[\[{"\]]|$))')
-# A line of a log may begin with "[DEBUG]" or "[2026-01-01".
-_JSON_START = re.compile(r'\{|\[\s*(?:[\[{"\]]|$)')
 
 
 def read_traffic(path: Path) -> list[Recording]:

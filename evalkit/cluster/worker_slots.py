@@ -1,7 +1,7 @@
 """The workers of a cluster, and how many conversations each may run now.
 
-A worker is used only if it has this version of evalkit, and if nobody on the network can read the
-key that it is sent. Workers may be lost and join at any time.
+A worker is used only if it has this version of evalkit and of dask, and if nobody on the network
+can read the key that it is sent. Workers may be lost and join at any time.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 from importlib.metadata import version
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from evalkit._lib.version import VERSION
 from evalkit.errors import UsageError
 from evalkit.session.ledger import NotStarted
-from evalkit.transports.dask_client import is_private
+from evalkit.transports.dask_client import dask_problem, is_private
 
 if TYPE_CHECKING:
     from distributed import Client
@@ -126,17 +126,21 @@ class WorkerSlots:
 
     def _problems(self, workers: Collection[str]) -> Iterator[tuple[str, str]]:
         """Yield the workers that cannot be used, each with the reason."""
-        versions: dict[str, Any] = self._client.run(
-            version, _DISTRIBUTION, workers=list(workers), on_error="return"
+        evalkits, dasks = (
+            self._client.run(version, name, workers=list(workers), on_error="return")
+            for name in (_DISTRIBUTION, "distributed")
         )
-        for address, found in versions.items():
+        for address in workers:
+            found, where = evalkits.get(address, VERSION), f"the worker {address}"
             if found != VERSION:
                 has = "no evalkit" if isinstance(found, Exception) else f"evalkit {found}"
                 yield (
                     address,
-                    f"the worker {address} has {has} (expected {VERSION}, as this session); "
+                    f"{where} has {has} (expected {VERSION}, as this session); "
                     f"install it there: pip install '{_DISTRIBUTION}[cluster]=={VERSION}'",
                 )
+            elif problem := dask_problem(where, dasks.get(address)):
+                yield address, problem
             elif self._needs_privacy and not is_private(address):
                 yield address, plaintext_problem(f"worker {address}")
 

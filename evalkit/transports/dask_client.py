@@ -9,8 +9,8 @@ from __future__ import annotations
 import asyncio
 import concurrent.futures
 import warnings
-from collections.abc import Awaitable
-from importlib import import_module
+from collections.abc import Awaitable, Callable
+from importlib import import_module, metadata
 from typing import TYPE_CHECKING, Any
 from urllib.parse import SplitResult, urlsplit
 
@@ -51,9 +51,12 @@ def connect_client(address: str, option: str = "--evalkit-cluster") -> Client:
         )
     try:
         if not loader:
-            asyncio.run(_shake_hands(distributed.comm.connect(parts.geturl(), **connection)))
+            connecting = distributed.comm.connect(parts.geturl(), **connection)
+            found = asyncio.run(_scheduler_version(connecting, distributed.core.send_recv))
+            if problem := dask_problem("the scheduler", found):
+                raise UsageError(f"{place}: {problem}")
         with warnings.catch_warnings():
-            # Other versions of Python or packages on the scheduler do not matter: it runs no task.
+            # Other versions of Python and of other packages do not matter: it runs no task.
             warnings.simplefilter("ignore")
             client: Client = distributed.Client(
                 parts.geturl(), timeout=CONNECT_SECONDS, set_as_default=False
@@ -86,10 +89,29 @@ def await_result(client: Client, result: Future[Any]) -> concurrent.futures.Futu
     return asyncio.run_coroutine_threadsafe(coroutine, loop.asyncio_loop)
 
 
-async def _shake_hands(connecting: Awaitable[Any]) -> None:
-    """Connect once, within a time limit: dask itself waits for a handshake for ever."""
+async def _scheduler_version(connecting: Awaitable[Any], send: Callable[..., Any]) -> str:
+    """Connect once; return the version of dask there.
+
+    The time is limited: dask itself waits for a handshake for ever.
+    """
     comm = await asyncio.wait_for(connecting, CONNECT_SECONDS)
-    comm.abort()
+    try:
+        answer = await asyncio.wait_for(send(comm, op="versions"), CONNECT_SECONDS)
+        return str(answer["packages"]["distributed"])
+    finally:
+        comm.abort()
+
+
+def dask_problem(where: str, found: object) -> str:
+    """Return the message about another version of dask than this session's, ``""`` for none."""
+    expected = metadata.version("distributed")
+    if found in (expected, None):
+        return ""
+    return (
+        f"{where} has distributed {found} (expected {expected}, as this session, because other "
+        f"versions cannot read its messages); install it there: pip install "
+        f"'distributed=={expected}'"
+    )
 
 
 def is_private(address: str, option: str = "--evalkit-cluster") -> bool:

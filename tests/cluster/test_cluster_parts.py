@@ -154,7 +154,7 @@ class Workers:
 
     def __init__(self, *addresses: str) -> None:
         self.addresses = list(addresses)
-        self.versions: dict[str, object] = {}
+        self.versions: dict[tuple[str, str], object] = {}
 
     def scheduler_info(self) -> dict[str, str]:
         return {"address": "tcp://127.0.0.1:8786"}
@@ -163,9 +163,10 @@ class Workers:
         return dict.fromkeys(self.addresses, 1)
 
     def run(self, function: Callable[[str], str], name: str, *, workers: Any, **_: Any) -> Any:
-        return {one: self.versions.get(one, function(name)) for one in workers}
+        return {one: self.versions.get((one, name), function(name)) for one in workers}
 
 
+EVALKIT = "pytest-evalkit"
 A, B, REMOTE = "tcp://127.0.0.1:1", "tcp://127.0.0.1:2", "tcp://10.0.0.7:1"
 
 
@@ -218,13 +219,14 @@ def test_a_lost_scheduler_gives_no_slots() -> None:
 @pytest.mark.parametrize(
     ("addresses", "versions", "message"),
     [
-        ([A], {A: ModuleNotFoundError("x")}, f"the worker {A} has no evalkit .expected 0.1.0,"),
-        ([A, B], {B: "0.0.9"}, f"the worker {B} has evalkit 0.0.9 .expected 0.1.0, as this s"),
+        ([A], {(A, EVALKIT): ModuleNotFoundError("x")}, f"the worker {A} has no evalkit .expected"),
+        ([A, B], {(B, EVALKIT): "0.0.9"}, f"the worker {B} has evalkit 0.0.9 .expected 0.1.0, as"),
+        ([A, B], {(B, "distributed"): "2025.1.0"}, f"the worker {B} has distributed 2025.1.0 "),
         ([A, REMOTE], {}, f"the connection to the worker {REMOTE} is not encrypted"),
     ],
 )
 def test_workers_that_cannot_be_used(
-    addresses: list[str], versions: dict[str, object], message: str
+    addresses: list[str], versions: dict[tuple[str, str], object], message: str
 ) -> None:
     workers = Workers(*addresses)
     workers.versions = versions

@@ -6,7 +6,9 @@ import os
 import socket
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
 
 import pytest
 
@@ -16,20 +18,26 @@ from evalkit.transports.dask_client import connect_client, is_private
 from tests.transports.loopback import serving
 
 
-@pytest.fixture(scope="module")
-def scheduler() -> Iterator[str]:
+@contextmanager
+def running_scheduler(environment: Mapping[str, str] = {}) -> Iterator[str]:
     command = [sys.executable, "-m", "dask", "scheduler", "--host", "127.0.0.1", "--port", "0"]
     process = subprocess.Popen(
         [*command, "--no-dashboard"],
         stderr=subprocess.PIPE,
         text=True,
-        env={**os.environ, "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "info"},
+        env={**os.environ, "DASK_DISTRIBUTED__LOGGING__DISTRIBUTED": "info", **environment},
     )
     assert process.stderr is not None
     line = next(line for line in process.stderr if "Scheduler at:" in line)
     yield line.partition("Scheduler at:")[2].strip()
     process.kill()
     process.communicate(timeout=10)
+
+
+@pytest.fixture(scope="module")
+def scheduler() -> Iterator[str]:
+    with running_scheduler() as address:
+        yield address
 
 
 def test_a_scheduler_without_workers(scheduler: str, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -53,6 +61,22 @@ def test_refuses_what_is_not_an_address(address: str) -> None:
     with pytest.raises(UsageError, match="not the address of a scheduler") as caught:
         connect_client(address)
     assert str(caught.value).startswith(f"--evalkit-cluster {address}: ")
+
+
+def test_a_scheduler_with_another_version_of_dask(tmp_path: Path) -> None:
+    info = tmp_path / "distributed-2025.1.0.dist-info"
+    info.mkdir()
+    (info / "METADATA").write_text("Metadata-Version: 2.1\nName: distributed\nVersion: 2025.1.0\n")
+    (info / "entry_points.txt").write_text(
+        "[dask_cli]\nscheduler = distributed.cli.dask_scheduler:main\n"
+    )
+    with (
+        running_scheduler({"PYTHONPATH": str(tmp_path)}) as address,
+        pytest.raises(
+            UsageError, match=f"^--cluster {address}: the scheduler has distributed 2025"
+        ),
+    ):
+        connect_client(address, "--cluster")
 
 
 def test_nothing_listens(monkeypatch: pytest.MonkeyPatch) -> None:

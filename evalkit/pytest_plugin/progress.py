@@ -102,7 +102,7 @@ def open_area(config: pytest.Config, ledger: Ledger, label: Callable[[], str]) -
         or type(reporter) is not pytest.TerminalReporter
         or config.option.verbose < -1
         # Tests write to the terminal themselves.
-        or config.option.capture == "no"
+        or config.getoption("capture", "no") == "no"
         or not can_redraw(sys.stdout)
     ):
         return None

@@ -10,8 +10,12 @@ from evalkit.verdict import Verdict
 
 
 def attach_outcome(report: pytest.TestReport, outcome: ItemOutcome, name: str = RESULT) -> None:
-    """Attach an outcome to a report, as plain values that pytest-xdist carries."""
-    # pytest carries extra attributes with plain values from a worker to the controller.
+    """Attach an outcome to a report: pytest-xdist carries extra attributes with plain values."""
+    setattr(report, name, plain_outcome(outcome))
+
+
+def plain_outcome(outcome: ItemOutcome) -> dict[str, Any]:
+    """Return an outcome as plain values."""
     results = [
         {
             "verdict": str(one.verdict),
@@ -25,7 +29,7 @@ def attach_outcome(report: pytest.TestReport, outcome: ItemOutcome, name: str = 
     ]
     miss = next((one.miss for one in outcome.results if one.miss is not None), None)
     verdict = str(outcome.verdict)
-    setattr(report, name, {"verdict": verdict, "results": results, "miss": miss})
+    return {"verdict": verdict, "results": results, "miss": miss}
 
 
 def outcome_of_setup(call: pytest.CallInfo[None]) -> tuple[Verdict, str]:

@@ -7,7 +7,7 @@ from a worker of pytest-xdist, and the process that the user started appends it 
 from __future__ import annotations
 
 import os
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -35,6 +35,7 @@ from evalkit.pytest_plugin.outcome_reports import (
     counted_as,
     crash_message,
     outcome_of_setup,
+    plain_outcome,
 )
 from evalkit.pytest_plugin.run_writer import RunWriter
 from evalkit.pytest_plugin.session_settings import usage_errors
@@ -42,10 +43,12 @@ from evalkit.pytest_plugin.state import SessionState
 from evalkit.pytest_plugin.summary import summary_lines
 from evalkit.results import Run
 from evalkit.results.run_directory import check_writable_output
+from evalkit.session.trials import item_outcome
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
     from evalkit.pytest_plugin.gating import SessionGate
+    from evalkit.session.prefetch import Prefetcher
 
 _INCONCLUSIVE = 4
 _STATE: pytest.StashKey[SessionState] = pytest.StashKey()
@@ -284,6 +287,8 @@ class Reporter:
         for (nodeid, _), result in self._waiting.items():
             # The session ended within the test's teardown.
             self._writer.add(nodeid, result)
+        if state.is_interrupted and state.prefetcher is not None:
+            self._add_completed(state.prefetcher, session.items)
         self._writer.finish()
         failed = state.report_errors or (
             state.strict and (state.unplayed or state.unused_cassettes)
@@ -296,6 +301,22 @@ class Reporter:
             session.exitstatus = _INCONCLUSIVE if has_gate else pytest.ExitCode.OK
         if failed and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+    def _add_completed(self, prefetcher: Prefetcher, items: Sequence[pytest.Item]) -> None:
+        """Store conversations that ended before pytest asked for them, so that none is paid twice.
+
+        Not those whose result depends on what pytest makes of it, or on its position.
+        """
+        if self._writer.until_decided is not None:
+            return
+        for item in items:
+            if isinstance(item, VariantItem) and item.get_closest_marker("xfail") is None:
+                outcomes = [prefetcher.take(variant) for variant in item.variants]
+                results = [one for one in outcomes if one is not None]
+                if len(results) == len(outcomes):
+                    result = plain_outcome(item_outcome(item.variants, results))
+                    counted = result["verdict"], ""
+                    self._writer.add(item.nodeid, result | {"pytest": counted})
 
     def _apply_gate(self, session: pytest.Session) -> None:
         """Let the gate decide, unless something else than a conversation failed."""

@@ -41,7 +41,8 @@ def _stop(state: SessionState) -> Iterator[str]:
     settings, reason = state.settings, state.runner.ledger.stop_reason
     if not reason and not state.is_interrupted:
         return
-    yield f"stopped: {reason or 'interrupted'}"
+    # A second Ctrl-C also ends the connection to a cluster: that is not what happened.
+    yield f"stopped: {'interrupted' if state.is_interrupted else reason}"
     if settings.may_record and not settings.live and settings.mode != "all":
         yield "what is complete is recorded; the same command continues"
     else:

@@ -8,7 +8,7 @@ and a cassette to itself, so none can mix. Some variants run one at a time never
 """
 
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from typing import Protocol
 
 from evalkit.errors import EvalkitError
@@ -54,13 +54,16 @@ class Prefetcher:
         Raises NotStarted, and what ``Runner.run`` raises.
         """
         self._start()
-        started = self._started.pop(id(variant), None)
+        started = self._started.get(id(variant))
         if started is None:
             self._waiting = [one for one in self._waiting if one is not variant]
             return self._run(variant)
+        # After Ctrl-C it continues, and its outcome is taken later.
+        wait([started[1]])
         try:
             return started[1].result()
         finally:
+            del self._started[id(variant)]
             self._start()
 
     def has_outcome(self, variant: Variant) -> bool:
@@ -72,6 +75,13 @@ class Prefetcher:
             return False
         except EvalkitError:
             return True
+
+    def take(self, variant: Variant) -> VariantOutcome | None:
+        """Return the outcome of a variant that was started and has ended, if it has one."""
+        _, future = self._started.pop(id(variant), (None, None))
+        if future is None or not future.done() or future.cancelled() or future.exception():
+            return None
+        return future.result()
 
     def suspend(self) -> list[Variant]:
         """Start nothing until ``resume``; return the variants that run already, or have run."""

@@ -151,15 +151,36 @@ def test_retries_are_counted(many: Project, tmp_path: Path) -> None:
     result.stdout.fnmatch_lines(["cassettes: 1 written, *; 1 request (1 retry), * tokens"])
 
 
+INTERRUPTING = """\
+import os, signal
+def pytest_runtest_setup(item):
+    if 's3' in item.name:
+        os.kill(os.getpid(), signal.SIGINT)
+"""
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")
+def test_what_ran_ahead_of_an_interruption_has_its_results(many: Project) -> None:
+    many.suite("many", SUITE.replace("{id: s6,", "{id: s6, xfail: {reason: later, strict: false},"))
+    (many.root / "conftest.py").write_text(INTERRUPTING)
+    command = [sys.executable, "-m", "pytest", "suites", "--evalkit-live", "-p", "no:capture"]
+    command += ["--evalkit-base-url", many.url, "--evalkit-concurrency", "8"]
+    done = subprocess.run(command, cwd=many.root, capture_output=True, text=True, check=False)
+    assert done.returncode == pytest.ExitCode.INTERRUPTED
+    assert "8 variants: 7 passed" in done.stdout
+    # What an expected failure counts as is decided by pytest, which did not come to it.
+    assert list(many.results()) == [f"many::s{n}" for n in (0, 1, 2, 3, 4, 5, 7)]
+    (many.root / "conftest.py").unlink()
+    command += ["--evalkit-resume"]
+    done = subprocess.run(command, cwd=many.root, capture_output=True, text=True, check=False)
+    assert "live: 1 request, " in done.stdout
+    assert "7 passed, 1 xpassed" in done.stdout
+
+
 @pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")
 @pytest.mark.parametrize("mode", ["once", "all"])
 def test_an_interrupted_session_says_how_to_continue(many: Project, mode: str) -> None:
-    (many.root / "conftest.py").write_text(
-        "import os, signal\n"
-        "def pytest_runtest_setup(item):\n"
-        "    if 's3' in item.name:\n"
-        "        os.kill(os.getpid(), signal.SIGINT)\n"
-    )
+    (many.root / "conftest.py").write_text(INTERRUPTING)
     command = [sys.executable, "-m", "pytest", "suites", "--evalkit-record", mode]
     command += ["--evalkit-base-url", many.url]
     done = subprocess.run(command, cwd=many.root, capture_output=True, text=True, check=False)

@@ -18,7 +18,7 @@ from evalkit.errors import CassetteError, UsageError
 from evalkit.importing.http_archive import SUFFIXES
 from evalkit.importing.personal_data import only_fields
 from evalkit.importing.scenario_drafts import ScenarioDraft, draft_scenarios, group_into_suites
-from evalkit.importing.stored_interactions import read_ids, read_stored
+from evalkit.importing.stored_interactions import check_id, read_ids, read_stored
 from evalkit.importing.traces.documents import ReadProblems
 from evalkit.importing.traces.selection import Selection
 from evalkit.importing.traffic_reader import read_traffic, without_secrets
@@ -142,6 +142,8 @@ def import_(
     the service stores are read by id. Every scenario is replayed before it is written; what does
     not pass is listed.
     """
+    for id_ in ids:
+        check_id(id_, "--interaction")
     if ids_file is not None:
         with file_errors(ids_file, "cannot be read"):
             ids = (*ids, *read_ids(ids_file.read_text(encoding="utf-8-sig"), str(ids_file)))
@@ -237,7 +239,8 @@ def _stored(ids: tuple[str, ...], base_url: str | None, version: str) -> dict[st
     url = settings.base_url
     transport = LiveTransport(url, settings.live_key())
     try:
-        stored = read_stored(ids, transport.send, base_url=url, version=version)
+        reading = tracked(ids, "reading conversations", len(ids))
+        stored = read_stored(reading, transport.send, base_url=url, version=version)
     finally:
         transport.close()
     for id_, problem in stored.problems.items():

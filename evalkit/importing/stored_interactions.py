@@ -4,14 +4,15 @@ Each interaction is read by GET with its input (docs/protocol.md section 1). Wha
 rebuilt from what the resource repeats of its request; the rest of the resource is the response.
 """
 
+import re
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from urllib.parse import quote
 
 from evalkit._lib.json import JSON, dumps
-from evalkit._lib.text import plural, quoted
+from evalkit._lib.text import plural, quoted, visible
 from evalkit.cassette.recording import Recording
-from evalkit.errors import TransportError, UsageError
+from evalkit.errors import ConnectFailed, TransportError, UsageError
 from evalkit.protocol.error_bodies import read_error
 from evalkit.protocol.received_json import read_received
 from evalkit.protocol.step_reader import is_running, strip_user_input
@@ -34,6 +35,8 @@ _REQUEST_FIELDS = (
     "previous_interaction_id",
 )
 """What a resource repeats of its request, in the order in which a request is written."""
+_NOT_IN_IDS = re.compile(r"[\s\"'\[\]{},/?]")
+"""An id is opaque, but neither JSON nor an address."""
 
 
 @dataclass(slots=True)
@@ -54,6 +57,8 @@ def read_stored(
     """Read conversations by the ids of their last interactions.
 
     An id that another conversation contains is part of that one. ``send`` raises TransportError.
+    Raises UsageError where no other interaction can be read either: for a wrong key, or a service
+    that is not reached.
     """
     reader = _Reader(send, base_url, version)
     found = StoredConversations()
@@ -77,14 +82,19 @@ def read_ids(text: str, name: str) -> list[str]:
     """
     lines = (line.partition("#")[0].strip() for line in text.splitlines())
     ids = [line for line in lines if line]
-    for number, id_ in enumerate(ids, 1):
-        if len(id_.split()) > 1:
-            raise UsageError(
-                f"{name}: id {number} is {quoted(id_)} (expected one id in each line); correct it"
-            )
     if not ids:
         raise UsageError(f"{name}: has no id; write one interaction id in each line")
+    for number, id_ in enumerate(ids, 1):
+        check_id(id_, f"{name}: id {number}")
     return ids
+
+
+def check_id(id_: str, place: str) -> None:
+    """Raise UsageError for what cannot be the id of an interaction."""
+    if not id_ or _NOT_IN_IDS.search(id_):
+        raise UsageError(
+            f"{place} is {quoted(id_)} (expected one id, such as v1_ChdXYnM1S0); correct it"
+        )
 
 
 class _Reader:
@@ -101,7 +111,7 @@ class _Reader:
         """Return the ids of a conversation, the first interaction first. Raises _NotUsable."""
         ids = [last]
         while True:
-            place = "" if ids[-1] == last else f"its earlier interaction {quoted(ids[-1])} "
+            place = "" if ids[-1] == last else f"its earlier interaction {visible(ids[-1])} "
             try:
                 interaction = self._interaction(ids[-1])
                 self._recordings[ids[-1]] = self._recording_of(interaction)
@@ -125,12 +135,19 @@ class _Reader:
             path = f"{self._path}/{quote(id_, safe='')}"
             try:
                 response = self._send(Request("GET", path, query=(("include_input", "true"),)))
+            except ConnectFailed as reason:
+                raise UsageError(f"interaction {id_}: cannot be read: {reason}") from None
             except TransportError as reason:
                 raise _NotUsable(f"cannot be read: {reason}") from None
             if not 200 <= response.status < 300:
                 error = read_error(response.status, response.text)
-                advice = error.advice or "it expired, was deleted, or is of another project"
-                raise _NotUsable(f"cannot be read: {error.summary}; {advice}")
+                advice = error.advice
+                if response.status in (404, 410) and not advice:
+                    advice = "it expired, was deleted, or is of another project"
+                problem = f"cannot be read: {error.summary}{f'; {advice}' if advice else ''}"
+                if response.status in (400, 401) and error.advice:
+                    raise UsageError(f"interaction {id_}: {problem}")
+                raise _NotUsable(problem)
             try:
                 body = read_received(response.text)
             except (ValueError, RecursionError) as reason:
@@ -150,8 +167,8 @@ class _Reader:
         sent = interaction.get("input") or steps[: len(steps) - len(answered)]
         if not sent:
             raise _NotUsable(
-                f"does not say what was sent to it (status {interaction.get('status')}; the "
-                "service leaves the input out while it waits for results)"
+                f"does not say what was sent to it (status {interaction.get('status')}); the "
+                "service leaves the input out while an interaction waits for results"
             )
         fields = {key: interaction[key] for key in _REQUEST_FIELDS if interaction.get(key)}
         if fields.get("service_tier") == "standard":

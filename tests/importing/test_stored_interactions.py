@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from evalkit._lib.json import dumps
-from evalkit.errors import Disconnected, UsageError
+from evalkit.errors import ConnectFailed, Disconnected, UsageError
 from evalkit.importing.stored_interactions import read_ids, read_stored
 from evalkit.transcript import Request, Response
 from tests.importing.stored_conversation import converse
@@ -41,6 +41,7 @@ def read(interactions: Mapping[str, Any], *ids: str) -> Any:
     return read_stored(ids, send, base_url="https://api.example", version="v1beta")
 
 
+LONG_ID = f"v1_{'ChdXYnM1' * 12}"
 PROBLEMS: dict[str, tuple[Any, str]] = {
     "unknown": (
         None,
@@ -51,9 +52,9 @@ PROBLEMS: dict[str, tuple[Any, str]] = {
         Response(404, {}, "<html><title>Not Found</title></html>"),
         "cannot be read: HTTP 404 Not Found; it is not from the API; check the base URL",
     ),
-    "wrong key": (
-        Response(400, {}, dumps({"error": {"code": 400, "message": "API key not valid."}})),
-        'cannot be read: 400: "API key not valid."; check the API key',
+    "not for this key": (
+        Response(403, {}, dumps({"error": {"code": 403, "message": "No."}})),
+        'cannot be read: 403: "No."; check the API key',
     ),
     "overloaded": (Response(503, {}, ""), "HTTP 503 Service Unavailable; run it again later"),
     "no connection": (Disconnected("reset by peer"), "cannot be read: reset by peer"),
@@ -69,7 +70,11 @@ PROBLEMS: dict[str, tuple[Any, str]] = {
     "its own history": (stored(previous_interaction_id="last"), "continues itself"),
     "expired history": (
         stored(previous_interaction_id="gone"),
-        "its earlier interaction 'gone' cannot be read: 404",
+        "its earlier interaction gone cannot be read: 404",
+    ),
+    "a history with a long id": (
+        stored(previous_interaction_id=LONG_ID),
+        f"its earlier interaction {LONG_ID} cannot be read: 404",
     ),
 }
 
@@ -80,6 +85,28 @@ def test_what_cannot_be_read(name: str) -> None:
     found = read({"last": value}, "last")
     assert found.recordings == {}
     assert message in found.problems["last"]
+
+
+def test_an_invalid_request_is_not_called_expired() -> None:
+    error = {"error": {"code": 400, "message": "Bad id."}}
+    found = read({"last": Response(400, {}, dumps(error))}, "last")
+    assert found.problems == {"last": 'cannot be read: 400: "Bad id."'}
+
+
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (ConnectFailed("nobody answers"), "interaction a: cannot be read: nobody answers"),
+        (
+            Response(400, {}, dumps({"error": {"code": 400, "message": "API key not valid."}})),
+            "interaction a: cannot be read: 400: .API key not valid..; check the API key",
+        ),
+        (Response(401, {}, "{}"), "interaction a: cannot be read: HTTP 401 .*; check the API key"),
+    ],
+)
+def test_what_concerns_all_ids_ends_the_import(answer: Any, message: str) -> None:
+    with pytest.raises(UsageError, match=f"^{message}"):
+        read({"a": answer, "b": stored()}, "a", "b")
 
 
 def test_one_bad_id_does_not_stop_the_others() -> None:
@@ -116,9 +143,11 @@ def test_the_request_is_what_the_resource_repeats() -> None:
 
 def test_ids_of_a_file() -> None:
     assert read_ids("a\n\n# old\n b # from a ticket\n", "ids") == ["a", "b"]
-    for text, message in (("", "has no id"), ("a b\n", "expected one id in each line")):
-        with pytest.raises(UsageError, match=message):
-            read_ids(text, "ids")
+    with pytest.raises(UsageError, match=r"^ids: has no id; write one interaction id in each line"):
+        read_ids("", "ids")
+    for text in ("a b", '["a", "b"]', '[\n  "a"\n]', "https://api.example/v1/interactions/a"):
+        with pytest.raises(UsageError, match=r"^ids: id 1 is .* .expected one id, such as v1_"):
+            read_ids(f"{text}\n", "ids")
 
 
 def test_a_stored_conversation_replays(tmp_path: Path, url: str) -> None:
@@ -140,6 +169,7 @@ def test_nothing_to_import(tmp_path: Path, url: str) -> None:
         ([], "nothing to import; name files, or ids with --interaction or --ids"),
         (["--interaction", "gone", "--base-url", url], "no conversation can be read"),
         (["--interaction", "x"], "no API key: set GEMINI_API_KEY"),
+        (["--interaction", "", "--base-url", url], "--interaction is '' (expected one id, such"),
         (["--ids", "nowhere.txt"], "nowhere.txt: cannot be read (No such file or directory)"),
         (["--ids", "ids.txt"], "ids.txt: cannot be read (not UTF-8: invalid start byte)"),
         (["--interaction", "x", "--base-url", "ftp://x"], "ftp://x"),

@@ -3,6 +3,7 @@
 import os
 from collections.abc import Sequence
 from contextlib import ExitStack
+from itertools import takewhile
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -17,6 +18,7 @@ from evalkit.cli.watch_look import WatchedSuites
 from evalkit.cli.watch_terminal import cost_line, look_lines, signal_lines
 from evalkit.compare.drift_signals import Signal, find_signals, looks_needed, never_passed
 from evalkit.compare.watched_turns import TurnPair
+from evalkit.errors import UsageError
 from evalkit.plugins import reports_of
 from evalkit.project import find_root, pytest_lines, pytest_option
 from evalkit.reports.line_reports import write_all
@@ -111,6 +113,11 @@ def watch(
     history = WatchHistory(history_path)
     looks = history.looks()
     if reset:
+        if not history_path.exists():
+            raise UsageError(
+                f"{history_path}: no such file, so it has no looks to reset; name the history with "
+                "--history"
+            )
         with history.locked():
             history.append(Reset(time=timestamp()))
         click.echo(f"{history_path}: {plural(len(looks), 'look')} not counted any more")
@@ -192,4 +199,6 @@ def _conclusion(
             f"undecided: too few looks or turns; it takes {more} until a week in which every turn "
             "fails would be noticed"
         )
-    return EXIT_PASS, f"nothing changed in {plural(len(looks), 'look')}"
+    quiet = [*takewhile(lambda look: not look.news, reversed(looks))]
+    since = f" since: {'; '.join(looks[-len(quiet) - 1].news)}" if len(quiet) < len(looks) else ""
+    return EXIT_PASS, f"nothing changed in {plural(len(quiet), 'look')}{since}"

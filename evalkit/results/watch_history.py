@@ -16,6 +16,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError
 
 from evalkit._lib.files import display_path, exclusive, file_errors, read_file
+from evalkit._lib.text import show
 from evalkit.errors import UsageError
 from evalkit.results.calibrations import TIME
 from evalkit.results.records import VerdictName
@@ -99,6 +100,12 @@ class WatchHistory:
             problem = "" if line.endswith(b"\n") else "it has no end"
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
+            if first["loc"][-1:] == ("evalkit_watch",):
+                raise UsageError(
+                    f"{display_path(self.path)}:{number}: another version of evalkit wrote this "
+                    f"line (format {show(first['input'])}, expected 1); use that version, or name "
+                    "another file with --history"
+                ) from None
             problem = f"{'.'.join(map(str, first['loc']))}: {first['msg']}".removeprefix(": ")
         if problem:
             raise UsageError(

@@ -218,8 +218,12 @@ def test_a_renamed_model_is_reported_once(project: WatchedProject) -> None:
     assert result.exit_code == 1
     new = "changed: gemini-3.5-flash-11-2026 answers (recorded: gemini-3.5-flash-06-2026)"
     assert new in " ".join(result.output.split())
-    assert project.watch().exit_code in (0, 4)
+    result = project.watch()
+    assert result.exit_code in (0, 4)
     assert project.looks[-1]["models"] == ["gemini-3.5-flash-11-2026"]
+    _, result = project.watch_until(0, most=4)
+    since = f"since: {new.removeprefix('changed: ')}"
+    assert f"looks {since}" in " ".join(result.output.split())
 
 
 def test_a_new_field_is_reported_once(project: WatchedProject) -> None:
@@ -347,7 +351,6 @@ def test_a_simulated_user_cannot_be_watched(project: WatchedProject) -> None:
     [
         ("{}\n", "Unable to extract tag using discriminator 'kind'"),
         ("not JSON\n", "Invalid JSON"),
-        ('{"evalkit_watch": 2, "kind": "reset", "time": "2026-01-01T00:00:00Z"}\n', "reset.evalkit_watch"),
         ('{"evalkit_watch": 1, "kind": "reset", "time": "2026-01-01T00:00:00Z"}', "it has no end"),
     ],
 )  # fmt: skip
@@ -365,6 +368,24 @@ def test_a_damaged_history_is_never_written_to(
         assert (result.exit_code, "watch.jsonl:2: not a line" in output) == (2, True), output
         assert problem in output
     assert path.read_bytes() == before
+
+
+def test_a_history_of_another_version_is_not_called_damaged(project: WatchedProject) -> None:
+    line = '{"evalkit_watch": 2, "kind": "reset", "time": "2026-01-01T00:00:00Z"}\n'
+    (project.folder / "watch.jsonl").write_text(line)
+    result = project.watch()
+    assert result.exit_code == 2
+    assert result.stderr == (
+        "evalkit: watch.jsonl:1: another version of evalkit wrote this line (format 2, expected "
+        "1); use that version, or name another file with --history\n"
+    )
+
+
+def test_a_history_that_is_not_there_cannot_be_reset(project: WatchedProject) -> None:
+    result = project.watch("--reset", "--history", "wach.jsonl")
+    assert result.exit_code == 2
+    assert result.stderr.startswith("evalkit: wach.jsonl: no such file, so it has no looks to")
+    assert not (project.folder / "wach.jsonl").exists()
 
 
 def test_no_key_is_written(project: WatchedProject) -> None:

@@ -25,6 +25,8 @@ from evalkit.errors import IntegrityError, Misconfigured, TransportError
 _COMPLETION = "_EVALKIT_COMPLETE"
 """The variable in which a shell asks click for completions."""
 EXIT_PASS, EXIT_FAILED, EXIT_USAGE, EXIT_INTEGRITY, EXIT_INCONCLUSIVE = range(5)
+EXIT_INTERRUPTED = 130
+"""What shells report of a program that Ctrl-C ended."""
 VERDICT_CODES = {"pass": EXIT_PASS, "fail": EXIT_FAILED, "inconclusive": EXIT_INCONCLUSIVE}
 
 
@@ -130,6 +132,10 @@ class _LazyGroup(click.Group):
         except (Misconfigured, TransportError) as error:
             click.echo(f"evalkit: {error}", err=True)
             ctx.exit(EXIT_INTEGRITY if isinstance(error, IntegrityError) else EXIT_USAGE)
+        except KeyboardInterrupt:
+            # click's exit code is 1, which says that a check or a gate failed.
+            click.echo("\nevalkit: interrupted", err=True)
+            ctx.exit(EXIT_INTERRUPTED)
 
 
 def _progress() -> AbstractContextManager[None]:

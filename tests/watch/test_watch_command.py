@@ -4,6 +4,10 @@ from __future__ import annotations
 
 import json
 import shutil
+import signal
+import socket
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -386,6 +390,31 @@ def test_a_history_that_is_not_there_cannot_be_reset(project: WatchedProject) ->
     assert result.exit_code == 2
     assert result.stderr.startswith("evalkit: wach.jsonl: no such file, so it has no looks to")
     assert not (project.folder / "wach.jsonl").exists()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="SIGINT")
+def test_an_interruption_is_not_drift(project: WatchedProject) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"http://127.0.0.1:{silent.getsockname()[1]}"
+        command = [
+            sys.executable,
+            "-m",
+            "evalkit",
+            "watch",
+            "--base-url",
+            url,
+            "--concurrency",
+            "1",
+        ]
+        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+            connection, _ = silent.accept()
+            process.send_signal(signal.SIGINT)
+            # An answer that is not retried ends the conversation for which the command waits.
+            connection.sendall(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n")
+            connection.close()
+            _, messages = process.communicate(timeout=60)
+    assert (process.returncode, messages) == (130, "\nevalkit: interrupted\n")
+    assert (project.folder / "watch.jsonl").read_bytes() == b""
 
 
 def test_no_key_is_written(project: WatchedProject) -> None:

@@ -149,8 +149,7 @@ def import_(
             ids = (*ids, *read_ids(ids_file.read_text(encoding="utf-8-sig"), str(ids_file)))
     if not paths and not ids:
         raise UsageError("nothing to import; name files, or ids with --interaction or --ids")
-    stem = re.sub(r"(?i)(\.har)?\.gz$", "", paths[0].name) if paths else "stored"
-    stem = Path(stem).stem
+    stem = Path(re.sub(r"(?i)(\.har)?\.gz$", "", paths[0].name)).stem if paths else "stored"
     name = name or re.sub(r"[^A-Za-z0-9_.-]+", "-", stem).strip("-.") or "imported"
     if not _SUITE_NAME.fullmatch(name):
         raise UsageError(

@@ -315,8 +315,7 @@ class Reporter:
                 results = [one for one in outcomes if one is not None]
                 if len(results) == len(outcomes):
                     result = plain_outcome(item_outcome(item.variants, results))
-                    counted = result["verdict"], ""
-                    self._writer.add(item.nodeid, result | {"pytest": counted})
+                    self._writer.add(item.nodeid, result | {"pytest": (result["verdict"], "")})
 
     def _apply_gate(self, session: pytest.Session) -> None:
         """Let the gate decide, unless something else than a conversation failed."""

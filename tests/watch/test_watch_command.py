@@ -396,23 +396,17 @@ def test_a_history_that_is_not_there_cannot_be_reset(project: WatchedProject) ->
 def test_an_interruption_is_not_drift(project: WatchedProject) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         url = f"http://127.0.0.1:{silent.getsockname()[1]}"
-        command = [
-            sys.executable,
-            "-m",
-            "evalkit",
-            "watch",
-            "--base-url",
-            url,
-            "--concurrency",
-            "1",
-        ]
-        with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+        command = [sys.executable, "-m", "evalkit", "watch", "--base-url", url]
+        with subprocess.Popen(
+            [*command, "--concurrency", "1"], stderr=subprocess.PIPE, text=True
+        ) as process:
             connection, _ = silent.accept()
-            process.send_signal(signal.SIGINT)
-            # An answer that is not retried ends the conversation for which the command waits.
-            connection.sendall(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n")
-            connection.close()
-            _, messages = process.communicate(timeout=60)
+            # Closing a connection before the request is read would reset it.
+            with connection:
+                process.send_signal(signal.SIGINT)
+                # An answer that is not retried ends the conversation for which the command waits.
+                connection.sendall(b"HTTP/1.1 401 Unauthorized\r\ncontent-length: 0\r\n\r\n")
+                _, messages = process.communicate(timeout=60)
     assert (process.returncode, messages) == (130, "\nevalkit: interrupted\n")
     assert (project.folder / "watch.jsonl").read_bytes() == b""
 

@@ -4,8 +4,8 @@ Four measures are watched, see ``MEASURES``. Bets against "nothing changed" are 
 both ways (:mod:`.drift`). Five of these eight are alarms, and each has a fifth of ``alpha``: the
 chance that any of them ever is a false alarm is at most ``alpha``. The others are notes.
 
-An alarm stays until the looks are reset, or a turn begins a new series, because its scenario was
-recorded again or its expectations changed: then the bets begin again.
+An alarm stays until the looks are reset, or one of its turns begins a new series, because its
+scenario was recorded again or its expectations changed: then the bets begin again.
 
 A change before the first look is not one between looks. So a turn that has never
 passed is found apart (:func:`never_passed`).
@@ -117,12 +117,11 @@ def find_signals(looks: Sequence[Look], alpha: float) -> list[Signal]:
     bets: dict[tuple[str, Side], Bets] = {}
     numbers: dict[str, list[int]] = {}
     since: dict[tuple[str, Side], int] = {}
-    seen: set[str] = set()
+    seen, alarmed = set[str](), set[str]()
     for number, look in enumerate(looks):
-        series = _series(look)
-        if not series <= seen and any(_is_alarm(*key) for key in since):
-            bets, numbers, since = {}, {}, {}
-        seen |= series
+        if alarmed & {turn.id for turn in look.turns if turn.series not in seen}:
+            bets, numbers, since, alarmed = {}, {}, {}, set()
+        seen |= _series(look)
         for name, p in look.p.items():
             numbers.setdefault(name, []).append(number)
             for side, value in _sides(p):
@@ -130,9 +129,11 @@ def find_signals(looks: Sequence[Look], alpha: float) -> list[Signal]:
                 bet.add(value)
                 if (name, side) not in since and bet.capital >= ALARMS / alpha:
                     start = numbers[name][bet.change_point]
+                    signal = _signal(name, side, looks[: number + 1], start)
                     # Ties in a random order alone are not a change.
-                    if _signal(name, side, looks[: number + 1], start).parts:
+                    if signal.parts:
                         since[name, side] = start
+                    alarmed |= {part.name for part in signal.parts if signal.is_alarm}
     signals = [_signal(*key, looks, start) for key, start in since.items()]
     return sorted(signals, key=lambda signal: not signal.is_alarm)
 
@@ -179,10 +180,6 @@ def looks_needed(looks: Sequence[Look], alpha: float) -> int | None:
     return None
 
 
-def _is_alarm(name: str, side: Side) -> bool:
-    return side in MEASURES[name].alarms
-
-
 def _sides(p: float) -> Iterator[tuple[Side, float]]:
     yield "high", p
     yield "low", 1 - p
@@ -210,7 +207,7 @@ def _signal(name: str, side: Side, looks: Sequence[Look], start: int) -> Signal:
     return Signal(
         measure=name,
         side=side,
-        is_alarm=_is_alarm(name, side),
+        is_alarm=side in MEASURES[name].alarms,
         since=looks[start],
         total=total,
         parts=sorted(parts, key=lambda part: -abs(part.change) * len(part.since)),

@@ -11,7 +11,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks.watch import Service, delays, largest_capitals
+from evalkit._lib.version import VERSION
 from evalkit.compare.drift import Bets, look_p, series_p
+from evalkit.compare.drift_signals import find_signals
+from evalkit.results.records import VerdictName
+from evalkit.results.watch_history import Look, WatchedTurn
 
 VALUES = st.integers(0, 3).map(float)
 SERIES = st.lists(st.lists(VALUES, min_size=2, max_size=4), min_size=1, max_size=3)
@@ -123,3 +127,30 @@ def test_a_quiet_service_hardly_ever_alarms(measure: str) -> None:
 def test_a_change_is_soon_an_alarm(measure: str, after: Service, most: int) -> None:
     found = delays(Service(), after, 20, 30, histories=5, measure=measure)
     assert max(found) <= most
+
+
+@pytest.mark.parametrize(
+    ("id_", "stays"), [("s::a turn 1", False), ("s::new turn 1", True)], ids=["again", "another"]
+)
+def test_an_alarm_ends_where_one_of_its_turns_begins_a_new_series(id_: str, stays: bool) -> None:
+    quiet = [look_with("passed", p=(number % 10 + 0.5) / 10) for number in range(40)]
+    alarm = [look_with("failed", p=0.001) for _ in range(6)]
+    assert find_signals([*quiet, *alarm], 0.01)
+    last = look_with("failed", p=0.001)
+    last.turns.append(WatchedTurn(id=id_, series="new", verdict="passed"))
+    assert bool(find_signals([*quiet, *alarm, last], 0.01)) is stays
+
+
+def look_with(verdict: VerdictName, *, p: float) -> Look:
+    turn = WatchedTurn(id="s::a turn 1", series="a", verdict=verdict)
+    return Look(
+        time="2026-01-01T00:00:00Z",
+        evalkit=VERSION,
+        endpoint="http://127.0.0.1",
+        models=[],
+        requests=1,
+        tokens=1,
+        news=[],
+        p={"verdicts": p},
+        turns=[turn],
+    )

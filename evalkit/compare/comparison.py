@@ -148,7 +148,8 @@ class Comparison:
     @cached_property
     def unit(self) -> str:
         """What a cluster is: a scenario, or a case if all scenarios have cases."""
-        return "case" if all(pair.candidate.case for pair in self.pairing.scored) else "scenario"
+        pairs = self.pairing.scored
+        return "case" if pairs and all(pair.candidate.case for pair in pairs) else "scenario"
 
     @cached_property
     def missing(self) -> MissingEvidence:
@@ -158,6 +159,7 @@ class Comparison:
         return MissingEvidence(
             unfinished=[name for name, run in runs.items() if not run.is_complete],
             left_out=new.left_out,
+            baseline_left_out=old.left_out,
             deselected=new.deselected,
             baseline_deselected=old.deselected,
             duplicates=old.duplicates + new.duplicates,

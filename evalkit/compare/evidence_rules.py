@@ -32,10 +32,12 @@ def _complete(name: str, required: bool, _: Gate, facts: GateInput) -> Iterator[
         )
     if missing.unfinished:
         message = f"the {' and the '.join(missing.unfinished)} run did not end"
-    if missing.left_out:
-        collected = missing.totals["collected"]
-        message += f"; {missing.left_out} of {collected} variants of the candidate have no result"
-    satisfied = not missing.unfinished and not missing.left_out
+    left_out = {"candidate": missing.left_out, "baseline": missing.baseline_left_out}
+    totals = missing.totals["collected"], missing.totals["baseline_collected"]
+    for (run, count), collected in zip(left_out.items(), totals, strict=True):
+        if count:
+            message += f"; {count} of {collected} variants of the {run} have no result"
+    satisfied = not missing.unfinished and not any(left_out.values())
     yield RuleVerdict(name, outcome_of(satisfied, "inconclusive"), message)
 
 

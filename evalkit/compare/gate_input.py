@@ -19,14 +19,15 @@ from evalkit.compare.trials import TrialStatistics
 class MissingEvidence:
     """What a comparison should have had and has not.
 
-    ``unfinished`` names the runs that did not end; ``left_out`` counts the collected variants of
-    the candidate without a result; ``removed`` are variants of the baseline, the others results.
-    ``added_failures`` counts those that failed and have no partner.
-    ``totals`` has the number of which each is a part.
+    ``unfinished`` names the runs that did not end; ``left_out`` and ``baseline_left_out`` count the
+    collected variants of a run without a result; ``removed`` are variants of the baseline, the
+    others results. ``added_failures`` counts those that failed and have no partner. ``totals`` has
+    the number of which each is a part.
     """
 
     unfinished: Sequence[str]
     left_out: int
+    baseline_left_out: int
     deselected: int
     baseline_deselected: int
     duplicates: int

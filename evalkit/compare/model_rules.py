@@ -33,12 +33,19 @@ def _max_regressions(name: str, most: int, _: Gate, facts: GateInput) -> Iterato
         yield RuleVerdict(
             name,
             outcome_of(table.regressed <= most),
-            f"{table.regressed} of {table.pairs} pairs regressed, {at_most(most)}",
+            f"{table.regressed} of {plural(table.pairs, 'pair')} regressed, {at_most(most)}",
         )
 
 
-def _max_systematic(name: str, most: int, _: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
+_OF_VERDICTS = ("max_regressions", "non_inferiority", "min_pass_rate", "pass_hat")
+"""The other rules about verdicts."""
+
+
+def _max_systematic(name: str, most: int, gate: Gate, facts: GateInput) -> Iterator[RuleVerdict]:
     variants, stable, unclear = facts.systematic
+    # Where no other rule judges the verdicts, what may be systematic is not a pass.
+    is_alone = all(getattr(gate, rule) is None for rule in _OF_VERDICTS)
+    is_unclear = is_alone and len(variants) <= most < len(variants) + unclear
     message = (
         f"{len(variants)} of {stable} variants that always passed now always fail, {at_most(most)}"
     )
@@ -49,7 +56,8 @@ def _max_systematic(name: str, most: int, _: Gate, facts: GateInput) -> Iterator
             f"; {plural(unclear, 'variant')} regressed in fewer than {SYSTEMATIC_TRIALS} trials, "
             "which may be chance: run more with --evalkit-repeat"
         )
-    yield RuleVerdict(name, outcome_of(len(variants) <= most), message)
+    outcome = "inconclusive" if is_unclear else outcome_of(len(variants) <= most)
+    yield RuleVerdict(name, outcome, message)
 
 
 def _non_inferiority(

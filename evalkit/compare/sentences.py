@@ -74,6 +74,10 @@ _TEXTS: Mapping[str, RuleTexts] = {
         "variants that always passed now always fail",
         "Read the regressions of all trials: they are not chance.",
     ),
+    "max_systematic_regressions inconclusive": RuleTexts(
+        "variants regressed in too few trials to rule out chance",
+        "Run more trials of each variant with --evalkit-repeat.",
+    ),
     "max_regressions": RuleTexts(
         "too many pairs regressed",
         "Read the regressions; accept what is intended with evalkit review.",

@@ -24,6 +24,21 @@ def gate(**rules: Any) -> Gate:
         ((50, 0, 2, 0), {"max_regressions": 2}, "pass", "2 of 52 pairs regressed, at most 2 may"),
         ((50, 0, 3, 9), {"max_regressions": 2}, "fail", "3 of 62 pairs regressed, at most 2 may"),
         ((0, 0, 0, 0), {"max_regressions": 0}, "inconclusive", "no pair was scored in both runs"),
+        ((0, 0, 1, 0), {"max_regressions": 0}, "fail", "1 of 1 pair regressed, none may"),
+        (
+            (40, 0, 12, 0),
+            {"max_systematic_regressions": 0},
+            "inconclusive",
+            "12 variants regressed in fewer than 3 trials, which may be chance",
+        ),
+        ((40, 0, 2, 0), {"max_systematic_regressions": 2}, "pass", "2 variants regressed in fewer"),
+        ((40, 9, 0, 3), {"max_systematic_regressions": 0}, "pass", "no variant has 3 trials"),
+        (
+            (80, 0, 2, 0),
+            {"max_systematic_regressions": 0, "min_pass_rate": 0.8},
+            "pass",
+            "2 variants regressed in fewer than 3 trials",
+        ),
         (
             (400, 0, 1, 1),
             {"non_inferiority": {"margin": 0.05}},
@@ -281,6 +296,17 @@ def test_a_deselected_baseline_is_inconclusive() -> None:
     actual = compared(old, ComparedRun(name="new", rows=rows(SAME), collected=10)).verdict
     assert actual.verdict == "inconclusive"
     assert "8 of 10 variants were deselected in the baseline, none may" in actual.reason
+
+
+def test_a_baseline_that_lost_results_is_inconclusive() -> None:
+    """The candidate's failures have no partner, so nothing regressed."""
+    old = ComparedRun(name="old", rows=rows(SAME[:2]), collected=10, left_out=8)
+    failed = [line(f"c{number}", "failed") for number in range(2, 10)]
+    new = ComparedRun(name="new", rows=rows([*SAME[:2], *failed]), collected=10)
+    actual = compared(old, new, max_regressions=0).verdict
+    assert actual.verdict == "inconclusive"
+    assert "8 of 10 variants of the baseline have no result" in actual.reason
+    assert compared(old, new, max_regressions=0, complete=False).verdict.verdict == "pass"
 
 
 def test_more_is_removed_than_was_deselected() -> None:

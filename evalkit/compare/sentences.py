@@ -146,6 +146,8 @@ def conclusion(
     parts = [_facts(found, systematic, unit, verdict.verdict == "pass", is_replayed)]
     if verdict.verdict == "pass":
         start = "Nothing found that speaks against shipping"
+        if _is_worse(found, systematic):
+            start = "The gate passes in spite of this"
         parts += [f"{table.both_failed} failed in both runs"] * bool(table.both_failed)
     else:
         start = "Do not ship yet" if verdict.verdict == "fail" else "Not decided yet"
@@ -156,6 +158,11 @@ def conclusion(
     if not table.pairs:
         parts.append("there is nothing to compare")
     return f"{start}: {'; '.join(parts)}."
+
+
+def _is_worse(found: Evidence, systematic: SystematicRegressions) -> bool:
+    """Return whether the regressions are not chance, whatever the gate allows."""
+    return bool(systematic.variants) or (found.is_significant and found.table.difference < 0)
 
 
 def _facts(

@@ -95,6 +95,46 @@ def test_conclusion(new: list[dict[str, Any]], conclusion: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("old", "new", "conclusion"),
+    [
+        (
+            [line(f"c{number}") for number in range(12)],
+            [line(f"c{number}", "failed") for number in range(12)],
+            "The gate passes in spite of this: 12 of 12 pairs regressed",
+        ),
+        (
+            [line("a", trial=trial) for trial in (1, 2, 3)] + [line("b")],
+            [line("a", "failed", trial=trial) for trial in (1, 2, 3)] + [line("b")],
+            "The gate passes in spite of this: 1 of 1 variant that always passed now always fail",
+        ),
+        (
+            [line(f"c{number}") for number in range(12)],
+            [line(f"c{number}", "passed" if number else "failed") for number in range(12)],
+            "Nothing found that speaks against shipping: 1 of 12 pairs regressed",
+        ),
+    ],
+)
+def test_a_gate_that_lets_a_worse_candidate_pass_is_contradicted(
+    old: list[dict[str, Any]], new: list[dict[str, Any]], conclusion: str
+) -> None:
+    actual = comparison(old, new, Gate(min_pass_rate=0.0))
+    assert actual.verdict.verdict == "pass"
+    assert actual.conclusion.startswith(conclusion)
+
+
+def test_unpaired_variants_are_listed_as_often_as_the_gate_counts_them() -> None:
+    verdicts = ("passed", "failed", "passed")
+    trials = [line("b", verdict, trial=number) for number, verdict in enumerate(verdicts, 1)]
+    actual = comparison([line("a"), *trials], [line("a")])
+    assert "1 of 2 variants of the baseline are not in the candidate" in actual.verdict.reason
+    assert [(title, [row.id for row in rows]) for title, rows in actual.unpaired] == [
+        ("Removed", ["s::b#2"])
+    ]
+    added = comparison([line("a")], [line("a"), *trials]).unpaired
+    assert [(title, [row.id for row in rows]) for title, rows in added] == [("Added", ["s::b#2"])]
+
+
+@pytest.mark.parametrize(
     ("gate", "old", "new", "conclusion", "step"),
     [
         (

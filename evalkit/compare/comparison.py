@@ -42,6 +42,7 @@ from evalkit.compare.pairing import (
     Pairing,
     pair_runs,
     systematic_regressions,
+    variants_of,
 )
 from evalkit.compare.rows import ResultRow, grouped
 from evalkit.compare.sentences import (
@@ -163,7 +164,7 @@ class Comparison:
             deselected=new.deselected,
             baseline_deselected=old.deselected,
             duplicates=old.duplicates + new.duplicates,
-            removed=list({row.variant: row for row in pairing.removed}.values()),
+            removed=variants_of(pairing.removed),
             skipped=new.with_verdict("skipped"),
             errored=new.with_verdict("errored"),
             baseline_errored=old.with_verdict("errored")
@@ -337,13 +338,16 @@ class Comparison:
         return self.find_differences()
 
     @property
-    def unpaired(self) -> list[tuple[str, list[ResultRow]]]:
-        """The results that are in no pair, with a title each; lists that are empty are left out."""
+    def unpaired(self) -> list[tuple[str, Sequence[ResultRow]]]:
+        """What is in no pair, with a title each; lists that are empty are left out.
+
+        A variant that only one run has is listed once, by its worst trial.
+        """
         pairing = self.pairing
-        lists = [
-            ("Removed", pairing.removed),
-            ("Not run by plan", pairing.not_run),
-            ("Added", pairing.added),
+        lists: list[tuple[str, Sequence[ResultRow]]] = [
+            ("Removed", self.missing.removed),
+            ("Not run by plan", variants_of(pairing.not_run)),
+            ("Added", variants_of(pairing.added)),
             ("Trials without a partner", pairing.unmatched),
         ]
         return [(title, rows) for title, rows in lists if rows]

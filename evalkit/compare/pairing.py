@@ -14,7 +14,7 @@ from typing import Literal, NamedTuple
 
 from evalkit.compare.intervals import PairTable
 from evalkit.compare.rows import ResultRow, grouped
-from evalkit.verdict import Verdict
+from evalkit.verdict import Verdict, worst
 
 PairChange = Literal["regressed", "improved", "changed", "same", "unscored"]
 
@@ -119,6 +119,15 @@ def pair_runs(
 def unique_rows(rows: Iterable[ResultRow]) -> list[ResultRow]:
     """Return rows without those that appear again later: the last of each identity counts."""
     return list({row.key: row for row in rows}.values())
+
+
+def variants_of(rows: Iterable[ResultRow]) -> list[ResultRow]:
+    """Return one row of each variant: the first with the worst verdict of its trials."""
+    variants = grouped((row.variant, row) for row in rows).values()
+    return [
+        next(row for row in group if row.verdict is worst(one.verdict for one in group))
+        for group in variants
+    ]
 
 
 def pair_table(pairs: Iterable[Pair]) -> PairTable:

@@ -31,6 +31,7 @@ from evalkit.verdict import CheckResult, Verdict
 SCHEMA_VERSION = 1
 _DIGEST, _HEX = b',"digest":"', b"0123456789abcdef"
 _TRANSCRIPT = (',"settings":', ',"turns":')
+_NAMES = ("id", "suite", "scenario")
 _MEMBER_OF_TEST = re.compile(r'\{"(?:pytest|repeat)":')
 _DECODER = json.JSONDecoder()
 
@@ -155,6 +156,9 @@ def parse_result(line: str) -> ResultLine:
     value = loads(line)
     if not isinstance(value, dict):
         raise ValueError("a result is a JSON object")
+    for name in _NAMES:
+        if not isinstance(value.get(name, ""), str):
+            raise ValueError(f"{name!r} must be a text")
     return cast("ResultLine", value)
 
 

@@ -30,6 +30,7 @@ from evalkit._lib.json import JSON
 from evalkit._lib.progress import tracked
 from evalkit._lib.text import show
 from evalkit.errors import UsageError
+from evalkit.results.manifest_shape import manifest_damage
 from evalkit.results.records import ManifestRecord, ResultLine, judged_by
 from evalkit.results.result_line import SCHEMA_VERSION, parse_result
 
@@ -112,12 +113,9 @@ class Run:
         except (OSError, ValueError, RecursionError) as error:
             reason = reason_of(error) if isinstance(error, OSError) else error
             raise UsageError(f"{path} cannot be read: {reason}") from error
-        if not isinstance(self.manifest, dict) or not all(
-            isinstance(self.manifest.get(key, {}), dict) for key in ("totals", "options")
-        ):
+        if wrong := manifest_damage(self.manifest):
             raise UsageError(
-                f"{path} is not a manifest (expected an object with 'totals'); restore it, or run "
-                "the suites again"
+                f"{path} is not a manifest ({wrong}); restore it, or run the suites again"
             )
         version = self.manifest.get("schema_version", SCHEMA_VERSION)
         if version != SCHEMA_VERSION:

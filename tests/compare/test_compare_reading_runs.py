@@ -75,7 +75,12 @@ def test_folder_that_is_not_a_run_is_skipped_with_a_reason(tmp_path: Path) -> No
     assert len(results) == 1
     assert len(skipped) == 2
     assert "torn/manifest.json cannot be read" in skipped[0]
-    assert "other: not a run of evalkit (KeyError('variant'))" in skipped[1]
+    assert "other: not a run of evalkit (KeyError('id'))" in skipped[1]
+
+
+def test_of_a_result_that_appears_twice_the_last_counts(tmp_path: Path) -> None:
+    run(tmp_path / "a", line("x", "failed"), line("y"), line("x"))
+    assert sorted(names(tmp_path)[1]) == [("a", "s::x", "passed"), ("a", "s::y", "passed")]
 
 
 def test_incomplete_last_line_is_dropped(tmp_path: Path) -> None:

@@ -22,9 +22,10 @@ fail. Live runs are samples: the candidate must be non-inferior, and no variant 
 passing to always failing.
 """
 
-from typing import Annotated, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic_core import PydanticCustomError
 
 from evalkit.compare.rows import ExtraKind
 
@@ -80,8 +81,15 @@ class MetricBudget(_GateModel):
     max_mean: float | None = Field(None, ge=0, description="Highest mean of the candidate.")
     max_increase: float | None = Field(
         None,
+        ge=-1,
         description="Highest growth of the mean over the baseline's, as a share: 0.1 is a tenth.",
     )
+
+    @model_validator(mode="after")
+    def _check_bounds(self) -> Self:
+        if self.max_mean is None and self.max_increase is None:
+            raise PydanticCustomError("no_bound", "max_mean, max_increase or both")
+        return self
 
 
 class TokenBudget(MetricBudget):

@@ -5,7 +5,6 @@ same answer: status, text, step types, calls with their arguments. Ids, signatur
 part of it.
 """
 
-import math
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -21,8 +20,10 @@ from evalkit.results.records import LockRecord, ResultHead
 from evalkit.results.result_line import counts_as_test
 from evalkit.verdict import Verdict, worst
 
-Price = Annotated[float, Field(ge=0, strict=True, allow_inf_nan=False)]
+Price = Annotated[float, Field(ge=0, le=1e9, strict=True, allow_inf_nan=False)]
 _MAX_TEXT = 160
+_MOST = 1e18
+"""The largest amount that is believed: its square and its sums are finite."""
 
 MESSAGE = "message of turn"
 """How the names of request parts begin that are messages of the user."""
@@ -150,7 +151,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
     )
     return ResultRow(
         id=line["id"],
-        key=(line["suite"], line["scenario"], tuple(map(str, line["parts"])), line["trial"]),
+        key=(line["suite"], line["scenario"], tuple(map(str, line["parts"])), int(line["trial"])),
         settings=settings,
         model=model,
         prompt=prompt_name(line),
@@ -168,7 +169,7 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
         request_parts=_request_parts(line),
         location=f"{line['path']}:{line['line']}",
         case=str(settings.get("case") or ""),
-        source=metrics.get("source"),
+        source=metrics.get("source") and str(metrics["source"]),
         usage=usage,
         extra=tuple(_extra_usage(line, model)),
         judgments=tuple(stored_judgments(line)),
@@ -185,10 +186,10 @@ def token_counts(tokens: Mapping[str, JSON]) -> dict[str, int]:
 
 
 def amount(value: JSON) -> Any:
-    """Return a number that is not negative, or None. Raises ValueError for anything else."""
+    """Return a number from 0 to ``_MOST``, or None. Raises ValueError for anything else."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 <= value < math.inf):
-        raise ValueError(f"{shorten(repr(value))} is not a number from 0")
+    if value is not None and not (is_number and 0 <= value <= _MOST):
+        raise ValueError(f"{shorten(repr(value))} is not a number from 0 to {_MOST:.0e}")
     return value
 
 

@@ -53,8 +53,9 @@ def test_the_check_and_the_gate_agree(tokens: dict[str, int], more: int) -> None
     assert sum(part.tokens for part in parts) >= total - tokens["total_cached_tokens"]
 
 
-def test_booleans_and_fractions_are_no_counts() -> None:
+def test_only_counts_are_summed() -> None:
     usage = {"total_input_tokens": True, "total_tokens": 1.5, "total_output_tokens": 2, "x": 3}
+    usage |= {"total_thought_tokens": -1, "total_cached_tokens": 10**400}
     exchange = Exchange(1, 1, Request("POST", "/v1beta/interactions"))
     exchange.interaction = {"usage": usage}
     assert token_totals([exchange]) == {"total_output_tokens": 2}

@@ -289,3 +289,38 @@ def test_a_line_that_is_not_a_result(here: Path, text: str, message: str) -> Non
     assert actual.exit_code == 2
     assert actual.output.startswith("evalkit: run/results.jsonl:2")
     assert message in actual.output
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("id", 5, "'id' must be a text"),
+        ("suite", None, "'suite' must be a text"),
+        ("scenario", ["a"], "'scenario' must be a text"),
+        ("metrics", {"tokens": {"total_tokens": 10**400}}, "is not a number from 0 to 1e+18"),
+        ("metrics", {"elapsed_ms": 1e308}, "1e+308 is not a number from 0 to 1e+18"),
+        ("metrics", {"elapsed_ms": True}, "True is not a number from 0 to 1e+18"),
+    ],
+)
+@pytest.mark.parametrize("command", [["compare", "run", "other"], ["plan", "run", "--margin=0.1"]])
+def test_a_damaged_value_of_a_result_is_named(
+    command: list[str], name: str, value: Any, message: str
+) -> None:
+    run("run", [{**line("a"), name: value}, line("b")])
+    run("other", [line("a"), line("b")])
+    actual = CliRunner().invoke(main, command)
+    assert (actual.exit_code, actual.output[:28]) == (2, "evalkit: run/results.jsonl:1")
+    assert message in actual.output
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("gates: {g: {tokens: {}}}", "'tokens' takes max_mean, max_increase or both, not {}"),
+        ("prices: {m: {input_per_million: 1e308, output_per_million: 1}}", "1e+308"),
+    ],
+)
+def test_what_decides_nothing_is_refused(here: Path, text: str, message: str) -> None:
+    (here / "evalkit.yaml").write_text(text)
+    actual = compare(run("old", [line("a")]), run("new", [line("a")]))
+    assert (actual.exit_code, message in actual.output) == (2, True)

@@ -13,6 +13,8 @@ from evalkit.protocol.step_reader import is_running
 from evalkit.transcript import Exchange
 
 _MILLION = 1_000_000
+_MOST_TOKENS = 10**12
+"""The most tokens of an answer that are believed: sums and costs stay exact numbers."""
 
 
 class TokenPrices(Protocol):
@@ -59,12 +61,16 @@ def counted_exchanges(exchanges: Sequence[Exchange]) -> list[Exchange]:
 
 
 def token_totals(exchanges: Iterable[Exchange]) -> dict[str, int]:
-    """Return the sums of the ``total_…`` fields that responses report."""
+    """Return the sums of the ``total_…`` fields that responses report.
+
+    A value that cannot be a number of tokens is left out.
+    """
     tokens: dict[str, int] = {}
     for exchange in exchanges:
         usage = (exchange.interaction or {}).get("usage")
         for key, count in usage.items() if isinstance(usage, dict) else ():
-            if type(count) is int and key.startswith("total_"):
+            is_count = type(count) is int and 0 <= count <= _MOST_TOKENS
+            if is_count and key.startswith("total_"):
                 tokens[key] = tokens.get(key, 0) + count
     return tokens
 

@@ -73,10 +73,9 @@ def read_runs(folder: Path, last: int) -> tuple[list[PastRun], list[PastResult],
     for past, run in sorted(opened, key=lambda entry: (entry[0].started, entry[0].name))[::-1]:
         if len(runs) < last:
             try:
-                results += [
-                    _past_result(past.name, parse_head(line, with_settings=True))
-                    for line in run.lines()
-                ]
+                heads = (parse_head(line, with_settings=True) for line in run.lines())
+                # If a result appears twice in a run, the last one counts.
+                results += {one["id"]: _past_result(past.name, one) for one in heads}.values()
                 runs.insert(0, past)
             except _INVALID as error:
                 skipped.append(_skipped(run.directory, error))

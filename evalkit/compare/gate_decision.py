@@ -38,9 +38,7 @@ def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
         _without_early_passes(gate, _verdicts(MODEL_RULES, gate, facts), facts.left_out)
     )
     rules = (*about_model, *_verdicts(EVIDENCE_RULES, gate, facts))
-    outcomes = {rule.verdict for rule in rules}
-    order: tuple[GateOutcome, ...] = ("fail", "inconclusive", "pass")
-    verdict = next(one for one in order if one in outcomes)
+    verdict = worst_outcome(rule.verdict for rule in rules)
     # That nothing is missing is not worth a sentence.
     messages = [
         rule.message
@@ -49,6 +47,13 @@ def evaluate_gate(name: str, gate: Gate, facts: GateInput) -> GateVerdict:
     ]
     reason = "; ".join(messages) or _ONLY_EVIDENCE
     return GateVerdict(name, verdict, "; ".join(filter(None, (reason, facts.stopped))), rules)
+
+
+def worst_outcome(outcomes: Iterable[str]) -> GateOutcome:
+    """Return the outcome of a gate by those of its rules."""
+    found = set(outcomes)
+    order: tuple[GateOutcome, ...] = ("fail", "inconclusive")
+    return next((one for one in order if one in found), "pass")
 
 
 def decide_early(gate: Gate, facts: GateInput) -> Literal["pass", "fail"] | None:

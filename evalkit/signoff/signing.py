@@ -26,6 +26,8 @@ from evalkit.compare.runs import compare
 from evalkit.compare.turn_results import turn_runs
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Run
+from evalkit.results.calibrations import NAME as CALIBRATIONS
+from evalkit.results.calibrations import read_calibrations
 from evalkit.results.early_stop import early_stop_text, sequential_of
 from evalkit.results.records import judged_by
 from evalkit.results.run_directory import SIGNOFFS
@@ -151,6 +153,10 @@ def sign(
     subjects = _earlier_subjects(earlier, paths, run.manifest.get("suites", []))
     subjects |= digest_manifest.covered_digests(run, paths, baseline)
     subjects[f"{paths.signed_run}/{TOOL_VERSIONS}"] = sha256(tool_versions)
+    judge_bound = request.gate is not None and request.gate[1] and request.gate[1].judge
+    calibrated = file_digest(paths.path(CALIBRATIONS)) if judge_bound else None
+    if calibrated is not None:
+        subjects[CALIBRATIONS] = calibrated
     gate = _evaluate_gate(run, paths, request, baseline)
     counts = count_results(results, run.manifest.get("totals", {}))
     review = request.review() if request.review is not None else None
@@ -307,6 +313,7 @@ def _evaluate_gate(
         gate=gate,
         prices=request.prices,
         compare_bars=request.compare_bars,
+        calibrations=read_calibrations(paths.root) if gate and gate.judge else (),
     )
     verdict = comparison.verdict
     return GateRecord(

@@ -21,11 +21,15 @@ from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON
 from evalkit._lib.progress import tracked
 from evalkit.compare.bar import CompareBars, compare_digests
+from evalkit.compare.gate_decision import worst_outcome
 from evalkit.compare.gates import Gate
+from evalkit.compare.rows import Prices
 from evalkit.compare.runs import compare
 from evalkit.compare.turn_results import turn_runs
 from evalkit.errors import UsageError
 from evalkit.results import Run
+from evalkit.results.calibrations import NAME as CALIBRATIONS
+from evalkit.results.calibrations import read_calibrations
 from evalkit.results.records import judged_by, schema_error
 from evalkit.results.run_directory import SIGNOFFS, find_project_root
 from evalkit.results.strength import read_strength
@@ -130,8 +134,9 @@ def verify(
             records.append(record)
     problems += chain_problems(files, records, trust.ref_records)
     decisions = [record.decision for record in records]
+    notes: list[str] = []
     if decisions:
-        problems += _data_problems(run, root, records, trust.compare_bars, now)
+        problems += _data_problems(run, root, records, trust.compare_bars, now, notes)
     strength = read_strength(run)
     facts = PolicyFacts(
         records=decisions,
@@ -141,7 +146,7 @@ def verify(
         strength=strength and strength["strength"],
     )
     problems += check_policy(trust.policy, facts)
-    notes = expired_keys(decisions, trust.signers, now)
+    notes += expired_keys(decisions, trust.signers, now)
     return VerificationResult(sorted_problems(problems), decisions, tuple(notes))
 
 
@@ -151,6 +156,7 @@ def _data_problems(
     records: list[VerifiedRecord],
     compare_bars: CompareBars,
     now: datetime,
+    notes: list[str],
 ) -> Iterator[VerificationProblem]:
     newest = records[-1].decision
     manifest = _signed_manifest(run, newest.subjects.get(f"{newest.run}/manifest.json"))
@@ -184,7 +190,9 @@ def _data_problems(
     has_changed = results_name in changed
     yield from _result_problems(results, records, manifest, results_name, has_changed)
     for record in records:
-        yield from _gate_problems(paths, record.decision, compare_bars, has_changes=bool(changed))
+        yield from _gate_problems(
+            paths, record.decision, compare_bars, notes, has_changes=bool(changed)
+        )
 
 
 def _signed_manifest(run: Path, digest: str | None) -> dict[str, JSON]:
@@ -280,19 +288,27 @@ def _result_problems(
 
 
 def _gate_problems(
-    paths: SignedPaths, decision: Signoff, compare_bars: CompareBars, *, has_changes: bool
+    paths: SignedPaths,
+    decision: Signoff,
+    compare_bars: CompareBars,
+    notes: list[str],
+    *,
+    has_changes: bool,
 ) -> Iterator[VerificationProblem]:
+    """Yield that the gate gives another verdict now; add what cannot be verified to the notes."""
     gate = decision.gate
     if gate is None:
         return
     try:
-        verdict = compare(
+        comparison = compare(
             *turn_runs(Run(paths.root / gate.baseline), Run(paths.run)),
             gate_name=gate.name,
             gate=gate.definition,
             prices=gate.prices,
             compare_bars=compare_bars,
-        ).verdict
+            calibrations=read_calibrations(paths.root) if CALIBRATIONS in decision.subjects else (),
+        )
+        verdict = comparison.verdict
     except (UsageError, RecursionError) as error:
         # Changed files explain the error, and are reported.
         if not has_changes:
@@ -303,7 +319,16 @@ def _gate_problems(
             )
         return
     rules = {rule.rule: rule.verdict for rule in verdict.rules}
-    if (verdict.verdict, rules) != (gate.verdict, dict(gate.rules)):
+    differing = {rule.partition(".")[0] for rule, _ in rules.items() ^ gate.rules.items()}
+    needs_code = bool(comparison.bar.unknown or comparison.bar_verdicts.unclear)
+    is_coherent = gate.verdict == worst_outcome(gate.rules.values())
+    if needs_code and is_coherent and differing == {"max_weakened"}:
+        notes.append(
+            f"{decision.path}: that the results meet the baseline's expectations is the signer's "
+            f"statement (gate {gate.name!r}, max_weakened); to judge them again would run code of "
+            "the project"
+        )
+    elif differing or verdict.verdict != gate.verdict:
         yield VerificationProblem(
             "gate_differs",
             decision.path,

@@ -147,6 +147,7 @@ def _settings(config: Config, signers: str, name: str, source: str) -> TrustSett
         signers=allowed,
         policy=config.signoff,
         gates=config.gates,
+        prices=config.prices,
         config=source,
         compare_bars=bars_without_code,
     )

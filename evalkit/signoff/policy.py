@@ -22,6 +22,7 @@ from typing import Annotated
 from pydantic import BaseModel, ConfigDict, Field
 
 from evalkit.compare.gates import LIVE, REPLAY, Gate
+from evalkit.compare.rows import Prices
 from evalkit.signoff.in_toto import APPROVALS, Deviation, GateRecord, ReviewRecord, Signoff
 from evalkit.signoff.problems import VerificationProblem
 
@@ -94,6 +95,7 @@ class PolicyFacts:
 
     records: Sequence[Signoff]
     gates: dict[str, Gate]
+    prices: Mapping[str, Prices]
     authors: frozenset[str]
     today: date
     strength: float | None
@@ -206,6 +208,14 @@ def _gates(policy: SignoffPolicy, facts: PolicyFacts) -> Iterator[VerificationPr
                 path,
                 f"expected gate {gate.name!r} as in the configuration, found another definition",
             )
+        if gate is not None and gate.definition.cost is not None:
+            for model, price in sorted(gate.prices.items()):
+                if facts.prices.get(model) != price:
+                    yield VerificationProblem(
+                        "gate_redefined",
+                        path,
+                        f"expected the price of {model!r} as in the configuration, found another",
+                    )
         if not record.override and needs_reason(
             record.decision, gate, record.counts, record.review
         ):

@@ -71,16 +71,17 @@ from evalkit.signoff.times import expired_keys, time_problems
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class TrustSettings:
-    """What is trusted: allowed signers, policy and gates.
+    """What is trusted: allowed signers, policy, gates and prices.
 
-    ``config`` names the file of policy and gates, empty if there is none. ``ref_records`` are the
-    records of a git ref; ``authors`` made the change according to git. ``compare_bars``
+    ``config`` names the file of policy, gates and prices, empty if there is none. ``ref_records``
+    are the records of a git ref; ``authors`` made the change according to git. ``compare_bars``
     compares what two runs were judged by.
     """
 
     signers: AllowedSigners
     policy: SignoffPolicy
     gates: dict[str, Gate]
+    prices: Mapping[str, Prices] = field(default_factory=dict)
     config: str = ""
     ref_records: Mapping[str, bytes] = field(default_factory=dict)
     authors: frozenset[str] = frozenset()
@@ -141,6 +142,7 @@ def verify(
     facts = PolicyFacts(
         records=decisions,
         gates=trust.gates,
+        prices=trust.prices,
         authors=trust.authors,
         today=now.date(),
         strength=strength and strength["strength"],

@@ -70,6 +70,48 @@ def test_a_gate_without_a_judge_does_not_sign_calibrations(project: Project, key
     assert verify()[0] == 0
 
 
+def priced(name: str) -> bytes:
+    value = json.loads(result(name))
+    del value["digest"]
+    counts = {"total_tokens": 10, "total_input_tokens": 5, "total_output_tokens": 5}
+    value["metrics"] = {"tokens": counts}
+    text = json.dumps(value, separators=(",", ":"))
+    return f'{text[:-1]},"digest":"{sha256(text.encode())}"}}\n'.encode()
+
+
+PRICE = "input_per_million: 1, output_per_million: 1"
+
+
+@pytest.mark.parametrize(
+    ("rule", "prices", "expected"),
+    [
+        ("cost: {max_mean: 1}", f"m: {{{PRICE}}}", []),
+        ("cost: {max_mean: 1}", f"m: {{{PRICE}}}, n: {{{PRICE}}}", []),
+        ("cost: {max_mean: 1}", "m: {input_per_million: 1, output_per_million: 2}", None),
+        ("cost: {max_mean: 1}", "", None),
+        ("max_regressions: 0", "m: {input_per_million: 1, output_per_million: 2}", []),
+    ],
+)
+def test_prices_decide_a_gate_on_cost(
+    project: Project, keys: Keys, rule: str, prices: str, expected: Sequence[str] | None
+) -> None:
+    def config(prices: str) -> None:
+        project.config(f"gates: {{release: {{{rule}}}}}\nprices: {{{prices}}}\n")
+
+    lines = [priced(name) for name in ("one", "two")]
+    for folder in (project.base, project.run):
+        project.write_run(folder, lines)
+    config(f"m: {{{PRICE}}}")
+    assert sign(keys["ed25519"], *GATE).exit_code == 0
+    config(prices)
+    code, actual = verify()
+    if expected is None:
+        assert (code, codes(actual)) == (1, ["gate_redefined"])
+        assert "expected the price of 'm' as in the configuration" in str(actual["problems"])
+    else:
+        assert (code, codes(actual)) == (0, expected)
+
+
 SUITE = """\
 suite: polite
 defaults: {{model: gemini-3.5-flash}}

@@ -107,7 +107,7 @@ CASES: dict[str, tuple[dict[str, Any], list[Signoff], list[str]]] = {
 
 def facts_of(records: list[Signoff], **fields: Any) -> PolicyFacts:
     defaults: dict[str, Any] = {
-        "gates": {}, "authors": frozenset(), "today": TODAY, "strength": None
+        "gates": {}, "prices": {}, "authors": frozenset(), "today": TODAY, "strength": None
     }  # fmt: skip
     return PolicyFacts(records=records, **defaults | fields)
 

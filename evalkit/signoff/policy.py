@@ -257,7 +257,8 @@ def needs_reason(
 ) -> bool:
     """Return whether a decision must give a reason: an approval without a pass.
 
-    A pass is that of the gate; without a gate, that of every scored result. An item of the review
+    A pass is that of the gate; without a gate, that of every scored result, of which there must be
+    one. An item of the review
     that is rejected or undecided is not a pass either.
     """
     if decision == "approved" and review is not None and not review.is_settled:
@@ -265,7 +266,7 @@ def needs_reason(
     if gate is not None:
         passed = gate.verdict == "pass"
     else:
-        passed = not (counts["failed"] or counts["errored"])
+        passed = bool(counts["passed"]) and not (counts["failed"] or counts["errored"])
     return decision == "approved" and not passed
 
 

@@ -337,8 +337,8 @@ def _check_reason(
     needs_one = needs_reason(request.decision, gate, counts, review)
     if needs_one and not has_reason:
         outcome = (
-            f"{counts['failed']} of {counts['results']} results failed and {counts['errored']} "
-            "errored"
+            f"{counts['passed']} of {counts['results']} results passed, {counts['failed']} failed "
+            f"and {counts['errored']} errored"
         )
         if gate is not None:
             outcome = f"gate {gate.name!r}: {gate.verdict} ({gate.reason})"

@@ -251,7 +251,7 @@ def test_approving_what_failed_needs_a_reason(project: Project, keys: Keys, gate
     what = (
         "gate 'default': fail (1 of 3 pairs regressed, none may)"
         if gate
-        else "1 of 3 results failed and 0 errored"
+        else "2 of 3 results passed, 1 failed and 0 errored"
     )
     assert (
         done.output == f"evalkit: {what}; 0 accepted, 0 rejected, 1 undecided of 1 review item "
@@ -262,6 +262,15 @@ def test_approving_what_failed_needs_a_reason(project: Project, keys: Keys, gate
     assert code == 0
     assert actual["records"][0]["override"] == "known, and mended in 1.2"
     assert sign(keys["ecdsa"], *more, email="bob@example.com", decision="rejected").exit_code == 0
+
+
+def test_approving_without_any_evidence_needs_a_reason(project: Project, keys: Keys) -> None:
+    project.write_run(project.run, [result("one", "skipped"), result("two", "skipped")])
+    done = sign(keys["ed25519"])
+    assert done.exit_code == 2
+    assert done.output.startswith("evalkit: 0 of 2 results passed, 0 failed and 0 errored; to ")
+    assert sign(keys["ed25519"], override="nothing to test yet").exit_code == 0
+    assert verify()[0] == 0
 
 
 LAX = "signoff: {allowed_signers: allowed_signers}\ngates: {lax: {max_regressions: 9}}\n"

@@ -43,7 +43,10 @@ _LINE = re.compile(
     [a-z0-9@.-]+ \s+ (?P<key>[A-Za-z0-9+/=]+) (?:\s.*)? \Z""",
     re.VERBOSE,
 )
-_OPTION = re.compile(r'([a-zA-Z-]+)(?:="([^"]*)"|=([^,"]*))?(?:,|\Z)')
+_OPTION = re.compile(
+    r'(?P<name>cert-authority|namespaces|valid-after|valid-before)(?:="(?P<value>[^"]*)")?(?:,|\Z)',
+    re.IGNORECASE,
+)
 _TIME = re.compile(r"(\d{4})(\d\d)(\d\d)(?:(\d\d)(\d\d)(\d\d)?)?(Z?)\Z")
 
 
@@ -90,7 +93,8 @@ def parse_allowed_signers(text: str, name: str) -> AllowedSigners:
 
 
 def _allowed_keys(text: str, name: str) -> Iterator[AllowedKey]:
-    for number, line in enumerate(text.splitlines(), 1):
+    # As ssh-keygen does: another line separator, such as U+2028, is a part of a comment.
+    for number, line in enumerate(text.split("\n"), 1):
         stripped = line.strip()
         if stripped and not stripped.startswith("#"):
             try:
@@ -110,10 +114,7 @@ def _parse_line(line: str) -> AllowedKey:
         key = base64.b64decode(match["key"], validate=True)
     except ValueError as error:
         raise ValueError("the key is not base64") from error
-    options = {
-        option.lower(): quoted or bare
-        for option, quoted, bare in _OPTION.findall(match["options"] or "")
-    }
+    options = _parse_options(match["options"] or "")
     namespaces = options.get("namespaces")
     return AllowedKey(
         principals=tuple(addresses.split(",")),
@@ -123,6 +124,22 @@ def _parse_line(line: str) -> AllowedKey:
         before=_parse_time(options.get("valid-before")),
         is_authority="cert-authority" in options,
     )
+
+
+def _parse_options(text: str) -> dict[str, str]:
+    """Return the options of a line; an option without a value has ``""``.
+
+    As ssh-keygen does, an unknown, unquoted or repeated option is an error: a limit that is
+    misspelled would be none.
+    """
+    found = list(_OPTION.finditer(text))
+    options = {option["name"].lower(): option["value"] or "" for option in found}
+    if "".join(option[0] for option in found) != text or len(options) < len(found):
+        raise ValueError(
+            f'options {text!r}; expected each once: cert-authority, namespaces="…", '
+            'valid-after="…", valid-before="…"'
+        )
+    return options
 
 
 def _parse_time(text: str | None) -> datetime | None:

@@ -63,6 +63,10 @@ def expired_keys(records: Sequence[Signoff], allowed: AllowedSigners, now: datet
         for entry in allowed.keys
         if entry.before is not None and entry.before <= now
     }
+    # Another line may allow the same key for longer.
+    for entry in allowed.keys:
+        if entry.before is None or entry.before > now:
+            ends.pop(fingerprint(entry.key), None)
     return [
         f"{record.path}: the key is not valid since {ends[record.keyid]:%Y-%m-%d}; that the record "
         "is older is its signer's statement"

@@ -214,6 +214,13 @@ def test_a_key_that_expired_since_is_noted(
     monkeypatch.setenv("SOURCE_DATE_EPOCH", epoch("2026-03-02"))
     sign(keys["ed25519"], comment="again")
     assert codes(verify()[1]) == ["signer_mismatch"]
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    key = keys.public["ed25519"]
+    project.write(
+        "allowed_signers",
+        f'ada@example.com valid-before="20260301Z" {key}\nada@example.com {key}\n'.encode(),
+    )
+    assert verify()[1]["notes"] == []
 
 
 # --- keys

@@ -75,6 +75,10 @@ TRUST: dict[str, tuple[str, list[str]]] = {
     "no longer valid then": ('ada@example.com valid-before="20000101Z" {key}', ["signer_mismatch"]),
     "left out by a pattern": ("*@example.com,!ada@* {key}", ["signer_mismatch"]),
     "a pattern": ("*@example.com {key} a comment", []),
+    "hidden in a comment": (
+        "bob@example.com {other} Bob\u2028ada@example.com {key}",
+        ["unknown_signer"],
+    ),
     "several, one line each": ("ada@example.com {other}\nada@example.com {key}", []),
     "addresses in quotes": (
         '"bob@example.com,ada@example.com" namespaces="git,evalkit*" {key}',
@@ -214,8 +218,21 @@ def test_the_payload_is_not_parsed_before_the_key_is_known(
             "allowed_signers:2: not an allowed signer (the key is not base64",
         ),
         (
-            "ada@example.com valid-after=soon {key}\n",
+            'ada@example.com valid-after="soon" {key}\n',
             "allowed_signers:1: not an allowed signer ('soon' is not a time",
+        ),
+        *(
+            (
+                f"ada@example.com {options} {{key}}\n",
+                "expected each once: cert-authority, namespaces=",
+            )
+            for options in (
+                'valid-befor="20200101"',
+                "valid-before=20200101",
+                'namespaces="git",no-touch',
+                'valid-before="20200101",valid-before="29990101"',
+                'valid-before="20200101"valid-after="20100101"',
+            )
         ),
     ],
 )

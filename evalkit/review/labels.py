@@ -45,9 +45,9 @@ class LabelledAnswer:
 
     @property
     def names(self) -> dict[str, str]:
-        """What a row must match."""
+        """What a row must match, with invisible characters made visible as a sheet has them."""
         one = self.judgment
-        return {
+        names = {
             "judgment": one.id,
             "result": self.result,
             "turn": "" if one.turn is None else str(one.turn),
@@ -55,6 +55,7 @@ class LabelledAnswer:
             "check": one.declared,
             "text": self.text.strip(),
         }
+        return {key: visible(name) for key, name in names.items()}
 
 
 class Label(NamedTuple):
@@ -143,7 +144,7 @@ def _row_labels(
         return
     if label not in _LABELS:
         raise ValueError(f"the label must be pass, fail or empty, not {show(row.fields['label'])}")
-    names = {key: text for key in _MATCHED if (text := _text(row.fields.get(key)))}
+    names = {key: visible(text) for key in _MATCHED if (text := _text(row.fields.get(key)))}
     if not {"judgment", "result", "text"} & names.keys():
         raise ValueError("names no answer; fill in 'judgment', or 'result' and 'turn', or 'text'")
     first, *others = names

@@ -262,6 +262,21 @@ def test_a_sheet_has_no_formulas(here: Path) -> None:
     assert row["answer"] == "'=HYPERLINK(1)"
 
 
+@pytest.mark.parametrize("column", ["judgment", "result"])
+@pytest.mark.parametrize("name", ["a\u200db", "e\u0301", "\u202ea", "zo\u00e9"])
+def test_a_sheet_names_any_result_so_that_it_is_found_again(
+    here: Path, name: str, column: str
+) -> None:
+    project(here, [judged(f"{name}{number}", judgment(number > 0)) for number in range(3)])
+    calibrate("--sheet", "labels.csv")
+    with Path("labels.csv").open() as file:
+        rows = list(csv.DictReader(file))
+    for row in rows:
+        row["label"] = "pass"
+        row["judgment" if column == "result" else "result"] = ""
+    assert "labels       3: people pass 3" in calibrate("--labels", write_labels(rows))
+
+
 def valid() -> dict[str, Any]:
     entry = {
         "rubric": "x",

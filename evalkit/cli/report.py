@@ -8,7 +8,8 @@ that differs and was written by another evalkit or Python, nobody can say whethe
 
 import platform
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,7 +57,9 @@ def page_differences(
     writer = (newest.tool.get("evalkit"), newest.tool.get("python"))
     reader = (VERSION, platform.python_version())
     problems, notes = [], []
-    for name in _different_files(run):
+    # The page shows the folder's name, and a run may have been moved since.
+    folders = dict.fromkeys((Path(newest.run).name, run.absolute().name))
+    for name in min((list(_different_files(run, folder)) for folder in folders), key=len):
         if not is_intact:
             notes.append(
                 f"{name} cannot be compared: it shows whether records are valid; restore the "
@@ -77,14 +80,17 @@ def page_differences(
     return problems, notes
 
 
-def _different_files(run: Path) -> Iterator[str]:
+def _different_files(run: Path, name: str) -> Iterator[str]:
+    """Yield the files of a page that are not what is built in a folder of this name."""
     if not (run / PAGE).is_file():
         return
     with TemporaryDirectory(prefix="evalkit-") as folder:
-        copy = Path(folder, run.absolute().name)
-        shutil.copytree(run, copy, ignore=lambda path, _: [PAGE, DATA] if Path(path) == run else [])
-        (copy / PAGE).touch()
+        copy = Path(folder, name)
         try:
+            shutil.copytree(
+                run, copy, ignore=partial(_left_out, run), ignore_dangling_symlinks=True
+            )
+            (copy / PAGE).touch()
             rewrite_page(Run(copy))
         except (UsageError, OSError, RecursionError):
             return  # the data is damaged, which is reported elsewhere
@@ -95,6 +101,13 @@ def _different_files(run: Path) -> Iterator[str]:
             if path.is_file()
         }
         yield from (name for name in sorted(names) if not _is_same(run / name, copy / name))
+
+
+def _left_out(run: Path, folder: str, names: Sequence[str]) -> list[str]:
+    """Return what of a folder is not copied: the page, and folders that are elsewhere."""
+    paths = [Path(folder, name) for name in names]
+    links = [path.name for path in paths if path.is_symlink() and path.is_dir()]
+    return links + ([PAGE, DATA] if Path(folder) == run else [])
 
 
 def _is_same(existing: Path, rebuilt: Path) -> bool:

@@ -87,9 +87,11 @@ def has_converted_line_ends(path: Path, digest: str) -> bool:
 def run_files(directory: Path) -> Iterator[str]:
     """Yield the names of all files of a run directory but those that are built from the others.
 
-    Hidden locks and temporary files are not among them: a killed process leaves them.
+    Hidden locks and temporary files are not among them: a killed process leaves them. A link to a
+    folder is a name of its own.
     """
     for folder, folders, names in os.walk(directory):
+        names += [name for name in folders if Path(folder, name).is_symlink()]
         prefix = Path(folder).relative_to(directory).as_posix()
         if prefix == ".":
             folders[:] = [name for name in folders if name not in _BUILT_FOLDERS]

@@ -153,6 +153,8 @@ def sign(
     subjects = _earlier_subjects(earlier, paths, run.manifest.get("suites", []))
     subjects |= digest_manifest.covered_digests(run, paths, baseline)
     subjects[f"{paths.signed_run}/{TOOL_VERSIONS}"] = sha256(tool_versions)
+    if added := added_files(paths, run.manifest.get("suites", []), subjects):
+        raise IntegrityError(f"{added[0]}: is not a file; replace it by one, or move it away")
     judge_bound = request.gate is not None and request.gate[1] and request.gate[1].judge
     calibrated = file_digest(paths.path(CALIBRATIONS)) if judge_bound else None
     if calibrated is not None:

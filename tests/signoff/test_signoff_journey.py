@@ -148,6 +148,41 @@ def test_a_page_of_another_version_is_not_called_verified(
     assert "and Python 3.99.0" in text
 
 
+def test_a_run_that_was_moved_or_renamed_is_still_verified(user: Project, keys: Keys) -> None:
+    """The page shows the name of its folder."""
+    user.record("--evalkit-report", RUN)
+    assert sign(keys).exit_code == 0
+    (user.root / RUN).rename(user.root / "moved")
+    assert evalkit("verify", "moved").exit_code == 0
+    (user.root / "link").symlink_to("moved")
+    assert evalkit("verify", "link").exit_code == 0
+    evalkit("report", "moved")
+    assert evalkit("verify", "moved").exit_code == 0
+    page = user.root / "moved" / "index.html"
+    page.write_bytes(page.read_bytes().replace(b"Lovelace", b"Lovelave"))
+    actual = evalkit("verify", "moved")
+    assert (actual.exit_code, "report_differs" in actual.output) == (3, True)
+
+
+@pytest.mark.parametrize("target", [".", "..", "/nowhere"])
+@pytest.mark.parametrize("folder", ["", "deep"])
+def test_a_link_to_a_folder_is_neither_followed_nor_signed(
+    user: Project, keys: Keys, target: str, folder: str
+) -> None:
+    user.record("--evalkit-report", RUN)
+    link = user.root / RUN / folder / "link"
+    link.parent.mkdir(exist_ok=True)
+    link.symlink_to(target)
+    refused = sign(keys)
+    assert (refused.exit_code, f"{RUN}/{folder}" in refused.output) == (3, True)
+    assert "link: is not a file; replace it by one, or move it away" in refused.output
+    link.unlink()
+    assert sign(keys).exit_code == 0
+    link.symlink_to(target)
+    actual = evalkit("verify", RUN)
+    assert (actual.exit_code, "file_added" in actual.output) == (3, True)
+
+
 def test_another_file_in_the_folder_of_the_page_is_found(user: Project, keys: Keys) -> None:
     user.record("--evalkit-report", RUN)
     sign(keys)

@@ -9,12 +9,10 @@ from typing import Any
 
 from evalkit._lib.json import JSON
 
-_MANY = 1 << 53
-"""Not a count any more; a float is exact below it."""
-
 
 def _is_count(value: JSON) -> bool:
-    return type(value) is int and 0 <= value < _MANY
+    # A float is exact below 2^53, and what is counted is never more.
+    return type(value) is int and 0 <= value < 1 << 53
 
 
 _FILE = {"path": str}
@@ -39,8 +37,6 @@ _MEMBERS: Mapping[str, Any] = {
     },
 }
 """The shapes of what is read from a manifest: ``[of each item]``, ``(of each value,)``."""
-_WHOLE = ("sequential",)
-"""Members that are read in full: none of their keys may be missing."""
 
 
 def manifest_damage(manifest: JSON) -> str:
@@ -49,7 +45,11 @@ def manifest_damage(manifest: JSON) -> str:
         return "expected an object"
     for name in _MEMBERS.keys() & manifest.keys():
         value, shape = manifest[name], _MEMBERS[name]
-        if not _has_shape(value, shape) or (name in _WHOLE and shape.keys() - value.keys()):
+        # Of a sequential run every key is read.
+        is_partial = (
+            name == "sequential" and isinstance(value, dict) and shape.keys() - value.keys()
+        )
+        if is_partial or not _has_shape(value, shape):
             return f"{name!r} is not as evalkit writes it"
     return ""
 

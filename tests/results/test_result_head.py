@@ -13,7 +13,7 @@ from evalkit._lib.json import dumps
 from evalkit.results.result_line import parse_head
 from tests.reports.sample_cases import every_line
 
-NAMES = st.sampled_from(["turns", "settings", "id", '"turns":', "digest"])
+NAMES = st.sampled_from(["turns", "settings", "title", '"turns":', "digest"])
 VALUES = st.recursive(
     st.integers(0, 9) | st.sampled_from(['","turns":[', '}],"turns":', "\\"]),
     lambda children: st.lists(children, max_size=3) | st.dictionaries(NAMES, children, max_size=3),

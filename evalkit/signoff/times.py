@@ -58,15 +58,13 @@ def time_problems(
 
 def expired_keys(records: Sequence[Signoff], allowed: AllowedSigners, now: datetime) -> list[str]:
     """Return a sentence for each record whose key was allowed when it says, and is not any more."""
+    # Another line may allow the same key for longer.
+    valid = {entry.key for entry in allowed.keys if entry.before is None or entry.before > now}
     ends = {
         fingerprint(entry.key): entry.before
         for entry in allowed.keys
-        if entry.before is not None and entry.before <= now
+        if entry.before is not None and entry.key not in valid
     }
-    # Another line may allow the same key for longer.
-    for entry in allowed.keys:
-        if entry.before is None or entry.before > now:
-            ends.pop(fingerprint(entry.key), None)
     return [
         f"{record.path}: the key is not valid since {ends[record.keyid]:%Y-%m-%d}; that the record "
         "is older is its signer's statement"

@@ -105,8 +105,7 @@ def _different_files(run: Path, name: str) -> Iterator[str]:
 
 def _left_out(run: Path, folder: str, names: Sequence[str]) -> list[str]:
     """Return what of a folder is not copied: the page, and folders that are elsewhere."""
-    paths = [Path(folder, name) for name in names]
-    links = [path.name for path in paths if path.is_symlink() and path.is_dir()]
+    links = [name for name in names if (path := Path(folder, name)).is_symlink() and path.is_dir()]
     return links + ([PAGE, DATA] if Path(folder) == run else [])
 
 

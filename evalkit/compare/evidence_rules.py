@@ -37,8 +37,8 @@ def _complete(name: str, required: bool, _: Gate, facts: GateInput) -> Iterator[
     for (run, count), collected in zip(left_out.items(), totals, strict=True):
         if count:
             message += f"; {count} of {collected} variants of the {run} have no result"
-    satisfied = not missing.unfinished and not any(left_out.values())
-    yield RuleVerdict(name, outcome_of(satisfied, "inconclusive"), message)
+    is_complete = not missing.unfinished and not any(left_out.values())
+    yield RuleVerdict(name, outcome_of(is_complete, "inconclusive"), message)
 
 
 def _min_pairs(name: str, least: int, _: Gate, facts: GateInput) -> Iterator[RuleVerdict]:

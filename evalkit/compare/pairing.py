@@ -123,10 +123,9 @@ def unique_rows(rows: Iterable[ResultRow]) -> list[ResultRow]:
 
 def variants_of(rows: Iterable[ResultRow]) -> list[ResultRow]:
     """Return one row of each variant: the first with the worst verdict of its trials."""
-    variants = grouped((row.variant, row) for row in rows).values()
     return [
         next(row for row in group if row.verdict is worst(one.verdict for one in group))
-        for group in variants
+        for group in grouped((row.variant, row) for row in rows).values()
     ]
 
 

@@ -156,8 +156,7 @@ def sign(
     if added := added_files(paths, run.manifest.get("suites", []), subjects):
         raise IntegrityError(f"{added[0]}: is not a file; replace it by one, or move it away")
     judge_bound = request.gate is not None and request.gate[1] and request.gate[1].judge
-    calibrated = file_digest(paths.path(CALIBRATIONS)) if judge_bound else None
-    if calibrated is not None:
+    if judge_bound and (calibrated := file_digest(paths.path(CALIBRATIONS))) is not None:
         subjects[CALIBRATIONS] = calibrated
     gate = _evaluate_gate(run, paths, request, baseline)
     counts = count_results(results, run.manifest.get("totals", {}))

@@ -69,8 +69,7 @@ def token_totals(exchanges: Iterable[Exchange]) -> dict[str, int]:
     for exchange in exchanges:
         usage = (exchange.interaction or {}).get("usage")
         for key, count in usage.items() if isinstance(usage, dict) else ():
-            is_count = type(count) is int and 0 <= count <= _MOST_TOKENS
-            if is_count and key.startswith("total_"):
+            if type(count) is int and 0 <= count <= _MOST_TOKENS and key.startswith("total_"):
                 tokens[key] = tokens.get(key, 0) + count
     return tokens
 

@@ -178,16 +178,14 @@ def test_without_polars(run: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_no_column_can_hold_does_not_stop_an_export(tmp_path: Path) -> None:
     turn = weather()
-    first = turn.exchanges[0].interaction
-    assert first is not None
-    # A model's answer is hostile: half of a surrogate pair, and more tokens than 64 bits count.
-    first["usage"] = {"total_tokens": 10**30}
+    # A model's answer is hostile: half of a surrogate pair. A file may have any number.
     turn.text = turn.text + "\ud83d"
     turn.user = [{"type": "text", "text": "\udc00?"}]
-    make_run(tmp_path / "run", [line("hostile", [turn])])
+    hostile = line("hostile", [turn])
+    make_run(tmp_path / "run", [re.sub(r'(?<="total_tokens":)\d+', f"{10**30}", hostile, count=1)])
     table = frame(tmp_path / "run", "turns")
     assert table["text"].to_list() == [f"{weather().text}\ufffd"]
-    assert (table["user"].to_list(), table["total_tokens"].to_list()) == (["\ufffd?"], [None])
+    assert table["user"].to_list() == ["\ufffd?"]
     variants = frame(tmp_path / "run", "variants")
     assert variants["total_tokens"].to_list() == [None]
     assert variants["total_input_tokens"].to_list()[0] > 0

@@ -68,7 +68,9 @@ class SafeStream(io.TextIOBase):
 
     def flush(self) -> None:
         """Flush the stream behind."""
-        self._stream.flush()
+        # A stream that is collected is flushed, and the one behind may be closed by then.
+        if not self._stream.closed:
+            self._stream.flush()
 
 
 class LogStream(SafeStream):
@@ -82,8 +84,7 @@ class LogStream(SafeStream):
         """Write a text; return its length."""
         # A letter before the text keeps its first word from the beginning of a line.
         before = "" if self._is_line_start else "x"
-        safe = escape_log_commands(before + _visible(self._clean(text)))
-        self._stream.write(safe[len(before) :])
+        self._stream.write(escape_log_commands(before + _visible(self._clean(text)))[len(before) :])
         if text:
             self._is_line_start = text.endswith("\n")
         return len(text)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Iterator
@@ -91,3 +92,11 @@ def test_commands_show_it_on_a_terminal_only(
     assert ("reading cassettes" in virtual.written) is is_terminal
     assert virtual.text == ""
     assert "3 cassettes, 0 exchanges" in capsys.readouterr().out
+
+
+def test_a_stream_can_be_collected_after_the_one_behind_is_closed() -> None:
+    behind = io.StringIO()
+    stream = SafeStream(behind, str)
+    behind.close()
+    stream.close()
+    assert stream.closed

@@ -95,7 +95,7 @@ def test_commands_show_it_on_a_terminal_only(
 
 
 def test_a_stream_can_be_collected_after_the_one_behind_is_closed() -> None:
-    behind = io.StringIO()
+    behind = io.TextIOWrapper(io.BytesIO())
     stream = SafeStream(behind, str)
     behind.close()
     stream.close()

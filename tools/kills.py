@@ -82,10 +82,10 @@ class Tally:
 
 def project(folder: Path, url: str, *, failing: bool = False) -> None:
     """Write a project whose suite has several scenarios of several turns."""
-    turns = "".join(f"      - user: Question {number}\n" for number in range(TURNS))
+    turns = "".join(f"      - user: Question {turn} of %s\n" for turn in range(TURNS))
     expect = '        expect: [{text: {contains: "%s"}}]\n'
     scenarios = "".join(
-        f"  - id: s{number}\n    turns:\n{turns}"
+        f"  - id: s{number}\n    turns:\n{turns.replace('%s', f's{number}')}"
         + expect % ("nothing of it" if failing and number == 0 else "answer")
         for number in range(SCENARIOS)
     )

@@ -152,13 +152,14 @@ class _DocumentReader:
         self._next_event: Callable[[], Any]
 
     def read(self, text: str) -> Any:
+        # Inside a quoted text of several lines a marker is valid YAML, and would be part of it.
+        if marker := _CONFLICT.search(text):
+            message = "git left a conflict here: keep one side and delete the markers"
+            raise YamlError(message, *_position_of(text, marker.start()))
         try:
             self._next_event = _PARSER(text).get_event
             return self._document()
         except yaml.MarkedYAMLError as error:
-            if marker := _CONFLICT.search(text):
-                message = "git left a conflict here: keep one side and delete the markers"
-                raise YamlError(message, *_position_of(text, marker.start())) from error
             line, column = _start(error.problem_mark or error.context_mark) or (1, 1)
             message = error.problem or error.context or "not YAML"
             started = _start(error.context_mark)

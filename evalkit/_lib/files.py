@@ -27,6 +27,7 @@ else:
     import fcntl
 
 _CHUNK = 16 * 1024
+_LFS_POINTER = b"version https://git-lfs.github.com/spec/"
 
 FILE_ERRORS = (OSError, UnicodeError)
 """What opening and reading a file raises; the second where the system's encoding cannot spell its
@@ -36,8 +37,8 @@ name, or where a text is not UTF-8."""
 def read_file(path: Path) -> bytes:
     """Read a regular file.
 
-    Raises OSError also for a pipe or a device, which may never end, and for one that exceeds the
-    limit ``cassette``.
+    Raises OSError also for a pipe or a device, which may never end, for one that exceeds the limit
+    ``cassette``, and for a Git LFS pointer, which is in the place of a file that was not fetched.
     """
     # Without a block on a pipe that nobody writes to; ``open`` would wait for ever.
     handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
@@ -55,6 +56,8 @@ def read_file(path: Path) -> bytes:
             data += chunk
         if max(size, len(data)) > limit:
             raise OSError(errno.EFBIG, exceeded("cassette", "the file is too large"))
+        if data.startswith(_LFS_POINTER):
+            raise OSError(errno.EINVAL, "a Git LFS pointer, not the file itself; run git lfs pull")
         return data
     finally:
         os.close(handle)

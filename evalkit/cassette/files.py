@@ -116,12 +116,14 @@ class MediaFolder:
         try:
             data = read_file(path)
         except FileNotFoundError:
-            raise CassetteError(f"media file {path} is missing") from None
+            raise CassetteError(f"media file {display_path(path)} is missing") from None
         except FILE_ERRORS as error:
-            message = f"media file {path} cannot be read: {reason_of(error)}"
-            raise CassetteError(message) from error
+            reason = f"cannot be read: {reason_of(error)}"
+            raise CassetteError(f"media file {display_path(path)} {reason}") from error
         if sha256(data) != digest:
-            raise CassetteError(f"media file {path} was changed: its name is not its digest")
+            raise CassetteError(
+                f"media file {display_path(path)} was changed: its name is not its digest"
+            )
         return base64.b64encode(data).decode()
 
 
@@ -139,8 +141,8 @@ def decode_media(text: str) -> tuple[str, bytes] | None:
 def write_media(path: Path, data: bytes) -> None:
     """Write a media file unless it exists. Raises UsageError if it cannot be written."""
     # An existing file with other content is damaged: its name is the digest of the content.
-    if not path.exists() or read_file(path) != data:
-        with file_errors(path, "media cannot be written"):
+    with file_errors(path, "media cannot be written"):
+        if not path.exists() or read_file(path) != data:
             write_atomic(path, data)
 
 

@@ -136,6 +136,12 @@ UNREADABLE: dict[str, tuple[Callable[[Path], object], str]] = {
     "folder": (_folder, "cannot be read: "),
     "loop": (_loop, "cannot be read: "),
     "utf-16": (_utf16, "UTF-16 text; save the file as UTF-8"),
+    "pointer": (
+        lambda path: path.write_bytes(
+            b"version https://git-lfs.github.com/spec/v1\noid sha256:a\n"
+        ),
+        "cannot be read: a Git LFS pointer, not the file itself; run git lfs pull",
+    ),
     "latin-1": (lambda path: path.write_bytes(b"a: \xe4"), "not UTF-8: .*; save the file as UTF-8"),
 }
 

@@ -1,4 +1,4 @@
-"""Only regular files are read: what may never end is an error at once."""
+"""Only regular files with their own content are read; what may never end is an error at once."""
 
 from __future__ import annotations
 
@@ -30,9 +30,14 @@ def device(path: Path) -> None:
     path.symlink_to("/dev/zero")
 
 
+def pointer(path: Path) -> None:
+    path.write_text("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a21\nsize 12345\n")
+
+
 @pytest.mark.parametrize(
     ("create", "reason"),
     [
+        (pointer, "a Git LFS pointer, not the file itself; run git lfs pull"),
         (pipe, "not a regular file"),
         (device, "not a regular file"),
         (Path.mkdir, "Is a directory"),

@@ -471,7 +471,7 @@ def test_the_digest_reports_a_file_that_disappeared(project: Project) -> None:
     )
     path.unlink()
     with pytest.raises(
-        SuiteErrors, match=r"^suites/weather\.yaml:1:1 a file of this suite cannot be read: "
+        SuiteErrors, match=r"^suites/weather\.yaml:1:1 cannot read suites/photo\.png: "
     ):
         _ = suite_.digest
 

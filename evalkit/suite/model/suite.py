@@ -151,11 +151,13 @@ class Suite:
         own = sha256(self.resources.source.text)
         if not self.used_files:
             return own
-        try:
-            used = [f"{name} {sha256(read_file(path))}" for name, path in self.used_files]
-        except OSError as error:
-            message = f"a file of this suite cannot be read: {error}"
-            raise SuiteErrors([Problem(self.label, 1, 1, message)]) from error
+        used = []
+        for name, path in self.used_files:
+            try:
+                used.append(f"{name} {sha256(read_file(path))}")
+            except OSError as error:
+                message = f"cannot read {name}: {error.strerror}"
+                raise SuiteErrors([Problem(self.label, 1, 1, message)]) from error
         return sha256("\n".join([own, *used]))
 
     def file(self, name: str) -> Path:

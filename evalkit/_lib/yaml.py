@@ -11,7 +11,7 @@ so no file can create an object or run code.
 
 import base64
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from sys import intern
 from typing import Any, NamedTuple
@@ -135,6 +135,17 @@ def locate(text: str) -> dict[ValuePath, Position]:
     positions: dict[ValuePath, Position] = {}
     _DocumentReader(resolve_scalar, positions).read(text)
     return positions
+
+
+def plain_scalars(text: str) -> Iterator[tuple[str, int, int]]:
+    """Yield each scalar without quotes, with the line and column after it, counted from 1.
+
+    The text must be valid YAML.
+    """
+    parser = _PARSER(text)
+    while not isinstance(event := parser.get_event(), StreamEndEvent):
+        if isinstance(event, ScalarEvent) and event.implicit[0]:
+            yield event.value, *(_start(event.end_mark) or (1, 1))
 
 
 class _DocumentReader:

@@ -1,5 +1,6 @@
 """Reads the files of a suite; an error says where a file is wrong, or where it is named."""
 
+import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -7,19 +8,46 @@ from typing import Any
 
 from evalkit._lib.files import read_file
 from evalkit._lib.problems import PLAIN_LINE_BREAKS, ProblemList, SourceText
-from evalkit._lib.yaml import ListLines, ValuePath, YamlError, load_lines
+from evalkit._lib.text import quoted
+from evalkit._lib.yaml import (
+    ListLines,
+    ValuePath,
+    YamlError,
+    load_lines,
+    plain_scalars,
+    resolve_scalar,
+)
 from evalkit.errors import Problem, SuiteErrors
 from evalkit.suite.model.project_files import ProjectFileError
 from evalkit.suite.yaml_messages import yaml_problem
+
+_COMMENT_WORD = re.compile(r"[ \t]+(#(?:(?P<digit>\d)|[^\W_])\S*)")
 
 
 def read_document(path: Path, name: str) -> tuple[SourceText, Any, ListLines]:
     """Return a YAML file's text, its document, and the lines of list items. Raises SuiteErrors."""
     source = SourceText(name, read_text(path, name))
     try:
-        return source, *load_lines(source.text)
+        document = load_lines(source.text)
     except YamlError as error:
         raise SuiteErrors([yaml_problem(error, source)]) from error
+    if _COMMENT_WORD.search(source.text) and (problems := [*_cut_texts(source)]):
+        raise SuiteErrors(problems)
+    return source, *document
+
+
+def _cut_texts(source: SourceText) -> Iterator[Problem]:
+    """Yield each text that ends before a word such as ``#4711``, which is a comment in YAML.
+
+    After a single word, ``#todo`` is a comment that somebody meant.
+    """
+    for value, line, column in plain_scalars(source.text):
+        match = _COMMENT_WORD.match(source.line(line)[column - 1 :])
+        is_text = isinstance(resolve_scalar(value), str)
+        if match and is_text and (match["digit"] or " " in value):
+            message = f"{quoted(match[1])} starts a comment in YAML, so it is not part of the text"
+            hint = "put the text in quotes, or start the comment with '# '"
+            yield source.problem(line, column + match.start(1), message, (hint,))
 
 
 def read_text(path: Path, name: str) -> str:

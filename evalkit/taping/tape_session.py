@@ -9,6 +9,7 @@ call from several threads.
 the test must fail nevertheless.
 """
 
+import os
 import re
 import threading
 from collections.abc import Iterable, Iterator, Mapping
@@ -126,6 +127,7 @@ class TapeSession:
         self.faults: list[EvalkitError] = []
         self.unplayed: list[str] = []
         self._lock = threading.RLock()
+        self._process = os.getpid()
         self._allowed: tuple[int, str] | None = None
         self._redactor = Redactor(plan.secrets, plan.patterns)
         self._recorder: CassetteRecorder | None = None
@@ -182,6 +184,15 @@ class TapeSession:
             path, query = split_route(request.uri)
             number = self._player.take(request.method, path, query, request.json)
             if number is None:
+                if self._recorder is not None and os.getpid() != self._process:
+                    # Its copy of the tape ends with it, so the recording would be lost.
+                    self.fail(
+                        UsageError(
+                            f"{self.plan.label}: {request.method} {request.path} is sent by a "
+                            "forked process (expected the process that started the tape); record "
+                            "without worker processes"
+                        )
+                    )
                 self._unanswered[_key(request)] = f"{request.method} {request.path}"
                 return None
             if self._recorder is not None:

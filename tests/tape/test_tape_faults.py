@@ -487,3 +487,32 @@ def test_request_without_a_response_is_warned_about(make_tape: MakeTape, guide_u
         for url in ("http://127.0.0.1:9", guide_url):
             with contextlib.suppress(httpx.ConnectError):
                 post(url, create("Hello"))
+
+
+FORKED = """
+import multiprocessing, sys, httpx, evalkit
+
+def ask():
+    body = {"model": "gemini-3.5-flash", "input": "Hello"}
+    httpx.post(sys.argv[1] + "/v1beta/interactions", json=body, headers={"x-goog-api-key": "any"})
+
+with evalkit.tape("app/test", mode="once"):
+    with multiprocessing.get_context("fork").Pool(1) as pool:
+        try:
+            pool.apply(ask)
+        except evalkit.errors.UsageError as error:
+            print(error)
+"""
+
+
+def test_a_forked_process_cannot_record(tmp_path: Path, guide_url: str, cassette: Path) -> None:
+    # Its copy of the tape ends with it, so what it received would be lost.
+    done = subprocess.run(
+        [sys.executable, "-c", FORKED, guide_url],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "POST /v1beta/interactions is sent by a forked process" in done.stdout
+    assert not cassette.exists()

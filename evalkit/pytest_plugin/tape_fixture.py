@@ -108,7 +108,7 @@ def _message_only() -> Iterator[None]:
     try:
         yield
     except EvalkitError as error:
-        pytest.fail(str(error), pytrace=False)
+        raise pytest.fail.Exception(str(error), pytrace=False) from None
 
 
 def _create_tape(item: pytest.Item, settings: Settings) -> Tape:

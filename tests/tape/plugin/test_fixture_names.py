@@ -99,3 +99,4 @@ def test_tests_with_the_same_cassette_path_are_rejected(project: TapedProject) -
     result.stdout.fnmatch_lines(
         ["*::test_Hello and *::test_hello would share the cassette test_app/test_Hello.yaml*"]
     )
+    result.stdout.no_fnmatch_line("*another exception occurred*")

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 
 from iniconfig import IniConfig, ParseError
 
+from evalkit._lib.files import display_path
+
 _SECTIONS = {
     "pytest.toml": "pytest",
     ".pytest.toml": "pytest",
@@ -40,12 +42,18 @@ class SettingsFile(NamedTuple):
 def find_settings(folder: Path) -> SettingsFile | None:
     """Return the first file of a folder that has settings, which is the only one for pytest.
 
-    Raises the exceptions of ``UNREADABLE``.
+    Raises ValueError: pytest cannot read it either.
     """
     for name in _SECTIONS:
         path = folder / name
         if path.is_file():
-            options = read_options(path, path.read_text("utf-8"))
+            try:
+                options = read_options(path, path.read_text("utf-8"))
+            except UNREADABLE as error:
+                raise ValueError(
+                    f"{display_path(path)}: pytest cannot read its settings: "
+                    f"{' '.join(str(error).split())}"
+                ) from error
             if options is not None:
                 return SettingsFile(path, options)
     return None

@@ -95,8 +95,11 @@ class AddedLines(NamedTuple):
         """Append the lines that are missing."""
         text = ""
         if self.path.exists():
-            with self.path.open(encoding="utf-8", newline="") as file:
-                text = file.read()
+            # git reads bytes; names in another encoding stay as they are.
+            text = self.path.read_bytes().decode("utf-8", "surrogateescape")
+        if "\0" in text:
+            name = self.path.name
+            return TO_DO, f"save {name} as UTF-8 (git cannot read it), and call this again"
         existing = {" ".join(line.split()) for line in text.splitlines()}
         missing = [line for line in self.lines if line not in existing]
         if not missing:
@@ -104,7 +107,8 @@ class AddedLines(NamedTuple):
         added = "\n" * bool(text) + self.comment + "".join(f"{line}\n" for line in missing)
         if text and not text.endswith("\n"):
             added = "\n" + added
-        write_atomic(self.path, text + (added.replace("\n", "\r\n") if "\r\n" in text else added))
+        new = text + (added.replace("\n", "\r\n") if "\r\n" in text else added)
+        write_atomic(self.path, new.encode("utf-8", "surrogateescape"))
         return (ADDED if text else WRITTEN), ""
 
 

@@ -9,8 +9,7 @@ import re
 import shlex
 from pathlib import Path
 
-from evalkit._lib.files import display_path
-from evalkit._lib.pytest_settings import UNREADABLE, SettingsFile, find_settings, read_options
+from evalkit._lib.pytest_settings import SettingsFile, find_settings, read_options
 from evalkit.errors import UsageError
 
 NEW_FILE = """\
@@ -32,11 +31,8 @@ def find_pytest_file(folder: Path, top: Path) -> SettingsFile | None:
         for above in [folder, *folder.parents]:
             if (settings := find_settings(above)) or above == top:
                 return settings
-    except UNREADABLE as error:
-        reason = " ".join(str(error).split())
-        raise UsageError(
-            f"{display_path(folder)}: pytest cannot read its settings: {reason}"
-        ) from error
+    except ValueError as error:
+        raise UsageError(str(error)) from error
     return None
 
 

@@ -104,6 +104,20 @@ def test_lines_are_added_to_the_settings_of_git_once(tmp_path: Path, end: str) -
     assert (tmp_path / ".gitignore").read_bytes().decode() == new
 
 
+def test_names_in_another_encoding_stay_as_they_are(tmp_path: Path) -> None:
+    (tmp_path / ".gitignore").write_bytes("Café/\n".encode("latin-1"))
+    (tmp_path / ".gitattributes").write_bytes("* text=auto\n".encode("utf-16"))
+    done = init(tmp_path)
+    assert "added to  .gitignore" in done.output
+    assert (tmp_path / ".gitignore").read_bytes().startswith(b"Caf\xe9/\n")
+    assert b"/reports/*\n" in (tmp_path / ".gitignore").read_bytes()
+    # git cannot read UTF-16 either.
+    assert "to do     .gitattributes" in done.output
+    assert "save .gitattributes as UTF-8 (git cannot read it), and call this again" in done.output
+    assert (tmp_path / ".gitattributes").read_bytes() == "* text=auto\n".encode("utf-16")
+    assert "cassettes/hello " in done.output
+
+
 def test_reports_and_journals_stay_out_of_git(tmp_path: Path) -> None:
     repository(tmp_path, {})
     init(tmp_path)
@@ -320,9 +334,9 @@ def test_settings_of_pytest_outside_the_repository_do_not_count(tmp_path: Path) 
         ({".github": ""}, ".github: is a file (expected a folder)"),
         ({"evalkit.yaml/a": ""}, "evalkit.yaml: is a folder (expected a file)"),
         ({"cassettes": ""}, "cassettes: is a file (expected a folder)"),
-        ({"pyproject.toml": "[tool"}, "pytest cannot read its settings"),
-        ({"pytest.ini": "nonsense"}, "pytest cannot read its settings"),
-        ({"setup.cfg": "[pytest]\n"}, "pytest cannot read its settings"),
+        ({"pyproject.toml": "[tool"}, "pyproject.toml: pytest cannot read its settings"),
+        ({"pytest.ini": "nonsense"}, "pytest.ini: pytest cannot read its settings"),
+        ({"setup.cfg": "[pytest]\n"}, "setup.cfg: pytest cannot read its settings"),
     ],
 )
 def test_a_file_in_the_way_is_reported_before_anything_is_written(
@@ -342,13 +356,6 @@ def test_a_folder_that_is_read_only_is_reported() -> None:
     done = CliRunner().invoke(main, ["init", "/proc/1", "--no-ci"])
     assert (done.exit_code, done.output.count("\n")) == (2, 1)
     assert "/proc/1: cannot be written (permission denied); change its mode" in done.output
-
-
-def test_a_file_that_is_not_text_is_reported(tmp_path: Path) -> None:
-    (tmp_path / ".gitignore").write_bytes(b"\xff\n")
-    done = init(tmp_path)
-    assert done.exit_code == 2
-    assert ".gitignore: cannot be written (not UTF-8: invalid start byte)" in done.output
 
 
 def test_the_folder_may_be_new(tmp_path: Path) -> None:

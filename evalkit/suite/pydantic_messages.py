@@ -45,6 +45,7 @@ _PATTERNS = {
     value_types.FUNCTION: "up to 64 letters, digits and '_', '.', ':', '-', a letter or '_' first",
     value_types.TARGET: "the form package.module:function",
 }
+_MATRIX = "{prompt: {current: {}, shorter: {…}}}"
 _ALTERNATIVES = {
     "user": "text, {file: …} or a list of content blocks",
     **dict.fromkeys(("system_instruction", "persona", "goal", "until"), "text or {file: …}"),
@@ -54,7 +55,7 @@ _ALTERNATIVES = {
     "environment": "text or a mapping",
     "attach": "a mapping such as {image: photo.png}, or a list of them",
     "given": "a list of steps or {cassette: …}",
-    "matrix": "axes of choices such as {prompt: {current: {}, shorter: {…}}}",
+    "matrix": f"axes of choices such as {_MATRIX}",
     "repeat": "a whole number or {trials: 5, require: 4}",
     "skip": "a reason or {reason: …, if: …}",
     "xfail": "a reason or {reason: …, if: …, until: …}",
@@ -186,7 +187,9 @@ def _unknown_key(path: ValuePath, value: JSON, kind: str) -> PathProblem:
     synonym = next((word for word in _SYNONYMS.get(key, ()) if word in valid), None)
     suggestion = f" (did you mean {synonym!r}?)" if synonym else did_you_mean(key[:60], valid)
     hints = []
-    if not suggestion or len(valid) <= _FEW_KEYS:
+    if key == "<<":
+        hints.append("YAML 1.2 has no merge keys: share keys in 'defaults', or in a fragment")
+    elif not suggestion or len(valid) <= _FEW_KEYS:
         hints = textwrap.wrap(
             f"keys of {level}: {', '.join(valid)}",
             110,
@@ -212,8 +215,10 @@ def _level(path: ValuePath) -> str:
     in_choice = inner[:1] == ["matrix"] and len(inner) > 2
     if in_choice:
         inner = inner[3:]
-    if inner and inner[0] in ("cases", "target", "repeat", "skip", "xfail"):
+    if inner and inner[0] in ("cases", "given", "target", "repeat", "skip", "xfail"):
         return str(inner[0])
+    if inner and "{file: …}" in _ALTERNATIVES.get(inner[-1], ""):
+        return "file"
     if inner[:1] == ["turns"]:
         return next((name for name in ("attach", "simulate") if name in inner), "turn")
     if in_choice:
@@ -223,6 +228,8 @@ def _level(path: ValuePath) -> str:
 
 def _expected(path: ValuePath, code: str) -> str:
     expected = EXPECTED.get(code, "a value")
+    if path[-3:-2] == ("matrix",):
+        return f"the scenario keys of a choice, as in {_MATRIX}"
     if path and isinstance(path[-1], int):
         return _ENTRIES.get(str(path[-2]), expected)
     return _ALTERNATIVES.get(str(path[-1]) if path else "", expected)

@@ -103,6 +103,11 @@ FAULTS = [
         "id;city\nx;Paris\n",
         ["suites/a.csv:1:1 one column; fields are separated by commas, not semicolons"],
     ),
+    (
+        "a.csv",
+        "id\tcity\nx\tParis\n",
+        ["suites/a.csv:1:1 one column; fields are separated by commas, not tabs"],
+    ),
     ("a.csv", 'city\n"Paris\n', ["suites/a.csv:2:1 not CSV: unexpected end of data"]),
     ("a.csv", 'city\n"Paris" x\n', ["suites/a.csv:2:1 not CSV: ',' expected after '\"'"]),
     (

@@ -144,8 +144,10 @@ REFUSED = [
     ("prompt: {}", "9:15 scenario 'a': empty value: 'prompt' takes at least one entry"),
     ("prompt: {x: {}, x: {}}", "9:23 duplicate key 'x'"),
     ("prompt: [a, b]", "9:15 scenario 'a': 'prompt' takes a mapping, not a list"),
-    ("prompt: {x: }", "9:16 scenario 'a', prompt=x: empty value: 'x' takes a mapping"),
-    ("prompt: {x: short}", "9:19 scenario 'a', prompt=x: 'x' takes a mapping, not the text 'short'"),
+    ("prompt: {x: }", "9:16 scenario 'a', prompt=x: empty value: 'x' takes the scenario keys of "
+     "a choice, as in {prompt: {current: {}, shorter: {…}}}"),
+    ("prompt: {x: short}", "9:19 scenario 'a', prompt=x: 'x' takes the scenario keys of a choice, "
+     "as in {prompt: {current: {}, shorter: {…}}}, not the text 'short'"),
     ("2nd: {x: {}}", "9:7 scenario 'a': the name '2nd' takes letters, digits, '-' and '_', a letter "
      "first"),
     ("a b: {x: {}}", "9:7 scenario 'a': the name 'a b' takes letters, digits, '-' and '_', a letter "

@@ -179,8 +179,9 @@ def _csv_rows(source: SourceText, problems: list[Problem]) -> Iterator[DataRow]:
 
 
 def _bad_header(header: list[str]) -> Iterator[str]:
-    if len(header) == 1 and ";" in header[0]:
-        yield "one column; fields are separated by commas, not semicolons"
+    for character, name in ((";", "semicolons"), ("\t", "tabs")):
+        if len(header) == 1 and character in header[0]:
+            yield f"one column; fields are separated by commas, not {name}"
     for number, column in enumerate(header, start=1):
         if not column.strip():
             yield f"column {number} has no name in the header"

@@ -113,7 +113,8 @@ class Template:
             tree = _ENVIRONMENT.parse(source)
             undeclared = meta.find_undeclared_variables(tree)
         except jinja2.TemplateSyntaxError as error:
-            raise TemplateError(_syntax_message(error.message or "")) from error
+            line = f" (line {error.lineno} of the text)" if "\n" in source.strip() else ""
+            raise TemplateError(_syntax_message(error.message or "") + line) from error
         except RecursionError as error:
             raise TemplateError("nested too deeply") from error
         if any(map(tree.find, (nodes.Include, nodes.Import, nodes.FromImport, nodes.Extends))):

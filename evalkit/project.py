@@ -61,8 +61,7 @@ def pytest_option(root: Path, name: str) -> list[str]:
     There are none in settings that cannot be read, which pytest itself reports.
     """
     with suppress(*UNREADABLE):
-        if settings := find_settings(root):
-            return settings.words(name) or []
+        return ((settings := find_settings(root)) and settings.words(name)) or []
     return []
 
 

@@ -125,6 +125,10 @@ class CassetteRecorder:
         self._new = [entry for number, entry in enumerate(self._new) if number not in dropped]
         return [first + number for number in dropped]
 
+    def sort_new(self, sent: Mapping[int, float]) -> None:
+        """Sort the new recordings by the times of their requests, which ``sent`` has by ``id``."""
+        self._new.sort(key=lambda entry: sent[id(entry.recording)])
+
     def mark_played(self, number: int) -> None:
         """Note that a recording of ``replayable`` answered a request.
 

@@ -9,7 +9,6 @@ nothing that a replay started may reach a server.
 
 import gzip
 import threading
-import time
 import zlib
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -113,7 +112,7 @@ class RunningTape:
             response.status,
             value_lists(response.headers),
             response.body,
-            (time.monotonic() - started) * 1000,
+            started,
             reason=response.reason,
             extra={_CODING: coding} if coding.lower() in _COMPRESSED else {},
         )

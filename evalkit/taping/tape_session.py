@@ -12,9 +12,12 @@ the test must fail nevertheless.
 import os
 import re
 import threading
+import time
+from bisect import insort
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
+from operator import attrgetter
 from pathlib import Path
 from typing import NamedTuple, NoReturn
 from urllib.parse import urlsplit
@@ -108,14 +111,22 @@ class TapeRequest(NamedTuple):
 
 
 class TapedRecording(NamedTuple):
-    """A redacted recording of a tape, and whether it was replayed, recorded or live."""
+    """A redacted recording of a tape, whether it was replayed, recorded or live, and when.
+
+    ``sent`` is the monotonic time of the request.
+    """
 
     recording: Recording
     source: Source
+    sent: float
 
 
 class TapeSession:
-    """One tape while it runs. ``recordings`` are those replayed and recorded so far, in order.
+    """One tape while it runs.
+
+    ``recordings`` are those replayed and recorded so far, in the order in which their requests were
+    sent. A cassette has the same order, so that equal requests that were sent at the same time get
+    the same responses in replay.
 
     Raises UsageError (unknown mode, another process records the cassette) and CassetteError (a
     cassette that cannot be read, in every mode).
@@ -131,6 +142,7 @@ class TapeSession:
         self._allowed: tuple[int, str] | None = None
         self._redactor = Redactor(plan.secrets, plan.patterns)
         self._recorder: CassetteRecorder | None = None
+        self._sent: dict[int, float] = {}
         self._is_finished = False
         self._unanswered: dict[str, str] = {}
         self._is_missing = False
@@ -198,8 +210,12 @@ class TapeSession:
             if self._recorder is not None:
                 self._recorder.mark_played(number)
             recording = self._player.recordings[number]
-            self.recordings.append(TapedRecording(recording, "replayed"))
+            self._add(recording, recording, "replayed", time.monotonic())
             return recording
+
+    def _add(self, clean: Recording, stored: Recording, source: Source, sent: float) -> None:
+        self._sent[id(stored)] = sent
+        insort(self.recordings, TapedRecording(clean, source, sent), key=attrgetter("sent"))
 
     @contextmanager
     def at_most(self, requests: int, message: str) -> Iterator[None]:
@@ -244,31 +260,33 @@ class TapeSession:
         status: int,
         headers: Headers,
         body: bytes,
-        elapsed_ms: float,
+        sent: float,
         *,
         reason: str = "",
         extra: Mapping[str, JSON] | None = None,
     ) -> None:
         """Write a response to disk, before the application receives it.
 
+        ``sent`` is the monotonic time of the request.
         Raises SecretLeak, and UsageError where it cannot be written; the tape is unusable then.
         """
         with self._lock:
             self._check_running(request)
             self._unanswered.pop(_key(request), None)
             try:
-                recording = self._recording(request, status, headers, body, elapsed_ms)
+                elapsed_ms = (time.monotonic() - sent) * 1000
+                recording = stored = self._recording(request, status, headers, body, elapsed_ms)
                 recording.reason = reason or recording.reason
                 recording.extra = dict(extra or {})
                 self._add_secrets(_secrets_in(request, recording))
                 if self._recorder is not None:
                     self._describe(self._recorder, request, recording)
-                    self._recorder.append(recording)
+                    stored = self._recorder.append(recording)
             except EvalkitError as error:
                 self.faults.append(error)
                 raise
             clean, _ = self._redactor.recording(recording)
-            self.recordings.append(TapedRecording(clean, "live" if self.plan.live else "recorded"))
+            self._add(clean, stored, "live" if self.plan.live else "recorded", sent)
 
     def _check_running(self, request: TapeRequest) -> None:
         if self._is_finished:
@@ -299,6 +317,7 @@ class TapeSession:
             self._is_finished = True
             try:
                 if self._recorder is not None:
+                    self._recorder.sort_new(self._sent)
                     self._recorder.finish(complete and not self.faults)
             finally:
                 if self._recorder is not None:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
+import itertools
 import json
 import subprocess
 import sys
 import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import httpx
@@ -109,3 +113,54 @@ def test_the_next_user_of_a_connection_does_not_close_its_last_response(
                 response = connection.getresponse()
                 connection.close()
                 assert json.loads(response.read())["status"] == "completed"
+
+
+class Overtaking(BaseHTTPRequestHandler):
+    """Numbers its answers, and answers the task ``a`` after the follow-up of another one."""
+
+    protocol_version = "HTTP/1.1"
+    numbers = itertools.count(1)
+    may_answer_a = threading.Event()
+
+    def log_message(self, *_: Any) -> None:
+        """Print nothing."""
+
+    def do_POST(self) -> None:
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if "after" in body:
+            self.may_answer_a.set()
+        elif self.headers["x-task"] == "a":
+            self.may_answer_a.wait(10)
+        data = json.dumps({"number": next(self.numbers)}).encode()
+        self.send_response(200)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+
+def test_equal_requests_at_the_same_time_are_replayed_to_the_same_tasks(
+    make_tape: MakeTape,
+) -> None:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Overtaking)
+    url = f"http://127.0.0.1:{server.server_address[1]}/"
+
+    async def task(client: httpx.AsyncClient, name: str) -> int:
+        question = {"question": "the same"}
+        response = await client.post(url, json=question, headers={"x-task": name})
+        first = response.json()["number"]
+        await client.post(url, json={"task": name, "after": first})
+        return int(first)
+
+    async def application() -> list[int]:
+        async with httpx.AsyncClient() as client:
+            return list(await asyncio.gather(task(client, "a"), task(client, "b")))
+
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    with make_tape("once"):
+        recorded = asyncio.run(application())
+    server.shutdown()
+    server.server_close()
+    assert recorded == [3, 1]
+    with make_tape("none"):
+        assert asyncio.run(application()) == recorded

@@ -22,7 +22,10 @@ def summary_lines(state: SessionState, start: Path) -> Iterator[SummaryLine]:
         return
     yield from ((text, {}) for text in _summary(state))
     if state.strict and (state.unplayed or state.unused_cassettes):
-        text = "failed by --evalkit-strict: the recordings and cassettes above are not used"
+        text = (
+            "failed by --evalkit-strict: the recordings and cassettes above are not used; "
+            "record their tests with --evalkit-record all, and delete the cassettes"
+        )
         yield text, {"red": True}
     if state.gate_text:
         yield visible(state.gate_text), {}

@@ -98,8 +98,7 @@ class AddedLines(NamedTuple):
             # git reads bytes; names in another encoding stay as they are.
             text = self.path.read_bytes().decode("utf-8", "surrogateescape")
         if "\0" in text:
-            name = self.path.name
-            return TO_DO, f"save {name} as UTF-8 (git cannot read it), and call this again"
+            return TO_DO, f"save {self.path.name} as UTF-8, which git needs; call this again"
         existing = {" ".join(line.split()) for line in text.splitlines()}
         missing = [line for line in self.lines if line not in existing]
         if not missing:

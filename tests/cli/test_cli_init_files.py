@@ -113,7 +113,7 @@ def test_names_in_another_encoding_stay_as_they_are(tmp_path: Path) -> None:
     assert b"/reports/*\n" in (tmp_path / ".gitignore").read_bytes()
     # git cannot read UTF-16 either.
     assert "to do     .gitattributes" in done.output
-    assert "save .gitattributes as UTF-8 (git cannot read it), and call this again" in done.output
+    assert "save .gitattributes as UTF-8, which git needs; call this again" in done.output
     assert (tmp_path / ".gitattributes").read_bytes() == "* text=auto\n".encode("utf-16")
     assert "cassettes/hello " in done.output
 

@@ -45,7 +45,7 @@ _CONSTANTS: dict[str, Any] = {
 # Every scalar that is not text starts with one of these characters.
 _FIRST_CHARACTERS = frozenset("0123456789+-.~nNtTfF")
 _CORE_TAG = "tag:yaml.org,2002:"
-_CONFLICT = re.compile(r"^(?:<{7}|>{7}) ", re.MULTILINE)
+_CONFLICT = re.compile(r"^(?:(?:<{7}|>{7}) |={7}\r?$)", re.MULTILINE)
 _MAX_DEPTH = 200
 _MAX_NODES_FROM_ALIASES = 100_000
 _MAX_NODES = 2_000_000  # half a gigabyte with positions

@@ -83,13 +83,18 @@ def test_a_conflict_in_a_cassette_is_named_with_its_line(tmp_path: Path, line: i
     assert "git left a conflict here: keep one side and delete the markers" in str(caught.value)
 
 
-def test_a_conflict_inside_a_quoted_body_is_not_a_part_of_the_answer(tmp_path: Path) -> None:
+@pytest.mark.parametrize("marker", ["<<<<<<< HEAD", "=======", ">>>>>>> other branch"])
+def test_a_marker_inside_a_quoted_body_is_not_a_part_of_the_answer(
+    tmp_path: Path, marker: str
+) -> None:
     poem = "\n".join(f"This is line {number} of a long poem about roses." for number in range(4))
     text = render(Cassette([recording({"a": 1}, {"text": poem})]))
-    line = next(n for n, one in enumerate(text.splitlines()) if "line 2" in one)
-    assert text.splitlines()[line].endswith("\\n\\")  # a line of a double-quoted text
+    lines = text.splitlines()
+    line = next(number for number, one in enumerate(lines) if "line 2" in one)
+    assert lines[line].endswith("\\n\\")  # a line of a double-quoted text
     path = tmp_path / "c.yaml"
-    path.write_text(conflicted(text, line))
+    # Somebody resolved the conflict, and overlooked one of its markers.
+    path.write_text("\n".join([*lines[:line], marker, *lines[line:], ""]))
     with pytest.raises(CassetteError, match=f"c.yaml:{line + 1} .*git left a conflict here"):
         load_cassette(path)
 

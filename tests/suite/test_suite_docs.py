@@ -90,6 +90,7 @@ MESSAGES = [
     ("user: hi\n\t", "    turns:\n      - user: hi\n\texpect: []\n"),
     ("indent", "    turns:\n      - user: hi\n       expect: []\n"),
     ("colon", "    turns:\n      - user: Note: be brief\n"),
+    ("comment", "    turns:\n      - user: Where is order #4711 now?\n"),
     ("braces", "    turns:\n      - user: {{ question }}\n"),
     ("yes", "    turns:\n      - user: yes\n"),
     ("empty", "    turns:\n      - user:\n"),

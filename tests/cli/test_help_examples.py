@@ -62,6 +62,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
         (folder / name).parent.mkdir(exist_ok=True)
         shutil.copyfile(cassette, folder / name)
     shutil.copyfile(folder / "reports/latest/results.jsonl", folder / "traffic.jsonl")
+    (folder / "watch.jsonl").touch()
     (folder / "spans.jsonl").write_text("\n".join(map(json.dumps, FORMATS["current"])))
     # Answers that a judge passes, and people do not.
     with (folder / "reports/latest/results.jsonl").open("a") as results:

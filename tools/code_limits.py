@@ -14,7 +14,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 LIMITS = {
-    "Python statements in the package, without docstrings": 39_240,
+    "Python statements in the package, without docstrings": 39_270,
     "imports inside functions": 60,
     "imports inside functions without a comment that gives the reason": 0,
     "lines over 100 characters": 0,

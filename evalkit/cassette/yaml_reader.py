@@ -24,6 +24,7 @@ _RESPONSE_KEYS = frozenset(
         *("evalkit", "http_version"),
     )
 )
+_MOST_MILLISECONDS = 1e12
 _TYPE_NAMES = {dict: "a mapping", list: "a list", str: "text", int: "an integer"}
 
 
@@ -167,7 +168,8 @@ class _CassetteReader:
     def _milliseconds(self, value: Any, path: ValuePath) -> float | None:
         if value is None:
             return None
-        if isinstance(value, bool) or not isinstance(value, int | float):
+        is_number = isinstance(value, int | float) and not isinstance(value, bool)
+        if not (is_number and 0 <= value <= _MOST_MILLISECONDS):
             self._fail_at(path, f"not a number of milliseconds: {show(value, 40)}")
         return float(value)
 

@@ -327,6 +327,15 @@ def test_a_truncated_file_is_refused() -> None:
             27,
             "recording 1, response evalkit: not a number of milliseconds",
         ),
+        *(
+            (
+                "elapsed_ms: 812.4",
+                f"elapsed_ms: {number}",
+                27,
+                "recording 1, response evalkit: not a number of milliseconds",
+            )
+            for number in ("-5", ".inf", ".nan", "1.0e+30", "9" * 400)
+        ),
         ("event_ms: [390, 401.75]", "event_ms: 1", 27, "'event_ms:' is not a list"),
         (
             '    body: ""\n',

@@ -11,7 +11,7 @@ import shutil
 import stat
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -35,20 +35,13 @@ name, or where a text is not UTF-8."""
 
 
 def read_file(path: Path) -> bytes:
-    """Read a regular file.
+    """Read a regular file (``open_regular``) that is within the limit ``cassette``.
 
-    Raises OSError also for a pipe or a device, which may never end, for one that exceeds the limit
-    ``cassette``, and for a Git LFS pointer, which is in the place of a file that was not fetched.
+    Raises OSError also for a Git LFS pointer, which is in the place of a file that was not fetched.
     """
-    # Without a block on a pipe that nobody writes to; ``open`` would wait for ever.
-    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    handle = open_regular(path)
     try:
-        status = os.fstat(handle)
-        size, limit = status.st_size, limits().cassette
-        if stat.S_ISDIR(status.st_mode):
-            raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
-        if not stat.S_ISREG(status.st_mode):
-            raise OSError(errno.EINVAL, "not a regular file")
+        size, limit = os.fstat(handle).st_size, limits().cassette
         data = b""
         # A file object takes twice the time, and a replay reads a small file for each variant. A
         # file without a size may be a special one, which has a content all the same.
@@ -63,6 +56,28 @@ def read_file(path: Path) -> bytes:
         os.close(handle)
 
 
+def open_regular(path: Path) -> int:
+    """Open a file for reading and return its handle.
+
+    Raises OSError also for a folder, and for a pipe or a device, which may never end.
+    """
+    # Without a block on a pipe that nobody writes to; ``open`` would wait for ever.
+    handle = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    mode = os.fstat(handle).st_mode
+    if stat.S_ISREG(mode):
+        return handle
+    os.close(handle)
+    if stat.S_ISDIR(mode):
+        raise IsADirectoryError(errno.EISDIR, os.strerror(errno.EISDIR))
+    raise OSError(errno.EINVAL, "not a regular file")
+
+
+def irregular(folder: str, names: Iterable[str]) -> list[str]:
+    """Return the names in a folder that are neither a file nor a folder, such as a pipe."""
+    paths = (Path(folder, name) for name in names)
+    return [path.name for path in paths if not (path.is_file() or path.is_dir())]
+
+
 def write_atomic(path: Path, data: str | bytes) -> None:
     """Write a whole file or nothing, and wait until it is on the disk."""
     with atomic_writer(path) as file:
@@ -72,6 +87,8 @@ def write_atomic(path: Path, data: str | bytes) -> None:
 @contextmanager
 def atomic_writer(path: Path) -> Iterator[BinaryIO]:
     """Yield a file that becomes ``path`` when the block ends without an exception."""
+    if path.is_dir():
+        raise IsADirectoryError(errno.EISDIR, f"{path.name} is a folder")
     with _temporary_file(path) as (file, temporary):
         yield file
         _sync(file)

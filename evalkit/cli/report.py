@@ -15,6 +15,7 @@ from tempfile import TemporaryDirectory
 
 import click
 
+from evalkit._lib.files import irregular
 from evalkit._lib.version import VERSION
 from evalkit.errors import UsageError
 from evalkit.plugins import REPORTS
@@ -106,7 +107,7 @@ def _different_files(run: Path, name: str) -> Iterator[str]:
 def _left_out(run: Path, folder: str, names: Sequence[str]) -> list[str]:
     """Return what of a folder is not copied: the page, and folders that are elsewhere."""
     links = [name for name in names if (path := Path(folder, name)).is_symlink() and path.is_dir()]
-    return links + ([PAGE, DATA] if Path(folder) == run else [])
+    return irregular(folder, names) + links + ([PAGE, DATA] if Path(folder) == run else [])
 
 
 def _is_same(existing: Path, rebuilt: Path) -> bool:

@@ -10,7 +10,7 @@ import shutil
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
-from evalkit._lib.files import sha256
+from evalkit._lib.files import irregular, sha256
 from evalkit._lib.json import JSON
 from evalkit.cassette.files import PREFIX, THRESHOLD, decode_media, write_media
 
@@ -55,7 +55,7 @@ def write_files(directory: Path, media: Mapping[str, bytes]) -> None:
 def copy_files(source: Path, target: Path) -> None:
     """Copy the media files of one run directory into another. Raises OSError."""
     if (source / FOLDER).is_dir():
-        shutil.copytree(source / FOLDER, target / FOLDER, dirs_exist_ok=True)
+        shutil.copytree(source / FOLDER, target / FOLDER, dirs_exist_ok=True, ignore=irregular)
 
 
 def read_file(directory: Path, name: str) -> bytes | None:

@@ -19,7 +19,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
-from evalkit._lib.files import display_path
+from evalkit._lib.files import display_path, open_regular, reason_of
 from evalkit._lib.json import JSON
 from evalkit.cassette.files import FOLDER as MEDIA
 from evalkit.cassette.files import PREFIX
@@ -71,12 +71,12 @@ def file_digest(path: Path) -> str | None:
     Raises UsageError if unreadable.
     """
     try:
-        with path.open("rb") as file:
+        with os.fdopen(open_regular(path), "rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except (FileNotFoundError, NotADirectoryError, IsADirectoryError):
         return None
     except (OSError, ValueError) as error:
-        raise UsageError(f"{display_path(path)}: cannot be read ({error})") from error
+        raise UsageError(f"{display_path(path)}: cannot be read ({reason_of(error)})") from error
 
 
 def has_converted_line_ends(path: Path, digest: str) -> bool:

@@ -86,6 +86,20 @@ def test_a_field_that_is_wrong(
     assert project.tree() == before
 
 
+@pytest.mark.parametrize("folder", ["media", "comparison", "."])
+def test_a_pipe_in_the_run_is_refused_without_waiting(
+    project: Project, keys: Keys, folder: str
+) -> None:
+    pipe = project.run / folder / "pipe"
+    pipe.parent.mkdir(exist_ok=True)
+    os.mkfifo(pipe)
+    done = sign(keys["ed25519"])
+    assert done.exit_code == 2
+    assert "pipe" in done.output
+    assert "not a regular file" in done.output
+    assert project.records() == []
+
+
 def test_a_field_that_is_missing(project: Project, keys: Keys) -> None:
     done = evalkit("signoff", "reports/latest", "--key", str(keys["ed25519"]))
     assert done.exit_code == 2

@@ -13,11 +13,11 @@ from typing import NamedTuple, cast
 
 from evalkit._lib.json import JSON
 from evalkit.checks.core.pricing import cost_of
-from evalkit.compare.rows import Prices, amount, grouped, prompt_name, token_counts
+from evalkit.compare.rows import Prices, grouped, prompt_name, token_counts
 from evalkit.errors import EvalkitError, UsageError
 from evalkit.results import Run
 from evalkit.results.records import ResultHead
-from evalkit.results.result_line import parse_head
+from evalkit.results.result_line import amount, parse_head
 from evalkit.results.run_directory import MANIFEST, RESULTS
 
 _INVALID = (EvalkitError, KeyError, TypeError, ValueError, AttributeError)

@@ -8,7 +8,7 @@ part of it.
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, NamedTuple, TypeVar, cast
+from typing import Annotated, Literal, NamedTuple, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -17,13 +17,11 @@ from evalkit._lib.json import JSON, canonical
 from evalkit._lib.text import shorten
 from evalkit.results.judgments import StoredJudgment, stored_judgments
 from evalkit.results.records import LockRecord, ResultHead
-from evalkit.results.result_line import counts_as_test
+from evalkit.results.result_line import amount, counts_as_test
 from evalkit.verdict import Verdict, worst
 
 Price = Annotated[float, Field(ge=0, le=1e9, strict=True, allow_inf_nan=False)]
 _MAX_TEXT = 160
-_MOST = 1e18
-"""The largest amount that is believed: its square and its sums are finite."""
 
 MESSAGE = "message of turn"
 """How the names of request parts begin that are messages of the user."""
@@ -183,14 +181,6 @@ def result_row(line: Mapping[str, JSON]) -> ResultRow:
 def token_counts(tokens: Mapping[str, JSON]) -> dict[str, int]:
     """Return the known counts of tokens. Raises ValueError for what is not a count."""
     return {name: count for name, value in tokens.items() if (count := amount(value)) is not None}
-
-
-def amount(value: JSON) -> Any:
-    """Return a number from 0 to ``_MOST``, or None. Raises ValueError for anything else."""
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    if value is not None and not (is_number and 0 <= value <= _MOST):
-        raise ValueError(f"{shorten(repr(value))} is not a number from 0 to {_MOST:.0e}")
-    return value
 
 
 def prompt_name(line: Mapping[str, JSON]) -> str:

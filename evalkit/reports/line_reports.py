@@ -11,6 +11,7 @@ from contextlib import ExitStack, closing
 from pathlib import Path
 from typing import Any
 
+from evalkit._lib.files import file_errors
 from evalkit.errors import UsageError
 from evalkit.reports.overview import ResultCounts
 from evalkit.results import Run
@@ -39,18 +40,18 @@ class LineReport(ABC):
 def write_all(run: Run, reports: Iterable[Callable[[Run], Any]]) -> list[Any]:
     """Write reports of a run, line reports in one reading and first; return their results.
 
-    Raises UsageError naming a result line that cannot be read.
+    Raises UsageError naming a result line that cannot be read, or a file that cannot be written.
     """
     line_reports: list[Callable[[Run], LineReport]] = []
     others: list[Callable[[Run], Any]] = []
     for report in reports:
         is_line_report = isinstance(report, type) and issubclass(report, LineReport)
         (line_reports if is_line_report else others).append(report)
-    with ExitStack() as stack:
+    with file_errors(run.directory, "reports cannot be written"), ExitStack() as stack:
         opened = [stack.enter_context(closing(report(run))) for report in line_reports]
         suites, total = _read(run, opened) if opened else ({}, ResultCounts())
         written: list[Any] = [report.finish(suites, total) for report in opened]
-    return written + [report(run) for report in others]
+        return written + [report(run) for report in others]
 
 
 def _read(run: Run, reports: Sequence[LineReport]) -> tuple[dict[str, ResultCounts], ResultCounts]:

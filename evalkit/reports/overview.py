@@ -24,7 +24,7 @@ from evalkit.results.early_stop import (
     sequential_of,
 )
 from evalkit.results.records import ManifestRecord, ResultHead
-from evalkit.results.result_line import counts_as_test, outcome_of, verdict_of
+from evalkit.results.result_line import amount, counts_as_test, outcome_of, verdict_of
 
 VERDICTS = ("passed", "failed", "errored", "skipped")
 EXPECTED = ("xfailed", "xpassed")
@@ -73,12 +73,12 @@ class ResultCounts:
                 self.passed_of[tag, cluster] += head["verdict"] == "passed"
         self.checks += len(head["checks"])
         self.unplayed += len(head["unplayed"])
-        tokens = metrics.get("tokens", {}).get("total_tokens")
+        tokens = amount(metrics.get("tokens", {}).get("total_tokens"))
         if tokens is not None:
             self.tokens += tokens
             self.sizes.append(tokens)
-        if "elapsed_ms" in metrics:
-            self.times.append(metrics["elapsed_ms"])
+        if (elapsed := amount(metrics.get("elapsed_ms"))) is not None:
+            self.times.append(elapsed)
         warnings = sum(finding["severity"] == "warn" for _, finding in findings_of(head))
         self.warnings += warnings
         self.warned += warnings > 0

@@ -5,12 +5,12 @@ Pure. Long texts are cut; who writes the text escapes it and makes hostile chara
 
 from collections.abc import Iterable, Iterator
 
+from evalkit._lib.json import loads
 from evalkit._lib.text import show
 from evalkit.conversation.step_text import content_lines, headed, step_lines
 from evalkit.protocol.api_errors import ApiError
 from evalkit.reports.formatting import Findings, clip, place_of
 from evalkit.results.records import ResultLine, TurnRecord
-from evalkit.results.result_line import parse_result
 
 LIMIT = 4_000
 """Characters of one text."""
@@ -37,7 +37,7 @@ def findings_text(findings: Findings) -> str:
 def conversation_text(line: str, number: int) -> str:
     """Return the conversation of a result line: for each turn user message, steps, errors."""
     try:
-        return "\n".join(_lines(parse_result(line))) or "no turn was run"
+        return "\n".join(_lines(loads(line))) or "no turn was run"
     except RecursionError:  # nested deeper than Python reads
         return f"The conversation is in line {number} of results.jsonl."
 

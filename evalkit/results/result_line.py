@@ -10,11 +10,11 @@ import json
 import re
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import Literal, TypedDict, cast
+from typing import Any, Literal, TypedDict, cast
 
 from evalkit._lib.files import sha256
 from evalkit._lib.json import JSON, dumps, loads
-from evalkit._lib.text import visible
+from evalkit._lib.text import shorten, visible
 from evalkit.checks.core.pricing import counted_exchanges, token_totals
 from evalkit.errors import IntegrityError
 from evalkit.results.records import (
@@ -34,6 +34,8 @@ _TRANSCRIPT = (',"settings":', ',"turns":')
 _NAMES = ("id", "suite", "scenario")
 _MEMBER_OF_TEST = re.compile(r'\{"(?:pytest|repeat)":')
 _DECODER = json.JSONDecoder()
+_MOST = 1e18
+"""The largest amount that is believed: its square and its sums are finite."""
 
 
 class Tally(TypedDict):
@@ -152,8 +154,11 @@ def outcome_of(head: ResultHead) -> str:
 
 
 def parse_result(line: str) -> ResultLine:
-    """Parse a whole result line. Raises ValueError, and RecursionError for deep nesting."""
-    value = loads(line)
+    """Parse a whole result line. Raises ValueError, also for deep nesting."""
+    try:
+        value = loads(line)
+    except RecursionError as error:
+        raise ValueError("it is nested too deeply") from error
     if not isinstance(value, dict):
         raise ValueError("a result is a JSON object")
     for name in _NAMES:
@@ -223,6 +228,8 @@ def tally_of(result: ResultHead) -> Tally:
         for finding in check["findings"]
         if finding["severity"] == "warn"
     ]
+    # The time is not a total, but reports count with it.
+    amount(result["metrics"].get("elapsed_ms"))
     return {
         "verdict": cast("VerdictName", str(Verdict(verdict_of(result)))),
         "outcome": outcome_of(result),
@@ -232,8 +239,16 @@ def tally_of(result: ResultHead) -> Tally:
         "warnings": len(warnings),
         "warned": warnings[:1],
         "unplayed": len(result["unplayed"]),
-        "tokens": result["metrics"].get("tokens", {}).get("total_tokens", 0),
+        "tokens": amount(result["metrics"].get("tokens", {}).get("total_tokens")) or 0,
     }
+
+
+def amount(value: JSON) -> Any:
+    """Return a number from 0 to ``_MOST``, or None. Raises ValueError for anything else."""
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    if value is not None and not (is_number and 0 <= value <= _MOST):
+        raise ValueError(f"{shorten(repr(value))} is not a number from 0 to {_MOST:.0e}")
+    return value
 
 
 def metrics(transcript: Transcript | None) -> MetricsRecord:

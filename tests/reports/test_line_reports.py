@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -71,6 +72,35 @@ def test_unreadable_line_leaves_every_report_as_it_was(run: CountedRun) -> None:
     after = {path: path.read_bytes() for path in run.directory.iterdir() if path.name in NAMES}
     assert after == before
     assert len(list(run.directory.iterdir())) == len(NAMES) + 2
+
+
+@pytest.mark.parametrize("number", ["9" * 400, "1e400", "-5", "true", '"45"'])
+@pytest.mark.parametrize("member", ["total_tokens", "elapsed_ms"])
+def test_number_that_no_run_has_is_reported_with_its_line(
+    tmp_path: Path, member: str, number: str
+) -> None:
+    line = re.sub(rf'"{member}":[0-9.]+', f'"{member}":{number}', passing(1))
+    run = make_run(tmp_path / "run", [passing(0), line])
+    with pytest.raises(UsageError, match=r"results\.jsonl:2 cannot be read: .* is not a number"):
+        write_all(run, ALL)
+
+
+def test_deep_head_is_reported_with_its_line(tmp_path: Path) -> None:
+    deep = "[" * 50_000 + "]" * 50_000
+    line = passing(1).replace('"variant":{', f'"variant":{{"deep":{deep},')
+    run = make_run(tmp_path / "run", [line])
+    with pytest.raises(UsageError, match=r"results\.jsonl:1 cannot be read: .* too deeply"):
+        write_all(run, ALL)
+    with pytest.raises(UsageError, match=r"results\.jsonl:1 is not JSON: .* too deeply"):
+        list(run.results())
+
+
+def test_folder_in_place_of_a_report_is_named(tmp_path: Path) -> None:
+    run = make_run(tmp_path / "run", [passing(1)])
+    (run.directory / "index.html").mkdir()
+    with pytest.raises(UsageError, match=r"cannot be written \(index\.html is a folder\)"):
+        write_all(run, ALL)
+    assert list((run.directory / "index.html").iterdir()) == []
 
 
 @pytest.mark.parametrize("in_memory", [1, 1 << 20])

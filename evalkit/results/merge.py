@@ -117,7 +117,9 @@ def merge_runs(
     together; IntegrityError if results were changed or lost; OSError.
     """
     opened = [_open_run(path) for path in {path.resolve(): path for path in runs}.values()]
-    shards = [Shard(run.directory.as_posix(), run.manifest) for run in opened]
+    shards = [
+        Shard(run.directory.as_posix(), run.manifest, read_bar(run.directory)) for run in opened
+    ]
     refuse(
         "runs of --evalkit-until-decided cannot be merged, because each decided for itself:",
         [shard.name for shard in shards if sequential_of(shard.manifest) is not None],
@@ -135,7 +137,7 @@ def merge_runs(
     gaps = list(_gaps(shards, totals, allow_deselected))
     manifest = merged_manifest(shards, totals, complete=not gaps)
     write_manifest(folder / MANIFEST, manifest)
-    bars = [bar for run in opened if (bar := read_bar(run.directory)) is not None]
+    bars = [shard.bar for shard in shards if shard.bar is not None]
     if bars:
         write_bar_file(folder, {name: text for bar in bars for name, text in bar.items()})
     return MergeOutcome(len(shards), totals, gaps)
@@ -158,7 +160,7 @@ def _new_lines(run: Run, shard: Shard, results: MergedResults) -> Iterator[bytes
         where = f"{run.directory / RESULTS}:{number}"
         try:
             result = parse_result(text)
-        except (ValueError, RecursionError) as error:
+        except ValueError as error:
             raise UsageError(
                 f"{where} is not JSON: {error}; fetch the run again, or run its suites again"
             ) from error
@@ -181,6 +183,8 @@ def _gaps(shards: Sequence[Shard], totals: Totals, allow_deselected: bool) -> It
     for shard in shards:
         if shard.manifest["ended"] is None:
             yield f"{shard.name} did not end ({plural(shard.counted.run, 'result')})"
+        elif broken := shard.manifest.get("not_collected"):
+            yield f"{shard.name} could not collect {', '.join(map(visible, broken))}"
         elif not _is_complete(shard.manifest):
             yield (
                 f"{shard.name} has {plural(shard.missing, 'variant')} without a result"

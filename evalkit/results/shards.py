@@ -28,9 +28,14 @@ _LISTED = 10
 
 
 class Shard:
-    """A run to merge, with the counts and the digest of its results once they are read."""
+    """A run to merge, with the counts and the digest of its results once they are read.
 
-    def __init__(self, name: str, manifest: ManifestRecord) -> None:
+    ``bar`` has the texts that it was judged by (:mod:`evalkit.results.bar`), if they are stored.
+    """
+
+    def __init__(
+        self, name: str, manifest: ManifestRecord, bar: Mapping[str, str | None] | None = None
+    ) -> None:
         error = schema_error("evalkit.results", "manifest", manifest)
         if error:
             raise UsageError(
@@ -39,6 +44,7 @@ class Shard:
             )
         self.name = name
         self.manifest = manifest
+        self.bar = bar
         self.counted = Totals()
         self.digest = ""
 
@@ -69,7 +75,7 @@ def check_sources(shards: Sequence[Shard]) -> None:
     for shard in shards:
         folder = str(shard.manifest["options"].get("cassettes") or "cassettes")
         folders.setdefault(normpath(folder), shard.name)
-        for kind, file in _sources(shard.manifest):
+        for kind, file in _sources(shard):
             path, digest = file["path"], file["digest"]
             known_digest, first = known.setdefault((kind, path), (digest, shard.name))
             if known_digest != digest:
@@ -145,6 +151,8 @@ def merged_manifest(shards: Sequence[Shard], totals: Totals, *, complete: bool) 
     }
     if modules := _modules(shards):
         manifest["modules"] = [modules[path] for path in sorted(modules)]
+    if broken := {path for head in heads for path in head.get("not_collected", ())}:
+        manifest["not_collected"] = sorted(broken)
     return cast("ManifestRecord", manifest)
 
 
@@ -158,7 +166,8 @@ def refuse(title: str, lines: Sequence[str], advice: str) -> None:
     raise UsageError("\n".join([title, *(f"  {visible(line)}" for line in listed), advice]))
 
 
-def _sources(manifest: ManifestRecord) -> Iterator[tuple[str, FileRecord]]:
+def _sources(shard: Shard) -> Iterator[tuple[str, FileRecord]]:
+    manifest = shard.manifest
     for suite in manifest["suites"]:
         yield "suite", {"path": suite["path"], "digest": suite["digest"]}
         for file in suite.get("files", ()):
@@ -167,6 +176,9 @@ def _sources(manifest: ManifestRecord) -> Iterator[tuple[str, FileRecord]]:
         yield "module", {"path": module["path"], "digest": module["digest"]}
     for cassette in manifest["cassettes"]:
         yield "cassette", cassette
+    # The manifest has no digest of approved snapshots. Git may convert line ends.
+    for path, text in (shard.bar or {}).items():
+        yield "bar", {"path": path, "digest": text and text.replace("\r\n", "\n")}
 
 
 def _modules(shards: Iterable[Shard]) -> dict[str, ModuleRecord]:

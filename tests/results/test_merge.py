@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Sequence
 from importlib.resources import files
+from pathlib import Path
 from typing import Any
 
 import jsonschema
@@ -14,6 +16,7 @@ from hypothesis import strategies as st
 
 from evalkit.errors import IntegrityError, UsageError
 from evalkit.results import Totals, tally_of
+from evalkit.results.media import copy_files
 from evalkit.results.merge import MergedResults
 from evalkit.results.result_line import line_digests
 from evalkit.results.shards import Shard, check_sources, complete_totals, merged_manifest
@@ -190,6 +193,27 @@ def test_shards_of_different_sources_are_refused(change: Any, named: str) -> Non
     assert f"  {named}\n" in str(raised.value)
 
 
+@pytest.mark.parametrize("other", ["23 degrees\n", None])
+def test_shards_of_different_snapshots_are_refused(other: str | None) -> None:
+    path = "suites/_snapshots/s/london.text.txt"
+    one, two = shard("one"), shard("two")
+    one.bar, two.bar = {path: "22 degrees\n"}, {path: "22 degrees\r\n", "suites/t.yaml": "t"}
+    check_sources([one, shard("without"), two])
+    two.bar = {path: other}
+    with pytest.raises(UsageError, match=rf"1 file not the same .*\n  {path}: one and two\n"):
+        check_sources([one, two])
+
+
+def test_merged_run_names_suites_that_a_shard_could_not_collect() -> None:
+    one, two = (
+        shard(name, complete=False, not_collected=["suites/t.yaml", path])
+        for name, path in (("one", "suites/u.yaml"), ("two", "suites/v.yaml"))
+    )
+    value = merged((one, [A]), (two, [B]))
+    assert value["not_collected"] == ["suites/t.yaml", "suites/u.yaml", "suites/v.yaml"]
+    jsonschema.validate(value, SCHEMA)
+
+
 def test_every_value_is_listed_where_the_runs_differ() -> None:
     one = shard(
         "one", started="2026-01-01T10:00:03Z", environment={"CI": "true", "GITHUB_SHA": "a"}
@@ -287,3 +311,20 @@ def test_merged_totals_are_those_of_one_run(
     assert value["totals"] == alone["totals"]
     assert value["suites"] == alone["suites"]
     jsonschema.validate(value, SCHEMA)
+
+
+def test_pipe_among_the_media_is_not_copied(tmp_path: Path) -> None:
+    media = tmp_path / "shard" / "media"
+    media.mkdir(parents=True)
+    (media / "picture.png").write_bytes(b"picture")
+    os.mkfifo(media / "pipe.png")
+    copy_files(tmp_path / "shard", tmp_path / "merged")
+    assert [path.name for path in (tmp_path / "merged" / "media").iterdir()] == ["picture.png"]
+
+
+@pytest.mark.parametrize("member", ["tokens", "elapsed_ms"])
+def test_number_that_no_run_has_is_not_tallied(member: str) -> None:
+    metrics = {"tokens": {"total_tokens": 10**400}, "elapsed_ms": 10**400}
+    result = json.loads(line("a", metrics={member: metrics[member]}))
+    with pytest.raises(ValueError, match="is not a number from 0 to"):
+        tally_of(result)

@@ -184,7 +184,8 @@ class ReviewSession:
             )
         if seen is not None and view_digest(selected) != seen:
             raise StaleView(
-                "somebody else has decided about this item; nothing was written; reload the item"
+                "somebody else has decided about this item, or its result has changed; nothing was "
+                "written; reload the item"
             )
         return selected
 

@@ -316,6 +316,18 @@ def test_results_that_changed_since_they_were_shown_are_not_decided(tmp_path: Pa
     assert DecisionFile(built.run.directory).read() == []
 
 
+def test_results_that_another_tab_has_reloaded_are_not_decided(tmp_path: Path) -> None:
+    built = session(tmp_path, [fails("a")])
+    (shown,) = built.state().statuses
+    other = Finding("not_contained", "another message", Where(turn=1), expected="23")
+    project(tmp_path, [fails("a", other)])
+    (reloaded,) = built.state().statuses
+    assert reloaded.item.key == shown.item.key
+    with pytest.raises(StaleView, match="has decided about this item, or its result has changed"):
+        decide(built, [shown.item.key], "accept", ADA, seen=view_digest([shown]))
+    assert DecisionFile(built.run.directory).read() == []
+
+
 def test_a_changed_line_is_an_integrity_error_with_its_number(tmp_path: Path) -> None:
     run = project(tmp_path, [passes("a"), fails("b")])
     path = run.directory / "results.jsonl"

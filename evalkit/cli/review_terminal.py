@@ -138,6 +138,8 @@ class ReviewDialog:
             request = DecisionRequest(_CHOICES[key], keys, group)
             decisions = self.session.decide([request], self.reviewer, comment, seen=seen)
         except StaleView:
+            if comment:
+                click.echo(f"  your comment, which was not written: {comment}")
             raise
         except UsageError as error:
             click.echo(f"  {error}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import json
 import re
 from pathlib import Path
@@ -63,6 +64,25 @@ def test_stepping_through_everything(here: Path) -> None:
     assert f"wrote {file_of('c')}" in again.output
     assert path.read_text() == "neu\n"
     assert again.exit_code == 1  # something is rejected
+
+
+class TypedMeanwhile(io.BytesIO):
+    """Keys that are typed after somebody else has decided about the item."""
+
+    def read1(self, size: int | None = -1, /) -> bytes:
+        if not self.tell():
+            keys = ids()
+            review("--reject", keys[0], who=("--name", "Bob", "--email", "bob@example.org"))
+        return super().read1(size)
+
+
+def test_comment_of_a_refused_decision_is_printed(here: Path) -> None:
+    project(here, [fails("a")])
+    typed = TypedMeanwhile(b"c\na long reason\na\n")
+    actual = CliRunner().invoke(main, ["review", RUN, *WHO], input=typed)
+    assert "  your comment, which was not written: a long reason\n" in actual.output
+    assert "somebody else has decided about this item" in actual.output
+    assert decided() == [("a", "reject", "")]
 
 
 def test_an_uncertain_judgment_is_asked_about_first(here: Path) -> None:

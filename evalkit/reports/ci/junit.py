@@ -135,7 +135,8 @@ def _case(head: ResultHead, name: str, cassette_digest: str | None, conversation
     )
     case = (
         f'<testcase classname="{_escaped(head["suite"])}" name="{_escaped(name)}"'
-        f' time="{seconds:.3f}" file="{_escaped(head["path"])}" line="{_escaped(str(head["line"]))}">\n'
+        f' time="{seconds:.3f}" file="{_escaped(head["path"])}"'
+        f' line="{_escaped(str(head["line"]))}">\n'
         f"<properties>{properties}</properties>\n"
     )
     outcome = outcome_of(head)

@@ -36,7 +36,7 @@ from evalkit.suite import Suite, Variant, cassettes_of, expand, load
 from evalkit.suite.model.expansion import tests_of
 from evalkit.suite.model.variant_names import unlocked_cassette
 from evalkit.transcript import Transcript
-from evalkit.transports.address import parse_collector
+from evalkit.transports.address import collector_headers, parse_collector
 from evalkit.verdict import Verdict
 
 if TYPE_CHECKING:
@@ -95,8 +95,10 @@ class SessionState:
         self.strict: bool = config.getoption("evalkit_strict")
         self.concurrency: int = config.getoption("evalkit_concurrency")
         collector: str | None = config.getoption("evalkit_otlp")
-        # Whatever is wrong with the address is reported before the session costs anything.
         self.collector = parse_collector(collector).base if collector else None
+        if self.collector:
+            # What is wrong with them is reported before the session costs anything.
+            collector_headers(os.environ)
         self.journal: Journal | None = None
         self.prefetcher: Prefetcher | None = None
         self.cluster: ClusterRunner | None = None

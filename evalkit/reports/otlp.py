@@ -5,7 +5,8 @@ from itertools import islice
 
 from evalkit.results import Run
 from evalkit.results.spans import telemetry
-from evalkit.transports.otlp import collector_headers, send_otlp
+from evalkit.transports.address import collector_headers
+from evalkit.transports.otlp import send_otlp
 
 _RESULTS_AT_ONCE = 50
 

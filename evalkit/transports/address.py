@@ -1,7 +1,8 @@
 """Checks configured addresses and the key before anything is sent. No message repeats a key."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
-from urllib.parse import quote, urlencode, urlsplit
+from urllib.parse import quote, unquote, urlencode, urlsplit
 
 from evalkit.cassette.redaction import Redactor
 from evalkit.errors import UsageError
@@ -35,6 +36,22 @@ def parse_base_url(base_url: str) -> Address:
 def parse_collector(endpoint: str) -> Address:
     """Parse the address of a collector of OpenTelemetry. Raises UsageError."""
     return _parse(endpoint.strip(), "collector", f"set headers in {COLLECTOR_HEADERS}")
+
+
+def collector_headers(environment: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers that the environment has for the collector. Raises UsageError."""
+    headers = {}
+    for pair in filter(
+        None, (one.strip() for one in environment.get(COLLECTOR_HEADERS, "").split(","))
+    ):
+        name, sign, value = pair.partition("=")
+        if not sign or not name.strip().isascii() or not unquote(value).strip().isascii():
+            # The value may be a key, so it is not shown.
+            raise UsageError(
+                f"{COLLECTOR_HEADERS}: invalid (expected name=value,name=value in ASCII)"
+            )
+        headers[name.strip()] = unquote(value).strip()
+    return headers
 
 
 def _parse(text: str, name: str, advice: str) -> Address:

@@ -6,36 +6,19 @@ Source: the OpenTelemetry Protocol 1.9, section OTLP/HTTP.
 import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
-from urllib.parse import unquote
 
 import httpx
 
 from evalkit._lib.json import dumps
 from evalkit._lib.text import shorten
 from evalkit.errors import UsageError
-from evalkit.transports.address import COLLECTOR_HEADERS, parse_collector
+from evalkit.transports.address import parse_collector
 from evalkit.transports.httpx_errors import mapped_errors
 
 _RETRYABLE = frozenset({429, 502, 503, 504})
 _WAITS = (1.0, 2.0, 4.0)
 _LONGEST_WAIT = 30.0
 _TIMEOUT = 30.0
-
-
-def collector_headers(environment: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers that the environment has for the collector. Raises UsageError."""
-    headers = {}
-    for pair in filter(
-        None, (one.strip() for one in environment.get(COLLECTOR_HEADERS, "").split(","))
-    ):
-        name, sign, value = pair.partition("=")
-        if not sign or not name.strip().isascii() or not unquote(value).strip().isascii():
-            # The value may be a key, so it is not shown.
-            raise UsageError(
-                f"{COLLECTOR_HEADERS}: invalid (expected name=value,name=value in ASCII)"
-            )
-        headers[name.strip()] = unquote(value).strip()
-    return headers
 
 
 def send_otlp(

@@ -39,6 +39,17 @@ def test_an_invalid_address_is_refused_before_anything_runs(project: Project) ->
     assert not (project.root / "reports").exists()
 
 
+def test_invalid_headers_are_refused_before_anything_runs(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("OTEL_EXPORTER_OTLP_HEADERS", "s3cret")
+    result = project.run("suites", "--evalkit-otlp", "http://h:4318")
+    assert result.ret == pytest.ExitCode.INTERRUPTED
+    result.stdout.fnmatch_lines(["OTEL_EXPORTER_OTLP_HEADERS: invalid (expected name=value*"])
+    assert "s3cret" not in f"{result.stdout}{result.stderr}"
+    assert not (project.root / "reports").exists()
+
+
 @pytest.mark.parametrize("address", ["http://me:s3cret@h:4318", "http://h:4318?api-key=s3cret"])
 def test_an_address_with_a_secret_is_refused_before_anything_runs(
     project: Project, address: str

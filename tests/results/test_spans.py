@@ -15,7 +15,8 @@ from evalkit.reports.otlp import send_run
 from evalkit.results import Run
 from evalkit.results.genai_messages import genai_messages
 from evalkit.results.spans import telemetry
-from evalkit.transports.otlp import collector_headers, send_otlp
+from evalkit.transports.address import collector_headers
+from evalkit.transports.otlp import send_otlp
 from evalkit.verdict import CheckResult, Finding, Verdict, Where
 from tests.reports.sample import line, make_run, passed, passing, weather
 from tests.results.collector import collecting
